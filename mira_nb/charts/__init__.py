@@ -1,0 +1,1 @@
+"""charts of mira_nb."""

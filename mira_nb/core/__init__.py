@@ -1,0 +1,1 @@
+"""core of mira_nb."""

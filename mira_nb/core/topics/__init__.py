@@ -1,0 +1,1 @@
+"""core/topics of mira_nb."""

@@ -1,0 +1,69 @@
+"""Errors that say what was found, what was expected and what to do about it.
+
+Every error that a user can cause derives from :class:`MiraError`; its message is complete without the traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MiraError(Exception):
+    """Base of all errors of this package.
+
+    Parameters
+    ----------
+    message
+        What was found and where (file, key, feature).
+    expected
+        What would have been right.
+    remedy
+        What the reader can do now.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, expected: str | None = None, remedy: str | None = None) -> None:
+        self.message = message
+        self.expected = expected
+        self.remedy = remedy
+        parts = [message]
+        if expected:
+            parts.append(f"Expected: {expected}")
+        if remedy:
+            parts.append(f"What to do: {remedy}")
+        super().__init__("\n".join(parts))
+
+
+class InputError(MiraError):
+    """The user's data, files or command line are at fault (exit status 2)."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ParameterError(InputError):
+    """A parameter has an unknown name, a wrong type or is out of its bounds."""
+
+
+class ResourceError(InputError):
+    """A resource file (genome, motifs, gene sets, TSS) is missing or malformed."""
+
+
+class OfflineError(MiraError):
+    """A remote service could not be reached; the message names the offline alternative."""
+
+
+class ConvergenceError(MiraError):
+    """A numerical method found no usable solution."""
+
+
+class StoreError(MiraError):
+    """A run folder is damaged or was written by an incompatible version."""
+
+
+class StageError(MiraError):
+    """A stage failed; wraps the cause with the stage's name."""
+
+
+class Cancelled(MiraError):
+    """The user asked the running stage to stop."""

@@ -1,0 +1,78 @@
+"""The user's resource files and annotations beside the two count matrices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the user gave besides the counts; every field is optional.
+
+    Attributes
+    ----------
+    tss
+        Transcription start sites: BED, TSV or GTF.
+    genome
+        Genome sequence, FASTA, plain or gzipped.
+    motifs
+        Motif matrices, .jaspar or .meme.
+    gene_sets
+        GMT files.
+    motif_hits
+        .h5ad of precomputed hits: obs = peaks, var = factors with columns ``id`` and ``name``.
+    groups
+        Cell annotation (obs column) to compare and colour by.
+    start_cell
+        Name of the cell where the differentiation begins.
+    batch
+        Cell annotation (obs column) with the batch.
+    """
+
+    tss: Path | None = None
+    genome: Path | None = None
+    motifs: Path | None = None
+    gene_sets: tuple[Path, ...] = ()
+    motif_hits: Path | None = None
+    groups: str | None = None
+    start_cell: str | None = None
+    batch: str | None = None
+
+    def has(self, name: str) -> bool:
+        """Whether the resource called `name` was given."""
+        return bool(getattr(self, name))
+
+    def files(self, name: str) -> tuple[Path, ...]:
+        """All files behind one resource (none for annotations that are not files)."""
+        value = getattr(self, name)
+        if isinstance(value, tuple):
+            return value
+        return (value,) if isinstance(value, Path) else ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, absolute paths as text."""
+        out: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, tuple):
+                out[item.name] = [str(path.resolve()) for path in value]
+            else:
+                out[item.name] = str(value.resolve()) if isinstance(value, Path) else value
+        return out
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Resources:
+        """Inverse of :meth:`to_json`; unknown names are ignored for forward compatibility."""
+        paths = {"tss", "genome", "motifs", "motif_hits"}
+        out: dict[str, Any] = {}
+        for item in fields(cls):
+            value = values.get(item.name)
+            if value is None:
+                continue
+            if item.name == "gene_sets":
+                out[item.name] = tuple(Path(path) for path in value)
+            else:
+                out[item.name] = Path(value) if item.name in paths else value
+        return cls(**out)

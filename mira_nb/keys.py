@@ -1,0 +1,74 @@
+"""Every key this package writes into a MuData, in one place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+RNA: Final = "rna"
+ATAC: Final = "atac"
+JOINT: Final = "joint"
+
+# stage names, in the order in which they run
+PREPARE: Final = "prepare"
+TOPICS_RNA: Final = "topics_rna"
+TOPICS_ATAC: Final = "topics_atac"
+JOINT_STAGE: Final = "joint"
+ENRICHMENT: Final = "enrichment"
+MOTIFS: Final = "motifs"
+TRAJECTORY: Final = "trajectory"
+REGULATION: Final = "regulation"
+DRIVERS: Final = "drivers"
+COMPARISONS: Final = "comparisons"
+STAGE_ORDER: Final[tuple[str, ...]] = (
+    PREPARE, TOPICS_RNA, TOPICS_ATAC, JOINT_STAGE, ENRICHMENT, MOTIFS, TRAJECTORY, REGULATION, DRIVERS, COMPARISONS,
+)  # fmt: skip
+
+# var
+MODELLED: Final = "modelled"
+ENCODER: Final = "encoder"
+CHROM: Final = "chrom"
+START: Final = "start"
+END: Final = "end"
+NITE_SCORE: Final = "nite_score"
+NITE_PVALUE: Final = "nite_pvalue"
+NITE_FDR: Final = "nite_fdr"
+
+# obsm
+X_PCA: Final = "X_pca"
+X_UMAP_PCA: Final = "X_umap_pca"
+X_LSI: Final = "X_lsi"
+X_UMAP_LSI: Final = "X_umap_lsi"
+X_TOPICS: Final = "X_topics"
+X_UMAP_TOPICS: Final = "X_umap_topics"
+X_JOINT: Final = "X_joint"
+X_UMAP: Final = "X_umap"
+MOTIF_SCORES: Final = "motif_scores"
+FATE_PROBABILITIES: Final = "fate_probabilities"
+
+# obsp
+JOINT_DISTANCES: Final = "joint_distances"
+JOINT_CONNECTIVITIES: Final = "joint_connectivities"
+TRANSPORT_MAP: Final = "transport_map"
+
+# obs
+LEIDEN: Final = "leiden"
+PSEUDOTIME: Final = "pseudotime"
+LINEAGE_STATE: Final = "lineage_state"
+READ_DEPTH: Final = "effective_read_depth"
+
+# varm
+TOPIC_ACTIVATIONS: Final = "topic_activations"
+MOTIF_HITS: Final = "motif_hits"
+RP_PARAMETERS: Final = "rp_parameters"
+ISD_SCORES: Final = "isd_scores"
+
+# uns
+TOPIC_MODEL: Final = "topic_model"
+ENRICHMENT_UNS: Final = "enrichment"
+MOTIFS_UNS: Final = "motifs"
+LINEAGE_TREE: Final = "lineage_tree"
+
+# layers
+LITE_PREDICTION: Final = "lite_prediction"
+NITE_PREDICTION: Final = "nite_prediction"
+CHROMATIN_DIFFERENTIAL: Final = "chromatin_differential"

@@ -1,0 +1,1 @@
+"""run of mira_nb."""

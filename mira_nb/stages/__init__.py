@@ -1,0 +1,1 @@
+"""stages of mira_nb."""
