@@ -8,6 +8,10 @@ RNA: Final = "rna"
 ATAC: Final = "atac"
 JOINT: Final = "joint"
 
+# topic names: expression topics e1, e2, ...; accessibility topics a1, a2, ...
+RNA_TOPIC_PREFIX: Final = "e"
+ATAC_TOPIC_PREFIX: Final = "a"
+
 # stage names, in the order in which they run
 PREPARE: Final = "prepare"
 TOPICS_RNA: Final = "topics_rna"

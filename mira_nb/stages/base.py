@@ -48,7 +48,8 @@ class Params(BaseModel):
                 else:
                     lines.append(f"{stage}.{name} = {item.get('input')!r}: {item['msg']}")
             raise ParameterError(
-                "; ".join(lines), remedy=f"correct the value; `mira-nb run --help` explains --set {stage}.NAME=VALUE"
+                "; ".join(lines),
+                remedy=f"correct the value; `mira-nb run --help` explains --set {stage}.NAME=VALUE",
             ) from None
 
 
@@ -185,7 +186,9 @@ class Stage(ABC, Generic[P]):
         """Say which resource to give ('' when the stage can run)."""
         if not self.resources or any(all(map(resources.has, option)) for option in self.resources):
             return ""
-        options = (" with ".join("--" + name.replace("_", "-") for name in option) for option in self.resources)
+        options = (
+            " with ".join("--" + name.replace("_", "-") for name in option) for option in self.resources
+        )
         return " or ".join(options)
 
 

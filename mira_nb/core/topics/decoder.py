@@ -79,12 +79,16 @@ class Decoder:
             top = peak
         return top + np.log(total)
 
-    def log_composition(self, topics: Floats, features: Any = slice(None), *, normalizer: Floats | None = None) -> Floats:
+    def log_composition(
+        self, topics: Floats, features: Any = slice(None), *, normalizer: Floats | None = None
+    ) -> Floats:
         """log rho, (n, len(features)); normalised over all features even when only some are asked for."""
         norm = self.log_normalizer(topics) if normalizer is None else normalizer
         return self.logits(topics, features) - norm[:, None]
 
-    def composition(self, topics: Floats, features: Any = slice(None), *, normalizer: Floats | None = None) -> Floats:
+    def composition(
+        self, topics: Floats, features: Any = slice(None), *, normalizer: Floats | None = None
+    ) -> Floats:
         """Imputed rates rho, (n, len(features))."""
         return np.exp(self.log_composition(topics, features, normalizer=normalizer))
 
