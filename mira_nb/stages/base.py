@@ -16,8 +16,8 @@ import pandas as pd
 from mudata import MuData
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import ParameterError
-from ..io.resources import Resources
+from mira_nb.errors import ParameterError
+from mira_nb.io.resources import Resources
 
 Level = Literal["error", "warning", "info", "success"]
 Modality = Literal["rna", "atac", "joint"]
@@ -138,7 +138,7 @@ class Context:
     """What a stage may use besides data and parameters."""
 
     seed: int = 0
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
     progress: Progress = no_progress
     n_threads: int = 2
 
@@ -186,9 +186,7 @@ class Stage(ABC, Generic[P]):
         """Say which resource to give ('' when the stage can run)."""
         if not self.resources or any(all(map(resources.has, option)) for option in self.resources):
             return ""
-        options = (
-            " with ".join("--" + name.replace("_", "-") for name in option) for option in self.resources
-        )
+        options = (" with ".join("--" + name.replace("_", "-") for name in option) for option in self.resources)
         return " or ".join(options)
 
 

@@ -68,7 +68,7 @@ class Decoder:
         return topics @ weights[:, features] + offset[features]
 
     def log_normalizer(self, topics: Floats, *, block: int = 4096) -> Floats:
-        """log sum over all features of exp(logits), (n,), in blocks of features (no n x F array)."""
+        """Log sum over all features of exp(logits), (n,), in blocks of features (no n x F array)."""
         weights, offset = self.affine()
         top = np.full(len(topics), -np.inf)
         total = np.zeros(len(topics))
@@ -82,13 +82,11 @@ class Decoder:
     def log_composition(
         self, topics: Floats, features: Any = slice(None), *, normalizer: Floats | None = None
     ) -> Floats:
-        """log rho, (n, len(features)); normalised over all features even when only some are asked for."""
+        """Log rho, (n, len(features)); normalised over all features even when only some are asked for."""
         norm = self.log_normalizer(topics) if normalizer is None else normalizer
         return self.logits(topics, features) - norm[:, None]
 
-    def composition(
-        self, topics: Floats, features: Any = slice(None), *, normalizer: Floats | None = None
-    ) -> Floats:
+    def composition(self, topics: Floats, features: Any = slice(None), *, normalizer: Floats | None = None) -> Floats:
         """Imputed rates rho, (n, len(features))."""
         return np.exp(self.log_composition(topics, features, normalizer=normalizer))
 
