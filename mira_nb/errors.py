@@ -62,7 +62,13 @@ class StoreError(MiraError):
 
 
 class StageError(MiraError):
-    """A stage failed; wraps the cause with the stage's name."""
+    """A stage failed; wraps the cause with the stage's name.
+
+    ``cause`` is the class name of the original error, ``traceback`` its traceback as plain text.
+    """
+
+    cause: str = ""
+    traceback: str = ""
 
 
 class Cancelled(MiraError):

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mira_nb.errors import ResourceError
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -50,6 +52,20 @@ class Resources:
         if isinstance(value, tuple):
             return value
         return (value,) if isinstance(value, Path) else ()
+
+    def require_files(self, name: str) -> None:
+        """Refuse a resource whose file does not exist.
+
+        Raises
+        ------
+        ResourceError
+            Names the option and the file.
+        """
+        for path in self.files(name):
+            if not path.is_file():
+                option = "--" + name.replace("_", "-")
+                kind = "is a folder" if path.is_dir() else "does not exist"
+                raise ResourceError(f"{option} {path} {kind}", expected="a readable file", remedy="correct the path")
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, absolute paths as text."""

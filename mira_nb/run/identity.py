@@ -1,0 +1,66 @@
+"""Stage keys: equal key, equal result.
+
+key = SHA-256(stage, package version, parameters, seed, resources used, input content, keys of the upstream stages)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mira_nb import __version__
+from mira_nb.io.resources import Resources
+from mira_nb.stages.base import Params, Stage
+
+from .files import HashCache
+
+
+def stage_key(
+    stage: Stage[Any],
+    params: Params,
+    *,
+    seed: int,
+    input_key: str,
+    upstream: Mapping[str, str],
+    resources: Resources,
+    hashes: HashCache,
+) -> str:
+    """Key of a stage's result.
+
+    Parameters
+    ----------
+    upstream
+        Keys of the stages it needs or uses that are done.
+    hashes
+        Content hashes of the resource files.
+    """
+    parts = {
+        "stage": stage.name,
+        "version": __version__,
+        "parameters": params.model_dump(mode="json"),
+        "seed": seed,
+        "input": input_key,
+        "upstream": dict(sorted(upstream.items())),
+        "resources": {name: resource_identity(resources, name, hashes) for name in resource_names(stage)},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def resource_names(stage: Stage[Any]) -> list[str]:
+    """Every resource that can change the stage's result."""
+    return sorted({name for option in stage.resources for name in option} | set(stage.optional_resources))
+
+
+def resource_identity(resources: Resources, name: str, hashes: HashCache) -> Any:
+    """Content hashes of a resource's files, or its text for an annotation."""
+    files = resources.files(name)
+    if files:
+        return [[path.name, hashes.sha256(path)] for path in files]
+    return getattr(resources, name) or None
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

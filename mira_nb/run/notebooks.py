@@ -1,0 +1,102 @@
+"""Where the template notebooks are and how one is executed with papermill."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mira_nb.errors import Cancelled, StageError, StoreError
+
+from .progress import read_progress
+
+ProgressSink = Callable[[str, float, str, float], None]
+"""Called with (stage, fraction, message, remaining seconds or -1)."""
+
+POLL_SECONDS = 0.3
+
+
+def template_path(stage: str) -> Path:
+    """Template of a stage: from the installed package, else from the repository of an editable install."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "templates", package.parent / "templates"):
+        path = folder / f"{stage}.ipynb"
+        if path.exists():
+            return path
+    raise StoreError(
+        f"the template notebook {stage}.ipynb is not in {package / 'templates'} or {package.parent / 'templates'}",
+        remedy="reinstall mira-nb",
+    )
+
+
+def execute_template(
+    stage: str, output: Path, parameters: Mapping[str, Any], *, progress_dir: Path, sink: ProgressSink | None = None
+) -> None:
+    """Execute one template in its own kernel; the executed notebook goes to `output` even when a cell fails.
+
+    Raises
+    ------
+    StageError
+        When a cell raised; carries the cell's error in one line and the traceback in ``traceback``.
+    """
+    # papermill and nbclient take seconds to import
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    for leftover in (f"{stage}.json", f"{stage}.cancel"):
+        (progress_dir / leftover).unlink(missing_ok=True)
+    progress_dir.mkdir(parents=True, exist_ok=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(stage, progress_dir, sink, done), daemon=True)
+    watcher.start()
+    try:
+        papermill.execute_notebook(
+            template_path(stage),
+            output,
+            parameters=dict(parameters),
+            kernel_name="python3",
+            progress_bar=False,
+            log_output=False,
+            cwd=None,
+        )
+    except PapermillExecutionError as error:
+        raise _stage_error(stage, error, output) from None
+    finally:
+        done.set()
+        watcher.join()
+        for leftover in (f"{stage}.json", f"{stage}.cancel"):
+            (progress_dir / leftover).unlink(missing_ok=True)
+
+
+def _stage_error(stage: str, error: Any, output: Path) -> StageError | Cancelled:
+    value = str(error.evalue)
+    if error.ename == Cancelled.__name__:
+        return Cancelled(f"stage {stage} was stopped on request")
+    failure = StageError(f"stage {stage} failed: {error.ename}: {value}")
+    failure.cause = error.ename
+    failure.traceback = _plain_traceback(error.traceback)
+    return failure
+
+
+def _plain_traceback(lines: list[str]) -> str:
+    """Traceback without terminal colours."""
+    import re
+
+    return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))
+
+
+def _watch(stage: str, folder: Path, sink: ProgressSink | None, done: threading.Event) -> None:
+    """Pass the progress that the kernel writes on to the sink until the notebook has ended."""
+    last: tuple[float, str] | None = None
+    while not done.wait(POLL_SECONDS):
+        state = read_progress(folder, stage)
+        if sink is None or state is None:
+            continue
+        now = (float(state["fraction"]), str(state["message"]))
+        if now != last:
+            sink(stage, now[0], now[1], float(state["remaining"]))
+            last = now

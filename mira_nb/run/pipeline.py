@@ -1,0 +1,321 @@
+"""The order of the stages: what runs, what is skipped and why, what a failure leaves standing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mira_nb.errors import Cancelled, MiraError, ParameterError, StoreError
+from mira_nb.io.resources import Resources
+from mira_nb.keys import STAGE_ORDER
+from mira_nb.stages.base import Params, Stage
+from mira_nb.stages.registry import get_stage, stages_until
+
+from .files import HashCache
+from .identity import stage_key
+from .inputs import InputSpec, prepare_input
+from .notebooks import ProgressSink, execute_template
+from .provenance import command_line, package_versions, platform_facts
+from .store import RunStore
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to run.
+
+    Attributes
+    ----------
+    spec, resources
+        Input files, resources and annotations.
+    out
+        The run folder.
+    parameters
+        Values by stage and name; what is not named keeps its default.
+    until
+        Last stage to run (None: all).
+    only
+        Run just this stage (its upstream results must be there), even when its key is unchanged if `force`.
+    seed
+        Seed of the run.
+    """
+
+    spec: InputSpec
+    resources: Resources
+    out: Path
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    until: str | None = None
+    only: str | None = None
+    force: bool = False
+    seed: int = 0
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What a run did: status of every stage, and whether anything was computed."""
+
+    statuses: Mapping[str, str]
+    reasons: Mapping[str, str]
+    computed: tuple[str, ...]
+    report: Path | None
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Stages that failed."""
+        return tuple(name for name, status in self.statuses.items() if status == "failed")
+
+
+def parse_parameters(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Params]:
+    """Validate the parameters of all stages before anything runs."""
+    unknown = sorted(set(values) - set(STAGE_ORDER))
+    if unknown:
+        raise ParameterError(
+            f"there is no stage {', '.join(map(repr, unknown))} to set parameters of", expected=", ".join(STAGE_ORDER)
+        )
+    return {name: get_stage(name).Params.parse(name, values.get(name, {})) for name in STAGE_ORDER}
+
+
+def run_pipeline(request: RunRequest, *, sink: ProgressSink | None = None) -> RunOutcome:
+    """Run every stage whose key changed, in order, each in its own kernel, and build the report.
+
+    A stage whose resources are missing is skipped; a stage that fails fails alone, and only what needs it is skipped.
+    """
+    parameters = parse_parameters(request.parameters)
+    wanted = stages_until(request.until)
+    store = RunStore(request.out)
+    _check_folder(store)
+    with _locked(store.root):
+        hashes = HashCache(store.root / "cache" / "hashes.json")
+        record = _open_record(request, store, hashes)
+        run = _Run(request, store, hashes, record, parameters, sink)
+        for name in STAGE_ORDER:
+            if name in wanted and request.only in {None, name}:
+                run.step(name)
+            else:
+                run.leave(name)
+        return run.finish()
+
+
+class _Run:
+    """State of one pass over the stages."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        store: RunStore,
+        hashes: HashCache,
+        record: dict[str, Any],
+        parameters: dict[str, Params],
+        sink: ProgressSink | None,
+    ) -> None:
+        self.request, self.store, self.hashes, self.record = request, store, hashes, record
+        self.parameters, self.sink = parameters, sink
+        self.computed: list[str] = []
+        self.keys: dict[str, str] = {}
+
+    @property
+    def stages(self) -> dict[str, dict[str, Any]]:
+        return self.record["stages"]
+
+    def step(self, name: str) -> None:
+        """Bring one stage up to date."""
+        stage = get_stage(name)
+        reason = self._blocked(stage)
+        if reason:
+            self._note(name, "skipped", reason=reason)
+            return
+        key = self._key(stage)
+        stored = self.store.stage_record(name)
+        current = stored is not None and stored["key"] == key and self.store.notebook_path(name).exists()
+        if current and not self.request.force:
+            self.keys[name] = key
+            self._note(name, "done", stored=stored)
+            return
+        self._execute(stage, key)
+
+    def leave(self, name: str) -> None:
+        """Keep a stage that is not part of this run as it is, if its result still fits the ones before it."""
+        stage = get_stage(name)
+        stored = self.store.stage_record(name)
+        if stored and not self._blocked(stage) and stored["key"] == self._stored_key(stage, stored):
+            self.keys[name] = stored["key"]
+            self._note(name, "done", stored=stored)
+        else:
+            self._note(name, "pending", reason="not part of this run")
+
+    def _blocked(self, stage: Stage[Any]) -> str:
+        for name in stage.needs:
+            if name not in self.keys:
+                status = self.stages.get(name, {}).get("status", "pending")
+                return f"it needs stage {name}, which is {status}"
+        missing = stage.missing(self.request.resources)
+        return f"give {missing} to run this stage" if missing else ""
+
+    def _key(self, stage: Stage[Any]) -> str:
+        return self._key_with(stage, self.parameters[stage.name], self.request.seed)
+
+    def _stored_key(self, stage: Stage[Any], stored: Mapping[str, Any]) -> str:
+        """Key that a stored result would have now, with the parameters it was made with."""
+        values = {row["name"]: row["value"] for row in stored["parameters"]}
+        try:
+            params = stage.Params.parse(stage.name, values)
+        except ParameterError:
+            return ""
+        return self._key_with(stage, params, int(stored["seed"]))
+
+    def _key_with(self, stage: Stage[Any], params: Params, seed: int) -> str:
+        upstream = {name: self.keys[name] for name in (*stage.needs, *stage.uses) if name in self.keys}
+        return stage_key(
+            stage,
+            params,
+            seed=seed,
+            input_key=self.record["input_key"],
+            upstream=upstream,
+            resources=self.request.resources,
+            hashes=self.hashes,
+        )
+
+    def _execute(self, stage: Stage[Any], key: str) -> None:
+        name = stage.name
+        self._note(name, "pending", reason="running")
+        work = self.store.root / ".progress" / f"{name}.ipynb"
+        values = {
+            "run_dir": str(self.store.root.resolve()),
+            "seed": self.request.seed,
+            **self.parameters[name].model_dump(mode="json"),
+        }
+        started = time.perf_counter()
+        try:
+            execute_template(name, work, values, progress_dir=work.parent, sink=self.sink)
+        except Cancelled:
+            self._note(name, "pending", reason="stopped on request")
+            work.unlink(missing_ok=True)
+            raise
+        except MiraError as error:
+            self._failed(name, error, time.perf_counter() - started, work)
+            return
+        stored = self.store.stage_record(name)
+        if stored is None or stored["key"] != key:
+            error = StoreError(
+                f"stage {name} ran, but what it stored does not carry the expected key",
+                remedy="the run folder or the resource files changed during the run; run again",
+            )
+            self._failed(name, error, time.perf_counter() - started, work)
+            return
+        work.replace(self.store.notebook_path(name))
+        self.keys[name] = key
+        self.computed.append(name)
+        self._note(name, "done", stored=stored)
+
+    def _failed(self, name: str, error: MiraError, seconds: float, notebook: Path) -> None:
+        self.computed.append(name)
+        if notebook.exists():  # beside an older result, which stays as it is
+            target = self.store.stage_dir(name) / "failed.ipynb"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            notebook.replace(target)
+        details = {
+            "type": getattr(error, "cause", "") or type(error).__name__,
+            "message": str(error),
+            "traceback": getattr(error, "traceback", ""),
+        }
+        self._note(name, "failed", error=details, seconds=round(seconds, 1))
+
+    def _note(self, name: str, status: str, *, stored: Mapping[str, Any] | None = None, **facts: Any) -> None:
+        """Write the status of a stage into run.json."""
+        entry: dict[str, Any] = {
+            "status": status,
+            "key": None,
+            "seconds": None,
+            "peak_rss_mb": None,
+            "parameters": self.parameters[name].model_dump(mode="json"),
+            "alerts": [],
+            "reason": "",
+            "error": None,
+        }
+        if stored is not None:
+            entry.update({key: stored[key] for key in ("key", "seconds", "peak_rss_mb", "alerts")})
+            entry["parameters"] = {row["name"]: row["value"] for row in stored["parameters"]}
+        self.stages[name] = {**entry, **facts}
+        self.store.write_record(self.record)
+
+    def finish(self) -> RunOutcome:
+        """Write results.h5mu and the report, if anything changed since they were written."""
+        results, report = self.store.root / "results.h5mu", self.store.root / "report.html"
+        stale = self.computed or self.record.get("written_for") != self._state()
+        if stale or not results.exists():
+            self.store.write_results()
+        if stale or not report.exists():
+            from mira_nb.report.build import build_report
+
+            build_report(self.store.root)
+        self.record["written_for"] = self._state()
+        self.store.write_record(self.record)
+        return RunOutcome(
+            statuses={name: entry["status"] for name, entry in self.stages.items()},
+            reasons={name: entry["reason"] for name, entry in self.stages.items()},
+            computed=tuple(self.computed),
+            report=report,
+        )
+
+    def _state(self) -> list[list[str]]:
+        """List what results and report are made from."""
+        return [[name, entry["status"], entry["key"] or ""] for name, entry in self.stages.items()]
+
+
+def open_run(request: RunRequest, store: RunStore) -> dict[str, Any]:
+    """Read and check the input unless the same files were read before; start or refresh run.json."""
+    return _open_record(request, store, HashCache(store.root / "cache" / "hashes.json"))
+
+
+def _open_record(request: RunRequest, store: RunStore, hashes: HashCache) -> dict[str, Any]:
+    old = store.read_record()
+    facts = prepare_input(request.spec, request.resources, store, old, hashes)
+    record = {
+        **old,
+        **facts,
+        "created": old.get("created") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "updated": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": request.command or command_line(),
+        "seed": request.seed,
+        "resource_paths": request.resources.to_json(),
+        "input_spec": request.spec.to_json(),
+        "versions": package_versions(),
+        "platform": platform_facts(),
+        "stages": old.get("stages", {}) if old.get("input_key") == facts["input_key"] else {},
+    }
+    store.write_record(record)
+    return record
+
+
+def _check_folder(store: RunStore) -> None:
+    """Refuse to write into a folder that holds something else."""
+    root = store.root
+    if root.exists() and not root.is_dir():
+        raise ParameterError(f"--out {root} is a file", expected="a new folder or an earlier run's folder")
+    if root.exists() and any(root.iterdir()) and not store.record_path.exists() and not (root / "cache").exists():
+        raise ParameterError(
+            f"--out {root} is not empty and holds no run.json", expected="a new folder or an earlier run's folder"
+        )
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """One run at a time in a run folder."""
+    lock = root / "cache" / "lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreError(
+                f"another run is writing to {root}", remedy="wait for it to end or choose another --out"
+            ) from None
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield

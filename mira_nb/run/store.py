@@ -1,0 +1,284 @@
+"""The run folder: what each stage left, under one key, written atomically and read back by the next stage.
+
+DIR/run.json                    the record of the run
+DIR/results.h5mu                input and every stage's values in one MuData
+DIR/cache/input.h5mu            the checked pair
+DIR/stages/STAGE/stage.json     parameters, metrics, alerts, what tables and figures there are
+DIR/stages/STAGE/slots.h5       the stage's values for the MuData
+DIR/stages/STAGE/tables, figures, files, notebook.ipynb
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from mudata import MuData
+
+from mira_nb import __version__
+from mira_nb.charts import packed
+from mira_nb.errors import StoreError
+from mira_nb.keys import STAGE_ORDER
+from mira_nb.stages.base import Figure, Params, Result, Slot, Stage, Table, apply_slots
+
+from .files import replaced_folder, write_bytes, write_json
+
+SCHEMA = 1
+
+
+class RunStore:
+    """Reads and writes one run folder.
+
+    Parameters
+    ----------
+    root
+        The run folder; it need not exist yet.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    # ------------------------------------------------------------------ record
+    @property
+    def record_path(self) -> Path:
+        """Path of run.json."""
+        return self.root / "run.json"
+
+    def read_record(self) -> dict[str, Any]:
+        """Return run.json, or an empty dict before the first run."""
+        if not self.record_path.exists():
+            return {}
+        try:
+            record = json.loads(self.record_path.read_text())
+        except ValueError as error:
+            raise StoreError(f"{self.record_path} is not readable JSON ({error})", remedy="use a new --out") from None
+        if record.get("schema") != SCHEMA:
+            raise StoreError(
+                f"{self.record_path} has schema {record.get('schema')!r}",
+                expected=str(SCHEMA),
+                remedy="use a new --out",
+            )
+        return record
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        """Write run.json atomically."""
+        write_json(self.record_path, {"schema": SCHEMA, "package_version": __version__, **record})
+
+    # ------------------------------------------------------------------ stages
+    def stage_dir(self, stage: str) -> Path:
+        """Folder of one stage."""
+        return self.root / "stages" / stage
+
+    def notebook_path(self, stage: str) -> Path:
+        """Path of the stage's executed template."""
+        return self.stage_dir(stage) / "notebook.ipynb"
+
+    def stage_record(self, stage: str) -> dict[str, Any] | None:
+        """Return stage.json of a finished stage, else None."""
+        path = self.stage_dir(stage) / "stage.json"
+        try:
+            record = json.loads(path.read_text())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise StoreError(
+                f"{path} is not readable JSON ({error})", remedy=f"delete {path.parent} and run again"
+            ) from None
+        return record
+
+    def finished(self) -> list[str]:
+        """Stages with a valid stored result, in order: those that run.json calls done."""
+        states = self.read_record().get("stages", {})
+        return [
+            name
+            for name in STAGE_ORDER
+            if states.get(name, {}).get("status") == "done" and (self.stage_dir(name) / "stage.json").exists()
+        ]
+
+    def table(self, stage: str, name: str) -> pd.DataFrame:
+        """Read one table back."""
+        path = self.stage_dir(stage) / "tables" / f"{name}.csv"
+        if not path.exists():
+            known = sorted(item.stem for item in path.parent.glob("*.csv"))
+            raise StoreError(f"{path} does not exist", expected=f"one of {known}")
+        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+    def save_stage(
+        self,
+        stage: Stage[Any],
+        result: Result,
+        *,
+        params: Params,
+        key: str,
+        seed: int,
+        seconds: float,
+        peak_rss_mb: float,
+    ) -> None:
+        """Store a Result as the stage's folder; the old folder is replaced in one rename."""
+        with replaced_folder(self.stage_dir(stage.name)) as folder:
+            write_slots(folder / "slots.h5", result.slots)
+            record = {
+                "schema": SCHEMA,
+                "stage": stage.name,
+                "title": stage.title,
+                "purpose": stage.purpose,
+                "key": key,
+                "seed": seed,
+                "package_version": __version__,
+                "parameters": parameter_rows(params),
+                "metrics": [_metric(metric) for metric in result.metrics],
+                "alerts": [vars(alert) for alert in result.alerts],
+                "tables": [_write_table(folder, table) for table in result.tables],
+                "figures": [_write_figure(folder, figure) for figure in result.figures],
+                "files": [_write_file(folder, item) for item in result.files],
+                "methods": result.methods,
+                "seconds": round(seconds, 3),
+                "peak_rss_mb": round(peak_rss_mb, 1),
+            }
+            write_json(folder / "stage.json", record)
+
+    # ------------------------------------------------------------------ data
+    @property
+    def input_path(self) -> Path:
+        """The checked pair that every stage starts from."""
+        return self.root / "cache" / "input.h5mu"
+
+    def load_data(self, stages: Iterable[str]) -> MuData:
+        """Load the checked input with the values of `stages` written into it."""
+        data = read_h5mu(self.input_path)
+        for stage in stages:
+            apply_slots(data, read_slots(self.stage_dir(stage) / "slots.h5"))
+        return data
+
+    def write_results(self) -> Path:
+        """Write results.h5mu: input and the values of every finished stage."""
+        path = self.root / "results.h5mu"
+        work = path.with_name(".results.h5mu.tmp")
+        data = self.load_data(self.finished())
+        write_h5mu(data, work)
+        work.replace(path)
+        return path
+
+
+def read_h5mu(path: Path) -> MuData:
+    """Read a .h5mu without pulling columns between the modalities."""
+    import mudata
+
+    if not path.exists():
+        raise StoreError(f"{path} does not exist", remedy="run `mira-nb run` with this folder as --out first")
+    with mudata.set_options(pull_on_update=False):
+        return mudata.read_h5mu(path)
+
+
+def write_h5mu(data: MuData, path: Path) -> None:
+    """Write a .h5mu, creating its folder."""
+    import mudata
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with mudata.set_options(pull_on_update=False):
+        data.write_h5mu(path)
+
+
+def write_slots(path: Path, slots: Mapping[Slot, Any]) -> None:
+    """Write the values of a Result into one HDF5 file (anndata's element format)."""
+    from anndata.io import write_elem
+
+    with h5py.File(path, "w") as file:
+        for number, (slot, value) in enumerate(slots.items()):
+            name = f"slot{number:04d}"
+            write_elem(file, name, _storable(value))
+            file[name].attrs["mira_nb_slot"] = json.dumps([slot.modality, slot.element, slot.key])
+
+
+def read_slots(path: Path) -> dict[Slot, Any]:
+    """Inverse of :func:`write_slots`, in the order in which they were written."""
+    from anndata.io import read_elem
+
+    out: dict[Slot, Any] = {}
+    with h5py.File(path, "r") as file:
+        for name in sorted(file):
+            modality, element, key = json.loads(str(file[name].attrs["mira_nb_slot"]))
+            out[Slot(modality, element, key)] = read_elem(file[name])
+    return out
+
+
+def _storable(value: Any) -> Any:
+    """Series become plain arrays or categoricals, which is what anndata's element format knows."""
+    if isinstance(value, pd.Series):
+        value = value.array if isinstance(value.dtype, pd.CategoricalDtype) else value.to_numpy()
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        value = value.astype(str)
+    return value
+
+
+def parameter_rows(params: Params) -> list[dict[str, Any]]:
+    """Every parameter with its value, default, unit and help."""
+    values = params.model_dump(mode="json")
+    defaults = type(params)().model_dump(mode="json")
+    rows = []
+    for name, info in type(params).model_fields.items():
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        rows.append(
+            {
+                "name": name,
+                "value": values[name],
+                "default": defaults[name],
+                "changed": values[name] != defaults[name],
+                "unit": extra.get("unit", ""),
+                "help": info.description or "",
+            }
+        )
+    return rows
+
+
+def _metric(metric: Any) -> dict[str, Any]:
+    value = metric.value.item() if hasattr(metric.value, "item") else metric.value
+    if isinstance(value, float) and not np.isfinite(value):
+        value = "not available"
+    return {**vars(metric), "value": value}
+
+
+def _write_table(folder: Path, table: Table) -> dict[str, Any]:
+    path = folder / "tables" / f"{table.name}.csv"
+    path.parent.mkdir(exist_ok=True)
+    table.frame.to_csv(path, index=False)
+    return {
+        "name": table.name,
+        "title": table.title,
+        "caption": table.caption,
+        "file": f"tables/{table.name}.csv",
+        "rows": len(table.frame),
+        "columns": [str(column) for column in table.frame.columns],
+    }
+
+
+def figure_spec(figure: Figure) -> dict[str, Any]:
+    """Vega-Lite of a figure with its packed data attached."""
+    chart = figure.chart if isinstance(figure.chart, dict) else figure.chart.to_dict()
+    return packed.attach(chart, figure.packed) if figure.packed else chart
+
+
+def _write_figure(folder: Path, figure: Figure) -> dict[str, Any]:
+    (folder / "figures").mkdir(exist_ok=True)
+    if figure.image is not None:
+        file = f"figures/{figure.name}.png"
+        (folder / file).write_bytes(figure.image)
+    else:
+        file = f"figures/{figure.name}.vl.json"
+        text = json.dumps(figure_spec(figure), allow_nan=False, separators=(",", ":"))
+        (folder / file).write_text(text)
+    shown = {name: getattr(figure, name) for name in ("name", "title", "caption", "alt", "section")}
+    return {**shown, "file": file}
+
+
+def _write_file(folder: Path, item: Any) -> dict[str, Any]:
+    path = (folder / item.path).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise StoreError(f"the export {item.path!r} points outside the stage's folder")
+    write_bytes(path, item.content)
+    return {"path": item.path, "description": item.description, "bytes": len(item.content)}
