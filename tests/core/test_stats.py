@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.stats import false_discovery_control, mannwhitneyu
+
+from mira_nb.core.stats import benjamini_hochberg, cliffs_delta, log2_fold_change, rank_sum
+from mira_nb.errors import InputError
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+@pytest.mark.parametrize("seed", range(4))
+def test_rank_sum_equals_scipy_with_ties(alternative: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.poisson(rng.uniform(0.2, 5, 17), (23, 17)).astype(float)
+    y = rng.poisson(rng.uniform(0.2, 5, 17), (31, 17)).astype(float)
+    ours = rank_sum(x, y, alternative=alternative, block_values=200)
+    theirs = mannwhitneyu(x, y, alternative=alternative, method="asymptotic", axis=0)
+    np.testing.assert_allclose(ours.statistic, theirs.statistic)
+    np.testing.assert_allclose(ours.pvalue, theirs.pvalue, rtol=1e-9)
+    np.testing.assert_allclose(ours.median_1, np.median(x, axis=0))
+    sparse_input = rank_sum(sparse.csr_matrix(x), sparse.csr_matrix(y), alternative=alternative)
+    np.testing.assert_allclose(sparse_input.pvalue, theirs.pvalue, rtol=1e-9)
+
+
+def test_missing_values_are_left_out_and_counted() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(12, 3)), rng.normal(1, 1, size=(15, 3))
+    x[:4, 0] = np.nan
+    y[3, 1] = np.nan
+    x[:, 2] = np.nan
+    ours = rank_sum(x, y)
+    for feature in (0, 1):
+        one, two = x[:, feature], y[:, feature]
+        expected = mannwhitneyu(one[~np.isnan(one)], two[~np.isnan(two)], method="asymptotic")
+        assert ours.pvalue[feature] == pytest.approx(expected.pvalue, rel=1e-9)
+    assert ours.n_1.tolist() == [8, 12, 0]
+    assert ours.n_2.tolist() == [15, 14, 15]
+    assert np.isnan(ours.pvalue[2])
+    assert np.isnan(ours.median_1[2])
+
+
+def test_exact_for_small_groups() -> None:
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(5, 6)), rng.normal(1, 1, size=(30, 6))
+    np.testing.assert_allclose(
+        rank_sum(x, y, method="auto").pvalue, mannwhitneyu(x, y, method="exact", axis=0).pvalue, rtol=1e-9
+    )
+
+
+def test_constant_feature_has_p_of_one_and_far_tails_do_not_underflow() -> None:
+    constant = rank_sum(np.zeros((5, 1)), np.zeros((6, 1)))
+    assert constant.pvalue[0] == 1
+    assert constant.effect_size[0] == 0
+    far = rank_sum(np.arange(3000.0) + 1e6, np.arange(3000.0))
+    assert far.pvalue[0] == 0 or far.pvalue[0] < 1e-300
+    assert -3000 < far.log10_pvalue[0] < -900
+
+
+def test_cliffs_delta_by_brute_force() -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.integers(0, 5, 14).astype(float), rng.integers(1, 7, 9).astype(float)
+    pairs = np.sign(x[:, None] - y[None, :])
+    assert cliffs_delta(x, y)[0] == pytest.approx(pairs.mean())
+
+
+def test_benjamini_hochberg_equals_scipy_and_keeps_nan() -> None:
+    rng = np.random.default_rng(4)
+    p = rng.random(200) ** 3
+    np.testing.assert_allclose(benjamini_hochberg(p), false_discovery_control(p))
+    with_nan = np.insert(p, 7, np.nan)
+    adjusted = benjamini_hochberg(with_nan)
+    assert np.isnan(adjusted[7])
+    np.testing.assert_allclose(np.delete(adjusted, 7), false_discovery_control(p))
+    assert benjamini_hochberg([]).shape == (0,)
+
+
+def test_log2_fold_change_of_means() -> None:
+    x, y = np.array([[4.0, 0.0], [12.0, 2.0]]), np.array([[1.0, 8.0], [3.0, 8.0]])
+    np.testing.assert_allclose(log2_fold_change(x, y), [2, -3], atol=1e-6)
+    np.testing.assert_allclose(log2_fold_change(sparse.csr_matrix(x), sparse.csr_matrix(y)), [2, -3], atol=1e-6)
+
+
+def test_refuses_different_features_and_infinite_values() -> None:
+    with pytest.raises(InputError, match="2 and 3 features"):
+        rank_sum(np.zeros((4, 2)), np.zeros((4, 3)))
+    with pytest.raises(InputError, match="infinite"):
+        rank_sum(np.array([np.inf, 1]), np.array([1.0, 2]))
