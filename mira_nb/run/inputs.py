@@ -76,3 +76,15 @@ def _resource_facts(resources: Resources, hashes: HashCache) -> dict[str, Any]:
         if resources.has(name):
             out[name] = getattr(resources, name)
     return out
+
+
+def check_run(spec: InputSpec, resources: Resources) -> str:
+    """Text of ``mira-nb check``: what was found, which stages can run, what a missing resource would unlock."""
+    from mira_nb.io.check import check_input
+    from mira_nb.keys import STAGE_ORDER
+    from mira_nb.stages.registry import get_stage
+
+    for name in ("tss", "genome", "motifs", "gene_sets", "motif_hits"):
+        resources.require_files(name)
+    requirements = {name: get_stage(name) for name in STAGE_ORDER}
+    return check_input(spec, resources, requirements=requirements).render()

@@ -1,0 +1,329 @@
+"""The command line: demo, run, check, report, dashboard.
+
+Only typer is imported here; everything that computes is imported by the command that needs it, so that ``--help``
+answers at once. Exit status: 0 done; 2 the user's input is at fault (one message on stderr); 1 anything else.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from mira_nb.errors import MiraError, ParameterError
+
+if TYPE_CHECKING:
+    from mira_nb.io.read import InputSpec
+    from mira_nb.io.resources import Resources
+    from mira_nb.run.pipeline import RunOutcome
+
+app = typer.Typer(
+    name="mira-nb",
+    help="From paired single-cell RNA and ATAC counts to a finished MIRA analysis in one HTML report.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Rna = Annotated[Path | None, typer.Option("--rna", help="Gene counts, .h5ad (with --atac).", metavar="FILE")]
+Atac = Annotated[Path | None, typer.Option("--atac", help="Peak counts, .h5ad (with --rna).", metavar="FILE")]
+Mudata = Annotated[Path | None, typer.Option("--mudata", help="Both in one .h5mu.", metavar="FILE")]
+Tenx = Annotated[Path | None, typer.Option("--tenx", help="10x filtered_feature_bc_matrix.h5.", metavar="FILE")]
+Tss = Annotated[Path | None, typer.Option("--tss", help="Transcription start sites: BED, TSV, GTF.", metavar="FILE")]
+Genome = Annotated[Path | None, typer.Option("--genome", help="Genome, .fa or .fa.gz.", metavar="FILE")]
+Motifs = Annotated[Path | None, typer.Option("--motifs", help="Motifs, .jaspar or .meme.", metavar="FILE")]
+GeneSets = Annotated[list[Path] | None, typer.Option("--gene-sets", help="GMT file; repeatable.", metavar="FILE")]
+MotifHits = Annotated[
+    Path | None,
+    typer.Option("--motif-hits", help="Hits instead of a scan, .h5ad: obs peaks, var factors.", metavar="FILE"),
+]
+Groups = Annotated[str | None, typer.Option("--groups", help="Cell annotation to compare.", metavar="COLUMN")]
+StartCell = Annotated[str | None, typer.Option("--start-cell", help="Where it begins.", metavar="NAME")]
+Batch = Annotated[str | None, typer.Option("--batch", help="Cell annotation: batch.", metavar="COLUMN")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="One parameter; repeatable.", metavar="STAGE.NAME=VALUE")]
+ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML: {stage: {name: value}}.", metavar="FILE")]
+Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of every random number.", min=0)]
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Print one message on stderr and stop."""
+    typer.echo(f"mira-nb: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn our errors into one message and the right exit status."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except MiraError as error:
+            fail(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            fail("stopped; what was finished is kept, run the same command to go on", 1)
+
+    return wrapped
+
+
+def _version(value: bool) -> None:
+    if value:
+        from mira_nb import __version__
+
+        typer.echo(f"mira-nb {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Analyse one paired multiome experiment by the MIRA method."""
+
+
+@app.command()
+@reports_errors
+def run(
+    out: Annotated[Path, typer.Option("--out", help="Run folder, new or from an earlier run.", metavar="DIR")],
+    rna: Rna = None,
+    atac: Atac = None,
+    mudata: Mudata = None,
+    tenx: Tenx = None,
+    tss: Tss = None,
+    genome: Genome = None,
+    motifs: Motifs = None,
+    gene_sets: GeneSets = None,
+    motif_hits: MotifHits = None,
+    groups: Groups = None,
+    start_cell: StartCell = None,
+    batch: Batch = None,
+    params: ParamsFile = None,
+    sets: Sets = None,
+    until: Until = None,
+    seed: Seed = 0,
+) -> None:
+    """Run every stage whose inputs, parameters or code changed, and build the report."""
+    from mira_nb.run.pipeline import RunRequest, run_pipeline
+
+    values = collect_parameters(params, sets or [])
+    spec = _input_spec(rna, atac, mudata, tenx)
+    resources = _resources(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
+    request = RunRequest(spec=spec, resources=resources, out=out, parameters=values, until=until, seed=seed)
+    _finish(_interruptible(lambda: run_pipeline(request, sink=_print_progress)))
+
+
+@app.command()
+@reports_errors
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for data and run.", metavar="DIR")] = Path("mira-nb-demo"),
+    size: Annotated[str, typer.Option("--size", help="default or small.")] = "default",
+    sets: Sets = None,
+    until: Until = None,
+    seed: Seed = 0,
+) -> None:
+    """Run the whole pipeline on the embedded simulated data set; writes DIR/report.html."""
+    from mira_nb.io.datasets import write_demo
+    from mira_nb.run.pipeline import RunRequest, run_pipeline
+
+    _prepare_demo_folder(out)
+    files = write_demo(out / "data", size=size, seed=seed)
+    request = RunRequest(
+        spec=files.spec,
+        resources=files.resources,
+        out=out,
+        parameters=collect_parameters(None, sets or []),
+        until=until,
+        seed=seed,
+    )
+    _finish(_interruptible(lambda: run_pipeline(request, sink=_print_progress)))
+
+
+@app.command()
+@reports_errors
+def check(
+    rna: Rna = None,
+    atac: Atac = None,
+    mudata: Mudata = None,
+    tenx: Tenx = None,
+    tss: Tss = None,
+    genome: Genome = None,
+    motifs: Motifs = None,
+    gene_sets: GeneSets = None,
+    motif_hits: MotifHits = None,
+    groups: Groups = None,
+    start_cell: StartCell = None,
+    batch: Batch = None,
+) -> None:
+    """Say what was found, what can run, and what each missing resource would unlock; runs nothing."""
+    from mira_nb.run.inputs import check_run
+
+    spec = _input_spec(rna, atac, mudata, tenx)
+    resources = _resources(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
+    typer.echo(check_run(spec, resources))
+
+
+@app.command()
+@reports_errors
+def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder.")]) -> None:
+    """Build report.html again from the run folder."""
+    from mira_nb.report.build import build_report
+
+    if not (folder / "run.json").exists():
+        raise ParameterError(f"{folder} holds no run.json", expected="the --out folder of `mira-nb run`")
+    typer.echo(build_report(folder))
+
+
+@app.command()
+@reports_errors
+def dashboard(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder.")],
+    port: Annotated[int | None, typer.Option("--port", help="Port; default: a free one.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Serve the panels of a run with Voila, on this machine only."""
+    from mira_nb.panels.serve import serve
+
+    if not (folder / "run.json").exists():
+        raise ParameterError(f"{folder} holds no run.json", expected="the --out folder of `mira-nb run`")
+    serve(folder, port=port, open_browser=browser)
+
+
+def collect_parameters(file: Path | None, sets: list[str]) -> dict[str, dict[str, Any]]:
+    """Parameters by stage from a YAML file and from ``STAGE.NAME=VALUE`` texts, the latter winning.
+
+    Raises
+    ------
+    ParameterError
+        For an unreadable file or a text of another form.
+    """
+    import yaml
+
+    values: dict[str, dict[str, Any]] = {}
+    if file is not None:
+        values = _read_parameter_file(file)
+    for text in sets:
+        target, sign, raw = text.partition("=")
+        stage, dot, name = target.strip().partition(".")
+        if not (sign and dot and stage and name):
+            raise ParameterError(
+                f"--set {text!r} is not understood", expected="STAGE.NAME=VALUE, e.g. joint.resolution=1"
+            )
+        try:
+            values.setdefault(stage, {})[name] = yaml.safe_load(raw)
+        except yaml.YAMLError:
+            values.setdefault(stage, {})[name] = raw
+    return values
+
+
+def _read_parameter_file(file: Path) -> dict[str, dict[str, Any]]:
+    import yaml
+
+    expected = "YAML of the form {stage: {name: value}}"
+    try:
+        loaded = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise ParameterError(f"--params {file} cannot be read ({error.strerror})", expected=expected) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"--params {file} is not YAML: {error}", expected=expected) from None
+    loaded = {} if loaded is None else loaded
+    if not isinstance(loaded, dict) or not all(isinstance(value, dict) for value in loaded.values()):
+        raise ParameterError(f"--params {file} has another form", expected=expected)
+    return {str(stage): dict(values) for stage, values in loaded.items()}
+
+
+def _input_spec(rna: Path | None, atac: Path | None, mudata: Path | None, tenx: Path | None) -> InputSpec:
+    from mira_nb.io.read import InputSpec
+
+    given = [bool(rna or atac), bool(mudata), bool(tenx)]
+    if sum(given) != 1 or bool(rna) != bool(atac):
+        raise ParameterError(
+            "the input is not complete or named twice",
+            expected="exactly one of: --rna FILE.h5ad with --atac FILE.h5ad; --mudata FILE.h5mu; --tenx FILE.h5",
+            remedy="give both count matrices in one of these ways; `mira-nb demo` runs without input",
+        )
+    return InputSpec(rna=rna, atac=atac, mudata=mudata, tenx=tenx)
+
+
+def _resources(
+    tss: Path | None,
+    genome: Path | None,
+    motifs: Path | None,
+    gene_sets: list[Path] | None,
+    motif_hits: Path | None,
+    groups: str | None,
+    start_cell: str | None,
+    batch: str | None,
+) -> Resources:
+    from mira_nb.io.resources import Resources
+
+    return Resources(
+        tss=tss,
+        genome=genome,
+        motifs=motifs,
+        gene_sets=tuple(gene_sets or ()),
+        motif_hits=motif_hits,
+        groups=groups,
+        start_cell=start_cell,
+        batch=batch,
+    )
+
+
+def _prepare_demo_folder(out: Path) -> None:
+    """The demo writes its data beside the run; refuse a folder that holds something else."""
+    if out.is_file() or (out.exists() and any(out.iterdir()) and not (out / "data").exists()):
+        raise ParameterError(f"--out {out} is not empty", expected="a new folder or an earlier demo's folder")
+    (out / "cache").mkdir(parents=True, exist_ok=True)
+
+
+def _interruptible(action: Callable[[], RunOutcome]) -> RunOutcome:
+    """Let a termination signal end the kernels properly, like Ctrl-C."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        return action()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_progress(stage: str, fraction: float, message: str, remaining: float) -> None:
+    left = f", about {remaining:.0f} s left" if remaining >= 0 else ""
+    line = f"{stage:12s} {fraction:4.0%}  {message}{left}"
+    if sys.stderr.isatty():
+        typer.echo(f"\r\x1b[2K{line}", err=True, nl=fraction >= 1)
+    else:
+        typer.echo(line, err=True)
+
+
+def _finish(outcome: RunOutcome) -> None:
+    """Say what happened; exit status 1 when a stage failed."""
+    for name, status in outcome.statuses.items():
+        state = "done" if status == "done" and name in outcome.computed else status
+        if status == "done" and name not in outcome.computed:
+            state = "unchanged"
+        reason = outcome.reasons.get(name, "")
+        typer.echo(f"{name:12s} {state}{': ' + reason if reason else ''}", err=True)
+    if outcome.report is not None:
+        typer.echo(outcome.report)
+    if outcome.failed:
+        fail(f"failed: {', '.join(outcome.failed)}; the report shows the errors", 1)
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
