@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pytest
+import scanpy as sc
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from mira_nb.core.features import (
+    column_moments,
+    gene_dispersions,
+    log_normalize,
+    normalize_total,
+    select_genes,
+    select_peaks,
+)
+from mira_nb.errors import InputError
+
+
+@pytest.fixture
+def counts() -> sparse.csr_matrix:
+    rng = np.random.default_rng(0)
+    rate = rng.gamma(0.5, 2.0, size=300) * rng.gamma(1.0, 1.0, size=(120, 300))
+    return sparse.csr_matrix(rng.poisson(rate))
+
+
+def scanpy_table(counts: sparse.csr_matrix):
+    data = ad.AnnData(sparse.csr_matrix(counts, dtype=np.float32))
+    sc.pp.normalize_total(data, target_sum=1e4)
+    sc.pp.log1p(data)
+    sc.pp.highly_variable_genes(data, max_mean=np.inf)
+    return data
+
+
+def test_dispersions_equal_scanpy(counts):
+    data = scanpy_table(counts)
+    ours = gene_dispersions(counts)
+    np.testing.assert_allclose(ours["mean"], data.var["means"], rtol=1e-4)
+    np.testing.assert_allclose(ours["dispersion"], data.var["dispersions"], rtol=1e-4)
+    np.testing.assert_allclose(ours["normalised_dispersion"], data.var["dispersions_norm"], rtol=5e-3, atol=5e-3)
+
+
+def test_selection_equals_scanpys_highly_variable_genes(counts):
+    data = scanpy_table(counts)
+    chosen = select_genes(counts, encoder_min_genes=0)
+    np.testing.assert_array_equal(chosen.encoder, data.var["highly_variable"].to_numpy())
+    assert chosen.modelled.sum() > chosen.encoder.sum() > 0
+    assert not (chosen.encoder & ~chosen.modelled).any()
+
+
+def test_log_normalize_equals_scanpy(counts):
+    np.testing.assert_allclose(log_normalize(counts).toarray(), scanpy_table(counts).X.toarray(), rtol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_every_cell_gets_the_same_total_and_moments_equal_dense(seed):
+    rng = np.random.default_rng(seed)
+    counts = sparse.csr_matrix(rng.poisson(0.7, size=(rng.integers(2, 12), rng.integers(1, 9))))
+    before = counts.copy()
+    normalized = normalize_total(counts, target_sum=100)
+    totals = np.asarray(normalized.sum(axis=1)).ravel()
+    has_counts = np.asarray(counts.sum(axis=1)).ravel() > 0
+    np.testing.assert_allclose(totals, np.where(has_counts, 100, 0))
+    mean, variance = column_moments(normalized)
+    np.testing.assert_allclose(mean, normalized.toarray().mean(axis=0), atol=1e-9)
+    np.testing.assert_allclose(variance, normalized.toarray().var(axis=0, ddof=1), atol=1e-6)
+    assert (counts != before).nnz == 0
+
+
+def test_minimum_number_of_encoder_genes_is_filled_by_dispersion(counts):
+    plain = select_genes(counts, encoder_min_genes=0)
+    more = select_genes(counts, encoder_min_genes=int(plain.encoder.sum()) + 7)
+    assert more.n_added == 7
+    added = more.encoder & ~plain.encoder
+    left_out = more.modelled & ~more.encoder
+    score = more.table["normalised_dispersion"].to_numpy()
+    assert added.sum() == 7
+    assert score[added].min() >= np.nanmax(score[left_out])
+
+
+def test_silent_and_constant_genes_are_not_modelled_and_counted(counts):
+    dense = counts.toarray()
+    dense[:, 0] = 0
+    chosen = select_genes(sparse.csr_matrix(dense))
+    assert not chosen.modelled[0]
+    assert chosen.n_low_mean + chosen.n_low_dispersion + chosen.modelled.sum() == dense.shape[1]
+    assert chosen.n_low_mean >= 1
+
+
+def test_too_few_genes_are_refused_by_name():
+    with pytest.raises(InputError, match=r"prepare\.min_mean"):
+        select_genes(sparse.csr_matrix(np.zeros((5, 10))))
+
+
+def test_identical_genes_do_not_crash():
+    counts = sparse.csr_matrix(np.tile([[1], [3], [0], [9]], (1, 5)))
+    table = gene_dispersions(counts)
+    assert np.allclose(table["mean"], table["mean"].iloc[0])
+
+
+def test_peaks_all_modelled_and_encoder_capped():
+    rng = np.random.default_rng(1)
+    peaks = sparse.random(40, 500, density=0.2, random_state=1, format="csr")
+    peaks.data[:] = 1
+    peaks = sparse.csr_matrix(peaks.multiply(np.r_[np.zeros(3), np.ones(497)]))
+    chosen = select_peaks(peaks, encoder_max_peaks=100, rng=rng)
+    is_open = np.asarray(peaks.sum(axis=0)).ravel() > 0
+    np.testing.assert_array_equal(chosen.modelled, is_open)
+    assert chosen.encoder.sum() == 100
+    assert chosen.n_never_open == (~is_open).sum() >= 3
+    assert not (chosen.encoder & ~chosen.modelled).any()
+    again = select_peaks(peaks, encoder_max_peaks=100, rng=np.random.default_rng(1))
+    np.testing.assert_array_equal(chosen.encoder, again.encoder)
+    everything = select_peaks(peaks, rng=rng)
+    np.testing.assert_array_equal(everything.encoder, everything.modelled)
+
+
+def test_explicit_zeros_do_not_count_as_open():
+    peaks = sparse.csr_matrix(np.ones((3, 5)))
+    peaks.data[peaks.indices == 2] = 0
+    assert select_peaks(peaks, rng=np.random.default_rng(0)).modelled.tolist() == [True, True, False, True, True]
