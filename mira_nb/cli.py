@@ -18,8 +18,8 @@ import typer
 from mira_nb.errors import MiraError, ParameterError
 
 if TYPE_CHECKING:
-    from mira_nb.io.read import InputSpec
     from mira_nb.io.resources import Resources
+    from mira_nb.io.spec import InputSpec
     from mira_nb.run.pipeline import RunOutcome
 
 app = typer.Typer(
@@ -241,7 +241,7 @@ def _read_parameter_file(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _input_spec(rna: Path | None, atac: Path | None, mudata: Path | None, tenx: Path | None) -> InputSpec:
-    from mira_nb.io.read import InputSpec
+    from mira_nb.io.spec import InputSpec
 
     given = [bool(rna or atac), bool(mudata), bool(tenx)]
     if sum(given) != 1 or bool(rna) != bool(atac):
@@ -278,7 +278,7 @@ def _resources(
 
 
 def _prepare_demo_folder(out: Path) -> None:
-    """The demo writes its data beside the run; refuse a folder that holds something else."""
+    """Refuse a folder that holds something else: the demo writes its data beside the run."""
     if out.is_file() or (out.exists() and any(out.iterdir()) and not (out / "data").exists()):
         raise ParameterError(f"--out {out} is not empty", expected="a new folder or an earlier demo's folder")
     (out / "cache").mkdir(parents=True, exist_ok=True)

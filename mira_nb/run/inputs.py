@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from mira_nb.io.read import InputSpec, read_input
+from mira_nb.errors import InputError
 from mira_nb.io.resources import Resources
+from mira_nb.io.spec import InputSpec
 
 from .files import HashCache
 from .identity import digest, resource_identity
@@ -25,10 +27,9 @@ def prepare_input(
     dict
         ``input_key``, ``inputs`` (role, name, hash, shape), ``findings``, ``resources`` (names and hashes).
     """
-    files = spec.files()
-    for path in files.values():
-        if not path.is_file():
-            spec.require_files()
+    from mira_nb.io.read import read_input
+
+    files = _input_files(spec)
     key = digest({role: hashes.sha256(path) for role, path in files.items()})
     facts: dict[str, Any] = {"input_key": key, "resources": _resource_facts(resources, hashes)}
     if old.get("input_key") == key and store.input_path.exists():
@@ -55,6 +56,17 @@ def prepare_input(
     facts["shape"] = {"cells": shapes["rna"][0], "genes": shapes["rna"][1], "peaks": shapes["atac"][1]}
     facts["findings"] = [asdict(finding) for finding in pair.findings]
     return facts
+
+
+def _input_files(spec: InputSpec) -> dict[str, Path]:
+    """Input files by role; each must exist."""
+    spec.kind()
+    files = {role: Path(path) for role, path in spec.to_json().items() if path}
+    for role, path in files.items():
+        if not path.is_file():
+            kind = "is a folder" if path.is_dir() else "does not exist"
+            raise InputError(f"--{role} {path} {kind}", expected="a readable file", remedy="correct the path")
+    return files
 
 
 def _check_annotations(resources: Resources, store: RunStore) -> None:

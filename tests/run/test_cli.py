@@ -1,0 +1,93 @@
+"""Command line: parsing, messages, exit status."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mira_nb.cli import collect_parameters
+from mira_nb.errors import ParameterError
+
+
+def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mira_nb", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_set_is_parsed_as_yaml_and_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text("joint: {resolution: 2.0, n_neighbors: 10}\n")
+    got = collect_parameters(file, ["joint.resolution=0.5", "regulation.genes=[A, B]", "topics_rna.n_topics=auto"])
+    assert got == {
+        "joint": {"resolution": 0.5, "n_neighbors": 10},
+        "regulation": {"genes": ["A", "B"]},
+        "topics_rna": {"n_topics": "auto"},
+    }
+
+
+@pytest.mark.parametrize("text", ["joint", "joint.resolution", "resolution=1", ".x=1", "joint.=1"])
+def test_a_malformed_set_is_refused(text: str) -> None:
+    with pytest.raises(ParameterError, match="not understood"):
+        collect_parameters(None, [text])
+
+
+@pytest.mark.parametrize("content", ["- a\n", "joint: 3\n", "a: [1\n"])
+def test_a_malformed_parameter_file_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(content)
+    with pytest.raises(ParameterError, match=r"p\.yaml"):
+        collect_parameters(file, [])
+    with pytest.raises(ParameterError, match="cannot be read"):
+        collect_parameters(tmp_path / "none.yaml", [])
+
+
+def test_help_is_fast_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from mira_nb import cli; "
+        "print([m for m in ('torch','scanpy','anndata','pandas','numpy','altair','numba') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+    started = time.perf_counter()
+    assert run_cli("--help").returncode == 0
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--out", "x"], ["exactly one of", "--mudata"]),
+        (["run", "--out", "x", "--rna", "a.h5ad"], ["--atac"]),
+        (["run", "--out", "x", "--rna", "a", "--atac", "b", "--tenx", "c"], ["exactly one of"]),
+        (["run", "--rna", "a"], ["--out"]),
+        (["nonsense"], ["nonsense"]),
+        (["report", "no-such-folder"], ["no-such-folder", "run.json"]),
+        (["dashboard", "no-such-folder"], ["no-such-folder", "run.json"]),
+        (["run", "--out", "x", "--rna", "none.h5ad", "--atac", "none2.h5ad"], ["none.h5ad"]),
+        (["run", "--out", "x", "--rna", "a", "--atac", "b", "--set", "nostage.x=1"], ["nostage"]),
+        (["run", "--out", "x", "--rna", "a", "--atac", "b", "--set", "joint.nothing=1"], ["joint.nothing"]),
+        (["run", "--out", "x", "--rna", "a", "--atac", "b", "--set", "joint.n_neighbors=no"], ["joint.n_neighbors"]),
+        (["run", "--out", "x", "--rna", "a", "--atac", "b", "--until", "never"], ["never", "prepare"]),
+    ],
+)
+def test_mistakes_get_one_message_and_status_two(
+    arguments: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [str(tmp_path / "x") if item == "x" else item for item in arguments]
+    done = run_cli(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert done.stdout == ""
+
+
+def test_version() -> None:
+    from mira_nb import __version__
+
+    assert run_cli("--version").stdout.strip() == f"mira-nb {__version__}"

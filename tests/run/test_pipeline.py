@@ -1,0 +1,248 @@
+"""What runs, what is skipped and why, what a failure or a kill leaves standing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from mira_nb.io.spec import InputSpec
+from scipy import sparse
+
+from mira_nb.errors import Cancelled, MiraError, ParameterError, StageError, StoreError
+from mira_nb.io.resources import Resources
+from mira_nb.keys import STAGE_ORDER
+from mira_nb.run import pipeline
+from mira_nb.run.pipeline import RunRequest, run_pipeline
+from mira_nb.run.session import open_stage
+from mira_nb.run.store import RunStore, read_h5mu
+from mira_nb.stages import registry
+
+sys.path.insert(0, str(Path(__file__).parent))
+import fakes
+
+CELLS = 30
+
+
+def write_pair(folder: Path, *, seed: int = 0) -> InputSpec:
+    rng = np.random.default_rng(seed)
+    names = [f"c{i}" for i in range(CELLS)]
+    obs = pd.DataFrame({"kind": pd.Categorical(["a", "b"] * (CELLS // 2))}, index=names)
+    rna = ad.AnnData(sparse.csr_matrix(rng.poisson(2.0, (CELLS, 12)).astype(np.float32)), obs=obs)
+    rna.var_names = [f"G{i}" for i in range(12)]
+    atac = ad.AnnData(sparse.csr_matrix((rng.random((CELLS, 20)) < 0.5).astype(np.float32)), obs=obs.copy())
+    atac.var_names = [f"chr1:{100 * i}-{100 * i + 50}" for i in range(20)]
+    rna.write_h5ad(folder / "rna.h5ad")
+    atac.write_h5ad(folder / "atac.h5ad")
+    return InputSpec(rna=folder / "rna.h5ad", atac=folder / "atac.h5ad")
+
+
+def run_in_process(stage: str, output: Path, parameters: Mapping[str, Any], **_: Any) -> None:
+    try:
+        session = open_stage(stage, parameters)
+        session.run()
+        session.save()
+    except MiraError:
+        raise
+    except Exception as error:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text("failed notebook")
+        raise StageError(f"stage {stage} failed: {error}") from None
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text("{}")
+
+
+def fake_report(root: Path) -> Path:
+    (root / "report.html").write_text(json.dumps(RunStore(root).finished()))
+    return root / "report.html"
+
+
+@pytest.fixture
+def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunRequest]:
+    monkeypatch.setitem(sys.modules, "mira_nb.stages._fakes", fakes)
+    monkeypatch.setattr(registry, "_CLASSES", {name: f"_fakes:Fake_{name}" for name in STAGE_ORDER})
+    monkeypatch.setattr(pipeline, "execute_template", run_in_process)
+    monkeypatch.setattr("mira_nb.report.build.build_report", fake_report)
+    registry.get_stage.cache_clear()
+    fakes.RUNS.clear()
+    fakes.BROKEN.clear()
+    yield RunRequest(spec=write_pair(tmp_path), resources=Resources(), out=tmp_path / "out")
+    registry.get_stage.cache_clear()
+
+
+def gene_sets(folder: Path) -> Resources:
+    path = folder / "sets.gmt"
+    path.write_text("t\t\tG1\tG2\n")
+    return Resources(gene_sets=(path,))
+
+
+def test_everything_runs_once_and_a_second_run_does_nothing(request_: RunRequest) -> None:
+    first = run_pipeline(request_)
+    assert first.statuses["comparisons"] == "done"
+    assert first.statuses["enrichment"] == "skipped"
+    assert "--gene-sets" in first.reasons["enrichment"]
+    assert first.computed == tuple(name for name in STAGE_ORDER if name != "enrichment")
+    stamp = (request_.out / "results.h5mu").stat().st_mtime_ns
+    second = run_pipeline(request_)
+    assert second.computed == ()
+    assert second.statuses == first.statuses
+    assert (request_.out / "results.h5mu").stat().st_mtime_ns == stamp
+    assert set(fakes.RUNS.values()) == {1}
+
+
+def test_values_flow_and_results_hold_them(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    obs = read_h5mu(request_.out / "results.h5mu").obs
+    got = {name: float(obs[f"v_{name}"].iloc[0]) for name in ("prepare", "topics_rna", "joint", "drivers")}
+    assert got == {"prepare": 1, "topics_rna": 2, "joint": 5, "drivers": 9}
+
+
+def test_one_parameter_reruns_only_what_depends_on_it(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    changed = replace(request_, parameters={"topics_atac": {"scale": 2.0}})
+    again = run_pipeline(changed)
+    assert again.computed == ("topics_atac", "joint", "motifs", "trajectory", "regulation", "drivers")
+    assert float(read_h5mu(request_.out / "results.h5mu").obs["v_drivers"].iloc[0]) == 11
+
+
+def test_a_resource_unlocks_its_stage_and_what_uses_it(request_: RunRequest, tmp_path: Path) -> None:
+    run_pipeline(request_)
+    again = run_pipeline(replace(request_, resources=gene_sets(tmp_path)))
+    assert again.computed == ("enrichment", "comparisons")
+    (tmp_path / "sets.gmt").write_text("t\t\tG1\tG3\n")
+    third = run_pipeline(replace(request_, resources=gene_sets(tmp_path)))
+    assert third.computed == ()
+    (tmp_path / "sets.gmt").write_text("other\t\tG1\tG3\n")
+    assert run_pipeline(replace(request_, resources=Resources(gene_sets=(tmp_path / "sets.gmt",)))).computed == (
+        "enrichment",
+        "comparisons",
+    )
+
+
+def test_changed_input_reruns_everything(request_: RunRequest, tmp_path: Path) -> None:
+    run_pipeline(request_)
+    write_pair(tmp_path, seed=1)
+    assert "prepare" in run_pipeline(request_).computed
+    assert fakes.RUNS["prepare"] == 2
+
+
+def test_another_seed_reruns_everything(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    run_pipeline(replace(request_, seed=1))
+    assert fakes.RUNS["prepare"] == 2
+
+
+def test_a_failing_stage_fails_alone_and_is_tried_again(request_: RunRequest) -> None:
+    fakes.BROKEN.add("motifs")
+    first = run_pipeline(request_)
+    assert first.failed == ("motifs",)
+    assert first.statuses["drivers"] == "skipped"
+    assert first.reasons["drivers"] == "it needs stage motifs, which is failed"
+    assert first.statuses["trajectory"] == first.statuses["comparisons"] == "done"
+    record = RunStore(request_.out).read_record()["stages"]["motifs"]
+    assert "motifs is broken" in record["error"]["message"]
+    assert "v_motifs" not in read_h5mu(request_.out / "results.h5mu").obs
+    fakes.BROKEN.clear()
+    assert run_pipeline(request_).computed == ("motifs", "drivers")
+
+
+def test_a_failure_with_new_parameters_keeps_the_old_result_but_does_not_use_it(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    fakes.BROKEN.add("motifs")
+    outcome = run_pipeline(replace(request_, parameters={"motifs": {"scale": 3.0}}))
+    assert outcome.failed == ("motifs",)
+    assert "v_motifs" not in read_h5mu(request_.out / "results.h5mu").obs
+    fakes.BROKEN.clear()
+    back = run_pipeline(request_)
+    assert back.computed == ()
+    assert back.statuses["drivers"] == "done"
+    assert "v_motifs" in read_h5mu(request_.out / "results.h5mu").obs
+
+
+def test_until_stops_there_and_later_results_are_kept(request_: RunRequest) -> None:
+    first = run_pipeline(replace(request_, until="joint"))
+    assert first.computed == ("prepare", "topics_rna", "topics_atac", "joint")
+    assert first.statuses["trajectory"] == "pending"
+    run_pipeline(request_)
+    again = run_pipeline(replace(request_, until="prepare"))
+    assert again.computed == ()
+    assert again.statuses["drivers"] == "done"
+
+
+def test_only_runs_one_stage_and_marks_what_depends_on_it(request_: RunRequest) -> None:
+    run_pipeline(replace(request_, parameters={"prepare": {"scale": 2.0}}))
+    outcome = run_pipeline(replace(request_, only="topics_rna", parameters={"topics_rna": {"scale": 5.0}}))
+    assert outcome.computed == ("topics_rna",)
+    assert outcome.statuses["prepare"] == outcome.statuses["topics_atac"] == "done"
+    assert outcome.statuses["joint"] == "pending"
+
+
+def test_a_kill_while_storing_leaves_the_old_result(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_pipeline(request_)
+    before = RunStore(request_.out).stage_record("joint")
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mira_nb.run.store.write_slots", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(replace(request_, parameters={"joint": {"scale": 4.0}}))
+    monkeypatch.undo()
+    assert RunStore(request_.out).stage_record("joint") == before
+    assert [p.name for p in (request_.out / "stages").iterdir() if p.name.startswith(".")] == []
+
+
+def test_a_stop_on_request_keeps_what_was_finished(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stops(stage: str, output: Path, parameters: Mapping[str, Any], **_: Any) -> None:
+        if stage == "joint":
+            raise Cancelled("stopped")
+        run_in_process(stage, output, parameters)
+
+    monkeypatch.setattr(pipeline, "execute_template", stops)
+    with pytest.raises(Cancelled):
+        run_pipeline(request_)
+    record = RunStore(request_.out).read_record()["stages"]
+    assert record["topics_atac"]["status"] == "done"
+    assert record["joint"]["status"] == "pending"
+
+
+def test_two_runs_in_one_folder_exclude_each_other(request_: RunRequest) -> None:
+    with pipeline._locked(request_.out), pytest.raises(StoreError, match="another run"):
+        run_pipeline(request_)
+
+
+def test_a_foreign_folder_is_refused(request_: RunRequest) -> None:
+    request_.out.mkdir()
+    (request_.out / "thesis.doc").write_text("x")
+    with pytest.raises(ParameterError, match="not empty"):
+        run_pipeline(request_)
+
+
+def test_damaged_records_are_named(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    (request_.out / "run.json").write_text("{")
+    with pytest.raises(StoreError, match=r"run\.json"):
+        run_pipeline(request_)
+    shutil.rmtree(request_.out)
+    run_pipeline(request_)
+    (request_.out / "stages" / "joint" / "stage.json").write_text("{")
+    with pytest.raises(StoreError, match="joint"):
+        run_pipeline(request_)
+
+
+def test_unknown_stage_and_parameter_are_refused_before_anything_runs(request_: RunRequest) -> None:
+    with pytest.raises(ParameterError, match="nostage"):
+        run_pipeline(replace(request_, parameters={"nostage": {}}))
+    with pytest.raises(ParameterError, match=r"joint\.scale"):
+        run_pipeline(replace(request_, parameters={"joint": {"scale": -1}}))
+    with pytest.raises(ParameterError, match=r"joint\.other.*known: scale"):
+        run_pipeline(replace(request_, parameters={"joint": {"other": 1}}))
+    assert not fakes.RUNS
