@@ -202,11 +202,11 @@ class _Run:
             return
         stored = self.store.stage_record(name)
         if stored is None or stored["key"] != key:
-            error = StoreError(
+            mismatch = StoreError(
                 f"stage {name} ran, but what it stored does not carry the expected key",
                 remedy="the run folder or the resource files changed during the run; run again",
             )
-            self._failed(name, error, time.perf_counter() - started, work)
+            self._failed(name, mismatch, time.perf_counter() - started, work)
             return
         work.replace(self.store.notebook_path(name))
         self.keys[name] = key

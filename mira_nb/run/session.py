@@ -19,6 +19,7 @@ from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context, Figure, Params, Progress, Result, Stage, no_progress
 from mira_nb.stages.registry import get_stage
 
+from .compute import available_cores, get_compute
 from .files import HashCache
 from .identity import stage_key
 from .progress import ProgressFile
@@ -89,7 +90,13 @@ class Session:
     def run(self) -> Result:
         """Compute the stage."""
         started = time.perf_counter()
-        context = Context(seed=self.seed, resources=self.resources(), progress=self.progress)
+        context = Context(
+            seed=self.seed,
+            resources=self.resources(),
+            progress=self.progress,
+            n_threads=available_cores(),
+            compute=get_compute(),
+        )
         missing = self.stage.missing(context.resources)
         if missing:
             raise ParameterError(f"stage {self.stage.name} cannot run without {missing}", remedy=f"give {missing}")

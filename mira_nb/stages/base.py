@@ -8,9 +8,9 @@ sentences for the methods section.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import pandas as pd
 from mudata import MuData
@@ -23,6 +23,26 @@ Level = Literal["error", "warning", "info", "success"]
 Modality = Literal["rna", "atac", "joint"]
 Element = Literal["obs", "var", "obsm", "varm", "obsp", "layers", "uns"]
 Progress = Callable[[float, str], None]
+
+
+class Compute(Protocol):
+    """Runs independent pieces of work; see ``mira_nb.run.compute``."""
+
+    n_workers: int
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        """Apply a picklable function to every item; results come in the order of the items."""
+        ...
+
+
+class InProcess:
+    """The default: one item after the other in this process."""
+
+    n_workers = 1
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        """Apply a function to every item."""
+        return map(function, items)
 
 
 def no_progress(fraction: float, message: str) -> None:
@@ -141,6 +161,7 @@ class Context:
     resources: Resources = field(default_factory=Resources)
     progress: Progress = no_progress
     n_threads: int = 2
+    compute: Compute = field(default_factory=InProcess)
 
 
 @dataclass(frozen=True)
