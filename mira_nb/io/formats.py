@@ -1,0 +1,358 @@
+"""Open the file formats: .h5ad, .h5mu, 10x .h5, each also gzipped. Only what is needed is read into memory."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tempfile
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from mira_nb.errors import InputError
+
+from .counts import to_csr
+
+if TYPE_CHECKING:
+    import h5py
+    from anndata import AnnData
+
+Format = Literal["h5ad", "h5mu", "tenx", "unknown"]
+_OPTION: Final = {"h5ad": "--rna or --atac", "h5mu": "--mudata", "tenx": "--tenx"}
+_NAMES: Final = {
+    "h5ad": "an AnnData file (.h5ad)",
+    "h5mu": "a MuData file (.h5mu)",
+    "tenx": "a 10x feature-barcode matrix (.h5)",
+    "unknown": "an HDF5 file of another kind",
+}
+_HDF5_MAGIC: Final = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass
+class RawModality:
+    """One modality as it lies in its source; matrices are only loaded when asked for.
+
+    Attributes
+    ----------
+    source
+        Name for messages, e.g. ``rna.h5ad`` or ``pair.h5mu[rna]``.
+    obs, var
+        Annotations as given.
+    matrices
+        Candidates for the counts in order of preference: name -> loader of (CSR matrix, var of its columns).
+    unread
+        What else the source holds and is not used.
+    """
+
+    source: str
+    obs: pd.DataFrame
+    var: pd.DataFrame
+    matrices: dict[str, Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]]
+    unread: tuple[str, ...] = ()
+
+
+@contextmanager
+def open_hdf5(path: Path, *, option: str) -> Iterator[h5py.File]:
+    """Open an HDF5 file, plain or gzipped; whatever goes wrong inside becomes one clear :class:`InputError`.
+
+    Parameters
+    ----------
+    path
+        The user's file.
+    option
+        The command line option it came with, for the message.
+    """
+    import h5py
+
+    path = Path(path)
+    check_file(path, option=option)
+    with ExitStack() as stack:
+        readable = stack.enter_context(unpacked(path))
+        with readable.open("rb") as handle:
+            head = handle.read(len(_HDF5_MAGIC))
+        if head != _HDF5_MAGIC:
+            raise InputError(
+                f"{path} ({option}) is not an HDF5 file; {_describe_head(path, head)}.",
+                expected="a file written by AnnData (.h5ad), MuData (.h5mu) or Cell Ranger (.h5).",
+                remedy=_conversion_hint(path),
+            )
+        try:
+            file = stack.enter_context(h5py.File(readable, "r"))
+        except OSError as error:
+            raise _damaged(path, option, error) from error
+        try:
+            yield file
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+            raise _damaged(path, option, error) from error
+        except Exception as error:
+            if type(error).__module__.startswith("anndata"):  # AnnDataReadError, IORegistryError
+                raise _damaged(path, option, error) from error
+            raise
+
+
+def check_file(path: Path, *, option: str) -> None:
+    """Refuse a missing file, a folder, an empty or an unreadable file."""
+    if not path.exists():
+        folder = path.parent
+        near = ""
+        if folder.is_dir():
+            import difflib
+
+            close = difflib.get_close_matches(path.name, [item.name for item in folder.iterdir()], n=3)
+            near = f" Similar names there: {', '.join(close)}." if close else ""
+        raise InputError(
+            f"{path} ({option}) does not exist.{near}", expected="the path of a file.", remedy="correct the path."
+        )
+    if path.is_dir():
+        kind = "a Zarr store" if (path / ".zgroup").exists() or (path / "zarr.json").exists() else "a folder"
+        raise InputError(
+            f"{path} ({option}) is {kind}, not a file.",
+            expected="one file, .h5ad, .h5mu or .h5.",
+            remedy="name the file inside it"
+            if kind == "a folder"
+            else "save it as one file: anndata.io.read_zarr(FOLDER).write_h5ad(FILE).",
+        )
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(1)
+    except OSError as error:
+        raise InputError(
+            f"{path} ({option}) cannot be opened: {error.strerror or error}.", remedy="check the file's permissions."
+        ) from error
+    if not head:
+        raise InputError(
+            f"{path} ({option}) is empty (0 bytes).", remedy="copy or write the file again; the last attempt failed."
+        )
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """Give the file itself, or a temporary unpacked copy of a gzipped one (HDF5 needs random access)."""
+    with path.open("rb") as handle:
+        packed = handle.read(2) == b"\x1f\x8b"
+    if not packed:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="mira_nb_") as folder:
+        target = Path(folder) / path.name.removesuffix(".gz")
+        try:
+            with gzip.open(path, "rb") as source, target.open("wb") as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
+        except (EOFError, OSError, zlib.error) as error:
+            raise InputError(
+                f"{path} is a damaged or truncated gzip file ({error}).",
+                expected="a complete file.",
+                remedy="copy or download it again and compare sizes or checksums.",
+            ) from error
+        yield target
+
+
+def detect_format(file: h5py.File) -> Format:
+    """Which format an open HDF5 file has, by its content."""
+    if "mod" in file and "obs" in file:
+        return "h5mu"
+    if "obs" in file and "var" in file:
+        return "h5ad"
+    if "matrix" in file and "barcodes" in file["matrix"]:
+        return "tenx"
+    return "unknown"
+
+
+def expect_format(file: h5py.File, wanted: Format, *, path: Path, option: str) -> None:
+    """Refuse another format than the option calls for, naming the right option."""
+    found = detect_format(file)
+    if found == wanted:
+        return
+    content = ", ".join(sorted(file)[:8]) or "nothing"
+    if found == "unknown":
+        remedy = f"give {_NAMES[wanted]}, or convert the file first."
+        if wanted == "tenx" and any("barcodes" in group for group in file.values() if hasattr(group, "keys")):
+            remedy = (
+                "this is Cell Ranger 2's layout (genes only); give the file of Cell Ranger ARC, or --rna and --atac."
+            )
+    else:
+        remedy = f"give it with {_OPTION[found]} instead."
+    raise InputError(
+        f"{path} ({option}) is {_NAMES[found]} (groups: {content}).", expected=f"{_NAMES[wanted]}.", remedy=remedy
+    )
+
+
+def read_h5ad_group(group: h5py.Group, *, source: str) -> RawModality:
+    """One AnnData inside an open file; ``X``, then layers named like counts, then ``raw``."""
+    from anndata.io import read_elem
+
+    obs, var = _frame(group["obs"], read_elem), _frame(group["var"], read_elem)
+    matrices: dict[str, Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]] = {}
+    if "X" in group and _shape(group["X"]) is not None:
+        matrices["X"] = _loader(group["X"], obs, var, source)
+    layers = group.get("layers", {})
+    for name in _count_layers(layers):
+        matrices[f"layers[{name!r}]"] = _loader(layers[name], obs, var, source)
+    raw = group.get("raw")
+    if raw is not None and hasattr(raw, "keys") and "X" in raw and "var" in raw:
+        matrices["raw.X"] = _loader(raw["X"], obs, _frame(raw["var"], read_elem), source)
+    unread = [f"layers[{name!r}]" for name in layers if f"layers[{name!r}]" not in matrices]
+    for element in ("obsm", "varm", "obsp", "varp", "uns"):
+        if element in group:
+            unread += [f"{element}[{name!r}]" for name in group[element]]
+    return RawModality(source, obs, var, matrices, tuple(unread))
+
+
+def read_obs(file: h5py.File) -> pd.DataFrame:
+    """Read the cell table at the top of a .h5mu file."""
+    from anndata.io import read_elem
+
+    return _frame(file["obs"], read_elem)
+
+
+def modality_from_anndata(adata: AnnData, *, source: str) -> RawModality:
+    """Do the same for an AnnData in memory or backed by a file; the object is not changed."""
+    if adata.isbacked:
+        adata = adata.to_memory()
+    matrices: dict[str, Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]] = {}
+
+    def loader(matrix: Any, var: pd.DataFrame) -> Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]:
+        return lambda: (to_csr(matrix), var)
+
+    if adata.X is not None:
+        matrices["X"] = loader(adata.X, adata.var)
+    for name in _count_layers(adata.layers):
+        matrices[f"layers[{name!r}]"] = loader(adata.layers[name], adata.var)
+    if adata.raw is not None:
+        matrices["raw.X"] = loader(adata.raw.X, adata.raw.var)
+    unread = [f"layers[{name!r}]" for name in adata.layers if f"layers[{name!r}]" not in matrices]
+    for element in ("obsm", "varm", "obsp", "varp", "uns"):
+        unread += [f"{element}[{name!r}]" for name in getattr(adata, element)]
+    return RawModality(source, adata.obs.copy(), adata.var.copy(), matrices, tuple(unread))
+
+
+def read_tenx_group(group: h5py.Group, *, source: str) -> tuple[sparse.csr_matrix, pd.DataFrame, pd.Index]:
+    """Read a 10x ``matrix`` group.
+
+    Returns
+    -------
+    matrix
+        Cells x features, CSR (10x stores features x cells by column, which is the same bytes).
+    features
+        Columns id, name, feature_type and whatever else there is.
+    barcodes
+        Cell names.
+    """
+    if "features" not in group:
+        raise InputError(
+            f"{source}: the matrix has no feature table (Cell Ranger 2 or older: genes only).",
+            expected="Cell Ranger ARC's filtered_feature_bc_matrix.h5 with Gene Expression and Peaks.",
+            remedy="give expression and accessibility as two .h5ad files with --rna and --atac.",
+        )
+    table = group["features"]
+    columns = {
+        name: _text(table[name][()])
+        for name in table
+        if name != "_all_tag_keys" and getattr(table[name], "ndim", 0) == 1
+    }
+    features = pd.DataFrame(columns)
+    barcodes = pd.Index(_text(group["barcodes"][()]))
+    n_features, n_cells = (int(value) for value in group["shape"][()])
+    if len(features) != n_features or len(barcodes) != n_cells:
+        raise ValueError(
+            f"shape says {n_features} features x {n_cells} cells, but {len(features)} and {len(barcodes)} are named"
+        )
+    parts = (group["data"][()], group["indices"][()], group["indptr"][()])
+    matrix = sparse.csr_matrix(parts, shape=(n_cells, n_features))
+    return matrix, features, barcodes
+
+
+def _loader(
+    node: Any, obs: pd.DataFrame, var: pd.DataFrame, source: str
+) -> Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]:
+    def load() -> tuple[sparse.csr_matrix, pd.DataFrame]:
+        from anndata.io import read_elem
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            matrix = read_elem(node) if hasattr(node, "keys") else node  # a dense data set is read in blocks
+        csr = to_csr(matrix, copy=False)
+        if csr.shape != (len(obs), len(var)):
+            raise ValueError(f"{source}: {node.name} is {csr.shape}, but obs has {len(obs)} and var {len(var)} rows")
+        return csr, var
+
+    return load
+
+
+def _frame(node: Any, read_elem: Callable[[Any], Any]) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if hasattr(node, "keys"):
+            frame = read_elem(node)
+        else:  # AnnData before 0.7: one compound data set
+            table = node[()]
+            frame = pd.DataFrame({name: _text(table[name]) for name in table.dtype.names})
+            index = next((name for name in ("_index", "index") if name in frame), frame.columns[0])
+            frame = frame.set_index(index)
+    frame.index = pd.Index(_text(frame.index.to_numpy()), name=None)
+    return frame
+
+
+def _shape(node: Any) -> tuple[int, ...] | None:
+    if not hasattr(node, "keys"):
+        return getattr(node, "shape", None)
+    shape = node.attrs.get("shape", node.attrs.get("h5sparse_shape"))
+    return None if shape is None else tuple(int(value) for value in shape)
+
+
+def _count_layers(layers: Mapping[str, Any]) -> list[str]:
+    order = ("counts", "raw_counts", "count", "raw", "umi", "umis", "raw_count")
+    lower = {str(name).lower(): str(name) for name in layers}
+    return [lower[name] for name in order if name in lower]
+
+
+def _text(values: Any) -> Any:
+    """Bytes to str, other values as they are; index values always become str."""
+    array = np.asarray(values)
+    if array.dtype.kind == "S" or (array.dtype == object and len(array) and isinstance(array[0], bytes)):
+        return np.array([item.decode("utf-8", "replace") for item in array], dtype=object)
+    return array
+
+
+def _describe_head(path: Path, head: bytes) -> str:
+    if head.startswith(b"PK"):
+        return "it is a zip archive"
+    if head.startswith((b"RDX", b"BZh", b"\xfd7zXZ")):
+        return "it is compressed or an R data file"
+    if head.startswith(b"%%Matrix"):
+        return "it is a Matrix Market file"
+    if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
+        return f"it is a text file that begins with {head.decode('ascii')!r}"
+    return "its first bytes are unknown (damaged, or another format)"
+
+
+def _conversion_hint(path: Path) -> str:
+    name = path.name.lower()
+    if ".mtx" in name:
+        return "read the folder with scanpy.read_10x_mtx(FOLDER, gex_only=False) and save it with write_h5ad."
+    if name.endswith((".rds", ".rda", ".rdata")):
+        return "export the counts from R as .h5ad (for example with zellkonverter or SeuratDisk)."
+    if name.endswith((".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")):
+        return "read the table with anndata.io.read_csv(FILE) and save it with write_h5ad (cells are rows)."
+    if name.endswith(".loom"):
+        return "read it with anndata.io.read_loom(FILE) and save it with write_h5ad."
+    return "copy or write the file again, or convert it to .h5ad."
+
+
+def _damaged(path: Path, option: str, error: BaseException) -> InputError:
+    detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    word = "truncated" if "truncated" in str(error).lower() else "damaged, truncated or incomplete"
+    size = path.stat().st_size
+    return InputError(
+        f"{path} ({option}, {size:,} bytes) cannot be read: {word} ({detail[:300]}).",
+        expected="a complete file that `anndata.read_h5ad`, `mudata.read_h5mu` or Cell Ranger wrote.",
+        remedy="copy or write the file again and compare sizes or checksums.",
+    )

@@ -1,0 +1,183 @@
+"""Peak coordinates: from columns under their many names, or from the peaks' own names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from mira_nb.errors import InputError
+from mira_nb.keys import CHROM, END, START
+
+CHROM_COLUMNS: Final = ("chrom", "chr", "chromosome", "seqnames", "seqname", "seqid", "contig", "#chrom")
+START_COLUMNS: Final = ("start", "chromstart", "chrom_start", "peak_start", "begin", "startpos")
+END_COLUMNS: Final = ("end", "chromend", "chrom_end", "peak_end", "stop", "endpos")
+NAME_COLUMNS: Final = ("interval", "peak", "peaks", "peak_id", "region", "coordinates", "locus", "gene_ids", "id")
+
+# the last two runs of digits are start and end; whatever stands before them is the contig, which may itself hold
+# dashes, dots, colons and underscores (GL000194.1, HLA-DRB1*15:01, chrUn_KI270742v1)
+_NAME: Final = r"^(?P<chrom>.*\S)\s*[:_\-.|]\s*(?P<start>[0-9][0-9,]*)\s*[:_\-.|]+\s*(?P<end>[0-9][0-9,]*)$"
+_MAX_POSITION: Final = 2**40
+_EXAMPLES: Final = "chr1:1000-1500, chr1-1000-1500 or chr1_1000_1500"
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Coordinates of all peaks of a file.
+
+    Attributes
+    ----------
+    frame
+        chrom (str), start, end (int64), one row a peak that has valid coordinates, in the given order.
+    valid
+        Which of the given peaks those rows are (bool, length of the input).
+    source
+        Where they came from, in words.
+    one_based
+        Whether starts were 1-based and were moved to 0-based.
+    bad_examples
+        Names of up to three peaks without valid coordinates.
+    """
+
+    frame: pd.DataFrame
+    valid: np.ndarray
+    source: str
+    one_based: bool = False
+    bad_examples: tuple[str, ...] = ()
+
+
+def parse_peak_names(names: Iterable[object]) -> pd.DataFrame:
+    """Split peak names such as ``chr1:10-20``, ``chr1-10-20`` or ``chr1_10_20``.
+
+    Parameters
+    ----------
+    names
+        Peak names; thousands separators are allowed.
+
+    Returns
+    -------
+    DataFrame
+        Columns chrom (str or NA), start, end (Int64 or NA), one row a name; NA where the name is no interval with
+        0 <= start < end.
+    """
+    text = pd.Series(list(names), dtype="object").astype(str).str.strip()
+    parts = text.str.extract(_NAME)
+    numbers = {}
+    for column in (START, END):
+        digits = parts[column].str.replace(",", "", regex=False)
+        digits = digits.where(digits.str.len() <= 15)
+        numbers[column] = pd.to_numeric(digits, errors="coerce").astype("Int64")
+    frame = pd.DataFrame({CHROM: parts[CHROM].astype("object"), **numbers})
+    good = frame[START].notna() & frame[END].notna() & (frame[END] > frame[START])
+    frame.loc[~good.fillna(False).astype(bool), :] = pd.NA
+    return frame
+
+
+def looks_like_peaks(names: Iterable[object], *, sample: int = 2000) -> bool:
+    """Whether most of (up to `sample` evenly spaced) names are genome intervals."""
+    values = pd.Index(list(names), dtype="object")
+    if len(values) == 0:
+        return False
+    step = max(1, len(values) // sample)
+    return float(parse_peak_names(values[::step])[CHROM].notna().mean()) > 0.5
+
+
+def find_column(frame: pd.DataFrame, names: tuple[str, ...]) -> str | None:
+    """First column whose lower-case name is in `names`, in the order of `names`."""
+    lower = {str(column).lower(): str(column) for column in reversed(frame.columns)}
+    return next((lower[name] for name in names if name in lower), None)
+
+
+def has_coordinate_columns(frame: pd.DataFrame) -> bool:
+    """Whether a table has chrom, start and end under one of their known names."""
+    return all(find_column(frame, names) for names in (CHROM_COLUMNS, START_COLUMNS, END_COLUMNS))
+
+
+def peak_coordinates(var: pd.DataFrame, *, source: str) -> Coordinates:
+    """Find the coordinates of all peaks.
+
+    Columns (chrom/start/end, chr, seqnames, chromStart, ...) come first, then the peaks' names, then a column of
+    names (``interval``, ``peak``, ...). Tables made from R's GRanges count from 1: where a ``width`` column says so,
+    starts are moved by one.
+
+    Raises
+    ------
+    InputError
+        When more than one in ten peaks has no valid coordinates.
+    """
+    candidates: list[tuple[str, pd.DataFrame, bool]] = []
+    if has_coordinate_columns(var):
+        candidates.append(_from_columns(var))
+    candidates.append(("the peak names", parse_peak_names(var.index), False))
+    lower = {str(column).lower(): column for column in var.columns}
+    for name in NAME_COLUMNS:
+        if name in lower:
+            column = lower[name]
+            candidates.append((f"the column {column!r}", parse_peak_names(var[column]), False))
+    best = max(candidates, key=lambda item: int(item[1][CHROM].notna().sum()))  # the first of equals wins
+    where, frame, one_based = best
+    valid = frame[CHROM].notna().to_numpy(dtype=bool)
+    bad = tuple(str(name) for name in var.index[~valid][:3])
+    if not valid.any() or valid.mean() < 0.9:
+        shown = ", ".join(repr(str(name)) for name in var.index[:3])
+        raise InputError(
+            f"{source}: {int((~valid).sum()):,} of {len(valid):,} peaks have no coordinates. "
+            f"Peak names found: {shown}; columns found: {', '.join(map(str, var.columns)) or 'none'}.",
+            expected=f"columns chrom, start, end in var (end > start >= 0), or peaks named like {_EXAMPLES}.",
+            remedy="add the three columns to var, or rename the peaks; if these are genes, give the file with --rna.",
+        )
+    kept = frame.loc[valid]
+    out = pd.DataFrame(
+        {
+            CHROM: kept[CHROM].astype(str).to_numpy(dtype=object),
+            START: kept[START].to_numpy(dtype=np.int64),
+            END: kept[END].to_numpy(dtype=np.int64),
+        },
+        index=var.index[valid],
+    )
+    return Coordinates(out, valid, where, one_based, bad)
+
+
+def _from_columns(var: pd.DataFrame) -> tuple[str, pd.DataFrame, bool]:
+    names = [find_column(var, options) for options in (CHROM_COLUMNS, START_COLUMNS, END_COLUMNS)]
+    chrom_name, start_name, end_name = (str(name) for name in names)
+    start, end = (_positions(var[name]) for name in (start_name, end_name))
+    one_based = False
+    width_name = find_column(var, ("width",))
+    if width_name is not None:
+        width = _positions(var[width_name])
+        both = width.notna() & start.notna() & end.notna()
+        one_based = bool(both.any()) and bool((width[both] == end[both] - start[both] + 1).all())
+        if one_based:
+            start = start - 1
+    chrom = var[chrom_name].astype("object").where(var[chrom_name].notna(), None).map(_chrom_text)
+    frame = pd.DataFrame(
+        {CHROM: chrom.to_numpy(dtype=object), START: start.to_numpy(), END: end.to_numpy()}, index=range(len(var))
+    ).astype({START: "Int64", END: "Int64"})
+    good = frame[CHROM].notna() & frame[START].notna() & frame[END].notna()
+    good &= (frame[START] >= 0).fillna(False) & (frame[END] > frame[START]).fillna(False)
+    frame.loc[~good.astype(bool), :] = pd.NA
+    return f"the columns {chrom_name}, {start_name}, {end_name}", frame, one_based
+
+
+def _chrom_text(value: object) -> str | None:
+    """Chromosome as text; numbers read from a numeric column lose their '.0'."""
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = value.decode() if isinstance(value, bytes) else str(value).strip()
+    return None if text.lower() in {"", "nan", "none", "<na>"} else text
+
+
+def _positions(column: pd.Series) -> pd.Series:
+    """Whole numbers as Int64, NA for anything else."""
+    text = column.astype("object")
+    if not pd.api.types.is_numeric_dtype(column):
+        text = text.map(lambda value: str(value).replace(",", "").strip())
+    numbers = pd.to_numeric(text, errors="coerce").astype("float64")
+    whole = numbers.where(np.isfinite(numbers) & (numbers == np.floor(numbers)) & (numbers.abs() < _MAX_POSITION))
+    return whole.reset_index(drop=True).astype("Int64")

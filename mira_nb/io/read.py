@@ -1,0 +1,236 @@
+"""Read the user's two count matrices into one checked pair.
+
+Whatever is wrong with the input is either handled, counted and listed in the findings, or refused in one
+:class:`mira_nb.errors.InputError` that names the file, what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from mira_nb.errors import InputError
+from mira_nb.keys import ATAC, RNA
+
+from . import formats, pairing
+from .formats import RawModality
+from .pairing import Counted, Log
+from .spec import CheckedPair, InputSpec
+
+if TYPE_CHECKING:
+    import h5py
+    from anndata import AnnData
+
+_RNA_NAMES: Final = ("rna", "gex", "gene expression", "gene_expression", "expression", "genes", "scrna", "mrna")
+_ATAC_NAMES: Final = ("atac", "peaks", "accessibility", "chromatin accessibility", "chromatin", "scatac", "peak")
+
+
+def read_input(spec: InputSpec) -> CheckedPair:
+    """Read and check the input, whichever of the three ways it was given.
+
+    Raises
+    ------
+    InputError
+        With one complete message when the input cannot be used.
+    """
+    kind = spec.kind()
+    if kind == "pair":
+        return read_pair(rna=_given(spec.rna), atac=_given(spec.atac))
+    if kind == "mudata":
+        return read_mudata(_given(spec.mudata))
+    return read_tenx(_given(spec.tenx))
+
+
+def read_pair(*, rna: Path, atac: Path) -> CheckedPair:
+    """Read two .h5ad files (plain or gzipped), cells x genes and cells x peaks."""
+    rna, atac = Path(rna), Path(atac)
+    log = Log()
+    names = (rna.name, atac.name) if rna.name != atac.name else (str(rna), str(atac))
+    with (
+        formats.open_hdf5(rna, option="--rna") as rna_file,
+        formats.open_hdf5(atac, option="--atac") as atac_file,
+    ):
+        formats.expect_format(rna_file, "h5ad", path=rna, option="--rna")
+        formats.expect_format(atac_file, "h5ad", path=atac, option="--atac")
+        raw_rna = formats.read_h5ad_group(rna_file, source=names[0])
+        raw_atac = formats.read_h5ad_group(atac_file, source=names[1])
+        parts = _count_both(raw_rna, raw_atac, log)
+    return _pair(*parts, log)
+
+
+def read_mudata(path: Path) -> CheckedPair:
+    """Read one .h5mu file (plain or gzipped) with an expression and an accessibility modality."""
+    path = Path(path)
+    log = Log()
+    with formats.open_hdf5(path, option="--mudata") as file:
+        formats.expect_format(file, "h5mu", path=path, option="--mudata")
+        rna_name, atac_name = _modality_names(file, path)
+        raw_rna = formats.read_h5ad_group(file["mod"][rna_name], source=f"{path.name}[{rna_name}]")
+        raw_atac = formats.read_h5ad_group(file["mod"][atac_name], source=f"{path.name}[{atac_name}]")
+        others = sorted(set(file["mod"]) - {rna_name, atac_name})
+        if others:
+            log.note(f"{path.name}: other modalities are not used", cause=", ".join(others))
+        joint = formats.read_obs(file)
+        parts = _count_both(raw_rna, raw_atac, log)
+    own = [name for name in joint.columns if ":" not in str(name)]
+    return _pair(*parts, log, joint_obs=joint[own])
+
+
+def read_tenx(path: Path) -> CheckedPair:
+    """Read Cell Ranger ARC's filtered_feature_bc_matrix.h5: both feature types in one file, plain or gzipped."""
+    path = Path(path)
+    log = Log()
+    with formats.open_hdf5(path, option="--tenx") as file:
+        formats.expect_format(file, "tenx", path=path, option="--tenx")
+        matrix, features, barcodes = formats.read_tenx_group(file["matrix"], source=path.name)
+    types = features["feature_type"].astype(str) if "feature_type" in features else pd.Series(["?"] * len(features))
+    present = {name: int(n) for name, n in types.value_counts().items()}
+    missing = [name for name in ("Gene Expression", "Peaks") if name not in present]
+    if missing:
+        shown = ", ".join(f"{n:,} {name}" for name, n in present.items()) or "none"
+        raise InputError(
+            f"{path.name} has no features of type {' and '.join(missing)}; found: {shown}.",
+            expected="Gene Expression and Peaks in one file, as Cell Ranger ARC writes it.",
+            remedy="give the joint file of Cell Ranger ARC, or two .h5ad files with --rna and --atac.",
+        )
+    others = {name: n for name, n in present.items() if name not in {"Gene Expression", "Peaks"}}
+    if others:
+        shown = ", ".join(f"{n:,} {name}" for name, n in others.items())
+        log.note(f"{path.name}: features of other types were left out", cause=shown)
+        log.drop("features_of_other_types", sum(others.values()))
+    obs = pd.DataFrame(index=barcodes.astype(str))
+    parts = []
+    for wanted, index_column in (("Gene Expression", "name"), ("Peaks", "id")):
+        columns = np.flatnonzero((types == wanted).to_numpy())
+        var = features.iloc[columns].drop(columns=["feature_type"])
+        index = var[index_column if index_column in var else "id"].astype(str)
+        var = var.set_axis(pd.Index(index.to_numpy(), name=None)).drop(columns=[index_column], errors="ignore")
+        block = matrix[:, columns]
+        raw = RawModality(f"{path.name}[{wanted}]", obs, var, {"X": lambda block=block, var=var: (block, var)})  # type: ignore[misc]
+        parts.append(raw)
+    return _pair(*_count_both(parts[0], parts[1], log), log)
+
+
+def check_pair(rna: AnnData, atac: AnnData) -> CheckedPair:
+    """Check two AnnData objects in memory (or backed by a file) in the same way; they are not changed."""
+    log = Log()
+    raw_rna = formats.modality_from_anndata(rna, source="the expression AnnData")
+    raw_atac = formats.modality_from_anndata(atac, source="the accessibility AnnData")
+    return _pair(*_count_both(raw_rna, raw_atac, log), log)
+
+
+def _given(path: Path | None) -> Path:
+    if path is None:
+        raise InputError("An input file is missing.", remedy="name it on the command line.")
+    return Path(path)
+
+
+def _modality_names(file: h5py.File, path: Path) -> tuple[str, str]:
+    present = {name.lower(): name for name in file["mod"]}
+    rna = next((present[name] for name in _RNA_NAMES if name in present), None)
+    atac = next((present[name] for name in _ATAC_NAMES if name in present), None)
+    if rna is None or atac is None:
+        lacking = "expression" if rna is None else "accessibility"
+        raise InputError(
+            f"{path} (--mudata) has no {lacking} modality; found: {', '.join(present.values()) or 'none'}.",
+            expected="modalities called rna and atac.",
+            remedy="rename them: mudata.MuData({'rna': ..., 'atac': ...}).write(FILE), or give --rna and --atac.",
+        )
+    return rna, atac
+
+
+def _count_both(raw_rna: RawModality, raw_atac: RawModality, log: Log) -> tuple[Counted, Counted]:
+    pairing.check_roles(raw_rna, raw_atac)
+    pairing.check_barcodes(raw_rna)
+    pairing.check_barcodes(raw_atac)
+    rna = pairing.choose_counts(raw_rna, RNA, log)
+    return rna, pairing.choose_counts(raw_atac, ATAC, log)
+
+
+def _pair(rna: Counted, atac: Counted, log: Log, *, joint_obs: pd.DataFrame | None = None) -> CheckedPair:
+    rows_rna, rows_atac = pairing.shared_cells(rna.obs.index, atac.obs.index, (rna.source, atac.source), log)
+    rna, atac = _take(rna, rows_rna), _take(atac, rows_atac)
+    atac = pairing.binarise(pairing.with_coordinates(atac, log), log)
+    rna, atac = pairing.drop_empty(rna, atac, log)
+    pairing.check_size(rna, atac, log)
+    rna, atac = pairing.unique_features(rna, RNA, log), pairing.unique_features(atac, ATAC, log)
+    return CheckedPair(_assemble(rna, atac, joint_obs, log), tuple(log.findings), dict(log.dropped))
+
+
+def _take(part: Counted, rows: np.ndarray) -> Counted:
+    if len(rows) == part.counts.shape[0] and (rows == np.arange(len(rows))).all():
+        return part
+    return Counted(part.source, part.counts[rows], part.obs.iloc[rows], part.var)
+
+
+def _assemble(rna: Counted, atac: Counted, joint_obs: pd.DataFrame | None, log: Log):  # type: ignore[no-untyped-def]
+    import mudata
+    from anndata import AnnData
+
+    obs_rna, obs_atac = _clean(rna.obs, rna.source, log), _clean(atac.obs, atac.source, log)
+    obs_atac.index = obs_rna.index
+    modalities = {
+        RNA: AnnData(rna.counts, obs=obs_rna, var=_clean(rna.var, rna.source, log)),
+        ATAC: AnnData(atac.counts, obs=obs_atac, var=_clean(atac.var, atac.source, log)),
+    }
+    with mudata.set_options(pull_on_update=False):
+        data = mudata.MuData(modalities)
+    joint = obs_rna.copy()
+    sources = [obs_atac]
+    if joint_obs is not None:
+        sources.append(_clean(joint_obs.reindex(obs_rna.index), "the joint obs", log))
+    for frame in sources:
+        for name in frame.columns:
+            if name not in joint:
+                joint[name] = frame[name]
+            elif not _same(joint[name], frame[name]):
+                other = f"{name}_{ATAC}" if frame is obs_atac else f"{name}_joint"
+                while other in joint:
+                    other += "_"
+                joint[other] = frame[name]
+                log.note(
+                    f"The cell annotation {name!r} differs between the modalities",
+                    cause=f"{name!r} is that of {rna.source}, {other!r} the other",
+                )
+    data.obs = joint
+    return data
+
+
+def _same(left: pd.Series, right: pd.Series) -> bool:
+    a, b = left.astype("object"), right.astype("object")
+    return bool(((a == b) | (a.isna() & b.isna())).all())
+
+
+def _clean(frame: pd.DataFrame, source: str, log: Log) -> pd.DataFrame:
+    """Copy a table so that every file format can hold it: text column names without '/', no mixed-type columns."""
+    out = frame.copy()
+    names: list[str] = []
+    for old in out.columns:
+        name = str(old).replace("/", "|") or "unnamed"
+        name = f"{name}_" if name in {"_index", "index"} else name
+        while name in names:
+            name += "_"
+        names.append(name)
+    changed = [f"{old!s} -> {new}" for old, new in zip(out.columns, names, strict=True) if str(old) != new]
+    if changed:
+        log.note(f"{source}: columns were renamed", cause="; ".join(changed))
+    out.columns = pd.Index(names)
+    for position in range(out.shape[1]):
+        column: Any = out.iloc[:, position]
+        if column.dtype == object:
+            values = [value for value in column if not _missing(value)]
+            if not all(isinstance(value, str) for value in values):
+                text = column.map(lambda value: "" if _missing(value) else str(value))
+                out[names[position]] = text.astype(str)
+        elif isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.dtype == object:
+            out[names[position]] = column.cat.rename_categories([str(value) for value in column.cat.categories])
+    out.index = out.index.astype(str)
+    out.index.name = None
+    return out
+
+
+def _missing(value: object) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))

@@ -1,0 +1,118 @@
+"""What the user gave as input, and what reading it found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mira_nb.errors import InputError
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+FindingLevel = Literal["warning", "info"]
+
+_USAGE = "--rna FILE.h5ad with --atac FILE.h5ad, or --mudata FILE.h5mu, or --tenx FILE.h5"
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """Where the two count matrices are: a pair of .h5ad files, one .h5mu file, or one 10x .h5 file.
+
+    Attributes
+    ----------
+    rna, atac
+        Two .h5ad files, cells x genes and cells x peaks.
+    mudata
+        One .h5mu file with an expression and an accessibility modality.
+    tenx
+        One Cell Ranger ARC ``filtered_feature_bc_matrix.h5`` with both feature types.
+    """
+
+    rna: Path | None = None
+    atac: Path | None = None
+    mudata: Path | None = None
+    tenx: Path | None = None
+
+    def kind(self) -> Literal["pair", "mudata", "tenx"]:
+        """Which of the three ways was used.
+
+        Raises
+        ------
+        InputError
+            When nothing, half a pair, or more than one way was given.
+        """
+        given = [item.name for item in fields(self) if getattr(self, item.name) is not None]
+        if set(given) == {"rna", "atac"}:
+            return "pair"
+        if given == ["mudata"]:
+            return "mudata"
+        if given == ["tenx"]:
+            return "tenx"
+        found = ", ".join(f"--{name}" for name in given) or "no input file"
+        raise InputError(
+            f"The input is incomplete or ambiguous: found {found}.",
+            expected=f"one of: {_USAGE}.",
+            remedy=_spec_remedy(given),
+        )
+
+    def files(self) -> tuple[Path, ...]:
+        """All files given, in the order rna, atac, mudata, tenx."""
+        return tuple(path for item in fields(self) if (path := getattr(self, item.name)) is not None)
+
+    def to_json(self) -> dict[str, str | None]:
+        """Plain JSON values, absolute paths as text."""
+        out: dict[str, str | None] = {}
+        for item in fields(self):
+            path = getattr(self, item.name)
+            out[item.name] = None if path is None else str(Path(path).resolve())
+        return out
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> InputSpec:
+        """Inverse of :meth:`to_json`; unknown names are ignored for forward compatibility."""
+        known = {item.name for item in fields(cls)}
+        return cls(**{name: Path(value) for name, value in values.items() if name in known and value})
+
+
+def _spec_remedy(given: list[str]) -> str:
+    if given == ["rna"]:
+        return "add the accessibility counts of the same cells with --atac FILE.h5ad."
+    if given == ["atac"]:
+        return "add the expression counts of the same cells with --rna FILE.h5ad."
+    if not given:
+        return "name the files with the two count matrices, or run `mira-nb demo` to see an example."
+    return "keep only one of the three ways."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something the reader must know about the input: what, why it matters (cause), what to do (remedy)."""
+
+    level: FindingLevel
+    title: str
+    cause: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class CheckedPair:
+    """Both modalities of the same cells, checked.
+
+    Attributes
+    ----------
+    data
+        Modalities ``rna`` and ``atac`` with the same cells in the order of the expression file. ``X`` is CSR float32:
+        raw counts (rna), 0/1 (atac). ``atac.var`` has ``chrom``, ``start``, ``end`` (0-based, half-open). ``obs`` has
+        the user's columns of both modalities.
+    findings
+        What was changed, left out or looks odd.
+    dropped
+        How many cells and features were left out, by reason; only reasons that occurred.
+    """
+
+    data: MuData
+    findings: tuple[Finding, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
