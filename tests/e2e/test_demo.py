@@ -1,0 +1,180 @@
+"""The whole way once, through the command line and papermill, against the published contract."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+from mira_nb.keys import STAGE_ORDER
+from mira_nb.run.store import read_h5mu
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
+
+TABLES = {
+    "prepare": {"qc": []},
+    "topics_rna": {"training": ["epoch", "loss"], "top_features": ["topic", "feature", "activation", "rank"]},
+    "topics_atac": {"training": ["epoch", "loss"], "top_features": ["topic", "feature", "activation", "rank"]},
+    "joint": {"clusters": []},
+    "enrichment": {
+        "enrichment": ["topic", "term", "ontology", "pvalue", "adj_pvalue", "odds_ratio", "overlap", "genes"]
+    },
+    "motifs": {
+        "motif_enrichment": ["topic", "motif_id", "factor", "odds_ratio", "log10_pvalue", "pvalue", "adj_pvalue"]
+    },
+    "trajectory": {"lineage_tree": ["node", "parent", "branch_time", "n_cells"], "terminal_states": []},
+    "regulation": {
+        "genes": [
+            "gene", "nite_score", "a_upstream", "a_proximal", "a_downstream", "decay_upstream_kb",
+            "decay_downstream_kb", "n_peaks", "status",
+        ]
+    },
+    "drivers": {
+        "driver_factors": [
+            "query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "n_query", "n_background",
+        ]
+    },
+    "comparisons": {
+        "group_tests": [
+            "quantity", "group_1", "group_2", "n_1", "n_2", "median_1", "median_2", "effect_size", "pvalue",
+            "adj_pvalue",
+        ]
+    },
+}  # fmt: skip
+
+
+def mira_nb(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mira_nb", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "run"
+    done = mira_nb("demo", "--size", "small", "--out", out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip() == str(out / "report.html")
+    return out
+
+
+def test_every_stage_is_done_and_recorded(demo_run: Path) -> None:
+    record = json.loads((demo_run / "run.json").read_text())
+    assert list(record["stages"]) == list(STAGE_ORDER)
+    for name, entry in record["stages"].items():
+        assert entry["status"] == "done", (name, entry["reason"], entry["error"])
+        assert entry["key"]
+        assert entry["seconds"] > 0
+        assert entry["peak_rss_mb"] > 0
+        assert isinstance(entry["parameters"], dict)
+    for item in record["inputs"]:
+        assert set(item) >= {"name", "sha256", "shape"}
+    assert record["seed"] == 0
+    assert record["versions"]["mira-nb"]
+
+
+@pytest.mark.parametrize("stage", STAGE_ORDER)
+def test_notebook_tables_and_figures_are_there(demo_run: Path, stage: str) -> None:
+    folder = demo_run / "stages" / stage
+    notebook = json.loads((folder / "notebook.ipynb").read_text())
+    assert any(cell.get("outputs") for cell in notebook["cells"])
+    assert any("injected-parameters" in cell["metadata"].get("tags", []) for cell in notebook["cells"])
+    for name, columns in TABLES[stage].items():
+        frame = pd.read_csv(folder / "tables" / f"{name}.csv")
+        assert len(frame)
+        assert set(columns) <= set(frame.columns), name
+    figures = list((folder / "figures").glob("*"))
+    assert figures
+    for file in figures:
+        if file.suffix == ".json":
+            assert "$schema" in json.loads(file.read_text())
+
+
+def test_results_hold_the_contract(demo_run: Path) -> None:
+    data = read_h5mu(demo_run / "results.h5mu")
+    rna, atac = data.mod["rna"], data.mod["atac"]
+    n = data.n_obs
+    for modality, decomposition in ((rna, "pca"), (atac, "lsi")):
+        assert {"modelled", "encoder"} <= set(modality.var)
+        assert {f"X_{decomposition}", f"X_umap_{decomposition}", "X_topics"} <= set(modality.obsm)
+        topics = np.asarray(modality.obsm["X_topics"])
+        np.testing.assert_allclose(topics.sum(axis=1), 1, atol=1e-5)
+        activations = np.asarray(modality.varm["topic_activations"])
+        assert activations.shape == (modality.n_vars, topics.shape[1])
+        modelled = modality.var["modelled"].to_numpy(bool)
+        assert np.isfinite(activations[modelled]).all()
+        assert np.isnan(activations[~modelled]).all()
+        assert "topic_model" in modality.uns
+    n_rna, n_atac = rna.obsm["X_topics"].shape[1], atac.obsm["X_topics"].shape[1]
+    assert data.obsm["X_joint"].shape == (n, n_rna + n_atac - 2)
+    assert data.obsm["X_umap"].shape == (n, 2)
+    assert {"joint_distances", "joint_connectivities", "transport_map"} <= set(data.obsp)
+    assert {"leiden", "pseudotime", "lineage_state", "nite_score"} <= set(data.obs)
+    assert "enrichment" in rna.uns
+    assert atac.varm["motif_hits"].shape[0] == atac.n_vars
+    assert data.obsm["motif_scores"].shape == (n, atac.varm["motif_hits"].shape[1])
+    fates = data.obsm["fate_probabilities"]
+    assert isinstance(fates, pd.DataFrame)
+    np.testing.assert_allclose(fates.dropna().sum(axis=1), 1, atol=1e-6)
+    assert "lineage_tree" in data.uns
+    assert {"lite_prediction", "nite_prediction", "chromatin_differential"} <= set(rna.layers)
+    assert {"nite_score", "nite_pvalue", "nite_fdr"} <= set(rna.var)
+    assert {"rp_parameters", "isd_scores"} <= set(rna.varm)
+
+
+@pytest.mark.parametrize(("stage", "name"), [("enrichment", "enrichment"), ("motifs", "motif_enrichment")])
+def test_excel_has_one_sheet_a_topic(demo_run: Path, stage: str, name: str) -> None:
+    folder = demo_run / "stages" / stage / "tables"
+    topics = pd.read_csv(folder / f"{name}.csv")["topic"].unique()
+    book = openpyxl.load_workbook(next(folder.glob("*.xlsx")), read_only=True)
+    assert set(map(str, topics)) <= set(book.sheetnames)
+
+
+def test_a_second_run_does_nothing_quickly(demo_run: Path) -> None:
+    stamp = (demo_run / "report.html").stat().st_mtime_ns
+    started = time.perf_counter()
+    done = mira_nb("demo", "--size", "small", "--out", demo_run)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert time.perf_counter() - started < 30
+    assert "unchanged" in done.stderr
+    assert (demo_run / "report.html").stat().st_mtime_ns == stamp
+
+
+def test_one_changed_parameter_reruns_what_depends_on_it(demo_run: Path) -> None:
+    keys = {name: entry["key"] for name, entry in json.loads((demo_run / "run.json").read_text())["stages"].items()}
+    done = mira_nb(
+        "demo", "--size", "small", "--out", demo_run, "--set", "enrichment.n_top=50", "--until", "enrichment"
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    after = json.loads((demo_run / "run.json").read_text())["stages"]
+    assert after["enrichment"]["key"] != keys["enrichment"]
+    assert after["enrichment"]["parameters"]["n_top"] == 50
+    for name in ("prepare", "topics_rna", "topics_atac", "joint", "motifs", "regulation"):
+        assert after[name]["key"] == keys[name]
+        assert after[name]["status"] == "done"
+    assert os.path.getsize(demo_run / "report.html") > 100_000
+    assert mira_nb("demo", "--size", "small", "--out", demo_run).returncode == 0
+
+
+def test_the_report_can_be_built_again(demo_run: Path) -> None:
+    before = (demo_run / "report.html").read_bytes()
+    (demo_run / "report.html").unlink()
+    done = mira_nb("report", demo_run)
+    assert done.returncode == 0, done.stderr
+    assert len((demo_run / "report.html").read_bytes()) == pytest.approx(len(before), rel=0.02)
+
+
+def test_check_says_what_can_run(demo_run: Path) -> None:
+    spec = json.loads((demo_run / "run.json").read_text())["input_spec"]
+    done = mira_nb("check", *(part for role, path in spec.items() if path for part in (f"--{role}", path)))
+    assert done.returncode == 0, done.stderr
+    for word in ("--gene-sets", "--genome", "--tss", "enrichment", "motifs"):
+        assert word in done.stdout
