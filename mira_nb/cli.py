@@ -175,10 +175,10 @@ def check(
 @reports_errors
 def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder.")]) -> None:
     """Build report.html again from the run folder."""
-    from mira_nb.report.build import build_report
-
     if not (folder / "run.json").exists():
         raise ParameterError(f"{folder} holds no run.json", expected="the --out folder of `mira-nb run`")
+    from mira_nb.report.build import build_report
+
     typer.echo(build_report(folder))
 
 
@@ -190,10 +190,10 @@ def dashboard(
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Serve the panels of a run with Voila, on this machine only."""
-    from mira_nb.panels.serve import serve
-
     if not (folder / "run.json").exists():
         raise ParameterError(f"{folder} holds no run.json", expected="the --out folder of `mira-nb run`")
+    from mira_nb.panels.serve import serve
+
     serve(folder, port=port, open_browser=browser)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mira_nb.errors import InputError
 from mira_nb.io.resources import Resources
@@ -13,6 +13,9 @@ from mira_nb.io.spec import InputSpec
 from .files import HashCache
 from .identity import digest, resource_identity
 from .store import RunStore, read_h5mu, write_h5mu
+
+if TYPE_CHECKING:
+    from mudata import MuData
 
 __all__ = ["InputSpec", "prepare_input"]
 
@@ -35,10 +38,10 @@ def prepare_input(
     if old.get("input_key") == key and store.input_path.exists():
         facts.update({name: old[name] for name in ("inputs", "findings", "shape")})
         if any((resources.groups, resources.batch, resources.start_cell)):
-            _check_annotations(resources, store)
+            _check_annotations(read_h5mu(store.input_path), resources)
         return facts
     pair = read_input(spec)
-    pair.check_annotations(resources)
+    _check_annotations(pair.data, resources)
     work = store.input_path.with_name(".input.h5mu.tmp")
     write_h5mu(pair.data, work)
     work.replace(store.input_path)
@@ -69,11 +72,11 @@ def _input_files(spec: InputSpec) -> dict[str, Path]:
     return files
 
 
-def _check_annotations(resources: Resources, store: RunStore) -> None:
-    """Annotations may be named anew for the same files."""
-    from mira_nb.io.read import check_annotations
+def _check_annotations(data: MuData, resources: Resources) -> None:
+    """Refuse annotations and start cells that the data do not have."""
+    from mira_nb.io.check import check_annotations
 
-    check_annotations(read_h5mu(store.input_path), resources)
+    check_annotations(data, resources)
 
 
 def _resource_facts(resources: Resources, hashes: HashCache) -> dict[str, Any]:

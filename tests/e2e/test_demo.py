@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -160,7 +159,7 @@ def test_one_changed_parameter_reruns_what_depends_on_it(demo_run: Path) -> None
     for name in ("prepare", "topics_rna", "topics_atac", "joint", "motifs", "regulation"):
         assert after[name]["key"] == keys[name]
         assert after[name]["status"] == "done"
-    assert os.path.getsize(demo_run / "report.html") > 100_000
+    assert (demo_run / "report.html").stat().st_size > 100_000
     assert mira_nb("demo", "--size", "small", "--out", demo_run).returncode == 0
 
 
