@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from mira_nb.errors import ParameterError
+
 from .resources import Resources
 from .simulate import Simulation, SimulationParams, simulate
 from .simulate_cells import FIRST_SPLIT, LINEAGES, SECOND_SPLIT, cell_table
 from .simulate_counts import RP_COLUMNS
-from .simulate_genome import PROMOTER, fasta_bytes
+from .simulate_genome import fasta_bytes
 from .spec import InputSpec
 
 Size = Literal["small", "default"]
@@ -43,7 +45,7 @@ class DemoFiles:
     ----------
     folder
         Where everything lies.
-    input
+    spec
         The count files, ready for :func:`mira_nb.io.read.read_input`.
     resources
         TSS, genome, motifs, gene sets, annotation and start cell.
@@ -54,7 +56,7 @@ class DemoFiles:
     """
 
     folder: Path
-    input: InputSpec
+    spec: InputSpec
     resources: Resources
     motif_hits: Path
     truth: Path
@@ -89,6 +91,8 @@ def write_demo(
     DemoFiles
         Input and resources ready to use; the truth is in ``truth.npz`` and ``truth.json``.
     """
+    if size not in SIZES:
+        raise ParameterError(f"size {size!r} is unknown", expected=" or ".join(SIZES), remedy="choose one of these.")
     params = SimulationParams(**SIZES[size], seed=seed, n_batches=n_batches, trajectory=trajectory)
     return write_simulation(simulate(params), Path(folder))
 
@@ -98,7 +102,7 @@ def write_simulation(simulation: Simulation, folder: Path) -> DemoFiles:
     folder.mkdir(parents=True, exist_ok=True)
     files = DemoFiles(
         folder=folder,
-        input=InputSpec(rna=folder / "rna.h5ad", atac=folder / "atac.h5ad"),
+        spec=InputSpec(rna=folder / "rna.h5ad", atac=folder / "atac.h5ad"),
         resources=Resources(
             tss=folder / "tss.tsv",
             genome=folder / "genome.fa.gz",
@@ -277,4 +281,4 @@ def _write_gzip(path: Path, content: bytes) -> None:
     path.write_bytes(buffer.getvalue())
 
 
-__all__ = ["PROMOTER", "SIZES", "DemoFiles", "Size", "write_demo", "write_simulation"]
+__all__ = ["SIZES", "DemoFiles", "Size", "write_demo", "write_simulation"]

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import shutil
-import tempfile
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,6 +16,7 @@ from scipy import sparse
 from mira_nb.errors import InputError
 
 from .counts import to_csr
+from .files import check_file, unpacked
 
 if TYPE_CHECKING:
     import h5py
@@ -96,63 +93,6 @@ def open_hdf5(path: Path, *, option: str) -> Iterator[h5py.File]:
             if type(error).__module__.startswith("anndata"):  # AnnDataReadError, IORegistryError
                 raise _damaged(path, option, error) from error
             raise
-
-
-def check_file(path: Path, *, option: str) -> None:
-    """Refuse a missing file, a folder, an empty or an unreadable file."""
-    if not path.exists():
-        folder = path.parent
-        near = ""
-        if folder.is_dir():
-            import difflib
-
-            close = difflib.get_close_matches(path.name, [item.name for item in folder.iterdir()], n=3)
-            near = f" Similar names there: {', '.join(close)}." if close else ""
-        raise InputError(
-            f"{path} ({option}) does not exist.{near}", expected="the path of a file.", remedy="correct the path."
-        )
-    if path.is_dir():
-        kind = "a Zarr store" if (path / ".zgroup").exists() or (path / "zarr.json").exists() else "a folder"
-        raise InputError(
-            f"{path} ({option}) is {kind}, not a file.",
-            expected="one file, .h5ad, .h5mu or .h5.",
-            remedy="name the file inside it"
-            if kind == "a folder"
-            else "save it as one file: anndata.io.read_zarr(FOLDER).write_h5ad(FILE).",
-        )
-    try:
-        with path.open("rb") as handle:
-            head = handle.read(1)
-    except OSError as error:
-        raise InputError(
-            f"{path} ({option}) cannot be opened: {error.strerror or error}.", remedy="check the file's permissions."
-        ) from error
-    if not head:
-        raise InputError(
-            f"{path} ({option}) is empty (0 bytes).", remedy="copy or write the file again; the last attempt failed."
-        )
-
-
-@contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
-    """Give the file itself, or a temporary unpacked copy of a gzipped one (HDF5 needs random access)."""
-    with path.open("rb") as handle:
-        packed = handle.read(2) == b"\x1f\x8b"
-    if not packed:
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="mira_nb_") as folder:
-        target = Path(folder) / path.name.removesuffix(".gz")
-        try:
-            with gzip.open(path, "rb") as source, target.open("wb") as sink:
-                shutil.copyfileobj(source, sink, 1 << 20)
-        except (EOFError, OSError, zlib.error) as error:
-            raise InputError(
-                f"{path} is a damaged or truncated gzip file ({error}).",
-                expected="a complete file.",
-                remedy="copy or download it again and compare sizes or checksums.",
-            ) from error
-        yield target
 
 
 def detect_format(file: h5py.File) -> Format:

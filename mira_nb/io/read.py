@@ -16,6 +16,7 @@ from mira_nb.errors import InputError
 from mira_nb.keys import ATAC, RNA
 
 from . import formats, pairing
+from .annotations import check_annotations
 from .formats import RawModality
 from .pairing import Counted, Log
 from .spec import CheckedPair, InputSpec
@@ -234,3 +235,6 @@ def _clean(frame: pd.DataFrame, source: str, log: Log) -> pd.DataFrame:
 
 def _missing(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
+
+
+__all__ = ["check_annotations", "check_pair", "read_input", "read_mudata", "read_pair", "read_tenx"]

@@ -8,6 +8,13 @@ from typing import Any
 
 from mira_nb.errors import ResourceError
 
+from .files import check_file
+
+
+def option_name(name: str) -> str:
+    """Give the command line option of a resource, e.g. ``--gene-sets``."""
+    return "--" + name.replace("_", "-")
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -54,18 +61,9 @@ class Resources:
         return (value,) if isinstance(value, Path) else ()
 
     def require_files(self, name: str) -> None:
-        """Refuse a resource whose file does not exist.
-
-        Raises
-        ------
-        ResourceError
-            Names the option and the file.
-        """
+        """Refuse a missing, empty or unreadable file behind one resource, or a folder in its place."""
         for path in self.files(name):
-            if not path.is_file():
-                option = "--" + name.replace("_", "-")
-                kind = "is a folder" if path.is_dir() else "does not exist"
-                raise ResourceError(f"{option} {path} {kind}", expected="a readable file", remedy="correct the path")
+            check_file(path, option=option_name(name), error=ResourceError)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, absolute paths as text."""

@@ -92,7 +92,7 @@ def _genes(n: int, chromosomes: Sequence[str], length: int, rng: np.random.Gener
         {
             "chrom": np.array(chromosomes, dtype=object)[code],
             "start": np.where(strand == "+", tss, tss - size),
-            "end": np.where(strand == "+", tss + size, tss),
+            "end": np.where(strand == "+", tss + size, tss + 1),  # half-open: the first base of - is end - 1
             "strand": strand,
             "gene_symbol": gene_symbols(n, rng),
             "tss": tss,

@@ -1,0 +1,118 @@
+"""Open the user's files, plain or gzipped; a missing, damaged or wrong file gives one clear message."""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mira_nb.errors import InputError, ResourceError
+
+_GZIP = b"\x1f\x8b"
+
+
+def check_file(path: Path, *, option: str, error: type[InputError] = InputError) -> None:
+    """Refuse a missing file, a folder, an empty or an unreadable file.
+
+    Parameters
+    ----------
+    option
+        The command line option it came with, for the message.
+    error
+        Class of the error.
+    """
+    if not path.exists():
+        near = ""
+        if path.parent.is_dir():
+            close = difflib.get_close_matches(path.name, [item.name for item in path.parent.iterdir()], n=3)
+            near = f" Similar names there: {', '.join(close)}." if close else ""
+        raise error(
+            f"{path} ({option}) does not exist.{near}", expected="the path of a file.", remedy="correct the path."
+        )
+    if path.is_dir():
+        zarr = (path / ".zgroup").exists() or (path / "zarr.json").exists()
+        remedy = (
+            "save it as one file: anndata.io.read_zarr(FOLDER).write_h5ad(FILE)." if zarr else "name a file inside it."
+        )
+        kind = "a Zarr store" if zarr else "a folder"
+        raise error(f"{path} ({option}) is {kind}, not a file.", expected="the path of a file.", remedy=remedy)
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(1)
+    except OSError as problem:
+        raise error(
+            f"{path} ({option}) cannot be opened: {problem.strerror or problem}.",
+            expected="a readable file.",
+            remedy="check the file's permissions.",
+        ) from problem
+    if not head:
+        raise error(
+            f"{path} ({option}) is empty (0 bytes).",
+            expected="a complete file.",
+            remedy="copy or write the file again; the last attempt failed.",
+        )
+
+
+def is_gzipped(path: Path) -> bool:
+    """Whether the file is gzipped (also bgzip), by its content."""
+    with path.open("rb") as handle:
+        return handle.read(2) == _GZIP
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """Give the file itself, or a temporary unpacked copy of a gzipped one (HDF5 needs random access)."""
+    if not is_gzipped(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="mira_nb_") as folder:
+        target = Path(folder) / path.name.removesuffix(".gz")
+        try:
+            with gzip.open(path, "rb") as source, target.open("wb") as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
+        except (EOFError, OSError, zlib.error) as error:
+            raise _damaged_gzip(path, error, InputError) from error
+        yield target
+
+
+def _damaged_gzip(path: Path, error: BaseException, kind: type[InputError]) -> InputError:
+    return kind(
+        f"{path} is a damaged or truncated gzip file ({error}).",
+        expected="a complete file.",
+        remedy="copy or download it again and compare sizes or checksums.",
+    )
+
+
+def read_lines(path: Path, *, option: str) -> Iterator[str]:
+    """Lines of a text resource, plain or gzipped, without line ends; UTF-8 with or without a byte order mark.
+
+    Raises
+    ------
+    ResourceError
+        For a missing file, a damaged gzip file, or a file that is not text.
+    """
+    path = Path(path)
+    check_file(path, option=option, error=ResourceError)
+    packed = is_gzipped(path)
+    opener = gzip.open if packed else open
+    try:
+        with opener(path, "rb") as handle:
+            for number, raw in enumerate(handle):
+                if number == 0:
+                    raw = raw.removeprefix(b"\xef\xbb\xbf")
+                if b"\x00" in raw:
+                    raise ResourceError(
+                        f"{path} ({option}) is not a text file (line {number + 1} holds binary data).",
+                        expected="plain or gzipped text.",
+                        remedy="give the text file itself.",
+                    )
+                yield raw.decode("utf-8", "replace").rstrip("\r\n")
+    except (EOFError, OSError, zlib.error) as error:
+        if packed:
+            raise _damaged_gzip(path, error, ResourceError) from error
+        raise ResourceError(f"{path} ({option}) cannot be read: {error}.", remedy="copy the file again.") from error
