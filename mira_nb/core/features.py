@@ -124,14 +124,16 @@ def select_genes(
     min_mean: float = 0.0125,
     min_dispersion: float = 0.0,
     encoder_min_dispersion: float = 0.5,
-    encoder_min_genes: int = 200,
+    encoder_min_genes: int = 500,
+    encoder_fill_genes: int = 2000,
     target_sum: float = 1e4,
 ) -> GeneSelection:
     """Choose modelled genes and encoder genes.
 
     Modelled: mean above `min_mean` and dispersion (log variance-to-mean ratio) above `min_dispersion`. Encoder:
-    modelled genes whose normalised dispersion is above `encoder_min_dispersion`; when fewer than `encoder_min_genes`
-    pass, the modelled genes of next highest normalised dispersion are added up to that number.
+    modelled genes whose normalised dispersion is above `encoder_min_dispersion`. When fewer than `encoder_min_genes`
+    pass, as in a gene panel, the threshold would starve the encoder, which is limited for speed only: it then reads
+    the `encoder_fill_genes` modelled genes of highest normalised dispersion, or all.
 
     Raises
     ------
@@ -150,9 +152,9 @@ def select_genes(
         )
     score = table["normalised_dispersion"].fillna(-np.inf).to_numpy()
     encoder = modelled & (score > encoder_min_dispersion)
-    wanted = min(encoder_min_genes, int(modelled.sum()))
-    missing = max(wanted - int(encoder.sum()), 0)
-    if missing:
+    missing = 0
+    if encoder.sum() < min(encoder_min_genes, modelled.sum()):
+        missing = int(min(max(encoder_fill_genes, encoder_min_genes), modelled.sum()) - encoder.sum())
         order = np.argsort(-score, kind="stable")
         candidates = order[modelled[order] & ~encoder[order]]
         encoder[candidates[:missing]] = True

@@ -72,8 +72,11 @@ def test_every_cell_gets_the_same_total_and_moments_equal_dense(seed):
 
 def test_minimum_number_of_encoder_genes_is_filled_by_dispersion(counts):
     plain = select_genes(counts, encoder_min_genes=0)
-    more = select_genes(counts, encoder_min_genes=int(plain.encoder.sum()) + 7)
+    n_plain = int(plain.encoder.sum())
+    more = select_genes(counts, encoder_min_genes=n_plain + 1, encoder_fill_genes=n_plain + 7)
     assert more.n_added == 7
+    enough = select_genes(counts, encoder_min_genes=n_plain, encoder_fill_genes=n_plain + 7)
+    np.testing.assert_array_equal(enough.encoder, plain.encoder)
     added = more.encoder & ~plain.encoder
     left_out = more.modelled & ~more.encoder
     score = more.table["normalised_dispersion"].to_numpy()

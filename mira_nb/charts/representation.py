@@ -1,0 +1,122 @@
+"""Charts that compare representations and describe clusters. DataFrames in, Altair charts out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from .theme import CATEGORICAL, MUTED, SEQUENTIAL, category_colors, natural_sort
+
+SCORE_TITLES = {"neighbor_purity": "neighbour purity", "knn_accuracy": "kNN accuracy"}
+MAX_ROWS = 2000
+
+
+def score_chart(scores: pd.DataFrame) -> alt.HConcatChart:
+    """Dot plot of neighbour purity and kNN accuracy of each representation, chance as a line.
+
+    Parameters
+    ----------
+    scores
+        Columns representation, neighbor_purity, chance_purity, knn_accuracy, majority.
+    """
+    order = list(scores["representation"])
+    panels = []
+    for i, (column, chance) in enumerate((("neighbor_purity", "chance_purity"), ("knn_accuracy", "majority"))):
+        part = scores[["representation", column, chance]].rename(columns={column: "score", chance: "chance"})
+        x = alt.X("score:Q", title=SCORE_TITLES[column], scale=alt.Scale(domain=[0, 1]))
+        y = alt.Y("representation:N", title=None, sort=order, axis=alt.Axis(labels=i == 0, ticks=False))
+        base = alt.Chart(part).encode(y=y)
+        tips = [
+            alt.Tooltip("representation:N"),
+            alt.Tooltip("score:Q", format=".3f"),
+            alt.Tooltip("chance:Q", format=".3f"),
+        ]
+        bars = base.mark_bar(color=CATEGORICAL[0], opacity=0.8, height={"band": 0.6}).encode(x=x, tooltip=tips)
+        text = base.mark_text(align="left", dx=4, color=MUTED).encode(x=x, text=alt.Text("score:Q", format=".3f"))
+        rule = alt.Chart(part.head(1)).mark_rule(color=MUTED, strokeDash=[4, 3]).encode(x="chance:Q")
+        panels.append(alt.layer(bars, text, rule).properties(width=240, height={"step": 26}))
+    return alt.hconcat(*panels)
+
+
+def overlap_heatmap(overlap: pd.DataFrame, *, k: int) -> alt.LayerChart:
+    """Heatmap of the mean share of common neighbours for every pair of representations (square table in)."""
+    order = list(overlap.columns)
+    long = overlap.rename_axis("first").reset_index().melt("first", var_name="second", value_name="share")
+    base = alt.Chart(long).encode(
+        x=alt.X("second:N", title=None, sort=order, axis=alt.Axis(labelAngle=-30)),
+        y=alt.Y("first:N", title=None, sort=order),
+    )
+    tiles = base.mark_rect().encode(
+        color=alt.Color("share:Q", title=f"shared of {k}", scale=alt.Scale(scheme=SEQUENTIAL, domain=[0, 1])),
+        tooltip=["first:N", "second:N", alt.Tooltip("share:Q", format=".3f")],
+    )
+    text = base.mark_text().encode(
+        text=alt.Text("share:Q", format=".2f"),
+        color=alt.condition("datum.share > 0.6", alt.value("black"), alt.value("white")),
+    )
+    return alt.layer(tiles, text).properties(width=60 * len(order), height=44 * len(order))
+
+
+def composition_bars(table: pd.DataFrame, *, category: str) -> alt.Chart:
+    """Stacked bars: the share of each category in every cluster.
+
+    Parameters
+    ----------
+    table
+        Columns cluster, category, n_cells, share. Rare categories are pooled when the table is very long.
+    category
+        What the categories are called.
+    """
+    clusters = natural_sort(table["cluster"].astype(str).unique())
+    names = natural_sort(table["category"].astype(str).unique())
+    if len(table) > MAX_ROWS:
+        kept = set(table.groupby("category")["n_cells"].sum().nlargest(max(MAX_ROWS // len(clusters) - 1, 1)).index)
+        pooled = table.assign(category=table["category"].where(table["category"].isin(kept), "other"))
+        table = pooled.groupby(["cluster", "category"], as_index=False)[["n_cells", "share"]].sum()
+        names = natural_sort(table["category"].astype(str).unique())
+    colors = category_colors(names)
+    return (
+        alt.Chart(table)
+        .mark_bar()
+        .encode(
+            x=alt.X("share:Q", title="share of the cluster's cells", scale=alt.Scale(domain=[0, 1], clamp=True)),
+            y=alt.Y("cluster:N", sort=clusters, title="cluster"),
+            color=alt.Color("category:N", title=category, scale=alt.Scale(domain=names, range=list(colors.values()))),
+            order=alt.Order("category:N"),
+            tooltip=[
+                "cluster:N",
+                alt.Tooltip("category:N", title=category),
+                "n_cells:Q",
+                alt.Tooltip("share:Q", format=".3f"),
+            ],
+        )
+        .properties(width=460, height={"step": 20})
+    )
+
+
+def topic_heatmaps(means: Sequence[tuple[str, pd.DataFrame]]) -> alt.VConcatChart:
+    """Mean topic composition of every cluster, one heatmap a modality.
+
+    Parameters
+    ----------
+    means
+        Pairs of heading and table (clusters x topics, mean proportions).
+    """
+    panels = []
+    for heading, table in means:
+        long = table.rename_axis("cluster").reset_index().melt("cluster", var_name="topic", value_name="mean")
+        chart = (
+            alt.Chart(long, title=heading)
+            .mark_rect()
+            .encode(
+                x=alt.X("topic:N", title=None, sort=list(table.columns), axis=alt.Axis(labelAngle=0)),
+                y=alt.Y("cluster:N", title="cluster", sort=natural_sort(map(str, table.index))),
+                color=alt.Color("mean:Q", title="mean proportion", scale=alt.Scale(scheme=SEQUENTIAL)),
+                tooltip=["cluster:N", "topic:N", alt.Tooltip("mean:Q", format=".3f")],
+            )
+            .properties(width=max(26 * table.shape[1], 120), height={"step": 18})
+        )
+        panels.append(chart)
+    return alt.vconcat(*panels)

@@ -1,0 +1,262 @@
+"""Comparison, tables, metrics, alerts and methods text of the stage joint (figures: _joint_figures)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from mira_nb.core.agreement import compare_representations
+from mira_nb.core.neighbors import Neighbors
+from mira_nb.core.representation import ilr
+from mira_nb.keys import ATAC, RNA, X_LSI, X_PCA
+
+from ._cells import MISSING_GROUP, CellAnnotations
+from .base import Alert, Metric, Table
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from .joint import JointParams
+
+REPRESENTATIONS = ("PCA", "RNA topics", "LSI", "ATAC topics", "joint")
+
+
+@dataclass(frozen=True)
+class Joined:
+    """All that the stage computed before comparing."""
+
+    data: MuData
+    params: JointParams
+    annotations: CellAnnotations
+    depths: pd.DataFrame
+    rna_topics: pd.DataFrame
+    atac_topics: pd.DataFrame
+    joint: np.ndarray
+    neighbors: Neighbors
+    graph: sparse.csr_matrix
+    leiden: pd.Categorical
+    maps: dict[str, np.ndarray]
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return len(self.joint)
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return len(self.leiden.categories)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of the representations, and how they were computed."""
+
+    scores: pd.DataFrame
+    overlap: pd.DataFrame
+    n_cells: int
+    n_without_group: int
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether an annotation was scored."""
+        return bool(self.scores["neighbor_purity"].notna().any())
+
+    def score(self, representation: str, column: str) -> float:
+        """One number of the table of scores."""
+        row = self.scores["representation"] == representation
+        values = self.scores[column].to_numpy(dtype=float)
+        return float(values[row.to_numpy()][0])
+
+
+def compare(joined: Joined, *, seed: int) -> Comparison:
+    """Score the five representations on (a sample of) the cells; annotated cells only, when there is an annotation."""
+    groups = joined.annotations.groups
+    labels = None if groups is None else groups.to_numpy()
+    chosen = np.arange(joined.n_cells)
+    n_without = 0
+    if labels is not None:
+        annotated = labels != MISSING_GROUP
+        n_without = int((~annotated).sum())
+        chosen = chosen[annotated]
+        if len(np.unique(labels[chosen])) < 2:
+            labels, chosen, n_without = None, np.arange(joined.n_cells), 0
+    if len(chosen) > joined.params.compare_cells:
+        rng = np.random.default_rng([seed, 2])
+        chosen = np.sort(rng.choice(chosen, size=joined.params.compare_cells, replace=False))
+    floor = joined.params.floor
+    spaces = {
+        "PCA": np.asarray(joined.data.mod[RNA].obsm[X_PCA]),
+        "RNA topics": ilr(joined.rna_topics.to_numpy(), floor=floor),
+        "LSI": np.asarray(joined.data.mod[ATAC].obsm[X_LSI]),
+        "ATAC topics": ilr(joined.atac_topics.to_numpy(), floor=floor),
+        "joint": joined.joint,
+    }
+    scores, overlap = compare_representations(
+        {name: space[chosen] for name, space in spaces.items()},
+        None if labels is None else labels[chosen],
+        k=joined.params.compare_neighbors,
+        seed=seed,
+    )
+    return Comparison(scores=scores, overlap=overlap, n_cells=len(chosen), n_without_group=n_without)
+
+
+def _leading(means: pd.Series, *, n: int = 3) -> str:
+    top = means.sort_values(ascending=False, kind="stable").head(n)
+    return ", ".join(f"{name} {value:.2f}" for name, value in top.items())
+
+
+def cluster_table(joined: Joined) -> pd.DataFrame:
+    """One row a cluster: size, leading topics, leading group, depth."""
+    rows = []
+    groups = joined.annotations.groups
+    for name in joined.leiden.categories:
+        inside = np.asarray(joined.leiden == name)
+        row = {
+            "cluster": name,
+            "n_cells": int(inside.sum()),
+            "share": float(inside.mean()),
+            "top_rna_topics": _leading(joined.rna_topics[inside].mean()),
+            "top_atac_topics": _leading(joined.atac_topics[inside].mean()),
+            "median_n_counts": float(joined.depths.loc[inside, "n_counts"].median()),
+            "median_n_peaks": float(joined.depths.loc[inside, "n_peaks"].median()),
+        }
+        if groups is not None:
+            counts = groups[inside].value_counts()
+            row |= {"top_group": str(counts.index[0]), "top_group_share": float(counts.iloc[0] / inside.sum())}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def tables(joined: Joined, comparison: Comparison) -> list[Table]:
+    """Clusters; scores of the representations; overlap of neighbourhoods."""
+    k = joined.params.compare_neighbors
+    groups = joined.annotations.groups
+    annotation = "no annotation was given (--groups)" if groups is None else f"annotation: {groups.name}"
+    overlap = comparison.overlap.rename_axis("representation").reset_index()
+    return [
+        Table(
+            "clusters",
+            "Leiden clusters of the joint representation",
+            "Topics: mean proportion over the cluster's cells, the three highest. top_group_share: share of the "
+            "cluster's cells that carry its commonest label.",
+            cluster_table(joined),
+        ),
+        Table(
+            "representations",
+            "How well each representation keeps annotated groups together",
+            f"Over {comparison.n_cells:,} cells, k = {k} Euclidean neighbours; {annotation}. neighbor_purity: share of "
+            "neighbours with the cell's own label (chance_purity: expected at random). knn_accuracy: labels predicted "
+            "by majority vote of the neighbours, 5-fold cross-validation (majority: always guessing the commonest "
+            "label). Topics and joint in log-ratio coordinates.",
+            comparison.scores,
+        ),
+        Table(
+            "neighborhood_overlap",
+            "Shared neighbours between representations",
+            f"Mean share of a cell's {k} nearest neighbours in one representation that are also among its {k} nearest "
+            f"in the other, over {comparison.n_cells:,} cells; at random {k / max(comparison.n_cells - 1, 1):.4f}.",
+            overlap,
+        ),
+    ]
+
+
+def metrics(joined: Joined, comparison: Comparison) -> list[Metric]:
+    """Key figures."""
+    out = [
+        Metric("Clusters", joined.n_clusters, key=True, help=f"Leiden, resolution {joined.params.resolution}"),
+        Metric("Dimensions of the joint space", joined.joint.shape[1], help="expression + accessibility topics - 2"),
+        Metric(
+            "Neighbours shared by RNA and ATAC topics",
+            round(float(comparison.overlap.loc["RNA topics", "ATAC topics"]), 4),
+            unit="share",
+            help=f"of the {joined.params.compare_neighbors} nearest; at random "
+            f"{joined.params.compare_neighbors / max(comparison.n_cells - 1, 1):.4f}. Higher: the assays agree",
+        ),
+    ]
+    if comparison.has_groups:
+        for name in REPRESENTATIONS:
+            out.append(
+                Metric(
+                    f"Label accuracy, {name}",
+                    round(comparison.score(name, "knn_accuracy"), 4),
+                    help=f"{joined.params.compare_neighbors} nearest neighbours, 5-fold; guessing gives "
+                    f"{comparison.score(name, 'majority'):.3f}",
+                    key=name == "joint",
+                )
+            )
+        out.append(Metric("Neighbour purity, joint", round(comparison.score("joint", "neighbor_purity"), 4)))
+    return out
+
+
+def alerts(joined: Joined, comparison: Comparison) -> list[Alert]:
+    """Say what limits the joint representation."""
+    out = []
+    n_parts = int(csgraph.connected_components(joined.graph, directed=False)[0])
+    if n_parts > 1:
+        out.append(
+            Alert(
+                "info",
+                f"The joint neighbour graph falls into {n_parts} unconnected parts",
+                "Some groups of cells share no neighbours with the rest.",
+                "A trajectory cannot cross the gap; raise joint.n_neighbors to connect them, or study parts apart.",
+            )
+        )
+    n_floored = int((joined.rna_topics < joined.params.floor).to_numpy().sum()) + int(
+        (joined.atac_topics < joined.params.floor).to_numpy().sum()
+    )
+    if n_floored:
+        out.append(
+            Alert("info", f"{n_floored:,} topic proportions below {joined.params.floor:g} were raised to that value")
+        )
+    if not joined.neighbors.exact:
+        out.append(Alert("info", "Neighbours were found by approximate search", "More than 40,000 cells."))
+    if comparison.n_without_group:
+        out.append(
+            Alert("info", f"{comparison.n_without_group:,} cells without annotation were left out of the label scores")
+        )
+    total = joined.n_cells - comparison.n_without_group
+    if comparison.n_cells < total:
+        out.append(
+            Alert(
+                "info", f"Representations were compared on a random sample of {comparison.n_cells:,} of {total:,} cells"
+            )
+        )
+    if comparison.has_groups:
+        best = max(comparison.score("RNA topics", "knn_accuracy"), comparison.score("ATAC topics", "knn_accuracy"))
+        if comparison.score("joint", "knn_accuracy") < best - 0.02:
+            out.append(
+                Alert(
+                    "warning",
+                    "The joint representation separates the annotated groups less well than one modality alone",
+                    "The other modality adds noise, or the annotation follows one assay only.",
+                    "Look at the topics of the weaker modality; fewer or better trained topics may help.",
+                )
+            )
+    return out
+
+
+def methods(joined: Joined, comparison: Comparison) -> str:
+    """Methods sentences."""
+    p = joined.params
+    search = "exact" if joined.neighbors.exact else "approximate"
+    text = (
+        f"Topic compositions ({joined.rna_topics.shape[1]} expression, {joined.atac_topics.shape[1]} accessibility "
+        "topics) were transformed by the isometric log-ratio [@egozcue2003ilr] and concatenated to a joint space of "
+        f"{joined.joint.shape[1]} dimensions [@lynch2022mira]. The {joined.neighbors.k} nearest neighbours of every "
+        f"cell were found by Manhattan distance [@aggarwal2001distance] ({search} search); the graph was clustered by "
+        f"the Leiden algorithm (resolution {p.resolution:g}, {joined.n_clusters} clusters) [@traag2019leiden] and laid "
+        f"out by UMAP (min_dist {p.min_dist:g}) [@mcinnes2018umap]."
+    )
+    if comparison.has_groups and joined.annotations.groups is not None:
+        text += (
+            f" Representations were scored on {comparison.n_cells:,} cells by the share of {p.compare_neighbors} "
+            f"Euclidean nearest neighbours with the same {joined.annotations.groups.name}, and by the 5-fold "
+            "cross-validated accuracy of a nearest-neighbour vote [@pedregosa2011sklearn]."
+        )
+    return text

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.metrics import adjusted_rand_score
+
+from mira_nb.core.representation import ilr
+from mira_nb.errors import StoreError
+from mira_nb.io.resources import Resources
+from mira_nb.stages.base import Context, apply_slots
+from mira_nb.stages.joint import JointParams, JointStage
+from mira_nb.stages.prepare import PrepareParams, PrepareStage
+
+sys.path.insert(0, str(Path(__file__).parent))
+from multiome import add_topics, planted_multiome
+
+CONTEXT = Context(resources=Resources(groups="state", batch="sample"))
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    data = planted_multiome()
+    apply_slots(data, PrepareStage().run(data, PrepareParams(), CONTEXT).slots)
+    return add_topics(data)
+
+
+@pytest.fixture(scope="module")
+def result(prepared):
+    return JointStage().run(prepared, JointParams(resolution=0.3), CONTEXT)
+
+
+def slot(result, key, modality="joint"):
+    return next(value for item, value in result.slots.items() if item.key == key and item.modality == modality)
+
+
+def by_name(items, name):
+    return next(item for item in items if item.name == name)
+
+
+def test_joint_space_is_both_ilr_spaces(prepared, result):
+    joint = slot(result, "X_joint")
+    assert joint.shape == (210, 3 + 3 - 2)
+    np.testing.assert_allclose(joint[:, :2], ilr(prepared.mod["rna"].obsm["X_topics"]))
+    np.testing.assert_allclose(joint[:, 2:], ilr(prepared.mod["atac"].obsm["X_topics"]))
+
+
+def test_graph_holds_the_manhattan_neighbours(result):
+    joint, distances = slot(result, "X_joint"), slot(result, "joint_distances")
+    assert (np.diff(distances.indptr) == 15).all()
+    brute = cdist(joint, joint, "cityblock")
+    np.fill_diagonal(brute, np.inf)
+    np.testing.assert_allclose(np.sort(distances.data.reshape(210, 15)), np.sort(brute)[:, :15], rtol=1e-5)
+    connectivities = slot(result, "joint_connectivities")
+    assert abs(connectivities - connectivities.T).max() < 1e-6
+
+
+def test_clusters_are_the_planted_states(prepared, result):
+    leiden = slot(result, "leiden")
+    assert adjusted_rand_score(prepared.mod["rna"].obs["state"], np.asarray(leiden)) == 1
+    table = by_name(result.tables, "clusters").frame
+    assert list(table["n_cells"]) == [70, 70, 70]
+    assert table["share"].sum() == pytest.approx(1)
+    assert (table["top_group_share"] == 1).all()
+    assert table["top_rna_topics"].str.match(r"e\d 0\.\d\d").all()
+
+
+def test_slots_can_be_written_and_read(prepared, result, tmp_path):
+    import mudata
+
+    copy = prepared.copy()
+    apply_slots(copy, result.slots)
+    copy.write(tmp_path / "x.h5mu")
+    back = mudata.read_h5mu(tmp_path / "x.h5mu")
+    assert list(back.obs["leiden"].cat.categories) == ["0", "1", "2"]
+    assert (back.obsp["joint_distances"] != slot(result, "joint_distances")).nnz == 0
+    assert back.mod["rna"].obsm["X_umap_topics"].shape == (210, 2)
+
+
+def test_scores_favour_signal_and_are_reported(result):
+    scores = by_name(result.tables, "representations").frame.set_index("representation")
+    assert list(scores.index) == ["PCA", "RNA topics", "LSI", "ATAC topics", "joint"]
+    assert scores.loc["joint", "knn_accuracy"] > 0.95
+    assert scores.loc["joint", "majority"] == pytest.approx(1 / 3)
+    metric = next(m for m in result.metrics if m.name == "Label accuracy, joint")
+    assert metric.value == pytest.approx(scores.loc["joint", "knn_accuracy"], abs=1e-4)
+    overlap = by_name(result.tables, "neighborhood_overlap").frame
+    assert overlap.shape == (5, 6)
+
+
+def test_figures(result):
+    names = [figure.name for figure in result.figures]
+    assert names[:3] == ["umap_joint", "umap_rna_topics", "umap_atac_topics"]
+    assert {"topics_rna", "topics_atac", "markers", "representation_scores", "neighborhood_overlap"} <= set(names)
+    assert {"cluster_topics", "cluster_groups", "cluster_batch"} <= set(names)
+    cells = by_name(result.figures, "umap_joint").packed["cells"]
+    assert {"state", "sample", "cluster (leiden)", "e1", "e3", "a1", "a3"} <= set(cells.columns)
+    for figure in result.figures:
+        if figure.image is None:
+            assert len(json.dumps(figure.chart.to_dict())) < 100_000
+        else:
+            assert figure.image.startswith(b"\x89PNG")
+
+
+def test_repeats_exactly(prepared, result):
+    again = JointStage().run(prepared, JointParams(resolution=0.3), CONTEXT)
+    for key in ("X_umap", "X_joint"):
+        np.testing.assert_array_equal(slot(result, key), slot(again, key))
+    np.testing.assert_array_equal(np.asarray(slot(result, "leiden")), np.asarray(slot(again, "leiden")))
+
+
+def test_markers_match_without_case_and_missing_ones_are_named(prepared):
+    params = JointParams(markers=["GENE5", "nothere"], resolution=0.3)
+    result = JointStage().run(prepared, params, CONTEXT)
+    assert any("nothere" in alert.title for alert in result.alerts)
+    assert by_name(result.figures, "markers").alt.startswith("1 genes")
+
+
+def test_without_annotation_there_are_no_label_scores(prepared):
+    result = JointStage().run(prepared, JointParams(), Context())
+    assert not any(metric.name.startswith("Label accuracy") for metric in result.metrics)
+    assert "representation_scores" not in {figure.name for figure in result.figures}
+    assert "top_group" not in by_name(result.tables, "clusters").frame
+
+
+def test_missing_topics_are_refused():
+    with pytest.raises(StoreError, match="topics_rna"):
+        JointStage().run(planted_multiome(n_cells=30), JointParams(), Context())
+
+
+def test_sampled_comparison_is_said(prepared):
+    result = JointStage().run(prepared, JointParams(compare_cells=100), CONTEXT)
+    assert any("random sample of 100 of 210" in alert.title for alert in result.alerts)

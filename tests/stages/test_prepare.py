@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from mira_nb.errors import InputError, ParameterError
+from mira_nb.io.resources import Resources
+from mira_nb.stages.base import Context, Result, apply_slots
+from mira_nb.stages.prepare import PrepareParams, PrepareStage
+
+sys.path.insert(0, str(Path(__file__).parent))
+from multiome import planted_multiome
+
+
+@pytest.fixture(scope="module")
+def done():
+    data = planted_multiome()
+    before = data.mod["rna"].X.copy()
+    resources = Resources(groups="state", batch="sample")
+    seen: list[float] = []
+    context = Context(resources=resources, progress=lambda fraction, message: seen.append(fraction))
+    result = PrepareStage().run(data, PrepareParams(), context)
+    assert seen == sorted(seen)
+    assert (before != data.mod["rna"].X).nnz == 0
+    assert "modelled" not in data.mod["rna"].var
+    return data, result
+
+
+def by_name(items, name):
+    return next(item for item in items if item.name == name)
+
+
+def test_slots_are_those_of_the_contract(done):
+    data, result = done
+    copy = data.copy()
+    apply_slots(copy, result.slots)
+    rna, atac = copy.mod["rna"], copy.mod["atac"]
+    for part in (rna, atac):
+        assert part.var["modelled"].dtype == bool
+        assert not (part.var["encoder"] & ~part.var["modelled"]).any()
+    assert rna.obsm["X_pca"].shape == (210, 50)
+    assert atac.obsm["X_lsi"].shape == (210, 50)
+    assert rna.obsm["X_umap_pca"].shape == atac.obsm["X_umap_lsi"].shape == (210, 2)
+
+
+def test_maps_separate_the_planted_states(done):
+    from mira_nb.core.agreement import neighbor_purity
+    from mira_nb.core.neighbors import nearest_neighbors
+
+    data, result = done
+    states = data.mod["rna"].obs["state"].to_numpy()
+    for slot, value in result.slots.items():
+        if slot.element == "obsm":
+            assert neighbor_purity(nearest_neighbors(value, k=10), states).mean() > 0.8, slot
+
+
+def test_qc_table_accounts_for_every_feature(done):
+    data, result = done
+    table = by_name(result.tables, "qc").frame
+    rna = table[table["modality"] == "rna"].set_index("step")
+    assert rna.loc["genes given", "n"] == data.mod["rna"].n_vars
+    dropped = rna.loc[["mean above threshold", "modelled"], "n_dropped"].sum()
+    assert rna.loc["modelled", "n"] + dropped == data.mod["rna"].n_vars
+    cells = by_name(result.tables, "qc_cells").frame
+    assert set(cells["cells"]) == {"all", "s1", "s2"}
+    counts = np.asarray(data.mod["rna"].X.sum(axis=1)).ravel()
+    row = cells[(cells["quantity"] == "RNA counts per cell") & (cells["cells"] == "all")].iloc[0]
+    assert row["median"] == np.median(counts)
+
+
+def test_figures_are_small_valid_and_explained(done):
+    _, result = done
+    names = {figure.name for figure in result.figures}
+    assert names == {"depth", "depth_by_batch", "dispersion", "umap_pca", "umap_lsi"}
+    for figure in result.figures:
+        spec = json.dumps(figure.chart.to_dict())
+        assert len(spec) < 60_000
+        assert len(figure.caption) > 60
+    assert "state" in by_name(result.figures, "umap_pca").packed["cells"]
+
+
+def test_same_seed_same_result(done):
+    data, result = done
+    again = PrepareStage().run(data, PrepareParams(), Context(resources=Resources(groups="state", batch="sample")))
+    for slot, value in result.slots.items():
+        np.testing.assert_array_equal(value, again.slots[slot])
+
+
+def test_encoder_peaks_are_capped_reproducibly():
+    data = planted_multiome(n_cells=60)
+    params = PrepareParams(encoder_max_peaks=100)
+
+    def chosen(seed: int) -> np.ndarray:
+        result = PrepareStage().run(data, params, Context(seed=seed))
+        return next(v for s, v in result.slots.items() if s.modality == "atac" and s.key == "encoder")
+
+    assert chosen(0).sum() == 100
+    np.testing.assert_array_equal(chosen(0), chosen(0))
+    assert (chosen(0) != chosen(1)).any()
+
+
+def run(data, **resources) -> Result:
+    return PrepareStage().run(data, PrepareParams(), Context(resources=Resources(**resources)))
+
+
+def test_tiny_data_with_constant_and_silent_genes_work():
+    data = planted_multiome(n_cells=25, n_genes=12, n_peaks=20)
+    dense = data.mod["rna"].X.toarray()
+    dense[:, 0], dense[:, 1] = 5, 0
+    data.mod["rna"].X = sparse.csr_matrix(dense)
+    result = run(data)
+    modelled = next(v for s, v in result.slots.items() if s.modality == "rna" and s.key == "modelled")
+    assert not modelled[1]
+    assert any("Only 25 cells" in alert.title for alert in result.alerts)
+
+
+def test_unknown_annotation_is_named_with_the_known_ones():
+    with pytest.raises(InputError, match=r"--groups celltype.*\n.*sample, state"):
+        run(planted_multiome(n_cells=30), groups="celltype")
+
+
+def test_missing_annotations_become_a_category():
+    data = planted_multiome(n_cells=40)
+    data.mod["rna"].obs["state"] = data.mod["rna"].obs["state"].where(np.arange(40) > 4)
+    result = run(data, groups="state")
+    colors = by_name(result.figures, "umap_pca").packed["cells"]["state"].astype(str)
+    assert (colors == "not annotated").sum() == 5
+
+
+def test_methods_carry_the_numbers_of_the_run(done):
+    _, result = done
+    modelled = next(v for s, v in result.slots.items() if s.modality == "rna" and s.key == "modelled")
+    assert f"{int(modelled.sum()):,} genes" in result.methods
+    assert "[@wolf2018scanpy]" in result.methods
+
+
+def test_bad_parameters_are_refused():
+    with pytest.raises(ParameterError, match=r"prepare\.n_pcs"):
+        PrepareParams.parse("prepare", {"n_pcs": 1})
