@@ -1,0 +1,331 @@
+"""Sequences of genome intervals from a FASTA file, plain, gzipped or bgzipped.
+
+A plain file with an index (.fai) is read by interval. Any other file is streamed once, holding at most one
+chromosome, as bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+import numpy as np
+import pandas as pd
+
+from mira_nb.errors import ResourceError
+from mira_nb.keys import CHROM, END, START
+
+from .files import check_file, is_gzipped
+from .spec import Finding
+
+_OPTION: Final = "--genome"
+_BLOCK: Final = 1 << 22
+# upper-case A, C, G, T; every other letter becomes N
+_CLEAN: Final = bytes(
+    code if chr(code) in "ACGTN" else ord(chr(code).upper()) if chr(code) in "acgt" else ord("N") for code in range(256)
+)
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class PeakSequences:
+    """Sequences of peaks.
+
+    Attributes
+    ----------
+    sequences
+        One a peak, letters A, C, G, T, N; '' where the peak is not in the genome.
+    found
+        Whether the peak lies in the genome (bool, one a peak).
+    names
+        How chromosome names of the peaks were translated into those of the file, where they differ.
+    findings
+        Peaks outside the genome, clipped at a chromosome's end, or mostly N.
+    """
+
+    sequences: list[str]
+    found: np.ndarray
+    names: Mapping[str, str]
+    findings: tuple[Finding, ...] = ()
+
+
+def match_chromosomes(wanted: Sequence[str], available: Sequence[str]) -> dict[str, str]:
+    """Translate chromosome names: as they are, else with or without ``chr``, M against MT, ignoring case.
+
+    Returns
+    -------
+    dict
+        Name in `wanted` -> name in `available`; names without a counterpart are absent.
+    """
+    by_plain: dict[str, str] = {}
+    for name in available:
+        by_plain.setdefault(_plain(name), name)
+    exact = set(available)
+    out = {}
+    for name in wanted:
+        if name in exact:
+            out[name] = name
+        elif _plain(name) in by_plain:
+            out[name] = by_plain[_plain(name)]
+    return out
+
+
+def _plain(name: str) -> str:
+    text = name.lower().removeprefix("chr")
+    return "m" if text == "mt" else text
+
+
+def read_sequences(path: Path, peaks: pd.DataFrame, *, progress: Progress | None = None) -> PeakSequences:
+    """Read the sequences of all peaks.
+
+    Parameters
+    ----------
+    path
+        FASTA file.
+    peaks
+        Columns chrom, start, end (0-based, half-open).
+    progress
+        Called with a fraction and a message.
+
+    Raises
+    ------
+    ResourceError
+        When the file is no FASTA file, is damaged, or shares no chromosome with the peaks.
+    """
+    path = Path(path)
+    check_file(path, option=_OPTION, error=ResourceError)
+    chrom = peaks[CHROM].astype(str).to_numpy()
+    start, end = peaks[START].to_numpy(dtype=np.int64), peaks[END].to_numpy(dtype=np.int64)
+    wanted = list(dict.fromkeys(chrom))
+    index = _read_index(path)
+    sequences = [""] * len(peaks)
+    state = _State(wanted, chrom, start, end, sequences, np.zeros(len(peaks), dtype=np.int64))
+    if index is not None:
+        _fetch_indexed(path, index, state, progress)
+    else:
+        _fetch_streaming(path, state, progress)
+    return _finish(path, state)
+
+
+@dataclass
+class _State:
+    """What is wanted and what was found so far."""
+
+    wanted: list[str]
+    chrom: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    sequences: list[str]
+    lengths: np.ndarray
+    """Length of each peak's chromosome, 0 when not seen."""
+    available: list[str] | None = None
+    translated: dict[str, str] | None = None
+
+    def rows(self, name: str) -> np.ndarray:
+        """Peaks on the chromosome called `name` in the peaks."""
+        return np.flatnonzero(self.chrom == name)
+
+
+def _read_index(path: Path) -> dict[str, tuple[int, int, int, int]] | None:
+    """Entries of a usable samtools index: name -> (length, offset, bases a line, bytes a line)."""
+    fai = path.with_name(path.name + ".fai")
+    if is_gzipped(path) or not fai.is_file() or fai.stat().st_mtime < path.stat().st_mtime:
+        return None
+    out = {}
+    for line in fai.read_text(encoding="utf-8", errors="replace").splitlines():
+        fields = line.split("\t")
+        if len(fields) < 5 or not all(value.isdigit() for value in fields[1:5]):
+            return None
+        length, offset, bases, width = map(int, fields[1:5])
+        out[fields[0]] = (length, offset, bases, width)
+    return out or None
+
+
+def _fetch_indexed(
+    path: Path, index: dict[str, tuple[int, int, int, int]], state: _State, progress: Progress | None
+) -> None:
+    state.available = list(index)
+    names = state.translated = match_chromosomes(state.wanted, state.available)
+    with path.open("rb") as handle:
+        for number, (name, actual) in enumerate(names.items()):
+            length, offset, bases, width = index[actual]
+            rows = state.rows(name)
+            state.lengths[rows] = length
+            for row in rows:
+                begin, stop = int(state.start[row]), min(int(state.end[row]), length)
+                if begin >= stop or bases == 0:
+                    continue
+                first, last = offset + begin // bases * width + begin % bases, stop - 1
+                handle.seek(first)
+                raw = handle.read(offset + last // bases * width + last % bases + 1 - first)
+                letters = raw.replace(b"\n", b"").replace(b"\r", b"")
+                if len(letters) != stop - begin or b">" in letters:
+                    raise ResourceError(
+                        f"{path.name}.fai does not fit {path} ({_OPTION}): {actual}:{begin}-{stop} gave "
+                        f"{len(letters)} letters.",
+                        expected="an index made from this very file.",
+                        remedy="delete the .fai file, or make it again with samtools faidx.",
+                    )
+                state.sequences[row] = letters.translate(_CLEAN).decode("ascii")
+            if progress is not None:
+                progress((number + 1) / len(names), f"sequences of {name}")
+
+
+def _fetch_streaming(path: Path, state: _State, progress: Progress | None) -> None:
+    """One pass over the file; an exactly named sequence beats one whose name only corresponds."""
+    state.available, state.translated = [], {}
+    by_plain: dict[str, list[str]] = {}
+    for name in state.wanted:
+        by_plain.setdefault(_plain(name), []).append(name)
+
+    def wants(actual: str) -> bool:
+        state.available.append(actual)  # type: ignore[union-attr]
+        return bool(_takers(actual, by_plain, state))
+
+    for actual, sequence in _sequences(path, wants):
+        for name in _takers(actual, by_plain, state):
+            state.translated[name] = actual
+            rows = state.rows(name)
+            state.lengths[rows] = len(sequence)
+            for row in rows:
+                letters = sequence[state.start[row] : state.end[row]]
+                state.sequences[row] = letters.translate(_CLEAN).decode("ascii")
+        if progress is not None:
+            progress(len(state.translated) / len(state.wanted), f"sequences of {actual}")
+        if all(name == state.translated.get(name) for name in state.wanted):
+            break
+
+
+def _takers(actual: str, by_plain: Mapping[str, list[str]], state: _State) -> list[str]:
+    """List the peaks' chromosomes that this sequence stands for and that have none yet, or a less exact one."""
+    taken = state.translated or {}
+    return [name for name in by_plain.get(_plain(actual), []) if name == actual or name not in taken]
+
+
+def _open(path: Path) -> IO[bytes]:
+    return gzip.open(path, "rb") if is_gzipped(path) else path.open("rb")  # type: ignore[return-value]
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """Yield the file in blocks, each cut at a line end (one very long line may still span blocks)."""
+    try:
+        with _open(path) as handle:
+            while block := handle.read(_BLOCK):
+                if not block.endswith(b"\n"):
+                    block += handle.readline(_BLOCK)
+                yield block
+    except (EOFError, OSError, zlib.error) as error:
+        raise ResourceError(
+            f"{path} ({_OPTION}) is damaged or truncated ({error}).",
+            expected="a complete FASTA file.",
+            remedy="download it again and compare checksums.",
+        ) from error
+
+
+def _name(header: bytes) -> str:
+    words = header.decode("utf-8", "replace").split()
+    return words[0] if words else ""
+
+
+def _sequences(path: Path, wants: Callable[[str], bool]) -> Iterator[tuple[str, bytearray]]:
+    """Yield each sequence that is wanted by its name, whole, without line ends; the others are skipped."""
+    name: str | None = None
+    wanted = False
+    sequence = bytearray()
+    for block in _blocks(path):
+        begin = 0
+        while begin < len(block):
+            if block[begin : begin + 1] == b">":
+                if wanted and name is not None:
+                    yield name, sequence
+                stop = block.find(b"\n", begin)
+                stop = len(block) if stop < 0 else stop
+                name, sequence = _name(block[begin + 1 : stop]), bytearray()
+                wanted = wants(name)
+                begin = stop + 1
+                continue
+            if name is None and block[begin:].strip():
+                _refuse_other(path, block[begin:])
+            following = block.find(b"\n>", begin)
+            stop = len(block) if following < 0 else following + 1
+            if wanted:
+                sequence += block[begin:stop].translate(None, b"\r\n\t ")
+            begin = stop
+    if wanted and name is not None:
+        yield name, sequence
+
+
+def _refuse_other(path: Path, content: bytes) -> None:
+    raise ResourceError(
+        f"{path} ({_OPTION}) is not a FASTA file; it begins with {content[:40]!r}.",
+        expected="a FASTA file (.fa, .fasta), plain or gzipped, whose first line begins with '>'.",
+        remedy="give the genome's sequence, e.g. hg38.fa.gz.",
+    )
+
+
+def _finish(path: Path, state: _State) -> PeakSequences:
+    names, available = state.translated or {}, state.available or []
+    if not names:
+        raise ResourceError(
+            f"{path} ({_OPTION}) shares no chromosome with the peaks. Peaks: {_some(state.wanted)}; "
+            f"genome: {_some(available)}.",
+            expected="the genome assembly to which the data were aligned.",
+            remedy="give the FASTA file of that assembly.",
+        )
+    findings: list[Finding] = []
+    renamed = {name: actual for name, actual in names.items() if name != actual}
+    if renamed:
+        shown = ", ".join(f"{name} = {actual}" for name, actual in list(renamed.items())[:3])
+        findings.append(
+            Finding(
+                "info", "Chromosomes are named differently in the genome", f"{path.name}: {shown}; names were matched"
+            )
+        )
+    found = np.array([bool(sequence) for sequence in state.sequences])
+    absent = [name for name in state.wanted if name not in names]
+    n_absent = int(np.isin(state.chrom, absent).sum()) if absent else 0
+    if absent:
+        findings.append(
+            Finding(
+                "warning",
+                f"{n_absent:,} peaks lie on chromosomes that the genome lacks",
+                f"{path.name} has no {_some(absent)}; these peaks have no motif hits",
+                "give the complete genome of the same assembly.",
+            )
+        )
+    beyond = ~found & (state.lengths > 0)
+    if beyond.any():
+        row = int(np.flatnonzero(beyond)[0])
+        findings.append(
+            Finding(
+                "warning",
+                f"{int(beyond.sum()):,} peaks lie beyond the end of their chromosome",
+                f"e.g. {state.chrom[row]}:{state.start[row]}-{state.end[row]}; in {path.name} it ends at "
+                f"{state.lengths[row]:,}",
+                "check that the genome is the assembly to which the data were aligned.",
+            )
+        )
+    lengths = np.array([len(sequence) for sequence in state.sequences])
+    n_clipped = int((found & (lengths < state.end - state.start)).sum())
+    if n_clipped:
+        findings.append(Finding("info", f"{n_clipped:,} peaks were clipped at the end of their chromosome"))
+    n_masked = sum(sequence.count("N") > 0.5 * len(sequence) for sequence in state.sequences if sequence)
+    if n_masked:
+        findings.append(
+            Finding(
+                "warning",
+                f"{n_masked:,} peaks are mostly unknown sequence (N)",
+                f"{path.name}: a hard-masked genome hides motif sites",
+                "use the unmasked or soft-masked sequence.",
+            )
+        )
+    return PeakSequences(state.sequences, found, renamed, tuple(findings))
+
+
+def _some(names: Sequence[str], n: int = 5) -> str:
+    shown = ", ".join(names[:n])
+    return f"{shown} and {len(names) - n:,} more" if len(names) > n else shown

@@ -1,0 +1,223 @@
+"""Precomputed motif hits (--motif-hits) or ChIP-seq peaks, brought onto the data's peaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from mira_nb.errors import InputError, ResourceError
+from mira_nb.keys import CHROM, END, START
+
+from . import formats
+from .counts import to_csr
+from .files import read_lines
+from .genome import match_chromosomes
+from .peaks import peak_coordinates
+from .spec import Finding
+
+_OPTION: Final = "--motif-hits"
+_EXPECTED: Final = "an .h5ad file: obs = peaks, var = factors with columns id and name, X above 0 where a factor binds."
+
+
+@dataclass(frozen=True)
+class MotifHits:
+    """Which factor has a site in which peak.
+
+    Attributes
+    ----------
+    hits
+        Peaks of the data x factors, CSR, 0/1 float32.
+    factors
+        Columns id, name; one row a factor.
+    known
+        Whether the file says anything about the peak (bool, one a peak of the data).
+    findings
+        How peaks were aligned and what was left out.
+    """
+
+    hits: sparse.csr_matrix
+    factors: pd.DataFrame
+    known: np.ndarray
+    findings: tuple[Finding, ...] = ()
+
+
+def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
+    """Read hits and align them to the data's peaks, by name, else by coordinates.
+
+    Parameters
+    ----------
+    path
+        .h5ad, obs = peaks, var = factors.
+    peaks
+        The data's peaks: names as index, columns chrom, start, end.
+
+    Raises
+    ------
+    ResourceError
+        When columns are missing, or no peak of the data is in the file.
+    """
+    path = Path(path)
+    try:
+        with formats.open_hdf5(path, option=_OPTION) as file:
+            formats.expect_format(file, "h5ad", path=path, option=_OPTION)
+            raw = formats.read_h5ad_group(file, source=path.name)
+            if "X" not in raw.matrices:
+                raise ResourceError(f"{path.name} ({_OPTION}) has no matrix X.", expected=_EXPECTED)
+            matrix, var = raw.matrices["X"]()
+    except ResourceError:
+        raise
+    except InputError as error:
+        raise ResourceError(error.message, expected=_EXPECTED, remedy=error.remedy) from error
+    factors = _factors(path, var)
+    source_rows, how = _align(path, raw.obs, peaks)
+    known = source_rows >= 0
+    values = to_csr(matrix, copy=False).astype(np.float32)
+    if values.nnz and (not np.isfinite(values.data).all() or values.data.min() < 0):
+        raise ResourceError(
+            f"{path.name} ({_OPTION}) holds negative or missing values.", expected=_EXPECTED, remedy="give 0 and 1."
+        )
+    values.data[:] = 1.0
+    n_known = int(known.sum())
+    place = sparse.csr_matrix(
+        (np.ones(n_known, np.float32), (np.flatnonzero(known), source_rows[known])), shape=(len(peaks), values.shape[0])
+    )
+    hits = sparse.csr_matrix(place @ values)
+    findings = [Finding("info", f"{n_known:,} of {len(peaks):,} peaks have precomputed hits", f"aligned by {how}")]
+    if n_known < len(peaks):
+        findings.append(
+            Finding(
+                "warning",
+                f"{len(peaks) - n_known:,} peaks are not in {path.name}",
+                "they count as peaks without hits, which dilutes every test",
+                "compute hits for all peaks of the data.",
+            )
+        )
+    empty = np.flatnonzero(np.diff(hits.tocsc().indptr) == 0)
+    if len(empty):
+        shown = ", ".join(factors["name"].iloc[empty[:3]])
+        findings.append(Finding("info", f"{len(empty):,} factors have no hit in these peaks", f"e.g. {shown}"))
+    return MotifHits(hits, factors, known, tuple(findings))
+
+
+def _factors(path: Path, var: pd.DataFrame) -> pd.DataFrame:
+    missing = [name for name in ("id", "name") if name not in var]
+    if missing:
+        raise ResourceError(
+            f"{path.name} ({_OPTION}): var lacks {' and '.join(missing)}; "
+            f"found: {', '.join(map(str, var.columns)) or 'none'}.",
+            expected=_EXPECTED,
+            remedy="add the columns id (matrix) and name (factor) to var.",
+        )
+    factors = var[["id", "name"]].astype(str).reset_index(drop=True)
+    twice = factors["id"][factors["id"].duplicated()]
+    if len(twice):
+        raise ResourceError(
+            f"{path.name} ({_OPTION}): {len(twice)} factor ids occur more than once, e.g. {twice.iloc[0]!r}.",
+            expected=_EXPECTED,
+            remedy="make the ids unique.",
+        )
+    return factors
+
+
+def _align(path: Path, obs: pd.DataFrame, peaks: pd.DataFrame) -> tuple[np.ndarray, str]:
+    """Row of the file for every peak of the data (-1: none), and how it was found."""
+    if obs.index.is_unique:
+        by_name = obs.index.get_indexer(peaks.index)
+        if (by_name >= 0).mean() > 0.5:
+            return by_name, "name"
+    try:
+        coordinates = peak_coordinates(obs, source=path.name)
+    except InputError:
+        coordinates = None
+    if coordinates is not None:
+        frame = coordinates.frame
+        names = match_chromosomes(list(dict.fromkeys(frame[CHROM])), list(dict.fromkeys(peaks[CHROM].astype(str))))
+        keys = [(names.get(c, c), s, e) for c, s, e in zip(frame[CHROM], frame[START], frame[END], strict=True)]
+        rows: dict[tuple[str, int, int], int] = {}
+        for row, key in zip(np.flatnonzero(coordinates.valid), keys, strict=True):
+            rows.setdefault(key, int(row))
+        wanted = zip(peaks[CHROM].astype(str), peaks[START], peaks[END], strict=True)
+        found = np.array([rows.get((c, int(s), int(e)), -1) for c, s, e in wanted], dtype=np.int64)
+        if (found >= 0).any():
+            return found, "coordinates"
+    if obs.index.is_unique and (by_name >= 0).any():
+        return by_name, "name"
+    raise ResourceError(
+        f"{path.name} ({_OPTION}) has none of the data's peaks. Data: {', '.join(map(str, peaks.index[:2]))}; "
+        f"file: {', '.join(map(str, obs.index[:2]))}.",
+        expected=_EXPECTED,
+        remedy="compute the hits on the data's own peaks, or lift them over to the same assembly.",
+    )
+
+
+def read_bed(path: Path, *, option: str = _OPTION) -> pd.DataFrame:
+    """Intervals of a BED file, plain or gzipped: chrom, start, end.
+
+    Raises
+    ------
+    ResourceError
+        For a row that is no interval.
+    """
+    rows = []
+    for number, line in enumerate(read_lines(path, option=option), start=1):
+        if not line.strip() or line.startswith(("#", "track", "browser")):
+            continue
+        fields = line.split("\t") if "\t" in line else line.split()
+        if len(fields) < 3 or not (fields[1].isdigit() and fields[2].isdigit()) or int(fields[2]) <= int(fields[1]):
+            raise ResourceError(
+                f"{path} ({option}), line {number}: {line[:60]!r} is no interval.",
+                expected="BED: chromosome, start, end separated by tabs, end > start.",
+                remedy="correct the file.",
+            )
+        rows.append((fields[0], int(fields[1]), int(fields[2])))
+    return pd.DataFrame(rows, columns=[CHROM, START, END])
+
+
+def hits_from_bed(files: Mapping[str, Path], peaks: pd.DataFrame) -> MotifHits:
+    """Hits from ChIP-seq peaks: a factor binds a peak that any of its intervals overlaps by at least one base.
+
+    Parameters
+    ----------
+    files
+        Factor name -> BED file.
+    peaks
+        The data's peaks: columns chrom, start, end.
+    """
+    columns: list[sparse.csc_matrix] = []
+    findings: list[Finding] = []
+    for name, path in files.items():
+        bed = read_bed(path)
+        overlap = overlaps(peaks, bed)
+        columns.append(sparse.csc_matrix(overlap[:, None].astype(np.float32)))
+        cause = f"{path.name}: {len(bed):,} intervals"
+        level = "info" if overlap.any() else "warning"
+        findings.append(Finding(level, f"{name}: {int(overlap.sum()):,} of {len(peaks):,} peaks are bound", cause))  # type: ignore[arg-type]
+    hits = (
+        sparse.csr_matrix(sparse.hstack(columns)) if columns else sparse.csr_matrix((len(peaks), 0), dtype=np.float32)
+    )
+    factors = pd.DataFrame({"id": list(files), "name": list(files)})
+    return MotifHits(hits, factors, np.ones(len(peaks), dtype=bool), tuple(findings))
+
+
+def overlaps(peaks: pd.DataFrame, intervals: pd.DataFrame) -> np.ndarray:
+    """Whether each peak shares at least one base with any interval (both 0-based, half-open)."""
+    out = np.zeros(len(peaks), dtype=bool)
+    chrom = peaks[CHROM].astype(str).to_numpy()
+    start, end = peaks[START].to_numpy(dtype=np.int64), peaks[END].to_numpy(dtype=np.int64)
+    names = match_chromosomes(list(dict.fromkeys(chrom)), list(dict.fromkeys(intervals[CHROM].astype(str))))
+    grouped = {str(name): frame for name, frame in intervals.groupby(CHROM, sort=False, observed=True)}
+    for name, actual in names.items():
+        rows = np.flatnonzero(chrom == name)
+        frame = grouped[actual].sort_values(START, kind="stable")
+        begins = frame[START].to_numpy(dtype=np.int64)
+        furthest = np.maximum.accumulate(frame[END].to_numpy(dtype=np.int64))
+        n_before = np.searchsorted(begins, end[rows], side="left")  # intervals that begin before the peak ends
+        reach = np.where(n_before > 0, furthest[np.maximum(n_before - 1, 0)], -1)
+        out[rows] = reach > start[rows]
+    return out
