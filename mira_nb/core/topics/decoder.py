@@ -103,10 +103,13 @@ class Decoder:
     @classmethod
     def from_arrays(cls, arrays: dict[str, Any]) -> Decoder:
         """Inverse of :meth:`to_arrays`; other entries are ignored."""
-        names = ("beta", "bn_mean", "bn_var", "gamma", "bias")
         dispersion = arrays.get("dispersion")
         return cls(
-            *(np.asarray(arrays[name]) for name in names),
+            beta=np.asarray(arrays["beta"]),
+            bn_mean=np.asarray(arrays["bn_mean"]),
+            bn_var=np.asarray(arrays["bn_var"]),
+            gamma=np.asarray(arrays["gamma"]),
+            bias=np.asarray(arrays["bias"]),
             dispersion=None if dispersion is None else np.asarray(dispersion),
             eps=float(arrays.get("eps", 1e-5)),
         )

@@ -1,0 +1,162 @@
+"""Checked counts, and batches of cells in the layouts that the objective wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from mira_nb.errors import InputError
+
+from .kernels_embedding import to_columns
+from .residuals import Residuals, deviance_residuals
+from .settings import Modality
+
+MIN_CELLS = 10
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A batch stored by features: feature j has entries ``pointers[j]`` to ``pointers[j + 1]``."""
+
+    pointers: NDArray[np.int64]
+    cells: NDArray[np.int32]
+    values: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some cells: counts by rows (CSR parts), by columns (accessibility) and the encoder's input."""
+
+    rows: sparse.csr_matrix
+    depth: NDArray[np.floating]
+    columns: Columns | None
+    encoder_columns: Columns | None
+    residuals: NDArray[np.floating] | None
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells in the batch."""
+        return len(self.depth)
+
+
+def check_counts(counts: Any, modality: Modality) -> sparse.csr_matrix:
+    """Return counts as CSR float32, or say what is wrong with them."""
+    if sparse.issparse(counts):
+        matrix: Any = cast(Any, counts).tocsr()
+    else:
+        array = np.asarray(counts)
+        if array.ndim != 2:
+            raise InputError(f"the {modality} counts have {array.ndim} dimension(s)", expected="cells x features")
+        matrix = sparse.csr_matrix(array)
+    values = matrix.data
+    if values.size:
+        if not np.isfinite(values).all():
+            raise InputError(f"the {modality} counts contain NaN or infinite values", remedy="give raw counts")
+        if values.min() < 0:
+            raise InputError(f"the {modality} counts contain negative values", remedy="give raw counts")
+        if not np.array_equal(values, np.rint(values)):
+            raise InputError(
+                f"the {modality} counts contain fractions",
+                expected="raw integer counts",
+                remedy="give the counts before normalisation or logarithm",
+            )
+        if modality == "accessibility" and values.max() > 1:
+            raise InputError(
+                "the accessibility matrix is not binary",
+                expected="0 = closed, 1 = open",
+                remedy="set every positive count to 1 (the prepare stage does)",
+            )
+    if matrix.dtype != np.float32:
+        matrix = matrix.astype(np.float32)
+    if not matrix.has_canonical_format or (values.size and values.min() == 0):
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+    return sparse.csr_matrix(matrix)
+
+
+def check_encoder(encoder: NDArray[np.bool_] | None, n_features: int, modality: Modality) -> NDArray[np.bool_]:
+    """Return the mask of encoder features (all when None), or say what is wrong with it."""
+    if encoder is None:
+        return np.ones(n_features, bool)
+    mask = np.asarray(encoder, bool)
+    if mask.shape != (n_features,):
+        raise InputError(f"{mask.size} encoder flags for {n_features} {modality} features", expected="one a feature")
+    if not mask.any():
+        raise InputError(f"no {modality} feature is given to the encoder", remedy="lower the feature thresholds")
+    return mask
+
+
+class CellData:
+    """Counts of non-empty cells prepared for one modality.
+
+    Parameters
+    ----------
+    counts
+        (cells, features) checked counts; every row must hold at least one count.
+    modality
+        Which model reads them.
+    encoder
+        (features,) mask of features the encoder reads.
+    shares
+        Pooled shares of the training cells (expression only).
+    """
+
+    def __init__(
+        self,
+        counts: sparse.csr_matrix,
+        modality: Modality,
+        encoder: NDArray[np.bool_],
+        shares: NDArray[np.floating] | None,
+    ) -> None:
+        self.counts = counts
+        self.modality = modality
+        self.depth = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+        subset = counts if encoder.all() else counts[:, np.flatnonzero(encoder)].tocsr()
+        self._encoder_counts: sparse.csr_matrix | None = None
+        self._residuals: Residuals | None = None
+        if modality == "expression":
+            if shares is None:
+                raise ValueError("expression needs pooled shares")
+            self._residuals = deviance_residuals(subset, self.depth, np.asarray(shares)[encoder])
+        elif subset is not counts:
+            self._encoder_counts = subset
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return int(self.counts.shape[0])
+
+    def batch(self, cells: NDArray[np.intp], *, by_columns: bool = True) -> Batch:
+        """Cells with the given positions; ``by_columns=False`` leaves out what only the likelihood needs."""
+        if self._residuals is not None:
+            rows = self.counts[cells] if by_columns else self.counts[:0]
+            return Batch(rows, self.depth[cells], None, None, self._residuals.rows(cells))
+        rows = self.counts[cells]
+        columns = None
+        if by_columns or self._encoder_counts is None:
+            columns = _columns(rows)
+        encoder = columns if self._encoder_counts is None else _columns(self._encoder_counts[cells])
+        return Batch(rows, self.depth[cells], columns, encoder, None)
+
+
+def _columns(rows: sparse.csr_matrix) -> Columns:
+    pointers = np.zeros(rows.shape[1] + 1, np.int64)
+    cells = np.empty(rows.nnz, np.int32)
+    values = np.empty(rows.nnz, rows.dtype)
+    to_columns(rows.shape[1], rows.indptr, rows.indices, rows.data, pointers, cells, values)
+    return Columns(pointers, cells, values)
+
+
+def equal_batches(cells: NDArray[np.intp], batch_size: int) -> Iterator[NDArray[np.intp]]:
+    """Cut positions into batches of at most ``batch_size`` whose sizes differ by at most one.
+
+    None has a single cell (batch normalisation needs two): batches of two become one of three where n is odd.
+    """
+    n_batches = max(1, min(-(-len(cells) // batch_size), len(cells) // 2))
+    yield from np.array_split(cells, n_batches)

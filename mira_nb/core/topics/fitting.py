@@ -1,0 +1,162 @@
+"""The phases of a fit: split, start, warm-up, range test, training, prediction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .data import CellData
+from .fit import Progress, TopicFit
+from .network import Network
+from .network_store import decoder_of, encoder_weights, order_topics
+from .residuals import pooled_shares
+from .settings import Modality, TopicSettings
+from .threads import Workers, torch_threads
+from .train import Trainer, posterior_means
+from .warmstart import factorise, start_from_factorisation, start_from_moments, warm_up
+
+HIGHEST_WARM_RATE = 1e-2
+MIN_HELD_OUT = 10
+
+
+class Fitting:
+    """One fit; see :func:`mira_nb.core.topics.fit.fit_topic_model` for the arguments."""
+
+    def __init__(
+        self, counts: sparse.csr_matrix, filled: NDArray[np.intp], modality: Modality, encoder: NDArray[np.bool_],
+        settings: TopicSettings, seed: int, n_threads: int, progress: Progress | None,
+    ) -> None:  # fmt: skip
+        self.n_all = int(counts.shape[0])
+        self.filled = filled
+        self.modality: Modality = modality
+        self.encoder = encoder
+        self.settings = settings
+        self.seed = seed
+        self.n_threads = n_threads
+        self._progress = progress or (lambda fraction, message: None)
+        self._span = (0.0, 1.0)
+        self.seconds: dict[str, float] = {}
+        self.rng = np.random.default_rng(seed)
+        self.generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
+        kept = counts if len(filled) == self.n_all else counts[filled]
+        self.training, self.held_out = self._split(len(filled))
+        self.shares = pooled_shares(kept[self.training])
+        self.data = CellData(kept, modality, encoder, self.shares)
+
+    def _split(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        n_out = round(self.settings.holdout_fraction * n)
+        if n_out < MIN_HELD_OUT:
+            return np.arange(n), np.arange(0)
+        order = self.rng.permutation(n)
+        return np.sort(order[n_out:]), np.sort(order[:n_out])
+
+    @contextmanager
+    def _phase(self, name: str, first: float, last: float) -> Iterator[None]:
+        started = time.monotonic()
+        self._span = (first, last)
+        self.report(0.0, name)
+        yield
+        self.seconds[name] = time.monotonic() - started
+
+    def report(self, fraction: float, message: str) -> None:
+        """Progress within the current phase."""
+        first, last = self._span
+        self._progress(first + (last - first) * fraction, message)
+
+    def _say(self, message: str) -> Callable[[float], None]:
+        return lambda fraction: self.report(fraction, message)
+
+    def run(self) -> TopicFit:
+        """All phases in order."""
+        s = self.settings
+        k = int(s.n_topics)
+        device = _device(s.device)
+        with Workers(self.n_threads) as workers, torch_threads(1):
+            network = Network(self.modality, self.data.counts.shape[1], int(self.encoder.sum()), k, s, self.generator)
+            start_from_moments(network, self.data, self.training)
+            trainer = Trainer(network, self.data, s, self.training, self.held_out, workers, self.rng, self.generator)
+            if s.initialisation == "nmf":
+                self._warm_start(network, trainer, workers, device)
+            network.to(device)
+            low, high, test = self._rates(trainer)
+            with self._phase("training", 0.25, 0.97):
+                history = trainer.run(low, high, self.report, seed=int(self.rng.integers(2**62)))
+            with self._phase("prediction", 0.97, 1.0):
+                network.to("cpu")
+                return self._result(network, workers, history, test, replace(
+                    s, learning_rate_min=low, learning_rate_max=high))  # fmt: skip
+
+    def _warm_start(self, network: Network, trainer: Trainer, workers: Workers, device: torch.device) -> None:
+        s = self.settings
+        with self._phase("factorisation", 0.0, 0.15):
+            found = factorise(
+                self.data, self.training, int(s.n_topics), s.restarts, self.rng, workers,
+                self._say("factorising the counts for a start"),
+            )  # fmt: skip
+            start_from_factorisation(network, found, self.data, self.training, self.encoder, self.rng)
+        with self._phase("warm-up", 0.15, 0.22):
+            network.to(device)
+            warm_up(
+                network, found, self.data, self.training, trainer.encode, trainer.after_backward, s.warmup_epochs,
+                s.batch_size, self.rng, self.generator, self._say("warming up the encoder"),
+            )  # fmt: skip
+
+    def _rates(self, trainer: Trainer) -> tuple[float, float, pd.DataFrame]:
+        low, high = self.settings.learning_rate_min, self.settings.learning_rate_max
+        if low != "auto" and high != "auto":
+            return float(low), float(high), pd.DataFrame(columns=["learning_rate", "loss", "smoothed"])
+        with self._phase("learning-rate range test", 0.22, 0.25):
+            test = trainer.range_test(self._say("learning-rate range test"))
+        top = test.high if high == "auto" else float(high)
+        bottom = min(test.low, top / 10) if low == "auto" else float(low)
+        frame = pd.DataFrame({"learning_rate": test.rates, "loss": test.losses, "smoothed": test.smoothed})
+        return bottom, max(top, 2 * bottom), frame
+
+    def _result(
+        self, network: Network, workers: Workers, history: list[dict[str, Any]], test: pd.DataFrame,
+        settings: TopicSettings,
+    ) -> TopicFit:  # fmt: skip
+        found, found_depth = posterior_means(network, self.data, workers, progress=self._say("predicting topics"))
+        order = np.argsort(-found.mean(0), kind="stable")
+        order_topics(network, order)
+        found = found[:, order]
+        topics = np.repeat(found.mean(0)[None], self.n_all, 0)
+        topics[self.filled] = found
+        topics /= topics.sum(1, keepdims=True)
+        depth = None
+        if found_depth is not None:
+            depth = np.zeros(self.n_all)
+            depth[self.filled] = found_depth
+        held_out = np.zeros(self.n_all, bool)
+        held_out[self.filled[self.held_out]] = True
+        return TopicFit(
+            modality=self.modality,
+            topics=topics,
+            decoder=decoder_of(network),
+            read_depth=depth,
+            history=pd.DataFrame(history),
+            settings=settings,
+            encoder_features=self.encoder,
+            shares=self.shares,
+            alpha=network.alpha_loc.detach().double().exp().numpy(),
+            weights=encoder_weights(network),
+            range_test=test,
+            held_out=held_out,
+            n_empty=self.n_all - len(self.filled),
+            seconds=dict(self.seconds),
+        )
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(wanted)

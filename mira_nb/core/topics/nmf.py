@@ -1,0 +1,150 @@
+"""Kullback-Leibler factorisation of counts, X ~ n * theta phi, as a start for the topic model.
+
+Multiplicative updates (Lee and Seung), which for normalised factors are the EM steps of probabilistic latent
+semantic analysis; only non-zero counts are visited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .threads import Workers
+
+CHUNKS = 4
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Factorisation:
+    """Topic shares of cells and feature shares of topics.
+
+    Attributes
+    ----------
+    topics
+        (cells, K), rows sum to 1.
+    features
+        (features, K), columns sum to 1.
+    log_likelihood
+        Mean log share of a count under the factorisation.
+    n_iterations
+        Updates made.
+    """
+
+    topics: Floats
+    features: Floats
+    log_likelihood: float
+    n_iterations: int
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _chunk(
+    chunk: int, n_chunks: int, indptr: Any, columns: Any, counts: Any, topics: Any, features: Any,
+    new_topics: Any, new_features: Any, log_lik: Any,
+) -> None:  # fmt: skip
+    """Sum the expected counts of each cell and topic, and (per chunk) of each feature and topic."""
+    n_cells, k = topics.shape
+    mine = new_features[chunk]
+    mine[:] = 0
+    total = 0.0
+    for i in range(n_cells * chunk // n_chunks, n_cells * (chunk + 1) // n_chunks):
+        theta, out = topics[i], new_topics[i]
+        out[:] = 0
+        for p in range(indptr[i], indptr[i + 1]):
+            j = columns[p]
+            phi = features[j]
+            share = np.float32(0)
+            for t in range(k):
+                share += theta[t] * phi[t]
+            share = max(share, np.float32(1e-30))
+            ratio = counts[p] / share
+            total += counts[p] * np.log(share)
+            target = mine[j]
+            for t in range(k):
+                out[t] += ratio * phi[t]
+                target[t] += ratio * theta[t]
+        size = np.float32(0)
+        for t in range(k):
+            out[t] *= theta[t]
+            size += out[t]
+        for t in range(k):
+            out[t] /= max(size, np.float32(1e-30))
+    log_lik[chunk] = total
+
+
+def kl_nmf(
+    counts: sparse.csr_matrix,
+    n_topics: int,
+    rng: np.random.Generator,
+    workers: Workers,
+    *,
+    max_iterations: int = 300,
+    tolerance: float = 2e-6,
+    start: NDArray[np.floating] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Factorisation:
+    """Factorise counts (cells x features).
+
+    Parameters
+    ----------
+    counts
+        Non-negative CSR; no row may be empty.
+    n_topics
+        Number of topics K.
+    rng
+        Draws the start.
+    workers
+        Threads.
+    max_iterations, tolerance
+        Stop after so many updates, or when the mean log share of a count rises by less than ``tolerance``.
+    start
+        (features, K) start of the feature shares instead of a random one.
+    progress
+        Called with the share of iterations done.
+    """
+    n_cells, n_features = counts.shape
+    topics = rng.dirichlet(np.full(n_topics, 5.0), n_cells).astype(np.float32)
+    pooled = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel() + 1e-3
+    features = rng.gamma(5.0, 0.2, (n_features, n_topics)) * pooled[:, None] if start is None else np.array(start)
+    features = (features / features.sum(0)).astype(np.float32)
+    new_topics = np.empty_like(topics)
+    new_features = np.empty((CHUNKS, n_features, n_topics), np.float32)
+    log_lik = np.empty(CHUNKS)
+    total = float(counts.data.sum(dtype=np.float64))
+    before, done = -np.inf, 0
+    for done in range(1, max_iterations + 1):
+        workers.parts(
+            CHUNKS, _chunk, counts.indptr, counts.indices, counts.data, topics, features, new_topics, new_features,
+            log_lik,
+        )  # fmt: skip
+        topics, new_topics = new_topics, topics
+        features *= new_features.sum(0)
+        features /= np.maximum(features.sum(0), 1e-30)
+        now = log_lik.sum() / total
+        if progress is not None:
+            progress(done / max_iterations)
+        if now - before < tolerance:
+            break
+        before = now
+    return Factorisation(topics, features, float(log_lik.sum() / total), done)
+
+
+def project(counts: sparse.csr_matrix, features: Floats, workers: Workers, *, n_iterations: int = 50) -> Floats:
+    """Topic shares (cells, K) of cells under fixed feature shares (features, K)."""
+    n_topics = features.shape[1]
+    topics = np.full((counts.shape[0], n_topics), 1 / n_topics, np.float32)
+    new_topics = np.empty_like(topics)
+    unused = np.empty((CHUNKS, *features.shape), np.float32)
+    log_lik = np.empty(CHUNKS)
+    for _ in range(n_iterations):
+        workers.parts(
+            CHUNKS, _chunk, counts.indptr, counts.indices, counts.data, topics, features, new_topics, unused, log_lik
+        )
+        topics, new_topics = new_topics, topics
+    return topics

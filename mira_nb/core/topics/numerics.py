@@ -1,0 +1,172 @@
+"""Elementary functions for compiled loops that the compiler can vectorise.
+
+The library ``exp`` and ``log`` are called one number at a time, which keeps a loop from being vectorised. For
+single precision they are replaced by range reduction and a short polynomial (relative error below 3e-7, tested);
+double precision calls the library, so that the same kernels can be compared with an exact computation.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic, overload
+
+_LOG2E = np.float32(1.44269504088896341)
+_LN2_HIGH = np.float32(0.693359375)
+_LN2_LOW = np.float32(-2.12194440e-4)
+_HALF_SQRT2 = np.float32(0.70710678118654752)
+
+
+@intrinsic
+def _power_of_two(typingctx: Any, exponent: Any) -> Any:
+    """2 ** n for a float32 that holds an integer from -126 to 127 (numba would widen the integers to 64 bits)."""
+    if exponent != types.float32:
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        int32 = context.get_value_type(types.int32)
+        bits = builder.add(builder.fptosi(args[0], int32), int32(127))
+        return builder.bitcast(builder.shl(bits, int32(23)), context.get_value_type(types.float32))
+
+    return types.float32(types.float32), codegen
+
+
+@intrinsic
+def _exponent(typingctx: Any, value: Any) -> Any:
+    """Exponent e of a positive float32 = m 2^e with m in [1/2, 1)."""
+    if value != types.float32:
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        int32 = context.get_value_type(types.int32)
+        bits = builder.lshr(builder.bitcast(args[0], int32), int32(23))
+        return builder.sitofp(builder.sub(bits, int32(126)), context.get_value_type(types.float32))
+
+    return types.float32(types.float32), codegen
+
+
+@intrinsic
+def _mantissa(typingctx: Any, value: Any) -> Any:
+    """Mantissa m in [1/2, 1) of a positive float32 = m 2^e."""
+    if value != types.float32:
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        int32 = context.get_value_type(types.int32)
+        bits = builder.and_(builder.bitcast(args[0], int32), int32(0x007FFFFF))
+        return builder.bitcast(builder.or_(bits, int32(0x3F000000)), context.get_value_type(types.float32))
+
+    return types.float32(types.float32), codegen
+
+
+def exp(x: Any) -> Any:
+    """Exponential of a float32 (vectorisable) or float64 (library)."""
+    raise NotImplementedError("only inside compiled code")
+
+
+@overload(exp, inline="always")
+def _exp(x: Any) -> Any:
+    if x == types.float32:
+
+        def single(x: Any) -> Any:
+            x = min(max(x, np.float32(-87.0)), np.float32(88.0))
+            n = np.floor(x * _LOG2E + np.float32(0.5))
+            r = x - n * _LN2_HIGH - n * _LN2_LOW
+            p = np.float32(1.9875691500e-4)
+            p = p * r + np.float32(1.3981999507e-3)
+            p = p * r + np.float32(8.3334519073e-3)
+            p = p * r + np.float32(4.1665795894e-2)
+            p = p * r + np.float32(1.6666665459e-1)
+            p = p * r + np.float32(5.0000001201e-1)
+            p = p * r * r + r + np.float32(1.0)
+            return p * _power_of_two(n)
+
+        return single
+
+    def double(x: Any) -> Any:
+        return math.exp(x)
+
+    return double
+
+
+def log1p(x: Any) -> Any:
+    """Log of 1 + x for x >= 0, float32 (vectorisable) or float64 (library)."""
+    raise NotImplementedError("only inside compiled code")
+
+
+@overload(log1p, inline="always")
+def _log1p(x: Any) -> Any:
+    if x == types.float32:
+
+        def single(x: Any) -> Any:
+            w = np.float32(1.0) + x
+            lost = (x - (w - np.float32(1.0))) / w
+            e = _exponent(w)
+            m = _mantissa(w)
+            small = m < _HALF_SQRT2
+            e = e - np.float32(1.0) if small else e
+            m = (m + m if small else m) - np.float32(1.0)
+            z = m * m
+            p = np.float32(7.0376836292e-2)
+            p = p * m + np.float32(-1.1514610310e-1)
+            p = p * m + np.float32(1.1676998740e-1)
+            p = p * m + np.float32(-1.2420140846e-1)
+            p = p * m + np.float32(1.4249322787e-1)
+            p = p * m + np.float32(-1.6668057665e-1)
+            p = p * m + np.float32(2.0000714765e-1)
+            p = p * m + np.float32(-2.4999993993e-1)
+            p = p * m + np.float32(3.3333331174e-1)
+            p = p * m * z + e * _LN2_LOW - np.float32(0.5) * z
+            return m + p + e * _LN2_HIGH + lost
+
+        return single
+
+    def double(x: Any) -> Any:
+        return math.log1p(x)
+
+    return double
+
+
+@njit(cache=True, inline="always")
+def digamma(x: float) -> float:
+    """Digamma of x > 0: recurrence up to 6, then the asymptotic series."""
+    shift = 0.0
+    while x < 6.0:
+        shift -= 1.0 / x
+        x += 1.0
+    s = 1.0 / (x * x)
+    series = s * (1 / 12 - s * (1 / 120 - s * (1 / 252 - s * (1 / 240 - s * (1 / 132)))))
+    return shift + math.log(x) - 0.5 / x - series
+
+
+@njit(cache=True, inline="always")
+def gamma_terms(count: float, theta: float) -> tuple[float, float]:
+    """Return lgamma(x + theta) - lgamma(theta) and digamma(x + theta) - digamma(theta) for an integer x >= 0.
+
+    Small counts use the product theta (theta + 1) ... (theta + x - 1).
+    """
+    if count <= 8.0:
+        product, derivative, r = 1.0, 0.0, 0.0
+        while r < count:
+            product *= theta + r
+            derivative += 1.0 / (theta + r)
+            r += 1.0
+        return math.log(product), derivative
+    return math.lgamma(count + theta) - math.lgamma(theta), digamma(count + theta) - digamma(theta)
+
+
+@njit(cache=True)
+def exp_array(x: Any, out: Any) -> None:
+    """Apply :func:`exp` to a 1-d array (for tests)."""
+    for i in range(x.shape[0]):
+        out[i] = exp(x[i])
+
+
+@njit(cache=True)
+def log1p_array(x: Any, out: Any) -> None:
+    """Apply :func:`log1p` to a 1-d array (for tests)."""
+    for i in range(x.shape[0]):
+        out[i] = log1p(x[i])

@@ -1,0 +1,63 @@
+"""Deviance residuals of counts under a constant-composition model (Extended Methods, Encoder network architecture).
+
+With depth n_i and pooled share pi_j, the binomial deviance residual of a count x is
+
+    sign(x - n pi) sqrt(2 [x log(x / (n pi)) + (n - x) log((n - x) / (n - n pi))])
+
+At a zero it is -sqrt(-2 n log(1 - pi)): a product of a cell factor and a gene factor, so only the residuals at
+non-zero counts are stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.special import xlogy
+
+CLIP = 10.0
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Residuals of cells x encoder genes: those at non-zero counts (CSR) and the factors of those at zeros."""
+
+    stored: sparse.csr_matrix
+    cell_factor: NDArray[np.float32]
+    gene_factor: NDArray[np.float32]
+
+    def rows(self, cells: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Dense residuals of some cells, (len(cells), genes), clipped at +-10."""
+        out = -self.cell_factor[cells, None] * self.gene_factor
+        np.maximum(out, -CLIP, out=out)
+        part = self.stored[cells]
+        out[np.repeat(np.arange(len(cells)), np.diff(part.indptr)), part.indices] = part.data
+        return out
+
+
+def pooled_shares(counts: sparse.csr_matrix) -> NDArray[np.float64]:
+    """Share pi_j of every gene in all counts, (genes,)."""
+    total = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
+    return total / max(total.sum(), 1.0)
+
+
+def deviance_residuals(
+    counts: sparse.csr_matrix, depth: NDArray[np.floating], shares: NDArray[np.floating]
+) -> Residuals:
+    """Residuals of ``counts`` (cells x genes) given each cell's depth over all modelled genes and pooled shares."""
+    n = np.repeat(np.asarray(depth, np.float64), np.diff(counts.indptr))
+    x = counts.data.astype(np.float64)
+    # a gene never seen in training has no expectation: its residual is bounded by half a count of that depth
+    pi = np.clip(np.asarray(shares, np.float64), 1e-9, 1 - 1e-9)
+    expected = n * pi[counts.indices]
+    deviance = xlogy(x, x / expected) + xlogy(n - x, (n - x) / (n - expected))
+    values = np.sign(x - expected) * np.sqrt(2 * np.maximum(deviance, 0))
+    stored = sparse.csr_matrix(
+        (np.clip(values, -CLIP, CLIP).astype(np.float32), counts.indices, counts.indptr), shape=counts.shape
+    )
+    seen = np.where(np.asarray(shares) > 0, pi, 0.0)
+    return Residuals(
+        stored, np.sqrt(np.asarray(depth)).astype(np.float32), np.sqrt(-2 * np.log1p(-seen)).astype(np.float32)
+    )

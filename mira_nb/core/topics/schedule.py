@@ -1,0 +1,75 @@
+"""Learning-rate and KL schedules, and the learning-rate range test (Extended Methods, Feature selection and training
+procedure; DECISIONS 5 and 7).
+"""  # noqa: D205
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .settings import Anneal, KlSchedule
+
+FINAL_DIVISOR = 1e3
+N_CYCLES = 3
+
+
+def one_cycle(step: int, n_steps: int, low: float, high: float, *, peak_at: float, anneal: Anneal) -> float:
+    """Return the learning rate of a step: ``low`` to ``high`` at share ``peak_at``, then down to low / 1000."""
+    peak = peak_at * max(n_steps - 1, 1)
+    if step <= peak:
+        start, stop, share = low, high, step / peak if peak > 0 else 1.0
+    else:
+        start, stop, share = high, low / FINAL_DIVISOR, (step - peak) / max(n_steps - 1 - peak, 1e-9)
+    if anneal == "cosine":
+        share = (1 - math.cos(math.pi * share)) / 2
+    return start + (stop - start) * share
+
+
+def kl_weight(step: int, n_steps: int, schedule: KlSchedule) -> float:
+    """Weight of the KL terms: a linear rise from 0 to 1 over the first half, or three such rises (``"cyclic"``)."""
+    if schedule == "linear":
+        return min(1.0, 2 * step / max(n_steps - 1, 1))
+    share = (step / max(n_steps, 1)) * N_CYCLES
+    return min(1.0, 2 * (share - math.floor(share)))
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """Result of a learning-rate range test.
+
+    Attributes
+    ----------
+    rates, losses, smoothed
+        Learning rate, loss a cell and smoothed loss of every step.
+    low, high
+        Bounds read from the curve.
+    """
+
+    rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    smoothed: NDArray[np.float64]
+    low: float
+    high: float
+
+
+def read_range_test(
+    rates: NDArray[np.float64], losses: NDArray[np.float64], *, floor: float = 1e-4, ceiling: float = 3e-2
+) -> RangeTest:
+    """Read bounds from the losses of a sweep of rising learning rates.
+
+    The loss is smoothed (exponential average, span of an eighth of the sweep). The upper bound is a third of the rate
+    at which the smoothed loss is lowest, that is, where larger steps stop helping; the lower bound is a tenth of the
+    upper. Both are kept between ``floor`` and ``ceiling``.
+    """
+    weight = 2 / (len(losses) / 8 + 1)
+    smoothed, value, mass = np.empty_like(losses), 0.0, 0.0
+    for i, loss in enumerate(losses):
+        usable = loss if np.isfinite(loss) else np.nanmax(np.where(np.isfinite(losses), losses, np.nan))
+        value = (1 - weight) * value + weight * usable
+        mass = (1 - weight) * mass + weight
+        smoothed[i] = value / mass
+    high = float(np.clip(rates[int(np.argmin(smoothed))] / 3, 10 * floor, ceiling))
+    return RangeTest(rates, losses, smoothed, high / 10, high)

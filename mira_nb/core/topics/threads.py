@@ -1,0 +1,60 @@
+"""A few threads for compiled loops that release the interpreter lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import pairwise
+from types import TracebackType
+from typing import Any, Self
+
+
+class Workers:
+    """Deals ranges of blocks or numbered parts of a loop to ``n`` threads."""
+
+    def __init__(self, n: int) -> None:
+        self.n = max(1, int(n))
+        self._pool = ThreadPoolExecutor(self.n - 1) if self.n > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def ranges(self, n_items: int, kernel: Callable[..., None], *arguments: Any) -> None:
+        """Call ``kernel(first, last, *arguments)`` so that 0 .. n_items is covered once."""
+        cuts = [n_items * w // self.n for w in range(self.n + 1)]
+        self._run([(kernel, first, last, arguments) for first, last in pairwise(cuts)])
+
+    def parts(self, n_parts: int, kernel: Callable[..., None], *arguments: Any) -> None:
+        """Call ``kernel(part, n_parts, *arguments)`` for every part."""
+        self._run([(kernel, part, n_parts, arguments) for part in range(n_parts)])
+
+    def _run(self, calls: list[tuple[Callable[..., None], int, int, tuple[Any, ...]]]) -> None:
+        if self._pool is None:
+            for kernel, a, b, arguments in calls:
+                kernel(a, b, *arguments)
+            return
+        waiting = [self._pool.submit(kernel, a, b, *arguments) for kernel, a, b, arguments in calls[1:]]
+        kernel, a, b, arguments = calls[0]
+        kernel(a, b, *arguments)
+        for future in waiting:
+            future.result()
+
+
+@contextmanager
+def torch_threads(n: int) -> Iterator[None]:
+    """Give torch ``n`` threads inside the block (many tiny operations run slower on several) and restore."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,152 @@
+"""Start of training: from a factorisation of the counts, or from simple moments of the data.
+
+The factorisation (:mod:`.nmf`) gives topics of cells and features. The decoder starts as the log-linear model closest
+to it, and the encoder first learns to predict the factorisation's topics; then the ELBO takes over for everything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .data import Batch, CellData, equal_batches
+from .network import Network, Posterior
+from .nmf import Factorisation, kl_nmf, project
+from .threads import Workers
+
+START_SCALE = 0.2
+MAX_START_NONZEROS = 6_000_000
+SMOOTHING = 0.02
+
+Encode = Callable[[Batch, torch.Generator | None], Posterior]
+
+
+def softplus_inverse(value: float) -> float:
+    """Return the number whose softplus is ``value``."""
+    return math.log(math.expm1(value))
+
+
+@torch.no_grad()
+def start_from_moments(network: Network, data: CellData, cells: NDArray[np.intp]) -> None:
+    """Set decoder offsets at the mean composition, read depth at the observed one, narrow posteriors."""
+    total = np.asarray(data.counts[cells].sum(axis=0, dtype=np.float64)).ravel() + 0.5
+    share = np.log(total / total.sum())
+    network.bias.copy_(torch.from_numpy(share - share.mean()))
+    norm, k = network.encoder.output.norm, network.n_topics
+    norm.bias[k : 2 * k] = softplus_inverse(0.5)
+    if network.modality == "expression":
+        log_depth = np.log(data.depth[cells])
+        norm.weight[2 * k] = max(float(log_depth.std()), 0.01)
+        norm.bias[2 * k] = float(log_depth.mean())
+        norm.weight[2 * k + 1] = 0.1
+        norm.bias[2 * k + 1] = softplus_inverse(START_SCALE)
+
+
+def factorise(
+    data: CellData,
+    cells: NDArray[np.intp],
+    n_topics: int,
+    restarts: int,
+    rng: np.random.Generator,
+    workers: Workers,
+    progress: Callable[[float], None],
+) -> Factorisation:
+    """Best of several factorisations of the training cells: short runs from each start, the best one finished.
+
+    With more than six million counts the features' shares are learnt on a random part of the cells.
+    """
+    counts = data.counts[cells]
+    sample = counts
+    if counts.nnz > MAX_START_NONZEROS:
+        n = max(10 * n_topics, int(len(cells) * MAX_START_NONZEROS / counts.nnz))
+        sample = counts[np.sort(rng.choice(len(cells), min(n, len(cells)), replace=False))]
+    best: Factorisation | None = None
+    if restarts > 1:
+        for r in range(restarts):
+            trial = kl_nmf(sample, n_topics, rng, workers, max_iterations=40, tolerance=0.0)
+            progress(0.4 * (r + 1) / restarts)
+            if best is None or trial.log_likelihood > best.log_likelihood:
+                best = trial
+    start = None if best is None else best.features
+    final = kl_nmf(sample, n_topics, rng, workers, start=start, progress=lambda f: progress(0.4 + 0.6 * f))
+    if sample is counts:
+        return final
+    topics = project(counts, final.features, workers)
+    return Factorisation(topics, final.features, final.log_likelihood, final.n_iterations)
+
+
+def start_from_factorisation(
+    network: Network, found: Factorisation, data: CellData, cells: NDArray[np.intp], encoder: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Set the decoder to the log-linear model closest to the factorisation, and peak embeddings to its features."""
+    pooled = np.asarray(data.counts[cells].sum(axis=0, dtype=np.float64)).ravel() + 0.5
+    pooled /= pooled.sum()
+    features = (1 - SMOOTHING) * found.features.astype(np.float64) + SMOOTHING * pooled[:, None]
+    part = np.sort(rng.choice(len(cells), min(len(cells), 2000), replace=False))
+    topics = found.topics[part].astype(np.float64)
+    topics = 0.98 * topics + 0.02 / network.n_topics
+    beta = log_linear_fit(topics, features)
+    raw_mean, deviations = topics.mean(0) @ beta, topics - topics.mean(0)
+    cov = deviations.T @ deviations / len(topics)
+    sd = np.sqrt((beta * (cov @ beta)).sum(0) + 1e-5)
+    with torch.no_grad():
+        network.beta.copy_(torch.from_numpy(beta - beta.mean(0)))
+        network.gamma.copy_(torch.from_numpy(sd))
+        network.bias.copy_(torch.from_numpy(raw_mean - raw_mean.mean()))
+        network.topic_mean.copy_(torch.from_numpy(topics.mean(0)))
+        network.topic_cov.copy_(torch.from_numpy(cov))
+        if network.modality == "accessibility":
+            table = network.encoder.table
+            signal = np.log(features[encoder] / pooled[encoder, None])
+            signal = (signal - signal.mean(0)) / (signal.std(0) + 1e-6)
+            mix = rng.normal(size=(network.n_topics, table.shape[1])) / math.sqrt(network.n_topics)
+            table.mul_(0.3).add_(torch.from_numpy((signal @ mix).astype(np.float32)))
+
+
+def log_linear_fit(topics: NDArray[np.float64], features: NDArray[np.float64], *, block: int = 1024) -> NDArray:
+    """Weights beta (K, features) with topics beta ~ log(topics features'), by least squares over the cells."""
+    gram = topics.T @ topics + 1e-3 * len(topics) / topics.shape[1] * np.eye(topics.shape[1])
+    solver = np.linalg.solve(gram, topics.T)
+    out = np.empty((topics.shape[1], len(features)))
+    for start in range(0, len(features), block):
+        out[:, start : start + block] = solver @ np.log(topics @ features[start : start + block].T)
+    return out
+
+
+def warm_up(
+    network: Network, found: Factorisation, data: CellData, cells: NDArray[np.intp], encode: Encode,
+    after_backward: Callable[[], None], n_epochs: int, batch_size: int, rng: np.random.Generator,
+    generator: torch.Generator, progress: Callable[[float], None],
+) -> None:  # fmt: skip
+    """Train the encoder alone to predict the factorisation's topics (cross-entropy) and the log depth."""
+    optimiser = torch.optim.Adam(network.encoder.parameters(), lr=5e-3, fused=True)
+    targets = torch.from_numpy(0.98 * found.topics + np.float32(0.02 / network.n_topics))
+    norm, k = network.encoder.output.norm, network.n_topics
+    with torch.no_grad():
+        spread = torch.log(targets)
+        norm.weight[:k] = (spread - spread.mean(1, keepdim=True)).std(0)
+        norm.bias[:k] = (spread - spread.mean(1, keepdim=True)).mean(0)
+    for epoch in range(n_epochs):
+        for group in optimiser.param_groups:
+            group["lr"] = 5e-3 * (1 - epoch / n_epochs)
+        for picked in equal_batches(rng.permutation(len(cells)), batch_size):
+            batch = data.batch(cells[picked])
+            posterior = encode(batch, generator)
+            target = targets[picked].to(posterior.mean.device)
+            loss = -(target * posterior.mean.log_softmax(-1)).sum(1).mean()
+            if posterior.depth_mean is not None:
+                log_depth = torch.as_tensor(np.log(batch.depth), dtype=loss.dtype, device=loss.device)
+                loss = loss + ((posterior.depth_mean - log_depth) ** 2).mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            after_backward()
+            optimiser.step()
+        progress((epoch + 1) / n_epochs)
+    with torch.no_grad():
+        norm.weight[k : 2 * k] = 0.1
+        norm.bias[k : 2 * k] = softplus_inverse(START_SCALE)
