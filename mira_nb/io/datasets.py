@@ -38,7 +38,7 @@ _DECOY_SETS: Final = 25
 
 
 @dataclass(frozen=True)
-class DemoFiles:
+class Demo:
     """A written data set.
 
     Attributes
@@ -70,7 +70,7 @@ def write_demo(
     seed: int = 0,
     n_batches: int = 1,
     trajectory: bool = True,
-) -> DemoFiles:
+) -> Demo:
     """Simulate and write the embedded data set.
 
     Parameters
@@ -88,7 +88,7 @@ def write_demo(
 
     Returns
     -------
-    DemoFiles
+    Demo
         Input and resources ready to use; the truth is in ``truth.npz`` and ``truth.json``.
     """
     if size not in SIZES:
@@ -97,10 +97,10 @@ def write_demo(
     return write_simulation(simulate(params), Path(folder))
 
 
-def write_simulation(simulation: Simulation, folder: Path) -> DemoFiles:
+def write_simulation(simulation: Simulation, folder: Path) -> Demo:
     """Write a simulated data set as files."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = DemoFiles(
+    files = Demo(
         folder=folder,
         spec=InputSpec(rna=folder / "rna.h5ad", atac=folder / "atac.h5ad"),
         resources=Resources(
@@ -251,7 +251,7 @@ def _write_counts(simulation: Simulation, folder: Path) -> None:
     AnnData(hits, obs=peak_table, var=factor_table).write_h5ad(folder / "motif_hits.h5ad", compression="gzip")
 
 
-def _write_truth(simulation: Simulation, files: DemoFiles) -> None:
+def _write_truth(simulation: Simulation, files: Demo) -> None:
     arrays, named = truth_tables(simulation)
     np.savez_compressed(files.truth, allow_pickle=False, **arrays)
     files.truth_json.write_text(json.dumps(named, indent=1) + "\n", encoding="utf-8")
@@ -281,4 +281,4 @@ def _write_gzip(path: Path, content: bytes) -> None:
     path.write_bytes(buffer.getvalue())
 
 
-__all__ = ["SIZES", "DemoFiles", "Size", "write_demo", "write_simulation"]
+__all__ = ["SIZES", "Demo", "Size", "write_demo", "write_simulation"]

@@ -111,6 +111,26 @@ def read_sequences(path: Path, peaks: pd.DataFrame, *, progress: Progress | None
     return _finish(path, state)
 
 
+def chromosome_names(path: Path) -> list[str]:
+    """Read the names of all sequences of a FASTA file, from its index when there is one."""
+    path = Path(path)
+    check_file(path, option=_OPTION, error=ResourceError)
+    fai = path.with_name(path.name + ".fai")
+    if fai.is_file() and fai.stat().st_mtime >= path.stat().st_mtime:
+        names = [line.split("\t")[0] for line in fai.read_text(encoding="utf-8", errors="replace").splitlines()]
+        if names:
+            return names
+    found: list[str] = []
+
+    def note(name: str) -> bool:
+        found.append(name)
+        return False
+
+    for _ in _sequences(path, note):
+        pass
+    return found
+
+
 @dataclass
 class _State:
     """What is wanted and what was found so far."""

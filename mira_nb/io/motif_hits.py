@@ -198,9 +198,9 @@ def hits_from_bed(files: Mapping[str, Path], peaks: pd.DataFrame) -> MotifHits:
         cause = f"{path.name}: {len(bed):,} intervals"
         level = "info" if overlap.any() else "warning"
         findings.append(Finding(level, f"{name}: {int(overlap.sum()):,} of {len(peaks):,} peaks are bound", cause))  # type: ignore[arg-type]
-    hits = (
-        sparse.csr_matrix(sparse.hstack(columns)) if columns else sparse.csr_matrix((len(peaks), 0), dtype=np.float32)
-    )
+    if not columns:
+        raise ResourceError("No BED file was given.", expected="one file of ChIP-seq peaks per factor.")
+    hits = sparse.hstack(columns, format="csr")
     factors = pd.DataFrame({"id": list(files), "name": list(files)})
     return MotifHits(hits, factors, np.ones(len(peaks), dtype=bool), tuple(findings))
 
