@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mira_nb.errors import InputError
+from mira_nb.io.annotations import check_annotations
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 
 from .files import HashCache
 from .identity import digest, resource_identity
 from .store import RunStore, read_h5mu, write_h5mu
-
-if TYPE_CHECKING:
-    from mudata import MuData
 
 __all__ = ["InputSpec", "prepare_input"]
 
@@ -36,12 +34,11 @@ def prepare_input(
     key = digest({role: hashes.sha256(path) for role, path in files.items()})
     facts: dict[str, Any] = {"input_key": key, "resources": _resource_facts(resources, hashes)}
     if old.get("input_key") == key and store.input_path.exists():
-        facts.update({name: old[name] for name in ("inputs", "findings", "shape")})
-        if any((resources.groups, resources.batch, resources.start_cell)):
-            _check_annotations(read_h5mu(store.input_path), resources)
+        facts.update({name: old[name] for name in ("inputs", "reading_findings", "shape")})
+        facts["findings"] = facts["reading_findings"] + _check_annotations(store, resources)
         return facts
     pair = read_input(spec)
-    _check_annotations(pair.data, resources)
+    named = [asdict(finding) for finding in check_annotations(pair.data, resources)]
     work = store.input_path.with_name(".input.h5mu.tmp")
     write_h5mu(pair.data, work)
     work.replace(store.input_path)
@@ -57,7 +54,8 @@ def prepare_input(
         for role, path in files.items()
     ]
     facts["shape"] = {"cells": shapes["rna"][0], "genes": shapes["rna"][1], "peaks": shapes["atac"][1]}
-    facts["findings"] = [asdict(finding) for finding in pair.findings]
+    facts["reading_findings"] = [asdict(finding) for finding in pair.findings]
+    facts["findings"] = facts["reading_findings"] + named
     return facts
 
 
@@ -72,11 +70,11 @@ def _input_files(spec: InputSpec) -> dict[str, Path]:
     return files
 
 
-def _check_annotations(data: MuData, resources: Resources) -> None:
-    """Refuse annotations and start cells that the data do not have."""
-    from mira_nb.io.check import check_annotations
-
-    check_annotations(data, resources)
+def _check_annotations(store: RunStore, resources: Resources) -> list[dict[str, Any]]:
+    """Findings about annotations that are named anew for the same files."""
+    if not any((resources.groups, resources.batch, resources.start_cell)):
+        return []
+    return [asdict(finding) for finding in check_annotations(read_h5mu(store.input_path), resources)]
 
 
 def _resource_facts(resources: Resources, hashes: HashCache) -> dict[str, Any]:

@@ -14,11 +14,11 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from mira_nb.io.spec import InputSpec
 from scipy import sparse
 
 from mira_nb.errors import Cancelled, MiraError, ParameterError, StageError, StoreError
 from mira_nb.io.resources import Resources
+from mira_nb.io.spec import InputSpec
 from mira_nb.keys import STAGE_ORDER
 from mira_nb.run import pipeline
 from mira_nb.run.pipeline import RunRequest, run_pipeline
