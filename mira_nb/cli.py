@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -125,7 +125,7 @@ def run(
 @reports_errors
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for data and run.", metavar="DIR")] = Path("mira-nb-demo"),
-    size: Annotated[str, typer.Option("--size", help="default or small.")] = "default",
+    size: Annotated[Literal["default", "small"], typer.Option("--size", help="default or small.")] = "default",
     sets: Sets = None,
     until: Until = None,
     seed: Seed = 0,

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from mira_nb import __version__
+from mira_nb.io.datasets import Size
 from mira_nb.keys import STAGE_ORDER
 from mira_nb.stages.base import no_progress
 from mira_nb.stages.registry import get_stage
@@ -13,7 +14,7 @@ from mira_nb.stages.registry import get_stage
 from .store import RunStore
 
 
-def demonstration(stage: str, *, folder: Path | None = None, size: str = "small", seed: int = 0) -> RunStore:
+def demonstration(stage: str, *, folder: Path | None = None, size: Size = "small", seed: int = 0) -> RunStore:
     """Make a run folder of the embedded data in which everything that `stage` needs is done.
 
     Parameters

@@ -71,7 +71,7 @@ def _input_files(spec: InputSpec) -> dict[str, Path]:
 
 
 def _check_annotations(store: RunStore, resources: Resources) -> list[dict[str, Any]]:
-    """Findings about annotations that are named anew for the same files."""
+    """Check annotations that are named anew for the same files."""
     if not any((resources.groups, resources.batch, resources.start_cell)):
         return []
     return [asdict(finding) for finding in check_annotations(read_h5mu(store.input_path), resources)]
