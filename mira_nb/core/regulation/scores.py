@@ -1,0 +1,183 @@
+"""Scores from fitted LITE and NITE models: NITE score of genes and cells, its null, chromatin differential.
+
+Extended Methods, LITE vs. NITE regulation test; Cell NITE score; Chromatin differential.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse, stats
+
+from mira_nb.core.regulation.fit import OK, FitOptions, Progress, RegulationFit, fit_regulation
+from mira_nb.core.regulation.geometry import PeakSets
+from mira_nb.core.regulation.model import Cells, Floats, Priors
+
+
+def nite_score(statistic: NDArray, n_nonzero: NDArray) -> Floats:
+    """Likelihood-ratio statistic over 1 + (non-zero counts / their median).
+
+    Parameters
+    ----------
+    statistic
+        Lambda of genes or of cells; NaN where there is none.
+    n_nonzero
+        Non-zero counts of each gene (over cells) or cell (over genes); the median is taken over entries with a
+        statistic.
+
+    Returns
+    -------
+    Scores, NaN where the statistic is NaN.
+    """
+    statistic = np.asarray(statistic, dtype=np.float64)
+    tested = np.isfinite(statistic)
+    out = np.full(len(statistic), np.nan)
+    if not tested.any():
+        return out
+    count = np.asarray(n_nonzero, dtype=np.float64)[tested]
+    middle = float(np.median(count))
+    ratio = count / middle if middle > 0 else np.zeros_like(count)
+    out[tested] = statistic[tested] / (1.0 + ratio)
+    return out
+
+
+def chromatin_differential(lite_log_rate: NDArray, nite_log_rate: NDArray) -> NDArray:
+    """Natural log of rho_LITE / rho_NITE; the common denominator of both cancels."""
+    return lite_log_rate - nite_log_rate
+
+
+@dataclass(frozen=True)
+class NullDistribution:
+    """Distribution of Lambda for genes that follow LITE exactly.
+
+    Attributes
+    ----------
+    shape, scale
+        Gamma distribution (a scaled chi-square) fitted to the simulated statistics by its first two moments.
+    statistics
+        Simulated statistics, one a simulated gene.
+    chi2_df
+        Degrees of freedom of the textbook chi-square, K - 1.
+    chi2_rate, gamma_rate
+        Share of simulated genes with p < 0.05 under the textbook chi-square; the same under the fitted gamma, each
+        half of the simulated genes judged by the gamma fitted to the other half.
+    """
+
+    shape: float
+    scale: float
+    statistics: Floats
+    chi2_df: int
+    chi2_rate: float
+    gamma_rate: float
+
+    def pvalue(self, statistic: NDArray) -> Floats:
+        """Upper tail of the fitted gamma; NaN stays NaN."""
+        return _gamma_tail(np.asarray(statistic, dtype=np.float64), self.shape, self.scale)
+
+
+def _moments(statistics: NDArray) -> tuple[float, float]:
+    """Shape and scale of the gamma with this mean and variance."""
+    mean, variance = float(np.mean(statistics)), float(np.var(statistics, ddof=1))
+    mean, variance = max(mean, 1e-6), max(variance, 1e-6)
+    return mean * mean / variance, variance / mean
+
+
+def _gamma_tail(statistic: NDArray, shape: float, scale: float) -> Floats:
+    return np.asarray(stats.gamma.sf(np.maximum(statistic, 0.0), shape, scale=scale), dtype=np.float64)
+
+
+def fit_null(statistics: NDArray, *, n_topics: int) -> NullDistribution:
+    """Null distribution from statistics of genes simulated under LITE.
+
+    Raises
+    ------
+    ValueError
+        Fewer than 20 finite statistics.
+    """
+    values = np.asarray(statistics, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if len(values) < 20:
+        raise ValueError(f"{len(values)} simulated statistics; at least 20 are needed for a null distribution")
+    shape, scale = _moments(values)
+    halves = values[::2], values[1::2]
+    wrong = sum(int((_gamma_tail(judged, *_moments(fitted)) < 0.05).sum()) for judged, fitted in (halves, halves[::-1]))
+    df = max(n_topics - 1, 1)
+    return NullDistribution(
+        shape=shape,
+        scale=scale,
+        statistics=values,
+        chi2_df=df,
+        chi2_rate=float((stats.chi2.sf(values, df) < 0.05).mean()),
+        gamma_rate=wrong / len(values),
+    )
+
+
+def simulate_lite(
+    fit: RegulationFit, cells: Cells, genes: NDArray[np.int64], generator: np.random.Generator
+) -> sparse.csc_matrix:
+    """Draw counts (N, len(genes)) from the fitted LITE models."""
+    columns = []
+    for g in genes:
+        mean = np.exp(fit.lite_log_rate[:, g].astype(np.float64) + cells.log_depth)
+        theta = float(fit.lite.theta[g])
+        columns.append(generator.poisson(generator.gamma(theta, mean / theta)).astype(np.float64))
+    return sparse.csc_matrix(np.column_stack(columns)) if columns else sparse.csc_matrix((cells.n_cells, 0))
+
+
+def simulate_null(
+    fit: RegulationFit,
+    cells: Cells,
+    sets: PeakSets,
+    *,
+    generator: np.random.Generator,
+    n_genes: int = 300,
+    priors: Priors | None = None,
+    options: FitOptions | None = None,
+    n_threads: int = 2,
+    progress: Progress | None = None,
+) -> Floats:
+    """Statistics of genes simulated under their own LITE fit and fitted again (parametric bootstrap).
+
+    Genes are taken at even steps of the order of their number of expressing cells, so that weakly and strongly
+    expressed genes are represented as they occur; when fewer genes than `n_genes` are fitted, they are used again
+    with new counts.
+    """
+    fitted = np.flatnonzero(fit.status == OK)
+    if not len(fitted):
+        return np.zeros(0)
+    ranked = fitted[np.argsort(fit.n_expressing[fitted], kind="stable")]
+    chosen = ranked[np.floor(np.arange(n_genes) * len(ranked) / n_genes).astype(np.int64)]
+    counts = simulate_lite(fit, cells, chosen, generator)
+    again = fit_regulation(
+        Cells(counts, cells.log_depth, cells.log_normalizer, cells.topics, cells.decoder, cells.peak_normalizer),
+        take_genes(sets, chosen),
+        priors=priors,
+        options=options,
+        n_threads=n_threads,
+        progress=progress,
+    )
+    return again.gene_statistic[np.isfinite(again.gene_statistic)]
+
+
+def take_genes(sets: PeakSets, genes: NDArray[np.int64]) -> PeakSets:
+    """Peak sets of some genes, in the order given; a gene may occur more than once."""
+    sizes = sets.n_peaks[genes]
+    index = np.concatenate(
+        [np.arange(sets.indptr[g], sets.indptr[g + 1]) for g in genes] or [np.zeros(0, dtype=np.int64)]
+    ).astype(np.int64)
+    return PeakSets(
+        genes=tuple(sets.genes[g] for g in genes),
+        indptr=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        peak=sets.peak[index],
+        distance=sets.distance[index],
+        region=sets.region[index],
+        chrom=sets.chrom[genes],
+        tss=sets.tss[genes],
+        strand=sets.strand[genes],
+        n_tss=sets.n_tss[genes],
+        n_masked=sets.n_masked[genes],
+        own_promoter_masked=sets.own_promoter_masked[genes],
+        status=sets.status[genes],
+    )

@@ -1,0 +1,220 @@
+"""Where to start the search: the posterior has several maxima along the decay distances.
+
+Around a flexible prediction of the gene (a negative binomial regression on the accessibility topics) the likelihood is
+close to a weighted least-squares problem. There every pair of decay distances of a grid is one small non-negative
+regression on two or three features, so that all pairs can be compared at the cost of a few likelihood evaluations. The
+best few, far enough apart, become starts of L-BFGS.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mira_nb.core.regulation.model import Floats, Priors
+
+GRID_KB: Final[tuple[float, ...]] = (0.7, 1.6, 3.5, 8.0, 16.0, 32.0, 64.0, 130.0, 300.0, 900.0)
+_SUBSETS: Final = tuple([j for j in range(3) if code >> j & 1] for code in range(1, 8))
+
+
+@dataclass(frozen=True)
+class WorkingModel:
+    """Weighted least squares around a flexible prediction.
+
+    Attributes
+    ----------
+    response
+        (N,) working response for lambda.
+    weight
+        (N,) expected information of lambda_i.
+    theta
+        Rough dispersion.
+    """
+
+    response: Floats
+    weight: Floats
+    theta: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A start: decay distances, non-negative weights of the three sets, b, topic coefficients (empty for LITE)."""
+
+    decay_kb: tuple[float, float]
+    weights: Floats
+    bias: float
+    topics: Floats
+    loss: float
+
+
+@dataclass(frozen=True)
+class _Regressions:
+    """Normal equations of the working model with the intercept (and the topics) projected out."""
+
+    gram: Floats
+    right: Floats
+    covariance: Floats
+    feature_mean: Floats
+    response_mean: float
+    topic_mean: Floats
+    topic_coefficients: Floats
+    """(K, features + 1) regression of every feature and of the response on the topics."""
+
+    def complete(self, index: NDArray[np.int64], beta: Floats) -> tuple[float, Floats]:
+        """Intercept and topic coefficients that go with the weights of three features."""
+        v = self.topic_coefficients[:, -1] - self.topic_coefficients[:, index] @ beta
+        return self.response_mean - float(self.feature_mean[index] @ beta + self.topic_mean @ v), v
+
+
+def working_model(counts: Floats, offset: Floats, topics: Floats, *, iterations: int = 6) -> WorkingModel:
+    """Fit lambda = b + Z v by a few ridge-stabilised scoring steps and return the working response there.
+
+    Parameters
+    ----------
+    counts, offset
+        (N,) counts and log mean at lambda = 0.
+    topics
+        (K, N) centred accessibility topics.
+    """
+    columns = np.vstack([np.ones(len(counts)), topics])
+    level = math.log(counts.sum() / np.exp(offset).sum())
+    rate = np.full(len(counts), level)
+    ridge = np.full(len(columns), 1e-3 * len(counts) * 0.01)
+    ridge[0] = 1e-8
+    theta = 2.0
+    mean = np.exp(rate + offset)
+    for step in range(iterations):
+        weight = mean * theta / (theta + mean)
+        response = rate + (counts - mean) / mean
+        weighted = columns * weight
+        gram = weighted @ columns.T
+        gram[np.diag_indices_from(gram)] += ridge
+        coefficients = np.linalg.solve(gram, weighted @ response)
+        change = coefficients @ columns - rate
+        rate = np.clip(rate + np.clip(change, -3.0, 3.0), level - 12.0, level + 8.0)
+        mean = np.exp(rate + offset)
+        if step >= 1:
+            excess = float(((counts - mean) ** 2 - mean).sum())
+            theta = float(np.clip((mean * mean).sum() / excess, 0.1, 20.0)) if excess > 0 else 20.0
+    weight = mean * theta / (theta + mean)
+    return WorkingModel(rate + (counts - mean) / mean, weight, theta)
+
+
+def grid_features(rates: Floats, distance: Floats, splits: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Centred upstream and downstream sums for every decay distance of the grid, (grid, N) each."""
+    out = []
+    for first, last in ((splits[0], splits[1]), (splits[2], splits[3])):
+        decay = np.exp2(-distance[first:last][None, :] / np.array(GRID_KB)[:, None])
+        features = decay @ rates[first:last]
+        out.append(features - features.mean(axis=1, keepdims=True))
+    return out[0], out[1]
+
+
+def _regressions(working: WorkingModel, features: Floats, topics: Floats | None) -> _Regressions:
+    """Weighted normal equations; `topics` (K, N) are projected out when given."""
+    weight = working.weight
+    total = weight.sum()
+    feature_mean, response_mean = features @ weight / total, float(working.response @ weight / total)
+    centred = features - feature_mean[:, None]
+    response = working.response - response_mean
+    weighted = centred * weight
+    gram, right = weighted @ centred.T, weighted @ response
+    z = np.zeros((0, len(weight))) if topics is None else topics
+    topic_mean = z @ weight / total
+    solved = np.zeros((len(z), len(features) + 1))
+    if len(z):
+        z = z - topic_mean[:, None]
+        zw = z * weight
+        inner = zw @ z.T
+        inner[np.diag_indices_from(inner)] += 1e-6 * np.trace(inner) / len(inner) + 1e-12
+        cross = zw @ centred.T
+        solved = np.linalg.solve(inner, np.column_stack([cross, zw @ response]))
+        gram = gram - cross.T @ solved[:, :-1]
+        right = right - cross.T @ solved[:, -1]
+    covariance = features @ features.T / features.shape[1]
+    return _Regressions(gram, right, covariance, feature_mean, response_mean, topic_mean, solved)
+
+
+def candidates(
+    working: WorkingModel,
+    up: Floats,
+    proximal: Floats,
+    down: Floats,
+    *,
+    present: tuple[bool, bool, bool],
+    priors: Priors,
+    topics: Floats | None = None,
+    most: int = 3,
+) -> list[Candidate]:
+    """Return the best starts, best first; empty when no set of peaks goes along with expression.
+
+    Parameters
+    ----------
+    up, proximal, down
+        Centred features: (grid, N), (N,), (grid, N).
+    present
+        Whether the upstream, proximal and downstream sets have peaks.
+    topics
+        (K, N) centred topics to be fitted beside (NITE), or None (LITE).
+    """
+    size = len(GRID_KB)
+    features = np.vstack([up, proximal[None, :], down])
+    equations = _regressions(working, features, topics)
+    rows_u, rows_d = np.divmod(np.arange(size * size), size)
+    if not present[0]:
+        rows_u = np.full(size, 4)
+        rows_d = np.arange(size)
+    if not present[2]:
+        rows_u, rows_d = np.unique(rows_u), np.full(len(np.unique(rows_u)), 4)
+    index = np.column_stack([rows_u, np.full(len(rows_u), size), size + 1 + rows_d])
+    gain, beta = _best_subset(equations.gram, equations.right, index, present)
+    grid = np.log(GRID_KB)
+    away = (grid - math.log(priors.decay_median_kb)) / priors.decay_log_sd
+    penalty = 0.5 * (away[rows_u] ** 2 * present[0] + away[rows_d] ** 2 * present[2])
+    if topics is None:
+        part = equations.covariance[index[:, :, None], index[:, None, :]]
+        variance = np.einsum("ni,nij,nj->n", beta, part, beta)
+        with np.errstate(divide="ignore"):
+            log_gamma = np.where(variance > 0, 0.5 * np.log(np.maximum(variance, 1e-300)), -np.inf)
+        penalty = penalty + 0.5 * ((log_gamma - priors.gamma_log_mean) / priors.gamma_log_sd) ** 2
+    loss = np.where(gain > 0, penalty - gain, np.inf)
+    out: list[Candidate] = []
+    taken: list[tuple[int, int]] = []
+    for n in np.argsort(loss, kind="stable"):
+        if not np.isfinite(loss[n]) or len(out) == most:
+            break
+        place = (int(rows_u[n]), int(rows_d[n]))
+        if any(max(abs(place[0] - u), abs(place[1] - d)) < 3 for u, d in taken):
+            continue
+        taken.append(place)
+        bias, v = equations.complete(index[n], beta[n])
+        out.append(Candidate((GRID_KB[place[0]], GRID_KB[place[1]]), beta[n].copy(), bias, v, float(loss[n])))
+    return out
+
+
+def _best_subset(
+    gram: Floats, right: Floats, index: NDArray[np.int64], present: tuple[bool, bool, bool]
+) -> tuple[Floats, Floats]:
+    """Non-negative least squares of three features for many grid points: best of all subsets with positive weights."""
+    n = len(index)
+    gain, beta = np.zeros(n), np.zeros((n, 3))
+    scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
+    for subset in _SUBSETS:
+        if not all(present[j] for j in subset):
+            continue
+        chosen = index[:, subset]
+        unit = scale[chosen]
+        matrix = gram[chosen[:, :, None], chosen[:, None, :]] / (unit[:, :, None] * unit[:, None, :])
+        matrix[:, range(len(subset)), range(len(subset))] += 1e-6
+        side = right[chosen] / unit
+        solved = np.linalg.solve(matrix, side[:, :, None])[:, :, 0]
+        value = 0.5 * (side * solved).sum(axis=1)
+        better = (solved > 0).all(axis=1) & (value > gain)
+        gain[better] = value[better]
+        beta[better] = 0.0
+        beta[np.ix_(better, subset)] = (solved / unit)[better]
+    return gain, beta
