@@ -122,7 +122,10 @@ def stage_function(name: str) -> StageFunction:
     own = set(stage.Params.model_fields)
 
     def function(*args: Any, **kwargs: Any) -> Result:
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{name}() {error}") from None
         bound.apply_defaults()
         values = dict(bound.arguments)
         params = {key: values.pop(key) for key in own}
@@ -163,10 +166,12 @@ def _run(
     check_upstream(mdata, stage)
     check_annotations(mdata, resources)
     if stage.missing(resources):
-        options = " or ".join(", ".join(f"{name}=..." for name in option) for option in stage.resources)
+        options = " or ".join(
+            f"resources=mira_nb.Resources({', '.join(f'{name}=...' for name in option)})" for option in stage.resources
+        )
         raise ParameterError(
             f"stage {stage.name} needs files that were not given",
-            expected=f"resources=mira_nb.Resources({options})",
+            expected=options,
         )
     for name in {name for option in stage.resources for name in option} | set(stage.optional_resources):
         resources.require_files(name)

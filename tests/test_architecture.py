@@ -1,0 +1,208 @@
+"""The house holds: which way imports point, how long things are, what must not be used."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from mira_nb.keys import STAGE_ORDER
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "mira_nb"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+MAX_MODULE_LINES = 500
+MAX_FUNCTION_LINES = 60
+HEAVY = ("torch", "pyro", "scanpy", "palantir", "gseapy", "altair", "matplotlib", "umap", "numba", "MOODS", "jax")
+
+FOUNDATION = {"errors", "keys", "__init__"}
+"""Imported by everyone but core, which sees only errors. ``__init__`` is the package itself, for its version."""
+
+MAY_IMPORT = {
+    "errors": set(),
+    "keys": set(),
+    "core": {"errors"},
+    "charts": FOUNDATION,
+    "io": FOUNDATION,
+    "stages": FOUNDATION | {"core", "charts", "io"},
+    "report": FOUNDATION | {"charts"},
+    "run": FOUNDATION | {"stages", "charts", "io", "report"},
+    "panels": FOUNDATION | {"run", "stages", "charts", "io", "report"},
+    "api": FOUNDATION | {"run", "stages", "charts", "io"},
+    "cli": FOUNDATION | {"panels", "run", "stages", "io", "report"},
+    "__main__": {"cli"},
+    "__init__": {"api"},
+}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def layer(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+NAMES = {module_name(path) for path in MODULES}
+
+
+def imports(path: Path, nodes: Iterator[ast.AST]) -> set[str]:
+    """Modules of ours that the given nodes import; a name that is a module itself counts as that module."""
+    name = module_name(path)
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parent = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parent, *filter(None, [base])])
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                found.add(full if full in NAMES else base)
+    return {item for item in found if item.split(".")[0] == "mira_nb" and item != name}
+
+
+def eager(node: ast.AST) -> Iterator[ast.AST]:
+    """Statements that run when the module is imported: outside functions and ``if TYPE_CHECKING``."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        yield child
+        yield from eager(child)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_imports_point_one_way(path: Path) -> None:
+    """All imports count, also those inside functions and those for types only."""
+    here = layer(module_name(path))
+    assert here in MAY_IMPORT, f"{here} is not a part of the design"
+    wrong = {item for item in imports(path, ast.walk(tree(path))) if layer(item) not in MAY_IMPORT[here] | {here}}
+    assert not wrong
+
+
+def test_no_circular_imports() -> None:
+    graph = {module_name(path): imports(path, eager(tree(path))) for path in MODULES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_modules_and_functions_are_short(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_MODULE_LINES, f"{lines} lines"
+    long = {}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            length = (node.end_lineno or 0) - first.lineno + 1
+            if length > MAX_FUNCTION_LINES:
+                long[node.name] = length
+    assert not long
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_no_bare_assert(path: Path) -> None:
+    """Assertions vanish under ``python -O`` and say nothing to the user."""
+    assert not [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)]
+
+
+GLOBAL_RANDOM = {
+    "torch.manual_seed", "torch.seed", "torch.random.manual_seed", "torch.cuda.manual_seed",
+    "torch.cuda.manual_seed_all", "torch.use_deterministic_algorithms", "pyro.set_rng_seed", "pyro.util.set_rng_seed",
+}  # fmt: skip
+GENERATORS = {"Generator", "default_rng", "SeedSequence", "BitGenerator", "PCG64", "Philox", "RandomState", "Random"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_no_global_random_state(path: Path) -> None:
+    """Random numbers come from generators that are passed on; a call never changes the user's own stream."""
+    found = []
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.module in {"random", "numpy.random"} and not node.level:
+            found += [f"{node.lineno}: {alias.name}" for alias in node.names if alias.name not in GENERATORS]
+        elif isinstance(node, ast.Attribute):
+            text = ast.unparse(node)
+            plain = re.fullmatch(r"(?:(?:np|numpy)\.)?random\.(\w+)", text)
+            if text in GLOBAL_RANDOM or (plain and plain.group(1) not in GENERATORS):
+                found.append(f"{node.lineno}: {text}")
+    assert not found
+
+
+def test_every_part_knows_the_same_stages() -> None:
+    """Registry, templates, Python functions and their keys all hold to keys.STAGE_ORDER."""
+    import mira_nb
+    from mira_nb.stages import registry
+    from mira_nb.stages.requirements import LEAVES
+
+    assert tuple(registry._CLASSES) == STAGE_ORDER
+    assert {path.stem for path in (ROOT / "templates").glob("*.ipynb")} == set(STAGE_ORDER)
+    assert set(LEAVES) == set(STAGE_ORDER)
+    assert set(STAGE_ORDER) <= set(mira_nb.__all__)
+
+
+@pytest.mark.parametrize("name", STAGE_ORDER)
+def test_stages_describe_themselves(name: str) -> None:
+    from mira_nb.stages.registry import get_stage
+
+    stage = get_stage(name)
+    position = STAGE_ORDER.index(name)
+    assert stage.name == name
+    assert stage.title
+    assert stage.purpose.endswith(".")
+    assert all(STAGE_ORDER.index(other) < position for other in (*stage.needs, *stage.uses))
+    for field, info in stage.Params.model_fields.items():
+        assert info.description, f"{name}.{field} has no help"
+    assert stage.Params() == stage.Params.parse(name, stage.Params().model_dump(mode="json"))
+
+
+def fresh_python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import mira_nb", (*HEAVY, "numpy", "pandas", "anndata", "mudata", "pydantic")),
+        ("import mira_nb.cli", (*HEAVY, "numpy", "pandas", "anndata", "mudata", "pydantic", "papermill")),
+        ("from mira_nb.stages.registry import *; [get_stage(name) for name in STAGE_ORDER]", HEAVY),
+    ],
+    ids=["package", "command line", "stages"],
+)
+def test_heavy_libraries_are_imported_late(statement: str, unwanted: tuple[str, ...]) -> None:
+    loaded = fresh_python(f"{statement}\nimport sys\nprint(*sys.modules)").split()
+    assert not set(unwanted) & set(loaded)
+
+
+def test_help_is_fast() -> None:
+    """Half a second is the aim; the bound leaves room for a busy machine."""
+    best = 1e9
+    for _ in range(3):
+        started = time.perf_counter()
+        shown = subprocess.run(
+            [sys.executable, "-m", "mira_nb", "--help"], check=True, capture_output=True, text=True
+        ).stdout
+        best = min(best, time.perf_counter() - started)
+    assert all(command in shown for command in ("demo", "run", "check", "report", "dashboard"))
+    assert best < 2
