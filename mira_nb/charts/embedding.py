@@ -62,8 +62,8 @@ def menu_scatter(
         raise MiraError(f"no column {first!r} to colour by", expected=", ".join(names))
     menu = alt.param(name=MENU, value=first, bind=alt.binding_select(options=names, name=menu_title))
     base = alt.Chart(alt.NamedData(DATASET)).encode(
-        x=alt.X("x:Q", title=x_title, axis=_bare_axis(), scale=alt.Scale(zero=False, nice=False)),
-        y=alt.Y("y:Q", title=y_title, axis=_bare_axis(), scale=alt.Scale(zero=False, nice=False)),
+        x=alt.X("x:Q", title=x_title, axis=_bare_axis(), scale=_scale(frame["x"])),
+        y=alt.Y("y:Q", title=y_title, axis=_bare_axis(), scale=_scale(frame["y"])),
     )
     size = point_size(len(frame), width=width, height=height)
     layers = []
@@ -80,9 +80,9 @@ def menu_scatter(
         alt.layer(*layers)
         .add_params(menu)
         .resolve_scale(color="independent")
-        .properties(width=width, height=height, title=title or alt.Undefined, usermeta={META: meta})
+        .properties(width=width, height=height, usermeta={META: meta})
     )
-    return chart, {DATASET: frame}
+    return (chart.properties(title=title) if title else chart), {DATASET: frame}
 
 
 def point_size(n_points: int, *, width: float, height: float) -> float:
@@ -250,6 +250,14 @@ def _reaches_both_sides(column: pd.Series) -> bool:
         return False
     low, high = np.quantile(values, [0.01, 0.99])
     return bool(low < 0 < high and min(-low, high) > 0.1 * max(-low, high))
+
+
+def _scale(values: pd.Series) -> alt.Scale:
+    """Scale over the values' range and 2 % more on both sides."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    margin = 0.02 * (high - low) or 1.0
+    return alt.Scale(domain=[round(low - margin, 4), round(high + margin, 4)], nice=False)
 
 
 def _bare_axis() -> alt.Axis:

@@ -69,6 +69,9 @@ def config(*, dark: bool = False) -> dict[str, Any]:
         "header": {"labelColor": ink, "titleColor": ink},
         "view": {"stroke": "transparent", "continuousWidth": 420, "continuousHeight": 300},
         "range": {"category": list(CATEGORICAL)},
+        "mark": {"color": CATEGORICAL[0]},
+        "text": {"color": ink},
+        "rule": {"color": ink},
         "bar": {"color": CATEGORICAL[0]},
         "line": {"strokeWidth": 2},
     }

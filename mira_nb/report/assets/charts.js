@@ -1,0 +1,235 @@
+// Charts: drawn one after the other when they come into view, put away again when many are far from it.
+const charts = (() => {
+  const { make, byId } = page;
+  const KEEP = 8;
+  const themes = page.json("chart-themes");
+  const figures = new Map();
+  let queue = Promise.resolve();
+
+  const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+  const merge = (base, over) => {
+    const out = { ...base };
+    for (const [key, value] of Object.entries(over)) {
+      out[key] = isObject(value) && isObject(out[key]) ? merge(out[key], value) : value;
+    }
+    return out;
+  };
+
+  const load = (figure) => {
+    figure.payload ??= page.json(`spec-${figure.id}`);
+    return figure.payload;
+  };
+
+  // the page's look wins over the chart's own configuration, so that dark mode reaches every chart
+  const prepared = (figure, dark, width) => {
+    const { spec } = load(figure);
+    const out = { ...spec, config: merge(spec.config ?? {}, themes[dark ? "dark" : "light"]), description: figure.label };
+    if (width && out.width === "container") out.width = width;
+    delete out.usermeta;
+    return out;
+  };
+
+  // packed rows go into the compiled chart: Vega-Lite then has nothing to copy
+  const withRows = (figure) => (vega) => {
+    for (const data of vega.data ?? []) {
+      const dataset = figure.payload.packed[data.name];
+      if (dataset) {
+        data.values = packed.rows(dataset, page.blob);
+        delete data.url;
+        delete data.format;
+      }
+    }
+    return vega;
+  };
+
+  const embed = (target, figure, dark, width, renderer) => vegaEmbed(target, prepared(figure, dark, width), {
+    mode: "vega-lite", ast: true, actions: false, defaultStyle: false, renderer, logLevel: 1,
+    tooltip: { disableDefaultStyle: true }, patch: withRows(figure), hover: false,
+  });
+
+  const boundNames = (figure) => {
+    const names = [];
+    const walk = (node) => {
+      if (Array.isArray(node)) node.forEach(walk);
+      else if (isObject(node)) {
+        for (const param of node.params ?? []) if (param.bind && !param.select) names.push(param.name);
+        for (const part of ["layer", "concat", "hconcat", "vconcat", "spec"]) if (node[part]) walk(node[part]);
+      }
+    };
+    walk(load(figure).spec);
+    return names;
+  };
+
+  // values of menus and sliders
+  const settings = (figure) => Object.fromEntries(boundNames(figure).map((name) => [name, figure.result.view.signal(name)]));
+  const restore = async (view, values) => {
+    for (const [name, value] of Object.entries(values)) view.signal(name, value);
+    await view.runAsync();
+  };
+
+  const labelMenus = (figure) => {
+    for (const control of figure.node.querySelectorAll(".vega-bind select, .vega-bind input")) {
+      if (!control.closest("label")) control.setAttribute("aria-label", figure.label);
+    }
+  };
+
+  const draw = async (figure) => {
+    if (figure.result) return;
+    try {
+      const { canvas } = load(figure);
+      figure.result = await embed(figure.node, figure, page.isDark(), null, canvas ? "canvas" : "svg");
+      if (figure.kept) await restore(figure.result.view, figure.kept);
+      figure.node.style.minHeight = "";
+      figure.node.classList.add("drawn");
+      figure.node.dataset.drawn = String(Math.round(performance.now()));
+      labelMenus(figure);
+      if (figure.root.dataset.linked !== undefined) linked.connect(figure.root, figure.result.view, load(figure));
+    } catch (error) {
+      figure.failed = true;
+      figure.node.replaceChildren(make("p", { class: "problem", role: "status", text: `This chart cannot be drawn: ${error.message}` }));
+    }
+    figure.node.removeAttribute("aria-busy");
+  };
+
+  const putAway = (figure) => {
+    if (!figure.result) return;
+    figure.kept = settings(figure);
+    figure.node.style.minHeight = `${figure.node.offsetHeight}px`;
+    figure.result.finalize();
+    figure.result = null;
+    figure.node.replaceChildren();
+    figure.node.classList.remove("drawn");
+  };
+
+  const tidy = () => {
+    const drawn = [...figures.values()].filter((f) => f.result && !f.visible && !f.wanted && f.payload.canvas);
+    for (const figure of drawn.slice(0, Math.max(0, drawn.length - KEEP))) putAway(figure);
+  };
+
+  const schedule = (figure) => {
+    queue = queue.then(async () => {
+      if (!figure.visible && !figure.wanted) return;
+      await draw(figure);
+      tidy();
+    });
+    return queue;
+  };
+
+  const rowsOf = (figure) => {
+    const { spec, packed: datasets } = load(figure);
+    const out = {};
+    for (const [name, dataset] of Object.entries(datasets)) out[name] = packed.rows(dataset, page.blob);
+    for (const [name, rows] of Object.entries(spec.datasets ?? {})) if (Array.isArray(rows)) out[name] = rows;
+    let count = 0;
+    const walk = (node) => {
+      if (Array.isArray(node)) node.forEach(walk);
+      else if (isObject(node)) {
+        for (const [key, value] of Object.entries(node)) {
+          if (key === "data" && Array.isArray(value?.values)) out[value.name ?? `data_${(count += 1)}`] = value.values;
+          else if (!["datasets", "values"].includes(key)) walk(value);
+        }
+      }
+    };
+    walk(spec);
+    return out;
+  };
+
+  const dataCsv = (figure) => {
+    const sets = Object.entries(rowsOf(figure)).filter(([, rows]) => rows.length);
+    const names = [...new Set(sets.flatMap(([, rows]) => rows.flatMap((row) => Object.keys(row))))];
+    const several = sets.length > 1;
+    const lines = sets.flatMap(([set, rows]) => rows.map((row) => [...(several ? [set] : []), ...names.map((name) => {
+      const value = row[name];
+      return isObject(value) || Array.isArray(value) ? JSON.stringify(value) : value;
+    })]));
+    return page.csv([...(several ? ["dataset"] : []), ...names], lines);
+  };
+
+  // pictures are saved in the light look on white, whatever the page looks like
+  const picture = async (figure, kind) => {
+    const stage = make("div", { class: "offstage", "aria-hidden": "true" });
+    document.body.append(stage);
+    const width = figure.node.clientWidth || 640;
+    const result = await embed(stage, figure, false, width, "svg");
+    try {
+      result.view.background("#ffffff");
+      await restore(result.view, figure.result ? settings(figure) : figure.kept ?? {});
+      if (kind === "svg") return new Blob([await result.view.toSVG()], { type: "image/svg+xml" });
+      const canvas = await result.view.toCanvas(2);
+      return await new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
+    } finally {
+      result.finalize();
+      stage.remove();
+    }
+  };
+
+  const actions = {
+    svg: async (figure) => page.save(`${figure.id}.svg`, await picture(figure, "svg")),
+    png: async (figure) => page.save(`${figure.id}.png`, await picture(figure, "png")),
+    csv: (figure) => page.save(`${figure.id}.csv`, dataCsv(figure), "text/csv"),
+    json: (figure) => {
+      const { spec } = load(figure);
+      page.save(`${figure.id}.vl.json`, JSON.stringify({ ...spec, datasets: rowsOf(figure) }), "application/json");
+    },
+  };
+
+  const setUpActions = (root, figure) => {
+    for (const button of root.querySelectorAll("button[data-action]")) {
+      button.addEventListener("click", async () => {
+        button.disabled = true;
+        try {
+          await actions[button.dataset.action](figure);
+        } catch (error) {
+          const place = root.querySelector(".saving");
+          place.textContent = `This cannot be saved: ${error.message}`;
+        }
+        button.disabled = false;
+      });
+    }
+  };
+
+  const setUp = () => {
+    const observer = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        const figure = figures.get(entry.target.closest("figure").id);
+        figure.visible = entry.isIntersecting;
+        if (entry.isIntersecting && !figure.result && !figure.failed) schedule(figure);
+      }
+    }, { rootMargin: "300px 0px" });
+    for (const node of document.querySelectorAll(".chart")) {
+      const root = node.closest("figure");
+      const figure = { id: root.id, root, node, label: node.dataset.label, visible: false, result: null };
+      figures.set(root.id, figure);
+      node.style.minHeight = `${node.dataset.height}px`;
+      setUpActions(root, figure);
+      observer.observe(node);
+    }
+    for (const link of document.querySelectorAll("button[data-picture]")) {
+      link.addEventListener("click", () => page.save(link.dataset.picture, link.closest("figure").querySelector("img").src));
+    }
+    // the first chart is drawn at once: it is ready when the reader gets there
+    const [first] = figures.values();
+    if (first) {
+      first.wanted = true;
+      schedule(first).then(() => { first.wanted = false; });
+    }
+    page.onTheme(() => {
+      for (const figure of figures.values()) {
+        if (!figure.result) continue;
+        putAway(figure);
+        if (figure.visible) schedule(figure);
+      }
+    });
+  };
+
+  const drawAll = async () => {
+    for (const figure of figures.values()) {
+      figure.wanted = true;
+      schedule(figure);
+    }
+    await queue;
+    for (const figure of figures.values()) figure.wanted = false;
+  };
+
+  return { setUp, drawAll, figures };
+})();

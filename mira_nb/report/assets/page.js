@@ -1,0 +1,186 @@
+// What every part of the page uses: finding data, saving files, theme, navigation, printing.
+const page = (() => {
+  const byId = (id) => document.getElementById(id);
+  const json = (id) => JSON.parse(byId(id).textContent);
+  const blob = (id) => byId(id).textContent;
+
+  const make = (tag, attributes = {}, ...children) => {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name === "text") node.textContent = value;
+      else if (value === true) node.setAttribute(name, "");
+      else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+    }
+    node.append(...children);
+    return node;
+  };
+
+  const save = (name, content, type) => {
+    const url = typeof content === "string" && content.startsWith("data:")
+      ? content : URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+    const link = make("a", { href: url, download: name });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    if (url.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(url), 10000);
+  };
+
+  const csvCell = (value) => {
+    if (value === null || value === undefined) return "";
+    const text = String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const csv = (header, rows) => `${[header, ...rows].map((row) => row.map(csvCell).join(",")).join("\n")}\n`;
+
+  // four figures, commas between thousands, powers of ten where a reader would want them
+  const superscript = (n) => String(n).replace(/./g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
+  const scientific = (value, digits) => {
+    const [mantissa, exponent] = value.toExponential(digits).split("e");
+    return `${mantissa.replace("-", "−")} × 10${superscript(Number(exponent))}`;
+  };
+  const grouped = (text) => {
+    const [whole, fraction] = text.split(".");
+    const spaced = whole.replace(/\B(?=(\d{3})+$)/g, ",");
+    return fraction === undefined ? spaced : `${spaced}.${fraction}`;
+  };
+  const format = (value, kind) => {
+    if (value === null || value === undefined || value === "") return "–";
+    if (typeof value !== "number") return String(value);
+    const size = Math.abs(value);
+    const sign = value < 0 ? "−" : "";
+    if (kind === "integer") return sign + grouped(String(size));
+    if (kind === "pvalue") return size === 0 ? "0" : size < 1e-3 ? scientific(value, 2) : String(Number(value.toPrecision(3)));
+    if (size === 0) return "0";
+    if (size < 1e-3 || size >= 1e7) return scientific(value, 2);
+    return sign + grouped(String(Number(size.toPrecision(4))));
+  };
+
+  const isDark = () => {
+    const chosen = document.documentElement.dataset.theme;
+    return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  };
+  const themeListeners = [];
+  const onTheme = (listener) => themeListeners.push(listener);
+  const remembered = (value) => {
+    // private windows and files opened from disk may refuse storage: the choice then lasts until the page is closed
+    try {
+      if (value !== undefined) localStorage.setItem("mira-nb-theme", value);
+      return localStorage.getItem("mira-nb-theme");
+    } catch {
+      return null;
+    }
+  };
+  const setTheme = (name) => {
+    document.documentElement.dataset.theme = name;
+    byId("theme").setAttribute("aria-pressed", String(name === "dark"));
+    for (const listener of themeListeners) listener(name === "dark");
+  };
+  const setUpTheme = () => {
+    const chosen = remembered();
+    setTheme(chosen === "dark" || chosen === "light" ? chosen : isDark() ? "dark" : "light");
+    byId("theme").addEventListener("click", () => {
+      const next = isDark() ? "light" : "dark";
+      remembered(next);
+      setTheme(next);
+    });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => {
+      if (!remembered()) setTheme(event.matches ? "dark" : "light");
+    });
+  };
+
+  // the link of the section in view is marked; the last heading above a quarter of the window counts
+  const setUpNavigation = () => {
+    const links = new Map([...document.querySelectorAll("#contents a[href^='#']")].map((a) => [a.hash.slice(1), a]));
+    const targets = [...links.keys()].map(byId).filter(Boolean);
+    let waiting = false;
+    let current = null;
+    const update = () => {
+      waiting = false;
+      const line = innerHeight * 0.28;
+      let found = targets[0];
+      for (const target of targets) if (target.getBoundingClientRect().top <= line) found = target;
+      if (innerHeight + scrollY >= document.documentElement.scrollHeight - 4) found = targets.at(-1);
+      if (!found || found === current) return;
+      current = found;
+      for (const [id, link] of links) {
+        if (id === found.id) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
+      }
+      const link = links.get(found.id);
+      for (const item of document.querySelectorAll("#contents li.open")) item.classList.remove("open");
+      link.closest("li.stage")?.classList.add("open");
+      const box = byId("contents");
+      const top = link.offsetTop - box.clientHeight / 2;
+      if (box.scrollHeight > box.clientHeight) box.scrollTop = top;
+    };
+    const later = () => {
+      if (!waiting) {
+        waiting = true;
+        requestAnimationFrame(update);
+      }
+    };
+    addEventListener("scroll", later, { passive: true });
+    addEventListener("resize", later);
+    update();
+    const toggle = byId("menu");
+    const nav = byId("side");
+    const open = (yes) => {
+      nav.classList.toggle("open", yes);
+      toggle.setAttribute("aria-expanded", String(yes));
+    };
+    toggle.addEventListener("click", () => open(!nav.classList.contains("open")));
+    nav.addEventListener("click", (event) => event.target.closest("a") && open(false));
+    addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && nav.classList.contains("open")) {
+        open(false);
+        toggle.focus();
+      }
+    });
+  };
+
+  // a deep link into something folded opens it
+  const openTarget = () => {
+    const target = location.hash.length > 1 && byId(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+    target.scrollIntoView();
+  };
+
+  const setUpCopies = () => {
+    for (const button of document.querySelectorAll("button[data-save]")) {
+      button.addEventListener("click", () => {
+        const file = json("texts")[button.dataset.save];
+        save(file.name, file.text, file.type);
+      });
+    }
+    for (const button of document.querySelectorAll("button[data-copy]")) {
+      button.addEventListener("click", async () => {
+        try {
+          await navigator.clipboard.writeText(byId(button.dataset.copy).textContent);
+          button.textContent = "Copied";
+        } catch {
+          getSelection().selectAllChildren(byId(button.dataset.copy));
+          button.textContent = "Selected: press Ctrl+C";
+        }
+      });
+    }
+  };
+
+  // things are made when they come near the window
+  const near = (nodes, action) => {
+    const observer = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        if (entry.isIntersecting) {
+          observer.unobserve(entry.target);
+          action(entry.target);
+        }
+      }
+    }, { rootMargin: "400px 0px" });
+    for (const node of nodes) observer.observe(node);
+  };
+
+  return {
+    byId, json, blob, make, save, csv, format, isDark, onTheme, near,
+    setUpTheme, setUpNavigation, setUpCopies, openTarget,
+  };
+})();

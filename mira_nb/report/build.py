@@ -1,0 +1,187 @@
+"""Builds report.html from a run folder: one file, no network, written in one rename."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+
+from mira_nb.charts import theme
+
+from . import embed, wording
+from .methods import Methods, build_methods
+from .reader import RunView, read_run
+from .sections import Builder, all_alerts
+
+FOLDER: Final = Path(__file__).parent
+SCRIPTS: Final = ("packed.js", "page.js", "tables.js", "linked.js", "charts.js", "main.js")
+
+
+def build_report(run: Path) -> Path:
+    """Write ``report.html``, ``methods.md`` and ``references.bib`` into a run folder.
+
+    Parameters
+    ----------
+    run
+        Run folder; nothing but its files is read.
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    InputError
+        When `run` is not a run folder.
+    StoreError
+        When its run.json is damaged. A damaged stage, table or figure is shown as such instead.
+    """
+    view = read_run(Path(run))
+    methods = build_methods(view)
+    target = view.root / "report.html"
+    _write(target, render(view, methods))
+    _write(view.root / "methods.md", methods.markdown)
+    _write(view.root / "references.bib", methods.bibtex)
+    return target
+
+
+def render(run: RunView, methods: Methods) -> str:
+    """Return the report as HTML."""
+    builder = Builder(run)
+    stages = builder.stages()
+    alerts = all_alerts(run, stages) + _citation_alerts(methods)
+    policy = embed.Policy()
+    style = policy.style((FOLDER / "assets" / "report.css").read_text(encoding="utf-8"))
+    scripts = _scripts(policy, with_charts=any("spec-" in str(block)[:60] for block in builder.blocks))
+    record_text = json.dumps(run.record, indent=1, ensure_ascii=False)
+    blocks = [
+        embed.json_block("chart-themes", {"light": theme.config(), "dark": theme.config(dark=True)}),
+        embed.json_block("texts", _texts(methods, record_text)),
+        *builder.blocks,
+        *(embed.text_block(name, text) for name, text in builder.blobs.blobs.items()),
+    ]
+    return _environment().get_template("report.html.j2").render(
+        run=run,
+        title=_title(run),
+        created=str(run.record.get("updated") or run.record.get("created") or "")[:16].replace("T", " "),
+        counts=[(name, wording.number(value)) for name, value in run.shape.items()],
+        stages=stages,
+        alerts=alerts,
+        n_serious=sum(alert["level"] in {"error", "warning"} for alert in alerts),
+        key_metrics=[item for stage in stages for item in stage["key_metrics"]],
+        methods=methods,
+        folder=run.root.resolve().name,
+        files=_files(run.record),
+        versions=list((run.record.get("versions") or {}).items()),
+        platform=" · ".join(str(value) for value in (run.record.get("platform") or {}).values()),
+        record_text=record_text,
+        csp=policy.content(),
+        style=style,
+        scripts=scripts,
+        blocks=blocks,
+    )  # fmt: skip
+
+
+@cache
+def chart_bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script that needs no network."""
+    import vl_convert
+
+    snippet = "window.vegaEmbed = vegaEmbed;"
+    return f'(() => {{"use strict";\n{vl_convert.javascript_bundle(snippet)}\n}})();'
+
+
+def _scripts(policy: embed.Policy, *, with_charts: bool) -> list[Markup]:
+    own = "\n".join((FOLDER / "assets" / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    out = [policy.script(chart_bundle())] if with_charts else []
+    out.append(policy.script(f'(() => {{"use strict";\n{own}\n}})();'))
+    return out
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals.update(inline=embed.inline, markdown=embed.markdown)
+    environment.filters["tojson_text"] = lambda value: json.dumps(value, ensure_ascii=False)
+    return environment
+
+
+def _title(run: RunView) -> str:
+    """Name of the data set: the run folder's, which the user chose."""
+    return str(run.record.get("title") or run.root.resolve().name)
+
+
+def _texts(methods: Methods, record_text: str) -> dict[str, dict[str, str]]:
+    return {
+        "methods": {"name": "methods.md", "text": methods.markdown, "type": "text/markdown"},
+        "references": {"name": "references.bib", "text": methods.bibtex, "type": "text/plain"},
+        "record": {"name": "run.json", "text": record_text, "type": "application/json"},
+    }
+
+
+def _files(record: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Input and resource files; annotations given by name stand in the same list."""
+    out = [
+        {
+            "role": str(item.get("role") or ""),
+            "name": str(item.get("name") or ""),
+            "shape": " × ".join(wording.number(n) for n in item.get("shape") or ()),
+            "size": wording.size(item.get("bytes")),
+            "sha256": str(item.get("sha256") or ""),
+        }
+        for item in record.get("inputs") or ()
+    ]
+    for role, items in (record.get("resources") or {}).items():
+        for item in items if isinstance(items, list) else [{"name": items}]:
+            fields = item if isinstance(item, dict) else {"name": item}
+            out.append(
+                {
+                    "role": str(role),
+                    "name": str(fields.get("name") or ""),
+                    "shape": "",
+                    "size": wording.size(fields.get("bytes")),
+                    "sha256": str(fields.get("sha256") or ""),
+                }
+            )
+    return out
+
+
+def _citation_alerts(methods: Methods) -> list[dict[str, Any]]:
+    if not methods.unknown:
+        return []
+    return [
+        {
+            "level": "warning",
+            "title": "A citation in the methods text has no reference",
+            "cause": ", ".join(methods.unknown),
+            "remedy": "add the entry to references.bib",
+            "stage": "Methods",
+            "stage_id": "methods",
+        }
+    ]
+
+
+def _write(path: Path, text: str) -> None:
+    """Write so that a kill leaves either the old or the new file."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,125 @@
+"""The one place that puts data into HTML: escaping, data URIs, hashed inline scripts and the page's security policy.
+
+Nothing that comes from data (names of cells, genes, files, error texts) reaches the page except through Jinja's
+autoescaping, :func:`json_block`, :func:`text_block` or :func:`markdown`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from markupsafe import Markup, escape
+
+_UNSAFE: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+@dataclass
+class Policy:
+    """Collects the hashes of inline scripts and styles for the Content-Security-Policy."""
+
+    scripts: list[str] = field(default_factory=list)
+    styles: list[str] = field(default_factory=list)
+
+    def script(self, code: str) -> Markup:
+        """Return an inline script whose hash the policy allows."""
+        # inside a script element only these two sequences mean anything to an HTML parser
+        safe = _newlines(code).replace("</script", "<\\/script").replace("<!--", "<\\!--")
+        self.scripts.append(_hash(safe))
+        return Markup(f"<script>{safe}</script>")
+
+    def style(self, css: str) -> Markup:
+        """Return an inline style sheet whose hash the policy allows."""
+        safe = _newlines(css).replace("</style", "<\\/style")
+        self.styles.append(_hash(safe))
+        return Markup(f"<style>{safe}</style>")
+
+    def content(self) -> str:
+        """Content of the Content-Security-Policy meta element."""
+        scripts = " ".join(f"'sha256-{value}'" for value in self.scripts) or "'none'"
+        styles = " ".join(f"'sha256-{value}'" for value in self.styles) or "'none'"
+        return (
+            f"default-src 'none'; script-src {scripts}; style-src {styles}; img-src data: blob:; "
+            "base-uri 'none'; form-action 'none'"
+        )
+
+
+def json_text(value: Any) -> str:
+    """JSON that cannot end a script element or start a comment, NaN refused."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return re.sub("[<>&\u2028\u2029]", lambda match: _UNSAFE[match[0]], text)
+
+
+def json_block(identifier: str, value: Any) -> Markup:
+    """Return data for the page's scripts; the browser never executes it."""
+    return Markup(f'<script type="application/json" id="{escape(identifier)}">{json_text(value)}</script>')
+
+
+def text_block(identifier: str, base64_text: str) -> Markup:
+    """Return a base64 blob for the page's scripts."""
+    if not re.fullmatch(r"[A-Za-z0-9+/=]*", base64_text):
+        raise ValueError("not base64")
+    return Markup(f'<script type="text/plain" id="{escape(identifier)}">{base64_text}</script>')
+
+
+def png_uri(content: bytes) -> str:
+    """Return a PNG as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+
+
+def png_size(content: bytes) -> tuple[int, int]:
+    """Width and height of a PNG in pixels.
+
+    Raises
+    ------
+    ValueError
+        When it is not a PNG.
+    """
+    if len(content) < 24 or content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR":
+        raise ValueError("not a PNG file")
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+
+
+def markdown(text: str) -> Markup:
+    """Paragraphs, ``- `` lists, ``**bold**``, ``*italic*`` and ```code```; everything else stays text."""
+    blocks = []
+    for block in re.split(r"\n\s*\n", text.strip()):
+        lines = block.splitlines()
+        if lines and all(re.match(r"\s*[-*] ", line) for line in lines):
+            items = (re.sub(r"^\s*[-*] ", "", line) for line in lines)
+            blocks.append("<ul>" + "".join(f"<li>{inline(item)}</li>" for item in items) + "</ul>")
+        elif block.strip():
+            heading = re.match(r"#+\s+(.*)", block.strip())
+            blocks.append(f"<p><strong>{inline(heading[1])}</strong></p>" if heading else f"<p>{inline(block)}</p>")
+    return Markup("\n".join(blocks))
+
+
+def inline(text: str) -> Markup:
+    """Inline marks of :func:`markdown`, for captions."""
+    out = []
+    for i, part in enumerate(re.split(r"`([^`\n]+)`", str(text))):
+        safe = str(escape(part))
+        if i % 2:
+            out.append(f"<code>{safe}</code>")
+            continue
+        safe = re.sub(r"\*\*(?=\S)([^*]+?)(?<=\S)\*\*", r"<strong>\1</strong>", safe)
+        out.append(re.sub(r"(?<![\w*])\*(?=\S)([^*]+?)(?<=\S)\*(?![\w*])", r"<em>\1</em>", safe))
+    return Markup("".join(out))
+
+
+def slug(text: str) -> str:
+    """Name as a fragment identifier: small letters, digits, ``-`` and ``_``."""
+    return re.sub(r"[^a-z0-9_]+", "-", str(text).casefold()).strip("-") or "x"
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def _newlines(text: str) -> str:
+    # an HTML parser normalises line ends before hashing
+    return text.replace("\r\n", "\n").replace("\r", "\n")

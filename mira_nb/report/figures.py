@@ -1,0 +1,159 @@
+"""Figures for the page: Vega-Lite with packed rows, or a picture; sampled where there are too many points."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from mira_nb.charts import packed
+
+from . import embed
+
+POINT_LIMIT: Final = 50_000
+"""More points than this are sampled for the interactive view; the full set is drawn as a picture beside it."""
+
+
+@dataclass
+class Blobs:
+    """Base64 columns of all figures, each kept once however many figures use it."""
+
+    blobs: dict[str, str] = field(default_factory=dict)
+
+    def add(self, text: str) -> str:
+        """Store a blob and return its element id."""
+        identifier = "b-" + hashlib.sha256(text.encode("ascii")).hexdigest()[:20]
+        self.blobs[identifier] = text
+        return identifier
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """One figure of the page: a chart (``spec``), a picture (``image``), both, or an error."""
+
+    spec: dict[str, Any] | None = None
+    image: str = ""
+    image_size: tuple[int, int] = (0, 0)
+    note: str = ""
+    error: str = ""
+    small: bool = False
+    height: int = 320
+    linked: dict[str, Any] | None = None
+    has_data: bool = False
+
+
+def read_figure(path: Path, blobs: Blobs, *, point_limit: int = POINT_LIMIT) -> FigureView:
+    """Read a figure's file; a damaged file becomes an error shown in the figure's place."""
+    try:
+        if path.suffix == ".png":
+            content = path.read_bytes()
+            size = embed.png_size(content)
+            return FigureView(image=embed.png_uri(content), image_size=size, small=size[0] <= 560)
+        chart = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(chart, dict):
+            raise ValueError("not a Vega-Lite object")
+        return _chart_view(chart, blobs, point_limit=point_limit)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return FigureView(error=f"{path.name} cannot be shown: {type(error).__name__}: {error}")
+
+
+def _chart_view(chart: Mapping[str, Any], blobs: Blobs, *, point_limit: int) -> FigureView:
+    spec, datasets = packed.detach(chart)
+    spec = _without_data_in_usermeta(spec)
+    meta = spec.get("usermeta", {}).get(packed.META, {})
+    note, image, size = "", "", (0, 0)
+    for name, dataset in datasets.items():
+        if dataset["n"] > point_limit:
+            note = (
+                f"{point_limit:,} of {dataset['n']:,} points, drawn at random, are in the interactive view; "
+                "the picture below it shows all of them."
+            )
+            content = _full_raster(dataset, meta.get("raster"))
+            if content:
+                image, size = embed.png_uri(content), embed.png_size(content)
+            else:
+                note = f"{point_limit:,} of {dataset['n']:,} points, drawn at random, are shown."
+            datasets[name] = _sampled(dataset, point_limit)
+    linked_data = {
+        name: {"n": data["n"], "columns": [_with_reference(c, blobs) for c in data["columns"]]}
+        for name, data in datasets.items()
+    }
+    payload = {"spec": spec, "packed": linked_data, "canvas": bool(datasets) or _n_inline(spec) > 1500}
+    width, height = _width(spec), _height(spec)
+    return FigureView(
+        spec=payload,
+        image=image,
+        image_size=size,
+        note=note,
+        small=width is not None and width <= 470,
+        height=height,
+        linked=meta.get("linked"),
+        has_data=bool(datasets) or _n_inline(spec) > 0,
+    )
+
+
+def _without_data_in_usermeta(spec: dict[str, Any]) -> dict[str, Any]:
+    # vega-embed applies embedOptions found in usermeta: a chart must not set the page's options
+    meta = spec.get("usermeta")
+    if not isinstance(meta, dict):
+        return {key: value for key, value in spec.items() if key != "usermeta"}
+    return {**spec, "usermeta": {packed.META: meta.get(packed.META, {})}}
+
+
+def _with_reference(column: Mapping[str, Any], blobs: Blobs) -> dict[str, Any]:
+    out = dict(column)
+    if "data" in out:
+        out["ref"] = blobs.add(out.pop("data"))
+    return out
+
+
+def _sampled(dataset: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    frame = packed.unpack(dataset)
+    kinds = {column["name"]: column["kind"] for column in dataset["columns"] if column["kind"][0] in "uf"}
+    return packed.pack(frame.iloc[packed.sample_rows(len(frame), limit)], kinds=kinds)
+
+
+def _full_raster(dataset: Mapping[str, Any], hint: Mapping[str, Any] | None) -> bytes:
+    """Picture of all points, where the chart says which columns are its plane."""
+    if not hint:
+        return b""
+    from mira_nb.charts.raster import Panel, draw_panels
+
+    frame = packed.unpack(dataset)
+    color = str(hint["color"])
+    x, y = frame[hint["x"]].to_numpy(dtype=float), frame[hint["y"]].to_numpy(dtype=float)
+    panel = Panel(x=x, y=y, values=frame[color], title=color)
+    return draw_panels([[panel]], panel_inches=5.2)
+
+
+def _n_inline(spec: Any) -> int:
+    """Rows of data written into the chart itself."""
+    if isinstance(spec, dict):
+        total = sum(len(rows) for rows in spec.get("datasets", {}).values() if isinstance(rows, list))
+        for key, value in spec.items():
+            if key == "data" and isinstance(value, dict) and isinstance(value.get("values"), list):
+                total += len(value["values"])
+            elif key not in {"datasets", "usermeta", "values"}:
+                total += _n_inline(value)
+        return total
+    return sum(map(_n_inline, spec)) if isinstance(spec, list) else 0
+
+
+def _width(spec: Mapping[str, Any]) -> int | None:
+    if any(key in spec for key in ("hconcat", "vconcat", "concat", "facet", "repeat")):
+        return None
+    width = spec.get("width")
+    return int(width) if isinstance(width, int | float) else None
+
+
+def _height(spec: Mapping[str, Any]) -> int:
+    """Height that the chart will take, to reserve the room before it is drawn."""
+    if "vconcat" in spec:
+        return sum(_height(part) for part in spec["vconcat"])
+    if "hconcat" in spec:
+        return max((_height(part) for part in spec["hconcat"]), default=320)
+    height = spec.get("height")
+    return int(height) + 60 if isinstance(height, int | float) else 340

@@ -1,0 +1,53 @@
+"""The methods section: what each stage says it did, with numbered citations, as HTML, markdown and BibTeX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from . import embed
+from .reader import RunView
+from .references import Citations, Entry, load_references
+
+ALWAYS = (
+    "The analysis was run with mira-nb {version}, which follows MIRA [@lynch2022mira]; data were kept as MuData "
+    "[@bredikhin2022muon] and AnnData [@virshup2024anndata], stages were executed as notebooks with papermill "
+    "[@papermill], and charts were drawn with Altair [@vanderplas2018altair] and Vega-Lite [@satyanarayan2017vegalite]."
+)
+
+
+@dataclass(frozen=True)
+class Methods:
+    """Rendered methods: one (title, HTML) a stage, the references used, and the same as markdown and BibTeX."""
+
+    sections: tuple[tuple[str, Markup], ...]
+    references: tuple[Entry, ...]
+    unknown: tuple[str, ...]
+    markdown: str
+    bibtex: str
+
+
+def build_methods(run: RunView) -> Methods:
+    """Write the methods section of a run from what its finished stages say they did."""
+    citations = Citations(load_references())
+    version = str(run.record.get("package_version") or "")
+    texts = [("General", ALWAYS.replace("{version}", version))]
+    for stage in run.stages:
+        if stage.status == "done" and str(stage.record.get("methods") or "").strip():
+            texts.append((stage.title, str(stage.record["methods"]).strip()))
+    sections, parts = [], ["# Methods\n"]
+    for title, text in texts:
+        numbered = citations.number(text)
+        sections.append((title, embed.markdown(numbered)))
+        parts.append(f"## {title}\n\n{numbered}\n")
+    used = citations.used()
+    parts.append("## References\n")
+    parts += [f"{i}. {entry.text()} {entry.url}".rstrip() for i, entry in enumerate(used, start=1)]
+    return Methods(
+        sections=tuple(sections),
+        references=tuple(used),
+        unknown=tuple(dict.fromkeys(citations.unknown)),
+        markdown="\n".join(parts) + "\n",
+        bibtex="\n\n".join(entry.source for entry in used) + "\n",
+    )

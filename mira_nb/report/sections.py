@@ -1,0 +1,219 @@
+"""What the template shows of each stage: figures and tables numbered through the report, metrics, parameters, files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from . import embed, wording
+from .figures import Blobs, read_figure
+from .reader import RunView, StageView
+from .tables import read_table
+
+LEVELS = ("error", "warning", "info", "success")
+
+
+@dataclass
+class Builder:
+    """Walks the stages once; collects what the page's scripts need (``blocks``) and hands out numbers and ids."""
+
+    run: RunView
+    blocks: list[Markup] = field(default_factory=list)
+    blobs: Blobs = field(default_factory=Blobs)
+    n_figures: int = 0
+    n_tables: int = 0
+    ids: set[str] = field(default_factory=lambda: {"alerts", "key-figures", "methods", "provenance", "top", "main"})
+
+    def stages(self) -> list[dict[str, Any]]:
+        """One dict a stage for the template."""
+        return [self._stage(stage) for stage in self.run.stages]
+
+    def identifier(self, *parts: str) -> str:
+        """Return a new element id, stable for the same folder: ``stage-figure``."""
+        wanted = "-".join(embed.slug(part) for part in parts)
+        out, count = wanted, 1
+        while out in self.ids:
+            count += 1
+            out = f"{wanted}-{count}"
+        self.ids.add(out)
+        return out
+
+    def _stage(self, stage: StageView) -> dict[str, Any]:
+        identifier = self.identifier(stage.name)
+        record = stage.record
+        groups = self._figure_groups(stage)
+        tables = [self._table(stage, item) for item in record.get("tables") or ()]
+        parameters = [_parameter(row) for row in record.get("parameters") or ()]
+        links = [{"id": figure["id"], "title": figure["title"]} for group in groups for figure in group["figures"]]
+        links += [{"id": table["id"], "title": table["title"]} for table in tables]
+        return {
+            "id": identifier,
+            "name": stage.name,
+            "title": stage.title,
+            "status": stage.status,
+            "purpose": stage.purpose,
+            "reason": stage.reason.rstrip("."),
+            "error": _error(stage.error),
+            "has_older": stage.status == "failed" and (stage.folder / "stage.json").exists(),
+            "time": wording.duration(stage.seconds),
+            "memory": wording.memory(stage.peak_rss_mb),
+            "key": str(record.get("key") or "")[:16],
+            "alerts": _alerts(stage, identifier),
+            "metrics": [metric(item) for item in record.get("metrics") or () if not item.get("key")],
+            "key_metrics": [
+                {**metric(item), "stage": stage.title, "stage_id": identifier}
+                for item in record.get("metrics") or ()
+                if item.get("key")
+            ],
+            "figure_groups": groups,
+            "tables": tables,
+            "parameters": parameters,
+            "n_changed": sum(row["changed"] for row in parameters),
+            "files": [_file(stage, item) for item in record.get("files") or ()],
+            "links": links,
+        }
+
+    def _figure_groups(self, stage: StageView) -> list[dict[str, Any]]:
+        """Figures in their order, grouped under the heading they ask for."""
+        groups: list[dict[str, Any]] = []
+        for item in stage.record.get("figures") or ():
+            title = str(item.get("section") or "")
+            known = next((group for group in groups if group["title"] == title), None)
+            if known is None:
+                known = {"title": title, "items": []}
+                groups.append(known)
+            known["items"].append(item)
+        return [
+            {"title": group["title"], "figures": [self._figure(stage, item) for item in group["items"]]}
+            for group in groups
+        ]
+
+    def _figure(self, stage: StageView, item: Mapping[str, Any]) -> dict[str, Any]:
+        self.n_figures += 1
+        identifier = self.identifier(stage.name, str(item["name"]))
+        view = read_figure(stage.folder / str(item["file"]), self.blobs)
+        if view.spec is not None:
+            self.blocks.append(embed.json_block(f"spec-{identifier}", view.spec))
+        title = str(item.get("title") or item["name"])
+        return {
+            "id": identifier,
+            "number": self.n_figures,
+            "title": title,
+            "caption": str(item.get("caption") or ""),
+            "alt": str(item.get("alt") or title),
+            "view": view,
+        }
+
+    def _table(self, stage: StageView, item: Mapping[str, Any]) -> dict[str, Any]:
+        self.n_tables += 1
+        identifier = self.identifier(stage.name, str(item["name"]))
+        out = {
+            "id": identifier,
+            "number": self.n_tables,
+            "title": str(item.get("title") or item["name"]),
+            "caption": str(item.get("caption") or ""),
+            "file": f"stages/{stage.name}/{item['file']}",
+            "href": quote(f"stages/{stage.name}/{item['file']}"),
+            "note": "",
+            "error": "",
+        }
+        try:
+            view = read_table(stage.folder / str(item["file"]))
+        except (OSError, ValueError) as error:
+            out["error"] = f"This table cannot be shown: {error}"
+            return out
+        self.blocks.append(embed.json_block(f"data-{identifier}-view", view.payload))
+        out["note"] = view.note
+        return out
+
+
+def metric(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return a key figure with its value formatted."""
+    return {
+        "name": str(item.get("name") or ""),
+        "value": wording.number(item.get("value")),
+        "unit": str(item.get("unit") or ""),
+        "help": str(item.get("help") or ""),
+    }
+
+
+def all_alerts(run: RunView, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every alert of the run, the gravest first; failed stages and findings of the input check among them."""
+    found = [_alert(item, "Input check", "provenance") for item in run.record.get("findings") or ()]
+    for stage in stages:
+        if stage["status"] == "failed":
+            error = stage["error"]
+            lines = error["message"].strip().splitlines() or [error["type"]]
+            found.append(
+                {
+                    "level": "error",
+                    "title": f"Stage {stage['title']} failed",
+                    "cause": lines[0],
+                    "remedy": " ".join(lines[1:]).removeprefix("What to do: "),
+                    "stage": stage["title"],
+                    "stage_id": stage["id"],
+                }
+            )
+        elif stage["status"] == "skipped" and stage["reason"]:
+            found.append(
+                {
+                    "level": "info",
+                    "title": f"Stage {stage['title']} was skipped",
+                    "cause": "",
+                    "remedy": stage["reason"],
+                    "stage": stage["title"],
+                    "stage_id": stage["id"],
+                }
+            )
+        found += stage["alerts"]
+    return sorted(found, key=lambda alert: LEVELS.index(alert["level"]))
+
+
+def _alerts(stage: StageView, identifier: str) -> list[dict[str, Any]]:
+    return [_alert(item, stage.title, identifier) for item in stage.alerts]
+
+
+def _alert(item: Mapping[str, Any], stage: str, identifier: str) -> dict[str, Any]:
+    level = item.get("level")
+    return {
+        "level": level if level in LEVELS else "info",
+        "title": str(item.get("title") or ""),
+        "cause": str(item.get("cause") or ""),
+        "remedy": str(item.get("remedy") or ""),
+        "stage": stage,
+        "stage_id": identifier,
+    }
+
+
+def _error(error: Mapping[str, Any] | None) -> dict[str, str]:
+    values = error or {}
+    return {
+        "type": str(values.get("type") or "Error"),
+        "message": str(values.get("message") or "no message was left"),
+        "traceback": str(values.get("traceback") or ""),
+    }
+
+
+def _parameter(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": str(row.get("name")),
+        "value": wording.parameter(row.get("value")),
+        "default": wording.parameter(row.get("default")),
+        "changed": bool(row.get("changed")),
+        "unit": str(row.get("unit") or ""),
+        "help": str(row.get("help") or ""),
+    }
+
+
+def _file(stage: StageView, item: Mapping[str, Any]) -> dict[str, Any]:
+    path = f"stages/{stage.name}/{item.get('path')}"
+    return {
+        "path": path,
+        "href": quote(path),
+        "size": wording.size(item.get("bytes")),
+        "description": str(item.get("description") or ""),
+    }

@@ -1,0 +1,145 @@
+"""Tables for the page: CSV in, columns as compact JSON out, cut where they are too long and said so."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+ROW_LIMIT: Final = 5000
+BYTE_LIMIT: Final = 450_000
+GROUP_LIMIT: Final = 200
+"""A first column with at most this many different values, each repeated, counts as the table's grouping."""
+
+ColumnKind = Literal["integer", "number", "pvalue", "text"]
+_PVALUE: Final = re.compile(r"(^|_)(p|pval|p_?value|padj|fdr|q_?value)($|_)", re.IGNORECASE)
+_SPECIAL: Final = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
+
+
+@dataclass(frozen=True)
+class TableView:
+    """One table of the page; ``payload`` goes to the script, ``note`` says what was cut."""
+
+    payload: dict[str, Any]
+    n_rows: int
+    n_shown: int
+    note: str
+
+
+def read_table(path: Path, *, row_limit: int = ROW_LIMIT, byte_limit: int = BYTE_LIMIT) -> TableView:
+    """Read a CSV as text (so that a gene called ``NA`` stays a name) and prepare it for the page.
+
+    Raises
+    ------
+    OSError, ValueError
+        When the file is missing or not a CSV.
+    """
+    frame = _read_text(path)
+    shown, rule = cut_rows(frame, row_limit)
+    payload = _payload(shown)
+    size = _weight(payload)
+    while size > byte_limit and len(shown) > 50:
+        shown, rule = cut_rows(frame, max(50, int(len(shown) * 0.95 * byte_limit / size)))
+        payload = _payload(shown)
+        size = _weight(payload)
+    note = "" if len(shown) == len(frame) else f"Shown: {len(shown):,} of {len(frame):,} rows ({rule})."
+    return TableView(payload=payload, n_rows=len(frame), n_shown=len(shown), note=note)
+
+
+def cut_rows(frame: pd.DataFrame, limit: int) -> tuple[pd.DataFrame, str]:
+    """First rows of a long table: of every group of its first column where it has one, else of the whole."""
+    if len(frame) <= limit:
+        return frame, ""
+    if frame.shape[1]:
+        first = frame.columns[0]
+        groups = frame.iloc[:, 0]
+        n_groups = groups.nunique(dropna=False)
+        if 1 < n_groups <= min(GROUP_LIMIT, limit // 5) and n_groups * 5 <= len(frame):
+            # the largest equal share per group that still fits
+            sizes = groups.value_counts(dropna=False).to_numpy()
+            share = max(n for n in _shares(limit, n_groups, int(sizes.max())) if np.minimum(sizes, n).sum() <= limit)
+            rank = frame.groupby(groups.to_numpy(), sort=False, dropna=False).cumcount().to_numpy()
+            return frame[rank < share], f"the first {share:,} of every {first}"
+    return frame.iloc[:limit], "the first ones of the file"
+
+
+def _shares(limit: int, n_groups: int, largest: int) -> range:
+    return range(limit // n_groups, min(limit, largest) + 1)
+
+
+def column_kind(name: str, text: pd.Series) -> tuple[ColumnKind, np.ndarray | None]:
+    """Kind of a text column and its numbers (None for text)."""
+    filled = text[text != ""]
+    if filled.empty:
+        return "text", None
+    numbers = pd.to_numeric(filled.map(lambda value: _SPECIAL.get(value.casefold(), value)), errors="coerce")
+    bad = numbers.isna() & ~filled.str.casefold().eq("nan")
+    if bad.any() or filled.str.casefold().isin(list(_SPECIAL)).all():
+        return "text", None
+    values = np.full(len(text), np.nan)
+    values[(text != "").to_numpy()] = numbers.to_numpy(dtype=np.float64)
+    if _PVALUE.search(name):
+        return "pvalue", values
+    finite = values[np.isfinite(values)]
+    whole = bool(finite.size) and bool(np.all(finite == np.rint(finite))) and not filled.str.contains(r"[.eE]").any()
+    return ("integer" if whole else "number"), values
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    with path.open(encoding="utf-8", newline="") as stream:
+        reader = csv.reader(stream)
+        header = next(reader, [])
+        rows = [row for row in reader if row]
+    wrong = next((i for i, row in enumerate(rows, start=2) if len(row) != len(header)), None)
+    if wrong is not None:
+        raise ValueError(f"row {wrong} of {path.name} has another number of columns than its header")
+    return pd.DataFrame(rows, columns=header, dtype="object")
+
+
+def _payload(frame: pd.DataFrame) -> dict[str, Any]:
+    columns = []
+    for i, name in enumerate(map(str, frame.columns)):
+        text = frame.iloc[:, i].astype("object")
+        kind, values = column_kind(name, text)
+        column: dict[str, Any] = {"name": name, "kind": kind}
+        if values is None:
+            column.update(_text_values(text))
+        else:
+            column["values"] = [_number(value, kind) for value in values]
+        columns.append(column)
+    return {"n": len(frame), "columns": columns}
+
+
+def _text_values(text: pd.Series) -> dict[str, Any]:
+    """Text column: repeated values once, rows by their number."""
+    levels = list(dict.fromkeys(text))
+    if len(levels) * 2 > len(text):
+        return {"values": list(text)}
+    position = {value: i for i, value in enumerate(levels)}
+    return {"levels": levels, "codes": [position[value] for value in text]}
+
+
+def _number(value: float, kind: ColumnKind) -> float | int | str | None:
+    if np.isnan(value):
+        return None
+    if np.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if kind == "integer":
+        return int(value)
+    short = float(f"{value:.4g}" if kind == "pvalue" else f"{value:.6g}")
+    return int(short) if short == int(short) and abs(short) < 1e15 else short
+
+
+def _weight(payload: Mapping[str, Any]) -> int:
+    """Bytes of the payload as JSON, near enough."""
+    total = 0
+    for column in payload["columns"]:
+        for part in ("values", "levels", "codes"):
+            total += sum(len(str(value)) + (3 if isinstance(value, str) else 1) for value in column.get(part, ()))
+    return total
