@@ -91,17 +91,19 @@ def depth_by_batch(values: pd.DataFrame, batch: pd.Series) -> alt.HConcatChart:
     keep = batch.isin(biggest).to_numpy()
     table = quantile_table(values[keep], batch[keep])
     table = table[table["cells"] != "all"]
+    bounds = ["q05", "q25", "median", "q75", "q95"]
+    table[bounds] = table[bounds] + 1
     order = sorted(map(str, biggest))
     panels = []
     for i, column in enumerate(values.columns):
         part = table[table["quantity"] == column].drop(columns=["quantity", "mean", "min", "max"])
         y = alt.Y("cells:N", title=str(batch.name) if i == 0 else None, sort=order)
-        scale = alt.Scale(type="symlog", nice=False)
+        scale = alt.Scale(type="log", nice=False, zero=False)
         tips = [alt.Tooltip("cells:N", title=str(batch.name)), alt.Tooltip("n_cells:Q", format=",", title="cells")]
-        tips += [alt.Tooltip(f"{name}:Q", format=",.0f") for name in ("q05", "q25", "median", "q75", "q95")]
+        tips += [alt.Tooltip(f"{name}:Q", format=",.0f") for name in bounds]
         base = alt.Chart(part).encode(y=y, tooltip=tips)
         color = CATEGORICAL[i % len(CATEGORICAL)]
-        whisker = base.mark_rule(color=MUTED).encode(x=alt.X("q05:Q", title=column, scale=scale), x2="q95:Q")
+        whisker = base.mark_rule(color=MUTED).encode(x=alt.X("q05:Q", title=f"{column} (+1)", scale=scale), x2="q95:Q")
         box = base.mark_bar(color=color, opacity=0.7, height={"band": 0.6}).encode(x="q25:Q", x2="q75:Q")
         middle = base.mark_tick(color=HIGHLIGHT, thickness=2).encode(x="median:Q")
         panels.append(alt.layer(whisker, box, middle).properties(width=210, height={"step": 18}))

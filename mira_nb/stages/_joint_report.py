@@ -70,8 +70,13 @@ class Comparison:
     def score(self, representation: str, column: str) -> float:
         """One number of the table of scores."""
         row = self.scores["representation"] == representation
-        values = self.scores[column].to_numpy(dtype=float)
-        return float(values[row.to_numpy()][0])
+        values = np.asarray(self.scores[column], dtype=float)
+        return float(values[np.flatnonzero(row)[0]])
+
+    def shared(self, first: str, second: str) -> float:
+        """Mean share of neighbours that two representations have in common."""
+        i, j = (self.overlap.columns.get_loc(name) for name in (first, second))
+        return float(self.overlap.to_numpy(dtype=float)[i, j])
 
 
 def compare(joined: Joined, *, seed: int) -> Comparison:
@@ -173,7 +178,7 @@ def metrics(joined: Joined, comparison: Comparison) -> list[Metric]:
         Metric("Dimensions of the joint space", joined.joint.shape[1], help="expression + accessibility topics - 2"),
         Metric(
             "Neighbours shared by RNA and ATAC topics",
-            round(float(comparison.overlap.loc["RNA topics", "ATAC topics"]), 4),
+            round(comparison.shared("RNA topics", "ATAC topics"), 4),
             unit="share",
             help=f"of the {joined.params.compare_neighbors} nearest; at random "
             f"{joined.params.compare_neighbors / max(comparison.n_cells - 1, 1):.4f}. Higher: the assays agree",

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +13,7 @@ from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context, apply_slots
 from mira_nb.stages.joint import JointParams, JointStage
 from mira_nb.stages.prepare import PrepareParams, PrepareStage
-
-sys.path.insert(0, str(Path(__file__).parent))
-from multiome import add_topics, planted_multiome
+from tests.stages.multiome import add_topics, planted_multiome
 
 CONTEXT = Context(resources=Resources(groups="state", batch="sample"))
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +10,7 @@ from mira_nb.errors import InputError, ParameterError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context, Result, apply_slots
 from mira_nb.stages.prepare import PrepareParams, PrepareStage
-
-sys.path.insert(0, str(Path(__file__).parent))
-from multiome import planted_multiome
+from tests.stages.multiome import planted_multiome
 
 
 @pytest.fixture(scope="module")
