@@ -15,6 +15,8 @@ from .objective import BN_EPS
 if TYPE_CHECKING:
     from .fit import TopicFit
 
+COUNTER = "num_batches_tracked"
+
 
 def decoder_of(network: Network) -> Decoder:
     """Return the decoder, with the running statistics of Z turned into those of Z beta."""
@@ -29,7 +31,11 @@ def decoder_of(network: Network) -> Decoder:
 
 def encoder_weights(network: Network) -> dict[str, NDArray[Any]]:
     """Return encoder weights and running statistics by name."""
-    return {name: value.detach().cpu().numpy().copy() for name, value in network.encoder.state_dict().items()}
+    return {
+        name: value.detach().cpu().numpy().copy()
+        for name, value in network.encoder.state_dict().items()
+        if not name.endswith(COUNTER)
+    }
 
 
 def network_of(fit: TopicFit) -> Network:
@@ -38,7 +44,9 @@ def network_of(fit: TopicFit) -> Network:
         fit.modality, fit.decoder.n_features, int(fit.encoder_features.sum()), fit.n_topics, fit.settings,
         torch.Generator().manual_seed(0),
     )  # fmt: skip
-    network.encoder.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in fit.weights.items()})
+    state = {name: value for name, value in network.encoder.state_dict().items() if name.endswith(COUNTER)}
+    state |= {name: torch.from_numpy(np.array(value)) for name, value in fit.weights.items()}
+    network.encoder.load_state_dict(state)
     return network.eval()
 
 
@@ -53,7 +61,7 @@ def order_topics(network: Network, order: NDArray[np.intp]) -> None:
     rest = torch.arange(2 * k, network.encoder.output.linear.out_features, device=index.device)
     rows = torch.cat([index, index + k, rest])
     for name, value in network.encoder.output.state_dict().items():
-        if not name.endswith("num_batches_tracked"):
+        if not name.endswith(COUNTER):
             value.copy_(value[rows].clone())
 
 

@@ -1,0 +1,143 @@
+"""What the stages topics_rna and topics_atac share: parameters and the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from mira_nb.errors import InputError
+from mira_nb.keys import ENCODER, MODELLED, READ_DEPTH, TOPIC_ACTIVATIONS, TOPIC_MODEL, X_TOPICS
+
+from .base import Context, Params, Result, Slot, param
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mudata import MuData
+
+    from mira_nb.core.topics.settings import TopicSettings
+
+TopicCount = Annotated[int, Field(ge=2, le=500)] | Literal["auto"]
+Rate = Annotated[float, Field(gt=0, le=1)] | Literal["auto"]
+
+
+class TopicsParams(Params):
+    """Parameters of a topic model."""
+
+    n_topics: TopicCount = param(
+        "auto", "Number of topics; auto takes it from the number of cells: 5 log10(cells) - 5.", unit="topics"
+    )
+    n_epochs: int = param(40, "Passes over the training cells.", unit="epochs", ge=1, le=10_000)
+    batch_size: int = param(128, "Cells a training step.", unit="cells", ge=2, le=100_000)
+    learning_rate_min: Rate = param(
+        "auto", "Learning rate at the start; auto takes it from the learning-rate range test."
+    )
+    learning_rate_max: Rate = param(
+        "auto", "Highest learning rate, a third of the way through training; auto takes it from the range test."
+    )
+    dropout: float = param(0.2, "Share of the encoder's hidden units that each training step leaves out.", ge=0, lt=1)
+    n_hidden: int = param(128, "Width of the encoder's hidden layers.", unit="nodes", ge=2, le=4096)
+    initialisation: Literal["nmf", "random"] = param(
+        "nmf",
+        "Start of training: nmf = from a Kullback-Leibler factorisation of the counts, random = from noise.",
+    )
+    restarts: int = param(
+        3, "Random starts of the factorisation, of which the best is kept.", ge=1, le=50, advanced=True
+    )
+    warmup_epochs: int = param(
+        5,
+        "Passes in which the encoder alone learns the factorisation's topics.",
+        unit="epochs",
+        ge=0,
+        le=1000,
+        advanced=True,
+    )
+    holdout_fraction: float = param(
+        0.05, "Share of the cells kept out of training to follow the held-out ELBO.", ge=0, le=0.5, advanced=True
+    )
+    early_stopping: int = param(
+        0,
+        "Stop after this many epochs without a better held-out ELBO; 0 trains exactly n_epochs.",
+        unit="epochs",
+        ge=0,
+        le=1000,
+        advanced=True,
+    )
+    initial_pseudocounts: float = param(
+        50.0, "J: prior mean of the sum of the Dirichlet's parameters.", gt=0, le=1e6, advanced=True
+    )
+    dirichlet_variance: Literal["laplace", "prodlda"] = param(
+        "laplace", "Variance of the normal approximation of the Dirichlet: the paper's or ProdLDA's.", advanced=True
+    )
+    kl_schedule: Literal["linear", "cyclic"] = param(
+        "linear", "Weight of the KL term: 0 to 1 over the first half of training, or three such rises.", advanced=True
+    )
+    anneal: Literal["cosine", "linear"] = param(
+        "cosine", "Shape in which the learning rate rises and falls.", advanced=True
+    )
+    adam_epsilon: float = param(1e-8, "Smoothing of Adam's steps.", gt=0, le=1, advanced=True)
+    device: Literal["auto", "cpu", "cuda", "mps"] = param(
+        "auto", "Where to train: auto takes a CUDA device when there is one, else the CPU.", advanced=True
+    )
+
+    def settings(self) -> TopicSettings:
+        """Return the settings of the topic model."""
+        from mira_nb.core.topics.settings import TopicSettings
+
+        values = self.model_dump()
+        values["patience"] = values.pop("early_stopping")
+        return TopicSettings(**values)
+
+
+def run_topics(data: MuData, params: TopicsParams, context: Context, modality: Literal["rna", "atac"]) -> Result:
+    """Fit the topic model of one modality."""
+    import numpy as np
+
+    from mira_nb.core.topics.fit import fit_topic_model
+
+    from ._topics_report import Fitted, alerts, figures, methods, metrics, tables
+
+    part = data.mod[modality]
+    modelled = _mask(data, modality, MODELLED)
+    encoder = _mask(data, modality, ENCODER)[modelled]
+    if not modelled.any():
+        raise InputError(f"no {modality} feature is modelled", remedy="lower the thresholds of the stage prepare")
+    counts = part.X if modelled.all() else part.X[:, np.flatnonzero(modelled)]
+    fit = fit_topic_model(
+        counts,
+        modality="expression" if modality == "rna" else "accessibility",
+        settings=params.settings(),
+        encoder_features=encoder,
+        seed=context.seed,
+        n_threads=context.n_threads,
+        progress=lambda fraction, message: context.progress(0.95 * fraction, message),
+    )
+    context.progress(0.95, "tables and figures")
+    fitted = Fitted(modality, fit, counts, part.var_names[modelled], int(modelled.size - modelled.sum()), params)
+    activations = np.full((part.n_vars, fit.n_topics), np.nan)
+    activations[modelled] = fitted.activations.to_numpy().T
+    stored = fit.to_arrays() | {"topic_names": np.array(fitted.names)}
+    slots = {
+        Slot(modality, "obsm", X_TOPICS): fit.topics,
+        Slot(modality, "varm", TOPIC_ACTIVATIONS): activations,
+        Slot(modality, "uns", TOPIC_MODEL): stored,
+    }
+    if fit.read_depth is not None:
+        slots[Slot(modality, "obs", READ_DEPTH)] = fit.read_depth
+    return Result(
+        slots=slots,
+        tables=tables(fitted),
+        figures=figures(fitted),
+        metrics=metrics(fitted),
+        alerts=alerts(fitted),
+        methods=methods(fitted),
+    )
+
+
+def _mask(data: MuData, modality: str, column: str) -> np.ndarray:
+    import numpy as np
+
+    part = data.mod[modality]
+    if column not in part.var:
+        return np.ones(part.n_vars, bool)
+    return np.asarray(part.var[column], bool)
