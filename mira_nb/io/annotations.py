@@ -41,7 +41,7 @@ def check_annotations(data: MuData, resources: Resources) -> tuple[Finding, ...]
     return tuple(findings)
 
 
-def suggest(name: str, options: Iterable[str], *, n: int = 3) -> str:
+def suggest(name: str, options: Iterable[str], *, n: int = 3, shown: int = 10) -> str:
     """Close names in words, or the first few when none is close."""
     known = [str(option) for option in options]
     lower: dict[str, str] = {}
@@ -52,8 +52,8 @@ def suggest(name: str, options: Iterable[str], *, n: int = 3) -> str:
         return f"close: {', '.join(map(repr, close))}"
     if not known:
         return "there are none"
-    more = f" and {len(known) - 10:,} more" if len(known) > 10 else ""
-    return f"there are: {', '.join(map(repr, known[:10]))}{more}"
+    more = f" and {len(known) - shown:,} more" if len(known) > shown else ""
+    return f"there are: {', '.join(map(repr, known[:shown]))}{more}"
 
 
 def _check_column(obs: pd.DataFrame, name: str, option: str) -> list[Finding]:
@@ -99,7 +99,7 @@ def _check_cell(names: pd.Index, cell: str) -> None:
         return
     bare = cell.split("-")[0]
     starts = [str(name) for name in names if str(name).startswith(bare)][:3] if bare else []
-    hint = f"close: {', '.join(map(repr, starts))}" if starts else suggest(cell, names)
+    hint = f"close: {', '.join(map(repr, starts))}" if starts else suggest(cell, names, shown=3)
     raise InputError(
         f"--start-cell {cell!r}: no cell kept for the analysis has this name; {hint}.",
         expected="the barcode of a cell with counts in both modalities.",

@@ -70,7 +70,7 @@ class ResourceStatus:
 
 @dataclass(frozen=True)
 class StageStatus:
-    """Whether a stage can run; ``missing`` says which options to give, ``waits_for`` which stages cannot run before it."""
+    """Whether a stage can run: ``missing`` says which options to give, ``waits_for`` which stages it waits for."""
 
     name: str
     title: str

@@ -30,7 +30,6 @@ _NAMES: Final = {
     "tenx": "a 10x feature-barcode matrix (.h5)",
     "unknown": "an HDF5 file of another kind",
 }
-_HDF5_MAGIC: Final = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass
@@ -73,9 +72,9 @@ def open_hdf5(path: Path, *, option: str) -> Iterator[h5py.File]:
     check_file(path, option=option)
     with ExitStack() as stack:
         readable = stack.enter_context(unpacked(path))
-        with readable.open("rb") as handle:
-            head = handle.read(len(_HDF5_MAGIC))
-        if head != _HDF5_MAGIC:
+        if not h5py.is_hdf5(readable):  # also true behind the text block that MuData writes first
+            with readable.open("rb") as handle:
+                head = handle.read(8)
             raise InputError(
                 f"{path} ({option}) is not an HDF5 file; {_describe_head(path, head)}.",
                 expected="a file written by AnnData (.h5ad), MuData (.h5mu) or Cell Ranger (.h5).",

@@ -119,15 +119,17 @@ def match_gene_sets(sets: GeneSets, genes: Sequence[str]) -> MatchedSets:
         for term, symbols_ in sets.sets.items()
     }
     written = {symbol for symbols_ in sets.sets.values() for symbol in symbols_}
-    n_exact = sum(str(gene) in written for gene in genes)
-    n_genes = sum(len(rows[symbol]) for symbol in matched)
+    as_given = [str(gene) for symbol in sorted(matched) for gene in (genes[row] for row in rows[symbol])]
+    otherwise = [gene for gene in as_given if gene not in written]
     findings = []
-    if n_genes > n_exact:
+    if otherwise:
+        example = next(symbol for symbol in sorted(written) if symbol.upper() == otherwise[0].upper())
         findings.append(
             Finding(
                 "info",
                 f"{sets.name}: symbols were matched ignoring case",
-                f"{n_genes - n_exact:,} of {n_genes:,} matched genes are written differently, e.g. Sox2 against SOX2",
+                f"{len(otherwise):,} of {len(as_given):,} matched genes are written differently, e.g. {otherwise[0]} "
+                f"against {example}",
             )
         )
     if len(matched) < 0.1 * min(len(symbols), len(rows)):
