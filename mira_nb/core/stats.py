@@ -151,10 +151,10 @@ def log2_fold_change(x: Matrix, y: Matrix, *, pseudocount: float = 1e-9) -> Floa
     """
     means = []
     for group in (_as_columns(x), _as_columns(y)):
-        if sparse.issparse(group):
-            total, count = np.asarray(group.sum(axis=0)).ravel(), group.shape[0]
-        else:
+        if isinstance(group, np.ndarray):
             total, count = np.nansum(group, axis=0), (~np.isnan(group)).sum(axis=0)
+        else:
+            total, count = np.asarray(group.sum(axis=0)).ravel(), group.shape[0]
         with np.errstate(divide="ignore", invalid="ignore"):
             means.append(total / count)
     return np.log2(means[0] + pseudocount) - np.log2(means[1] + pseudocount)
