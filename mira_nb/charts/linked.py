@@ -73,15 +73,39 @@ def linked_cells(
         raise MiraError(f"linked views need the column {missing[0]!r}", expected=", ".join(map(str, frame.columns)))
     if not quantities:
         raise MiraError("linked views need at least one quantity", remedy="give numeric columns, e.g. topics")
-    data = _data(frame, list(dict.fromkeys(names)), group=group, barcode=barcode, coarse=quantities)
+    data = _data(frame, list(dict.fromkeys(names)), group=group, barcode=barcode)
     palette = {**theme.category_colors(list(data[group].cat.categories)), **(colors or {})}
-    brush = alt.selection_interval(name=BRUSH, resolve="global")
-    pick = alt.param(name=PICK, value="")
-    menu = alt.param(
-        name=QUANTITY, value=str(quantities[0]), bind=alt.binding_select(options=list(quantities), name="Quantity ")
+    look = _look(group, barcode, palette, area=point_size(len(data), width=size, height=size))
+    free = alt.Scale(zero=False, nice=False)
+    bare = alt.Axis(ticks=False, labels=False, grid=False)
+    time = alt.X(field=_field(pseudotime), type="quantitative", title=pseudotime_title)
+    timed = f"isValid(datum[{json.dumps(pseudotime)}])"
+    views: list[Any] = [
+        look.encode(
+            x=alt.X(field=_field(x), type="quantitative", title=x_title, scale=free, axis=bare),
+            y=alt.Y(field=_field(y), type="quantitative", title=y_title, scale=free, axis=bare),
+        ).properties(title="Embedding"),
+        look.transform_calculate(shown=f"datum[{QUANTITY}]")
+        .transform_filter(timed)
+        .encode(x=time, y=alt.Y("shown:Q", title="Value of the quantity"))
+        .properties(title="Quantity along pseudotime"),
+    ]
+    if log_ratio:
+        views.append(
+            look.transform_filter(f"{timed} && isValid(datum[{json.dumps(log_ratio)}])")
+            .encode(x=time, y=alt.Y(field=_field(log_ratio), type="quantitative", title=log_ratio_title))
+            .properties(title="Branch view")
+        )
+    views = [view.properties(width=size, height=size) for view in views]
+    chart = _joined(views, quantities).properties(
+        usermeta={META: {"linked": _hint(group=group, barcode=barcode, quantities=quantities)}}
     )
+    return chart, {DATASET: data}
+
+
+def _look(group: str, barcode: str, palette: Mapping[str, str], *, area: float) -> alt.Chart:
+    """Dots coloured by group; those outside the brush or the chosen group fade."""
     chosen = f"{PICK} === '' || datum[{json.dumps(group)}] === {PICK}"
-    area = point_size(len(data), width=size, height=size)
     color = alt.Color(
         field=_field(group),
         type="nominal",
@@ -90,40 +114,24 @@ def linked_cells(
         legend=alt.Legend(symbolOpacity=1, symbolSize=80, symbolLimit=0, columns=1 + len(palette) // 20),
     )
     lit = {"condition": {"test": {"and": [{"param": BRUSH}, chosen]}, "value": 0.9}, "value": 0.06}
+    tips = [alt.Tooltip(field=_field(name), type="nominal", title=name) for name in (barcode, group)]
+    return alt.Chart().mark_circle(size=area, clip=True).encode(color=color, opacity=lit, tooltip=tips)
 
-    def view(across: alt.X, along: alt.Y, title: str) -> alt.Chart:
-        return (
-            alt.Chart(title=title, width=size, height=size)
-            .mark_circle(size=area, clip=True)
-            .encode(
-                x=across,
-                y=along,
-                color=color,
-                opacity=lit,
-                tooltip=[_tooltip(barcode, "nominal"), _tooltip(group, "nominal")],
-            )
-        )
 
-    time = alt.X(field=_field(pseudotime), type="quantitative", title=pseudotime_title)
-    free = alt.Scale(zero=False, nice=False)
-    bare = alt.Axis(ticks=False, labels=False, grid=False)
-    views: list[Any] = [
-        view(
-            alt.X(field=_field(x), type="quantitative", title=x_title, scale=free, axis=bare),
-            alt.Y(field=_field(y), type="quantitative", title=y_title, scale=free, axis=bare),
-            "Embedding",
-        ),
-        view(time, alt.Y("shown:Q", title="Value of the quantity"), "Quantity along pseudotime")
-        .transform_calculate(shown=f"datum[{QUANTITY}]")
-        .transform_filter(f"isValid(datum[{json.dumps(pseudotime)}])"),
-    ]
-    if log_ratio:
-        views.append(
-            view(
-                time, alt.Y(field=_field(log_ratio), type="quantitative", title=log_ratio_title), "Branch view"
-            ).transform_filter(f"isValid(datum[{json.dumps(pseudotime)}]) && isValid(datum[{json.dumps(log_ratio)}])")
-        )
-    hint = {
+def _joined(views: Sequence[Any], quantities: Sequence[str]) -> alt.HConcatChart:
+    brush = alt.selection_interval(name=BRUSH, resolve="global")
+    pick = alt.param(name=PICK, value="")
+    options = alt.binding_select(options=list(quantities), name="Quantity ")
+    menu = alt.param(name=QUANTITY, value=str(quantities[0]), bind=options)
+    with warnings.catch_warnings():
+        # Altair puts the one brush into every view and then says that it merged them again, which is what is wanted
+        warnings.filterwarnings("ignore", message="Automatically deduplicated selection parameter")
+        return alt.hconcat(*views, data=alt.NamedData(DATASET)).add_params(menu, pick, brush)
+
+
+def _hint(*, group: str, barcode: str, quantities: Sequence[str]) -> dict[str, Any]:
+    """Tell the report's script what it needs to know of the chart."""
+    return {
         "dataset": DATASET,
         "param": BRUSH,
         "pick": PICK,
@@ -132,17 +140,9 @@ def linked_cells(
         "group_title": group,
         "quantities": list(quantities),
     }
-    with warnings.catch_warnings():
-        # Altair puts the one brush into every view and then says that it merged them again, which is what is wanted
-        warnings.filterwarnings("ignore", message="Automatically deduplicated selection parameter")
-        chart = alt.hconcat(*views, data=alt.NamedData(DATASET)).add_params(menu, pick, brush)
-    chart = chart.properties(usermeta={META: {"linked": hint}})
-    return chart, {DATASET: data}
 
 
-def _data(
-    frame: pd.DataFrame, names: Sequence[str], *, group: str, barcode: str, coarse: Sequence[str]
-) -> pd.DataFrame:
+def _data(frame: pd.DataFrame, names: Sequence[str], *, group: str, barcode: str) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for name in names:
         if name == barcode:
@@ -152,7 +152,7 @@ def _data(
         else:
             columns[name] = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
     out = pd.DataFrame(columns)
-    out.attrs[KINDS_ATTRIBUTE] = {barcode: "str", **dict.fromkeys(coarse, "u16")}
+    out.attrs[KINDS_ATTRIBUTE] = {barcode: "str"}
     return out
 
 
@@ -162,7 +162,3 @@ def _field(name: str) -> str:
     for character in ("\\", ".", "[", "]"):
         out = out.replace(character, "\\" + character)
     return out
-
-
-def _tooltip(name: str, kind: Any) -> alt.Tooltip:
-    return alt.Tooltip(field=_field(name), type=kind, title=name)

@@ -20,11 +20,21 @@ const charts = (() => {
     return figure.payload;
   };
 
+  // a chart wider than a narrow window shrinks, with room for its axis and legend
+  const fit = (spec, room) => {
+    const outer = spec.width + 110;
+    if (typeof spec.width !== "number" || !room || outer <= room) return;
+    const width = Math.max(220, room - 110);
+    if (typeof spec.height === "number") spec.height = Math.round(Math.max(160, spec.height * Math.sqrt(width / spec.width)));
+    spec.width = width;
+  };
+
   // the page's look wins over the chart's own configuration, so that dark mode reaches every chart
   const prepared = (figure, dark, width) => {
     const { spec } = load(figure);
     const out = { ...spec, config: merge(spec.config ?? {}, themes[dark ? "dark" : "light"]), description: figure.label };
     if (width && out.width === "container") out.width = width;
+    fit(out, figure.node.clientWidth);
     delete out.usermeta;
     return out;
   };

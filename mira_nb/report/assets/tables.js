@@ -20,6 +20,7 @@ const tables = (() => {
     const text = format(value, column.kind);
     const node = make("td", { class: column.kind === "text" ? "text" : "number" });
     if (/\S{28}/.test(text)) node.classList.add("long");
+    else if (text.length <= 28) node.classList.add("short");
     if (text.length <= LONG_TEXT) node.textContent = text;
     else node.append(make("details", {}, make("summary", { text: `${text.slice(0, LONG_TEXT - 8)}…` }), text));
     return node;
@@ -126,6 +127,7 @@ const tables = (() => {
     });
     saver.addEventListener("click", () => page.save(root.dataset.file,
       page.csv(columns.map((c) => c.name), state.rows.map((row) => columns.map((c) => c.data[row]))), "text/csv"));
+    root.classList.toggle("narrow", columns.length <= 3);
     root.replaceChildren(tools, frame, foot);
     refresh();
   };

@@ -1,0 +1,210 @@
+"""Distributions by group: boxes or violins, with brackets for the tests between them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from mira_nb.errors import MiraError
+
+from . import theme
+
+N_DENSITY = 64
+
+
+def by_group(
+    frame: pd.DataFrame,
+    *,
+    value: str,
+    group: str,
+    value_title: str,
+    group_title: str = "",
+    order: Sequence[str] | None = None,
+    colors: Mapping[str, str] | None = None,
+    kind: Literal["box", "violin"] = "box",
+    brackets: pd.DataFrame | None = None,
+    title: str = "",
+    step: int = 64,
+    height: int = 280,
+) -> alt.LayerChart:
+    """Box plots or violins by group; only the summaries go into the chart, however many rows there are.
+
+    Parameters
+    ----------
+    frame
+        One row an observation; rows without value or group are counted in the subtitle.
+    brackets
+        Tests to draw above: columns ``group_1``, ``group_2``, ``label`` (e.g. ``p = 0.003``); drawn in their order,
+        from below to above.
+
+    Notes
+    -----
+    Box: median, quartiles, and whiskers to the farthest value within 1.5 interquartile ranges; n stands below the
+    name. Violin: Gaussian kernel density (Scott's rule) over the group's range, scaled to equal width.
+    """
+    samples, left_out = _samples(frame, value=value, group=group, order=order)
+    names = list(samples)
+    palette = {**theme.category_colors(names), **(colors or {})}
+    summary = pd.DataFrame([_summary(name, values) for name, values in samples.items()])
+    summary["place"] = np.arange(len(summary))
+    ends = ("min", "max") if kind == "violin" else ("low", "high")
+    low, high = float(summary[ends[0]].min()), float(summary[ends[1]].max())
+    spans, top = _spans(brackets, names, low=low, high=high)
+    labels = [f"{name}|n = {len(values):,}" for name, values in samples.items()]
+    plane = _Plane(
+        value_title=value_title,
+        group_title=group_title,
+        labels=labels,
+        low=low - 0.04 * (top - low),
+        high=top,
+        step=step,
+    )
+    scale = alt.Scale(domain=names, range=[palette[name] for name in names])
+    color = alt.Color("group:N", scale=scale, legend=None)
+    if kind == "violin":
+        layers = [_violins(samples, plane, color), _dots(summary, plane)]
+    else:
+        layers = _boxes(summary, plane, color)
+    layers += _bracket_layers(spans, plane)
+    chart = alt.layer(*layers).properties(width=max(160, step * len(names)), height=height)
+    if left_out:
+        note = f"{left_out:,} of {len(frame):,} rows without value or group"
+        return chart.properties(title=alt.Title(title or value_title, subtitle=note))
+    return chart.properties(title=title) if title else chart
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """The two axes. Groups sit at 0, 1, 2, ...: brackets and violins can then end anywhere between them."""
+
+    value_title: str
+    group_title: str
+    labels: Sequence[str]
+    low: float
+    high: float
+    step: int
+
+    def x(self, field: str = "place") -> alt.X:
+        names = json.dumps(list(self.labels))
+        axis = alt.Axis(
+            values=list(range(len(self.labels))),
+            grid=False,
+            labelExpr=f"split({names}[datum.value], '|')",
+            labelLimit=self.step + 10,
+        )
+        scale = alt.Scale(domain=[-0.6, len(self.labels) - 0.4], nice=False)
+        return alt.X(f"{field}:Q", title=self.group_title or None, scale=scale, axis=axis)
+
+    def y(self, field: str = "value") -> alt.Y:
+        scale = alt.Scale(domain=[self.low, self.high], nice=False, zero=False)
+        return alt.Y(f"{field}:Q", title=self.value_title, scale=scale)
+
+
+def _samples(
+    frame: pd.DataFrame, *, value: str, group: str, order: Sequence[str] | None
+) -> tuple[dict[str, np.ndarray], int]:
+    """Values of every group that has any, and the number of rows left out."""
+    for name in (value, group):
+        if name not in frame.columns:
+            raise MiraError(f"the chart needs the column {name!r}", expected=", ".join(map(str, frame.columns)))
+    known = frame[frame[value].notna() & frame[group].notna()]
+    text = known[group].map(str)
+    names = list(order) if order is not None else theme.natural_sort(dict.fromkeys(text))
+    samples = {name: known.loc[text == name, value].to_numpy(dtype=np.float64) for name in names}
+    samples = {name: values for name, values in samples.items() if values.size}
+    if not samples:
+        raise MiraError("no group has values to draw", expected=f"numbers in {value!r} and names in {group!r}")
+    return samples, len(frame) - len(known)
+
+
+def _summary(name: str, values: np.ndarray) -> dict[str, Any]:
+    quarter, middle, three = np.quantile(values, [0.25, 0.5, 0.75])
+    reach = 1.5 * (three - quarter)
+    inside = values[(values >= quarter - reach) & (values <= three + reach)]
+    return {
+        "group": name, "n": int(values.size), "low": float(inside.min()), "q1": float(quarter),
+        "median": float(middle), "q3": float(three), "high": float(inside.max()), "min": float(values.min()),
+        "max": float(values.max()),
+    }  # fmt: skip
+
+
+def _tips() -> list[alt.Tooltip]:
+    return [alt.Tooltip("group:N"), *(alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("n", "q1", "median", "q3"))]
+
+
+def _boxes(summary: pd.DataFrame, plane: _Plane, color: alt.Color) -> list[Any]:
+    sides = summary.assign(place=summary["place"] - 0.3, end=summary["place"] + 0.3)
+    whisker = alt.Chart(summary).mark_rule().encode(x=plane.x(), y=plane.y("low"), y2="high:Q")
+    box = alt.Chart(sides).mark_rect(opacity=0.85, cornerRadius=2)
+    line = alt.Chart(sides).mark_rule(color="#ffffff", size=2)
+    return [
+        whisker,
+        box.encode(x=plane.x(), x2="end:Q", y=plane.y("q1"), y2="q3:Q", color=color, tooltip=_tips()),
+        line.encode(x=plane.x(), x2="end:Q", y=plane.y("median")),
+    ]
+
+
+def _violins(samples: Mapping[str, np.ndarray], plane: _Plane, color: alt.Color) -> Any:
+    pieces = []
+    for place, (name, values) in enumerate(samples.items()):
+        grid, density = _density(values)
+        width = 0.42 * density / density.max()
+        pieces.append(pd.DataFrame({"group": name, "value": grid, "place": place - width, "end": place + width}))
+    area = alt.Chart(pd.concat(pieces, ignore_index=True)).mark_area(orient="horizontal", opacity=0.75)
+    return area.encode(y=plane.y(), x=plane.x(), x2="end:Q", color=color)
+
+
+def _density(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussian kernel density on a grid over the values' range (a flat bar when they are all the same)."""
+    low, high = float(values.min()), float(values.max())
+    spread = float(values.std(ddof=1)) if values.size > 1 else 0.0
+    if spread == 0.0:
+        margin = abs(low) * 0.01 or 0.01
+        return np.array([low - margin, low + margin]), np.ones(2)
+    from scipy.stats import gaussian_kde
+
+    grid = np.linspace(low, high, N_DENSITY)
+    return grid, np.maximum(gaussian_kde(values)(grid), 1e-12)
+
+
+def _dots(summary: pd.DataFrame, plane: _Plane) -> Any:
+    dot = alt.Chart(summary).mark_circle(color="#ffffff", stroke="#1d2328", size=60, opacity=1)
+    return dot.encode(x=plane.x(), y=plane.y("median"), tooltip=_tips())
+
+
+def _spans(
+    brackets: pd.DataFrame | None, names: Sequence[str], *, low: float, high: float
+) -> tuple[pd.DataFrame, float]:
+    """Place of every bracket, and the top of the axis."""
+    span = high - low or abs(high) or 1.0
+    if brackets is None or brackets.empty:
+        return pd.DataFrame(), high + 0.05 * span
+    unknown = sorted({*brackets["group_1"].map(str), *brackets["group_2"].map(str)} - set(names))
+    if unknown:
+        raise MiraError(f"a bracket names the group {unknown[0]!r}, which is not drawn", expected=", ".join(names))
+    position = {name: place for place, name in enumerate(names)}
+    rows, at = [], high
+    for level, row in enumerate(brackets.itertuples(index=False)):
+        start, end = sorted((position[str(row.group_1)], position[str(row.group_2)]))
+        at = high + span * (0.08 + 0.11 * level)
+        place = {"place": start, "end": end, "middle": (start + end) / 2}
+        rows.append({**place, "value": at, "foot": at - 0.02 * span, "label": str(row.label)})
+    return pd.DataFrame(rows), at + 0.1 * span
+
+
+def _bracket_layers(spans: pd.DataFrame, plane: _Plane) -> list[Any]:
+    if spans.empty:
+        return []
+    base = alt.Chart(spans)
+    return [
+        base.mark_rule().encode(x=plane.x(), x2="end:Q", y=plane.y()),
+        base.mark_rule().encode(x=plane.x(), y=plane.y(), y2="foot:Q"),
+        base.mark_rule().encode(x=plane.x("end"), y=plane.y(), y2="foot:Q"),
+        base.mark_text(dy=-7, fontSize=11).encode(x=plane.x("middle"), y=plane.y(), text="label:N"),
+    ]
