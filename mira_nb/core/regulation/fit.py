@@ -16,7 +16,15 @@ from threadpoolctl import threadpool_limits
 from mira_nb.core.regulation import kernels
 from mira_nb.core.regulation.geometry import DOWNSTREAM, PROXIMAL, UPSTREAM, PeakSets
 from mira_nb.core.regulation.model import Cells, Fits, Floats, PeakRates, Priors, log_prior, negative_binomial
-from mira_nb.core.regulation.starts import GRID_KB, Candidate, WorkingModel, candidates, grid_features, working_model
+from mira_nb.core.regulation.starts import (
+    GRID_KB,
+    Candidate,
+    WorkingModel,
+    candidates,
+    grid_features,
+    standardise,
+    working_model,
+)
 from mira_nb.errors import InputError
 
 Progress = Callable[[float, str], None]
@@ -43,8 +51,8 @@ class FitOptions:
 
     tolerance: float = 1e-5
     max_iterations: int = 200
-    n_starts: int = 3
-    screen_iterations: int = 5
+    n_starts: int = 4
+    screen_iterations: int = 4
     screen_margin: float = 2.0
     min_cells: int = 10
 
@@ -128,8 +136,7 @@ def tail_counts(counts: Floats) -> Floats:
 def _gene(rates: Floats, distance: NDArray, region: NDArray, counts: Floats) -> _Gene:
     sizes = [int((region == code).sum()) for code in (UPSTREAM, PROXIMAL, DOWNSTREAM)]
     splits = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    proximal = rates[splits[1] : splits[2]].sum(axis=0)
-    proximal -= proximal.mean()
+    proximal = standardise(rates[splits[1] : splits[2]].sum(axis=0))
     there = [float(size > 0) for size in sizes]
     movable = np.array([there[0], there[2], *there, 1.0, 1.0])
     return _Gene(
@@ -170,6 +177,23 @@ def _last_resort(gene: _Gene, working: WorkingModel, up: Floats, down: Floats, p
     return np.array([prior[0], prior[0], *weights, level, math.log(working.theta)])
 
 
+def _worth_following(trials: list[Solution], margin: float) -> list[Solution]:
+    """Screened starts near the best, each maximum once (same decay distances where their set has weight)."""
+    ranked = sorted(trials, key=lambda trial: trial.loss)
+    kept: list[Solution] = []
+    for trial in ranked:
+        if not trial.loss < ranked[0].loss + margin:
+            break
+        used = trial.x[[2, 4]] > 0
+        near = [
+            bool((np.abs(trial.x[:2] - other.x[:2])[used] < 0.25).all()) and bool((used == (other.x[[2, 4]] > 0)).all())
+            for other in kept
+        ]
+        if not any(near):
+            kept.append(trial)
+    return kept or ranked[:1]
+
+
 def solve_gene(gene: _Gene, shared: _Shared) -> tuple[Solution, Solution]:
     """LITE from the best of a few starts, then NITE from LITE's estimate with zero topic coefficients.
 
@@ -187,9 +211,7 @@ def solve_gene(gene: _Gene, shared: _Shared) -> tuple[Solution, Solution]:
 
         if len(starts) > 1:
             trials = [run(x, options.screen_iterations) for x in starts]
-            order = np.argsort([trial.loss for trial in trials], kind="stable")
-            close = [trials[i] for i in order if trials[i].loss < trials[order[0]].loss + options.screen_margin]
-            ends = [run(trial.x, options.max_iterations) for trial in close]
+            ends = [run(trial.x, options.max_iterations) for trial in _worth_following(trials, options.screen_margin)]
             return min(ends, key=lambda end: end.loss)
         return run(starts[0], options.max_iterations)
 
@@ -245,19 +267,22 @@ def _estimate(gene: _Gene, solution: Solution, shared: _Shared, topics: Floats) 
     x = solution.x
     k = len(topics)
     v = x[kernels.N_BASE :] - x[kernels.N_BASE :].mean() if k else x[kernels.N_BASE :]
-    w = x[2:5]
+    decay = np.exp(x[:2])
+    shares = [
+        np.exp2(-gene.distance[: gene.splits[1]] / decay[0]),
+        np.ones(gene.splits[2] - gene.splits[1]),
+        np.exp2(-gene.distance[gene.splits[2] :] / decay[1]),
+    ]
+    parts = [
+        share @ gene.rates[first:last]
+        for share, first, last in zip(shares, gene.splits[:-1], gene.splits[1:], strict=True)
+    ]
+    spread = np.array([part.std() for part in parts])
+    w = np.divide(x[2:5], spread, out=np.zeros(3), where=spread > 0)
     n_free = int((gene.movable[2:5] > 0).sum()) + k
     scale = math.sqrt(n_free / float(w @ w + v @ v))
     a, a_topics = w * scale, v * scale
-    decay = np.exp(x[:2])
-    weights = np.concatenate(
-        [
-            a[0] * np.exp2(-gene.distance[: gene.splits[1]] / decay[0]),
-            np.full(gene.splits[2] - gene.splits[1], a[1]),
-            a[2] * np.exp2(-gene.distance[gene.splits[2] :] / decay[1]),
-        ]
-    )
-    c = weights @ gene.rates + (a_topics @ topics if k else 0.0)
+    c = a @ np.array(parts) + (a_topics @ topics if k else 0.0)
     mean, sd = float(c.mean()), float(c.std())
     gamma, bias, theta = sd / scale, float(x[5]), math.exp(x[6])
     rate = gamma * (c - mean) / sd + bias

@@ -1,11 +1,12 @@
 """Compiled log posterior of one gene's LITE or NITE model, with gradient and expected information.
 
 The gene's model (Extended Methods, MIRA regulatory potential (RP) model) is written in coordinates in which it is well
-conditioned. With f_eta the distance-weighted accessibility of region set eta and bars for means over cells,
+conditioned. With f_eta the distance-weighted accessibility of region set eta, s_eta its standard deviation and bars for
+means over cells,
 
-    lambda_i = b + sum_eta w_eta (f_i,eta - fbar_eta) + sum_t v_t (Z_it - Zbar_t)
+    lambda_i = b + sum_eta w_eta (f_i,eta - fbar_eta) / s_eta + sum_t v_t (Z_it - Zbar_t)
 
-is the same as gamma (c - mu_bn) / sigma_bn + b with w = gamma a / sigma_bn and v = gamma a_topics / sigma_bn, because
+is the same as gamma (c - mu_bn) / sigma_bn + b with w = gamma a s / sigma_bn and v = gamma a_topics / sigma_bn, because
 batch normalisation gives the fraction mean 0 and standard deviation 1. Hence gamma is the standard deviation of lambda
 over cells, and b is its mean.
 
@@ -39,7 +40,10 @@ def decay_sums(
     total: Floats,
     slope: Floats,
 ) -> None:
-    """Fill `total` with sum_k r_ik 2^(-d_k/half) and `slope` with its derivative by log(half); minus the cell means."""
+    """Fill `total` with sum_k r_ik 2^(-d_k/half), brought to mean 0 and sd 1 over cells, `slope` with its derivative.
+
+    The derivative is by log(half). Standardising takes the strong coupling of weight and decay distance away.
+    """
     n = rates.shape[1]
     total[:] = 0.0
     slope[:] = 0.0
@@ -58,6 +62,16 @@ def decay_sums(
     for i in range(n):
         total[i] -= mean_total
         slope[i] -= mean_slope
+    square, cross = 0.0, 0.0
+    for i in range(n):
+        square += total[i] * total[i]
+        cross += total[i] * slope[i]
+    if square > 0.0:
+        inverse = 1.0 / math.sqrt(square / n)
+        along = cross / square
+        for i in range(n):
+            slope[i] = (slope[i] - along * total[i]) * inverse
+            total[i] *= inverse
 
 
 @_jit
@@ -107,7 +121,7 @@ def objective(
     splits
         (4,) where the three sets begin, and the end.
     proximal
-        (cells,) centred sum over the proximal peaks.
+        (cells,) sum over the proximal peaks, mean 0 and sd 1.
     counts, offset
         (cells,) observed counts; log read depth minus the log normaliser of the expression topic model.
     tail
@@ -118,7 +132,7 @@ def objective(
         (9,) mean and sd of log Delta, mean and sd of log gamma, sd of b, shape and rate of theta, 1.0 if log-normal
         densities are taken in the natural scale instead of the log scale, 1.0 if theta is fixed.
     work
-        (8, cells) scratch; on return rows 0-3 hold the centred features f_U, f_D and their slopes, row 4 lambda,
+        (8, cells) scratch; on return rows 0-3 hold the standardised sums of U and D and their slopes, row 4 lambda,
         row 5 the expected information per cell, row 6 the derivative by lambda_i, row 7 the mean mu.
     slopes
         (7 + K,) filled with the gradient.

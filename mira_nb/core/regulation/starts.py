@@ -42,7 +42,7 @@ class WorkingModel:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A start: decay distances, non-negative weights of the three sets, b, topic coefficients (empty for LITE)."""
+    """A start: decay distances, weights of the standardised sets (>= 0), b, topic coefficients (empty for LITE)."""
 
     decay_kb: tuple[float, float]
     weights: Floats
@@ -104,13 +104,20 @@ def working_model(counts: Floats, offset: Floats, topics: Floats, *, iterations:
     return WorkingModel(rate + (counts - mean) / mean, weight, theta)
 
 
+def standardise(features: Floats) -> Floats:
+    """Bring rows to mean 0 and standard deviation 1 (rows without variation to 0)."""
+    centred = features - features.mean(axis=-1, keepdims=True)
+    spread = np.sqrt((centred * centred).mean(axis=-1, keepdims=True))
+    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
+
+
 def grid_features(rates: Floats, distance: Floats, splits: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Centred upstream and downstream sums for every decay distance of the grid, (grid, N) each."""
+    """Compute standardised upstream and downstream sums for every decay distance of the grid, (grid, N) each."""
     out = []
     for first, last in ((splits[0], splits[1]), (splits[2], splits[3])):
         decay = np.exp2(-distance[first:last][None, :] / np.array(GRID_KB)[:, None])
         features = decay @ rates[first:last]
-        out.append(features - features.mean(axis=1, keepdims=True))
+        out.append(standardise(features))
     return out[0], out[1]
 
 
@@ -155,7 +162,7 @@ def candidates(
     Parameters
     ----------
     up, proximal, down
-        Centred features: (grid, N), (N,), (grid, N).
+        Standardised features: (grid, N), (N,), (grid, N).
     present
         Whether the upstream, proximal and downstream sets have peaks.
     topics
