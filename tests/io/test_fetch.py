@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from mira_nb.errors import OfflineError
+from mira_nb.io.fetch import cache_folder, fetch
+
+CONTENT = b"motif " * 50_000
+SHA = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        n_asked = self.asked.count(self.path)
+        if self.path == "/missing.txt":
+            return self.send_error(404)
+        if self.path == "/busy.txt" or (self.path == "/flaky.txt" and n_asked < 3):
+            return self.send_error(503)
+        truncated = self.path == "/truncated.txt" or (self.path == "/once.txt" and n_asked == 1)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT[:1000] if truncated else CONTENT)
+        return None
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Handler.asked.clear()
+    instance = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=instance.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{instance.server_address[1]}"
+    instance.shutdown()
+    instance.server_close()
+    thread.join()
+
+
+def get(url: str, folder: Path, **options) -> Path:
+    return fetch(
+        url, alternative="give the file with --motifs.", folder=folder, pause=0.01, **{"sha256": SHA, **options}
+    )
+
+
+def test_downloaded_once_then_cached(server, tmp_path):
+    seen: list[float] = []
+    path = get(f"{server}/good.txt", tmp_path, progress=lambda fraction, _: seen.append(fraction))
+    assert path.read_bytes() == CONTENT
+    assert path.name == "good.txt"
+    assert seen[-1] == 1.0
+    assert get(f"{server}/good.txt", tmp_path) == path
+    assert Handler.asked == ["/good.txt"]
+
+
+def test_damaged_cache_is_replaced(server, tmp_path):
+    path = get(f"{server}/good.txt", tmp_path)
+    path.write_bytes(b"broken")
+    assert get(f"{server}/good.txt", tmp_path).read_bytes() == CONTENT
+    assert len(Handler.asked) == 2
+
+
+@pytest.mark.parametrize(("name", "n_asked"), [("flaky.txt", 3), ("once.txt", 2)])
+def test_failures_that_pass(server, tmp_path, name, n_asked):
+    assert get(f"{server}/{name}", tmp_path).read_bytes() == CONTENT
+    assert len(Handler.asked) == n_asked
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected", "n_asked"),
+    [
+        ("missing.txt", {}, "the server answered 404", 1),
+        ("busy.txt", {}, "the server answered 503", 4),
+        ("truncated.txt", {"attempts": 2}, "the connection broke", 2),
+        ("good.txt", {"sha256": "0" * 64, "attempts": 2}, "checksum", 2),
+    ],
+)
+def test_failures_that_stay(server, tmp_path, name, options, expected, n_asked):
+    with pytest.raises(OfflineError) as caught:
+        get(f"{server}/{name}", tmp_path, **options)
+    message = str(caught.value)
+    assert expected in message
+    assert f"{server}/{name}" in message
+    assert "work offline: give the file with --motifs." in message
+    assert len(Handler.asked) == n_asked
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_no_server(tmp_path):
+    with pytest.raises(OfflineError, match="no connection"):
+        get("http://127.0.0.1:9/x.txt", tmp_path, attempts=2)
+    with pytest.raises(OfflineError, match="the address is wrong"):
+        get("nothing://x.txt", tmp_path)
+
+
+def test_cache_folder_can_be_set(monkeypatch, tmp_path):
+    monkeypatch.setenv("MIRA_NB_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("MIRA_NB_CACHE")
+    assert "mira_nb" in str(cache_folder())

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from mira_nb.errors import ResourceError
+from mira_nb.io.gene_sets import match_gene_sets, read_gene_sets
+
+
+def write(tmp_path, text: str):
+    path = tmp_path / "Some library.gmt"
+    path.write_text(text)
+    return path
+
+
+def test_sets_duplicates_weights_and_empty_lines(tmp_path):
+    sets = read_gene_sets(write(tmp_path, "one\t\tA\tB\tA\ntwo\tx\tC,1.0\tD,2\n\none\ty\tE\nbare\tx\nempty\tx\t\t\n"))
+    assert sets.name == "Some library"
+    assert dict(sets.sets) == {"one": ("A", "B", "E"), "two": ("C", "D")}
+    assert [finding.title.split(": ")[1] for finding in sets.findings] == [
+        "1 duplicate terms were merged",
+        "2 lines without genes were left out",
+    ]
+
+
+def test_matching_ignores_case_and_says_so(tmp_path):
+    sets = read_gene_sets(write(tmp_path, "s\tx\tSOX2\tPAX6\tABSENT\n"))
+    matched = match_gene_sets(sets, ["Gfap", "Sox2", "Pax6", "sox2"])
+    assert matched.members["s"].tolist() == [1, 2, 3]
+    assert (matched.n_symbols, matched.n_matched) == (3, 2)
+    assert "3 of 3 matched genes are written differently, e.g. Pax6 against PAX6" in matched.findings[0].cause
+
+
+def test_exact_matching_says_nothing(tmp_path):
+    sets = read_gene_sets(write(tmp_path, "s\tx\tA\tB\nt\tx\tZ\n"))
+    matched = match_gene_sets(sets, ["B", "A"])
+    assert matched.members["s"].tolist() == [0, 1]
+    assert matched.members["t"].tolist() == []
+    assert matched.findings == ()
+
+
+def test_other_identifiers_are_reported(tmp_path):
+    sets = read_gene_sets(write(tmp_path, "s\tx\t" + "\t".join(f"G{i}" for i in range(30)) + "\n"))
+    (finding,) = match_gene_sets(sets, [f"ENSG{i}" for i in range(30)]).findings
+    assert finding.title == "Some library: only 0 of 30 symbols are genes of the data"
+    assert "ENSG0" in finding.cause
+
+
+@pytest.mark.parametrize("text", ["", "a,b,c\n", "only\tdescription\n"])
+def test_refused(tmp_path, text):
+    path = write(tmp_path, text)
+    with pytest.raises(ResourceError, match=r"--gene-sets\) (has no gene set|is empty)"):
+        read_gene_sets(path)

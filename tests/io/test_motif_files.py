@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from mira_nb.errors import ResourceError
+from mira_nb.io.motif_files import read_motifs
+
+JASPAR = """>MA0004.1\tArnt
+A  [ 4 19  0 ]
+C  [16  0 20 ]
+G  [ 0  1  0 ]
+T  [ 0.5  0  0 ]
+
+>MA0006.1 Ahr::Arnt
+A [3 0]
+C [8 0]
+G [2 23]
+T [11 1]
+"""
+RAW = ">X Y\n4 19 0\n16 0 20\n0 1 0\n0.5 0 0\n"
+MEME = """MEME version 4
+
+ALPHABET= ACGT
+
+strands: + -
+
+MOTIF MA0004.1 Arnt
+letter-probability matrix: alength= 4 w= 2 nsites= 40 E= 0
+ 0.25 0.25 0.5 0
+ 1.0 0 0 0
+URL http://somewhere
+
+MOTIF second
+letter-probability matrix: alength= 4 w= 1
+ 0.1 0.2 0.3 0.4
+"""
+
+
+def write(tmp_path, text: str, packed: bool = False):
+    path = tmp_path / "m.txt"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_jaspar(tmp_path, packed):
+    first, second = read_motifs(write(tmp_path, JASPAR, packed))
+    assert (first.id, first.name) == ("MA0004.1", "Arnt")
+    np.testing.assert_array_equal(first.counts, [[4, 19, 0], [16, 0, 20], [0, 1, 0], [0.5, 0, 0]])
+    assert (second.id, second.name) == ("MA0006.1", "Ahr::Arnt")
+    assert second.counts.shape == (4, 2)
+
+
+def test_rows_without_letters(tmp_path):
+    (motif,) = read_motifs(write(tmp_path, RAW))
+    np.testing.assert_array_equal(motif.counts[1], [16, 0, 20])
+
+
+def test_rows_in_another_order(tmp_path):
+    text = ">X\nT [4]\nG [3]\nC [2]\nA [1]\n"
+    np.testing.assert_array_equal(read_motifs(write(tmp_path, text))[0].counts[:, 0], [1, 2, 3, 4])
+
+
+def test_meme(tmp_path):
+    first, second = read_motifs(write(tmp_path, MEME))
+    np.testing.assert_allclose(first.counts, [[10, 40], [10, 0], [20, 0], [0, 0]])
+    assert (second.id, second.name) == ("second", "second")
+    np.testing.assert_allclose(second.counts[:, 0], [2, 4, 6, 8])
+
+
+def test_agrees_with_biopython_style_parsing_of_moods(tmp_path):
+    """MOODS reads the bare four rows of a matrix by itself; ours must be the same numbers."""
+    parsers = pytest.importorskip("MOODS.parsers")
+    rows = JASPAR.split("\n\n")[0].splitlines()[1:]
+    bare = tmp_path / "m.pfm"
+    bare.write_text("\n".join(row.split("[")[1].rstrip(" ]").replace("0.5", "7") for row in rows) + "\n")
+    theirs = np.array(parsers.pfm(str(bare)))
+    ours = read_motifs(write(tmp_path, JASPAR.replace("0.5", "7")))[0].counts
+    np.testing.assert_array_equal(theirs, ours)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (">X\nA [1 2]\nC [1]\nG [1 2]\nT [1 2]\n", "line 1: motif X: rows of different lengths (2, 1, 2, 2)"),
+        (">X\nA [1 2]\nC [1 2]\nG [1 2]\n", "motif X: 3 rows instead of the four"),
+        (">X\nA [1 b]\nC [1 2]\nG [1 2]\nT [1 2]\n", "line 2: motif X: '1 b' is not a row of numbers"),
+        (">X\nA [-1]\nC [1]\nG [1]\nT [1]\n", "negative or missing"),
+        (">X\nA [0]\nC [0]\nG [0]\nT [0]\n", "a position without any counts"),
+        (">\nA [1]\nC [1]\nG [1]\nT [1]\n", "without an identifier"),
+        (">X\nA [1]\nC [1]\nG [1]\nT [1]\n" * 2, "1 motif identifiers occur more than once, e.g. X"),
+        ("ATAC\n", "neither a JASPAR nor a MEME file"),
+        ("\n\n", "has no motifs"),
+        ("MEME version 4\nALPHABET= ACDEFGHIKLMNPQRSTVWY\nMOTIF x\n", "the alphabet is not DNA"),
+        ("MEME version 4\nMOTIF x\nMOTIF y\n", "motif x has no letter-probability matrix"),
+        (MEME.replace("w= 2", "w= 3"), "2 rows of four numbers found, 3 announced"),
+        ("MEME version 4\n", "has no motifs"),
+    ],
+)
+def test_refused(tmp_path, text, expected):
+    with pytest.raises(ResourceError) as caught:
+        read_motifs(write(tmp_path, text))
+    assert expected in str(caught.value)
+    assert "--motifs" in str(caught.value)
+
+
+def test_jaspar_2024(shared_data):
+    motifs = read_motifs(shared_data / "data" / "motifs" / "JASPAR2024_CORE_vertebrates_879.jaspar")
+    assert len(motifs) == 879
+    assert {motif.counts.shape[0] for motif in motifs} == {4}

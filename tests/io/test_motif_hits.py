@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from mira_nb.errors import ResourceError
+from mira_nb.io.motif_hits import hits_from_bed, overlaps, read_bed, read_motif_hits
+
+
+def peak_table(n: int = 12) -> pd.DataFrame:
+    start = np.arange(n) * 100
+    frame = pd.DataFrame({"chrom": "chr1", "start": start, "end": start + 50})
+    return frame.set_axis([f"chr1:{s}-{s + 50}" for s in start])
+
+
+def write(path, matrix, peaks, **var):
+    var = var or {"id": ["M1", "M2"], "name": ["Aa", "Bb"]}
+    table = pd.DataFrame(var, index=[f"v{i}" for i in range(matrix.shape[1])])
+    ad.AnnData(matrix, obs=peaks, var=table).write_h5ad(path)
+    return path
+
+
+@pytest.fixture
+def hits():
+    return sparse.random(12, 2, density=0.5, format="csr", random_state=1, dtype=np.float32)
+
+
+@pytest.mark.parametrize("how", ["name", "coordinates", "names without chr"])
+def test_alignment(tmp_path, hits, how):
+    peaks = peak_table()
+    order = np.random.default_rng(0).permutation(12)
+    obs = pd.DataFrame(index=peaks.index)
+    if how == "coordinates":
+        obs = peaks.set_axis([f"p{i}" for i in range(12)])
+    if how == "names without chr":
+        obs = pd.DataFrame(index=peaks.index.str.removeprefix("chr"))
+    found = read_motif_hits(write(tmp_path / "h.h5ad", hits[order], obs.iloc[order]), peaks)
+    np.testing.assert_array_equal(found.hits.toarray(), hits.toarray() > 0)
+    assert found.factors.to_numpy().tolist() == [["M1", "Aa"], ["M2", "Bb"]]
+    assert found.known.all()
+    assert len(found.findings) == 1
+
+
+def test_missing_and_extra_peaks_are_counted(tmp_path, hits):
+    peaks = peak_table()
+    found = read_motif_hits(write(tmp_path / "h.h5ad", hits[:9], pd.DataFrame(index=peaks.index[:9])), peaks.iloc[2:])
+    np.testing.assert_array_equal(found.hits.toarray()[:7], hits[2:9].toarray() > 0)
+    assert found.hits[7:].nnz == 0
+    assert found.known.tolist() == [True] * 7 + [False] * 3
+    assert "3 peaks are not in h.h5ad" in found.findings[1].title
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"id": ["a", "b"]}, "var lacks name; found: id"),
+        ({"id": ["a", "a"], "name": ["x", "y"]}, "1 factor ids occur more than once"),
+    ],
+)
+def test_bad_columns(tmp_path, hits, change, expected):
+    peaks = peak_table()
+    path = write(tmp_path / "h.h5ad", hits, pd.DataFrame(index=peaks.index), **change)
+    with pytest.raises(ResourceError) as caught:
+        read_motif_hits(path, peaks)
+    assert expected in str(caught.value)
+
+
+def test_other_refusals(tmp_path, hits):
+    peaks = peak_table()
+    other = pd.DataFrame(index=[f"chr5:{i}-{i + 9}" for i in range(12)])
+    with pytest.raises(ResourceError, match="none of the data's peaks"):
+        read_motif_hits(write(tmp_path / "a.h5ad", hits, other), peaks)
+    with pytest.raises(ResourceError, match="negative or missing"):
+        read_motif_hits(write(tmp_path / "b.h5ad", -hits, pd.DataFrame(index=peaks.index)), peaks)
+    with pytest.raises(ResourceError, match="does not exist"):
+        read_motif_hits(tmp_path / "none.h5ad", peaks)
+
+
+def test_chip_peaks(tmp_path):
+    peaks = peak_table()
+    (tmp_path / "a.bed").write_text("track x\nchr1\t149\t151\tp\n1\t1000\t1001\nchr1\t250\t300\n")
+    (tmp_path / "b.bed").write_text("chr7\t1\t2\n")
+    found = hits_from_bed({"AA": tmp_path / "a.bed", "BB": tmp_path / "b.bed"}, peaks)
+    assert np.flatnonzero(found.hits.toarray()[:, 0]).tolist() == [1]  # [149, 151) meets [100, 150); [250, 300) none
+    assert found.hits.toarray()[:, 1].sum() == 0
+    assert [finding.level for finding in found.findings] == ["info", "warning"]
+    (tmp_path / "c.bed").write_text("chr1\t9\t5\n")
+    with pytest.raises(ResourceError, match=r"line 1: .* is no interval"):
+        read_bed(tmp_path / "c.bed")
+
+
+intervals = st.lists(
+    st.tuples(st.sampled_from(["chr1", "chr2", "chr3"]), st.integers(0, 60), st.integers(1, 30)),
+    min_size=1,
+    max_size=15,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(intervals, intervals)
+def test_overlaps_against_brute_force(first, second):
+    a, b = (
+        pd.DataFrame([(c, s, s + w) for c, s, w in rows], columns=["chrom", "start", "end"]) for rows in (first, second)
+    )
+    brute = [any(c == d and s < t + v and t < s + w for d, t, v in second) for c, s, w in first]
+    assert overlaps(a, b).tolist() == brute
