@@ -1,0 +1,138 @@
+"""``python -m tests.benchmarks``: speed and memory of the topic models, against the reference where it can be had."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from mira_nb.run.compute import available_cores
+from mira_nb.run.provenance import package_versions, platform_facts
+from tests.benchmarks.data import write_counts
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+SIZES = {
+    "small": {"n_cells": 2000, "n_genes": 3000, "n_peaks": 20_000},
+    "large": {"n_cells": 5000, "n_genes": 3000, "n_peaks": 100_000},
+}
+MODALITIES = {"expression": "rna", "accessibility": "atac"}
+N_TOPICS, BATCH = 7, 128
+
+
+def say(text: str) -> None:
+    """Print at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def reference_python(folder: Path) -> Path | None:
+    """Python of the reference's environment, which is built when it is not there; None where that fails."""
+    python = folder / "bin" / "python"
+    stamp = folder / ".built"
+    if stamp.exists():
+        return python
+    say(f"Building the reference's environment in {folder} (some minutes)")
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    steps = [
+        [sys.executable, "-m", "venv", str(folder)],
+        [*pip, "-r", str(HERE / "reference-pins.txt")],
+        [*pip, "--no-deps", "mira-multiome==2.1.1"],
+        [str(python), "-c", "import mira"],
+    ]
+    for step in steps:
+        done = subprocess.run(step, capture_output=True, text=True, check=False)
+        if done.returncode:
+            say(f"The reference cannot be installed here: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+            return None
+    stamp.touch()
+    return python
+
+
+def measure(python: Path, script: str, **options: Any) -> dict[str, Any]:
+    """Run one fit in a process of its own; returns its figures, or the error's last line."""
+    arguments = [item for name, value in options.items() for item in (f"--{name}", str(value))]
+    threads = str(options["threads"])
+    env = {**os.environ, "PYTHONPATH": str(ROOT) if script == "ours.py" else "", "TQDM_DISABLE": "1"}
+    env |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), threads)
+    done = subprocess.run(
+        [str(python), str(HERE / script), *arguments], capture_output=True, text=True, env=env, check=False
+    )
+    if done.returncode:
+        return {"error": (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]}
+    figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return figures
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """Markdown table of all fits."""
+    lines = [
+        "| size | model | seconds an epoch: ours | reference | ratio | fit, s: ours | reference | ratio "
+        "| memory, MB: ours | reference | ratio |",
+        "|---|---|" + "---:|" * 9,
+    ]
+    for row in rows:
+        cells = [row["size"], row["modality"]]
+        for name, form in (("epoch_s", ".2f"), ("fit_s", ".1f"), ("peak_mb", ".0f")):
+            ours, theirs = row["ours"].get(name), row["reference"].get(name)
+            both = ours is not None and theirs is not None
+            cells += [f"{value:{form}}" if value is not None else "-" for value in (ours, theirs)]
+            if name == "peak_mb":
+                for at, side in ((-2, "ours"), (-1, "reference")):
+                    added = row[side].get("added_mb")
+                    cells[at] += f" ({added:+.0f})" if added is not None else ""
+            cells.append(f"{theirs / ours:.1f}" if both else "-")
+        lines.append("| " + " | ".join(cells) + " |")
+    errors = [
+        f"- {row['size']} {row['modality']}, {side}: {row[side]['error']}"
+        for row in rows
+        for side in ("ours", "reference")
+        if "error" in row[side]
+    ]
+    return "\n".join([*lines, "", *errors]).rstrip() + "\n"
+
+
+def main() -> int:
+    """Measure everything; exit status 1 when a fit of ours failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("--out", type=Path, default=Path("benchmark-results"))
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=available_cores())
+    parser.add_argument("--no-reference", action="store_true")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    theirs = None
+    if not options.no_reference:
+        theirs = reference_python(Path(os.environ.get("PEER_VENV") or ROOT / ".peer-venv"))
+    rows = []
+    for size in options.sizes:
+        folder = options.out / "data" / size
+        if not (folder / "atac.npz").exists():
+            say(f"Simulating {size}: {SIZES[size]}")
+            write_counts(folder, **SIZES[size], n_topics=N_TOPICS)
+        for modality, name in MODALITIES.items():
+            common = {
+                "counts": folder / f"{name}.npz", "modality": modality, "topics": N_TOPICS,
+                "epochs": options.epochs, "batch": BATCH, "threads": options.threads,
+            }  # fmt: skip
+            row: dict[str, Any] = {"size": size, "modality": modality, "reference": {}}
+            row["ours"] = measure(Path(sys.executable), "ours.py", **common)
+            if theirs is not None:
+                row["reference"] = measure(theirs, "reference.py", **common)
+            say(json.dumps(row))
+            rows.append(row)
+    facts = {"rows": rows, "threads": options.threads, "versions": package_versions(), "platform": platform_facts()}
+    (options.out / "results.json").write_text(json.dumps(facts, indent=1) + "\n")
+    note = "" if theirs is not None else "\nThe reference was not measured.\n"
+    (options.out / "summary.md").write_text(summary(rows) + note)
+    say("\n" + summary(rows) + note)
+    return int(any("error" in row["ours"] for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
