@@ -276,7 +276,7 @@ def fate_probabilities(chain: sparse.csr_matrix, ends: Sequence[Ints]) -> Floats
     if not len(ends):
         raise InputError("no terminal state was given", expected="at least one terminal cell")
     transient = np.flatnonzero(owner < 0)
-    unreachable = transient[~_reaches(chain, owner >= 0)[transient]]
+    unreachable = transient[~reaches(chain, owner >= 0)[transient]]
     if len(unreachable):
         raise ConvergenceError(
             f"{len(unreachable)} cells cannot reach any terminal state",
@@ -299,8 +299,8 @@ def fate_probabilities(chain: sparse.csr_matrix, ends: Sequence[Ints]) -> Floats
     return fates
 
 
-def _reaches(chain: sparse.csr_matrix, goal: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Cells from which a walk can come to `goal`."""
+def reaches(chain: sparse.csr_matrix, goal: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark the cells from which a walk can come to `goal`."""
     n = chain.shape[0]
     edges = chain.tocoo()
     kept = edges.data > 0

@@ -157,9 +157,9 @@ def neighbor_graph(
         bridging = labels[edges.row] != labels[edges.col]
         rows, cols = edges.row[bridging], edges.col[bridging]
         lengths = np.maximum(np.linalg.norm(space[rows] - space[cols], axis=1), scale * 1e-9)
-        for edge in _spanning_edges(labels[rows], labels[cols], lengths, n_parts):
-            graph[rows[edge], cols[edge]] = graph[cols[edge], rows[edge]] = lengths[edge]
-        graph = graph.tocsr()
+        chosen = _spanning_edges(labels[rows], labels[cols], lengths, n_parts)
+        bridges = sparse.csr_matrix((lengths[chosen], (rows[chosen], cols[chosen])), shape=graph.shape)
+        graph = sparse.csr_matrix(graph.maximum(bridges).maximum(bridges.T))
     return neighbors, graph
 
 
