@@ -125,3 +125,14 @@ def association(
         odds_high=np.exp(center + half),
         log10_pvalue=log_hypergeom_sf(k, population, marked, drawn) / LN10,
     )
+
+
+def log10_benjamini_hochberg(log10_pvalues: ArrayLike) -> Floats:
+    """Benjamini-Hochberg adjusted p values of one family of tests, as log10 in and out (no underflow)."""
+    values = np.asarray(log10_pvalues, dtype=np.float64)
+    n = len(values)
+    order = np.argsort(-values, kind="stable")
+    adjusted = values[order] + np.log10(n / np.arange(n, 0, -1)) if n else values
+    out = np.empty_like(values)
+    out[order] = np.minimum(np.minimum.accumulate(adjusted), 0.0) if n else adjusted
+    return out

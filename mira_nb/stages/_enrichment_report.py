@@ -152,12 +152,13 @@ def _example_figure(tested: Tested) -> Figure | None:
 
     original = {name.upper(): name for name in tested.activations.index[::-1]}
     picked: dict[str, str] = {}
+    terms: list[str] = []
     for topic, rows in tested.significant.groupby("topic", sort=False):
         best = rows.iloc[0]
         gene = next((original[name] for name in best["genes"].split(";") if name in original), None)
         if gene is not None and gene not in picked.values():
-            term = str(best["term"])
-            picked[f"{topic}: {gene}\n{term[:28] + '...' if len(term) > 31 else term}"] = gene
+            picked[f"{topic}: {gene}"] = gene
+            terms.append(f"{topic} {best['term']} ({gene})")
     if not picked:
         return None
     chosen = dict(list(picked.items())[:MAX_EXAMPLES])
@@ -167,7 +168,8 @@ def _example_figure(tested: Tested) -> Figure | None:
         "example_genes",
         "Example genes of the best gene sets",
         f"For each topic with a significant set, the set's most activated gene: log-normalised expression on the joint "
-        f"map (n = {tested.data.n_obs:,} cells). It should be high where its topic is high.",
+        f"map (n = {tested.data.n_obs:,} cells). It should be high where its topic is high. Sets: "
+        f"{'; '.join(terms[:MAX_EXAMPLES])}.",
         image=small_multiples(coordinates(tested.data.obsm[X_UMAP]), values),
         alt=f"{len(chosen)} small maps of the cells coloured by expression",
         section="Gene sets",
