@@ -1,0 +1,267 @@
+"""The whole dashboard of one run folder: facts of the data, the stages with their status, the chosen stage's panel."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import ipywidgets as widgets
+
+from mira_nb.errors import MiraError
+from mira_nb.keys import STAGE_ORDER
+from mira_nb.run.store import RunStore
+
+from . import markup
+from .browser_widgets import FileButtons, Reply, StageList, stylesheet, vega_bundle
+from .job import JobController, JobRequest, JobState
+from .panel import StagePanel
+from .state import LABELS, RUN_VARIABLE, RunState, choose_run, read_run
+
+POLL_SECONDS: Final = 0.5
+
+
+class JobBar:
+    """Progress, stop button and log of the job of the run folder."""
+
+    def __init__(self, jobs: JobController) -> None:
+        self.jobs = jobs
+        self.line = widgets.HTML()
+        self.stop = widgets.Button(description="Stop", tooltip="Ask the stage to stop; earlier results are kept")
+        self.stop.add_class("mn-stop")
+        self.stop.on_click(lambda _: self._stop())
+        self.log = widgets.HTML()
+        fold = widgets.Accordion(children=[self.log], titles=["Log"], selected_index=None)
+        fold.add_class("mn-fold")
+        self._controls = widgets.HBox([self.stop])
+        self.widget = widgets.VBox([])
+        self._parts = {"active": [self.line, self._controls, fold], "ended": [self.line, fold], "idle": []}
+        self._log_text = ""
+
+    def update(self, job: JobState, titles: Mapping[str, str]) -> None:
+        """Show a job."""
+        _set(self.line, markup.job_line(job, titles))
+        self.stop.disabled = job.status == "stopping"
+        wanted = self._parts["active" if job.active else "idle" if job.status == "idle" else "ended"]
+        if list(self.widget.children) != wanted:
+            self.widget.children = wanted
+        text = self.jobs.folder.log_tail() if job.status != "idle" else ""
+        if text != self._log_text:
+            self._log_text = text
+            self.log.value = f'<pre class="mn-log" tabindex="0" aria-label="Log">{markup.text(text)}</pre>'
+
+    def _stop(self) -> None:
+        self.stop.disabled = True
+        self.jobs.cancel()
+
+
+class Dashboard:
+    """All panels of one run folder.
+
+    Parameters
+    ----------
+    run_dir
+        The run folder, with run.json.
+    jobs
+        Starts the workers (for tests).
+    message
+        A sentence for the reader on top of the page.
+    demonstration
+        Whether the run is the one on the embedded data set.
+
+    Attributes
+    ----------
+    widget
+        The page.
+
+    Raises
+    ------
+    StoreError
+        When the folder holds no readable run.
+    """
+
+    def __init__(
+        self, run_dir: Path, *, jobs: JobController | None = None, message: str = "", demonstration: bool = False
+    ) -> None:
+        self.store = RunStore(Path(run_dir))
+        self.jobs = jobs or JobController(self.store.root)
+        self.demonstration = demonstration
+        self._lock = threading.RLock()
+        self._closed = threading.Event()
+        self._seen: Any = None
+        self._job = JobState()
+        self.run: RunState = read_run(self.store)
+        self.panels: dict[str, StagePanel] = {}
+        self.job_bar = JobBar(self.jobs)
+        self._build(message)
+        self.refresh(force=True)
+
+    def _build(self, message: str) -> None:
+        self.header = widgets.HTML()
+        self.report = FileButtons(self._report)
+        head = widgets.HBox([self.header, self.report])
+        head.add_class("mn-header")
+        self.message = widgets.HTML(markup.alert("warning", message) if message else "")
+        self.check = widgets.HTML()
+        fold = widgets.Accordion(children=[self.check], titles=["Input check"], selected_index=None)
+        fold.add_class("mn-fold")
+        self.stages = StageList(selected=self._first_stage())
+        self.stages.observe(lambda _: self._select(), names="selected")
+        side = widgets.VBox([self.stages])
+        side.add_class("mn-side")
+        self.main = widgets.VBox([])
+        main = widgets.VBox([self.job_bar.widget, self.main])
+        main.add_class("mn-main")
+        body = widgets.Box([side, main])
+        body.add_class("mn-body")
+        style = widgets.HTML(f"<style>{stylesheet()}</style>")
+        self.widget = widgets.VBox([style, head, self.message, fold, body])
+        self.widget.add_class("mn-app")
+
+    def _first_stage(self) -> str:
+        """Where the reader probably wants to go on: the first stage that is not done."""
+        open_stages = [
+            name for name, state in self.run.stages.items() if state.status not in {"done", "blocked", "unavailable"}
+        ]
+        return next(iter(open_stages), STAGE_ORDER[0])
+
+    # ------------------------------------------------------------------ follow the run folder
+    def watch(self) -> Dashboard:
+        """Follow the run folder in a thread until :meth:`close`; the page itself never waits."""
+        threading.Thread(target=vega_bundle, daemon=True).start()
+        threading.Thread(target=self._follow, daemon=True).start()
+        return self
+
+    def close(self) -> None:
+        """Stop following."""
+        self._closed.set()
+
+    def _follow(self) -> None:
+        while not self._closed.wait(POLL_SECONDS):
+            try:
+                self.refresh()
+                self.jobs.enforce()
+            except (MiraError, OSError) as error:
+                self.message.value = markup.error_box({"message": str(error)})
+
+    def refresh(self, *, force: bool = False) -> None:
+        """Bring the page up to date with the run folder."""
+        with self._lock:
+            job, before = self.jobs.state(), self._job
+            self._job = job
+            seen = (job.active, job.current, job.status, self._fingerprint())
+            if force or seen != self._seen:
+                self._seen = seen
+                self.run = read_run(self.store, running=job.current if job.active else "")
+                self._show_run(job)
+            if force or job != before:
+                self.job_bar.update(job, self._titles())
+
+    def _fingerprint(self) -> tuple[int, ...]:
+        """Return the times of the files that a page depends on."""
+        paths = [self.store.record_path, self.store.root / "report.html"]
+        paths += [self.store.stage_dir(name) / "stage.json" for name in STAGE_ORDER]
+        return tuple(_mtime(path) for path in paths)
+
+    def _titles(self) -> dict[str, str]:
+        return {name: state.title for name, state in self.run.stages.items()}
+
+    def _show_run(self, job: JobState) -> None:
+        _set(self.header, markup.header(self.run, demonstration=self.demonstration))
+        _set(self.check, markup.input_check(self.run))
+        report = self.store.root / "report.html"
+        label = {"label": "Open the report", "description": "The report of this run, in a new tab", "open": True}
+        self.report.items = [
+            {"id": "report", **label, "disabled": job.active, "bytes": report.stat().st_size if report.exists() else -1}
+        ]
+        self.stages.items = [
+            {"name": name, "title": state.title, "status": state.status, "label": LABELS[state.status]}
+            for name, state in self.run.stages.items()
+        ]
+        for panel in self.panels.values():
+            panel.update(self.run, busy=job.active)
+        self._select()
+
+    def _select(self) -> None:
+        """Show the panel of the chosen stage; it is made when it is first looked at."""
+        with self._lock:
+            name = self.stages.selected
+            if name not in self.panels:
+                panel = StagePanel(name, self.store, start=self.start, gather=self._parameters)
+                panel.update(self.run, busy=self._job.active)
+                self.panels[name] = panel
+            wanted = self.panels[name].widget
+            if list(self.main.children) != [wanted]:
+                self.main.children = [wanted]
+
+    # ------------------------------------------------------------------ act
+    def start(self, request: JobRequest) -> None:
+        """Start a job and show it."""
+        self.jobs.start(request)
+        self.refresh()
+
+    def _parameters(self) -> dict[str, Mapping[str, Any]]:
+        """Parameters of all stages whose form was opened; the others keep what run.json says."""
+        return {name: panel.form.values() for name, panel in self.panels.items() if panel.form is not None}
+
+    def _report(self, _: str) -> Reply:
+        """Return the report, built first if it is missing."""
+        path = self.store.root / "report.html"
+        if not path.exists():
+            from mira_nb.report.build import build_report
+
+            path = build_report(self.store.root)
+        return Reply(path.read_bytes(), "report.html", "text/html;charset=utf-8")
+
+
+def open_dashboard(query: str | None = None) -> Any:
+    """Make the page that ``notebooks/dashboard.ipynb`` shows.
+
+    The run folder comes from the environment variable MIRA_NB_RUN, or is one beside it that ``?run=NAME`` names;
+    without any, a small demonstration on the embedded data set is made. What is wrong is said on the page.
+    """
+    given = os.environ.get(RUN_VARIABLE, "").strip()
+    folder, message = choose_run(query, Path(given) if given else None)
+    try:
+        if folder is None:
+            return Dashboard(_demonstration(), message=message, demonstration=True).watch().widget
+        return Dashboard(folder, message=message).watch().widget
+    except MiraError as error:
+        style = f"<style>{stylesheet()}</style>"
+        page = widgets.VBox([widgets.HTML(style + markup.error_box({"message": str(error)}))])
+        page.add_class("mn-app")
+        return page
+
+
+def _demonstration() -> Path:
+    """Run folder of the embedded data set, nothing computed yet."""
+    from mira_nb.run.demo import demonstration
+
+    return demonstration(STAGE_ORDER[0]).root
+
+
+def _set(widget: Any, value: str) -> None:
+    if widget.value != value:
+        widget.value = value
+
+
+def _mtime(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def query_string() -> str:
+    """Query string of the page that this notebook is shown in.
+
+    A kernel that Voila started in advance waits here until a page asks for it.
+    """
+    if os.environ.get("VOILA_PREHEAT") == "True":
+        from voila.utils import wait_for_request
+
+        vega_bundle()
+        wait_for_request()
+    return os.environ.get("QUERY_STRING", "")

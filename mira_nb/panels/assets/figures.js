@@ -1,0 +1,171 @@
+// The figures of one stage, each fetched when it comes into view and drawn with the Vega bundle, which the kernel
+// sends once a page.
+function make(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function save(content, name, mime) {
+  const url = typeof content === "string" && content.startsWith("data:")
+    ? content
+    : URL.createObjectURL(new Blob([content], { type: mime }));
+  make("a", { href: url, download: name }).click();
+}
+
+// ---------------------------------------------------------------- packed rows, the twin of charts/packed.py
+const TYPES = { u8: Uint8Array, cat8: Uint8Array, u16: Uint16Array, cat16: Uint16Array, f32: Float32Array, f64: Float64Array };
+
+function column(packed) {
+  if (packed.kind === "str") return packed.values;
+  const bytes = Uint8Array.from(atob(packed.data), (letter) => letter.charCodeAt(0));
+  const numbers = new TYPES[packed.kind](bytes.buffer);
+  const missing = packed.kind.endsWith("16") ? 65535 : 255;
+  if (packed.kind.startsWith("cat")) {
+    return Array.from(numbers, (code) => (code === missing ? null : packed.categories[code]));
+  }
+  if (packed.kind.startsWith("f")) return Array.from(numbers, (value) => (Number.isFinite(value) ? value : null));
+  return Array.from(numbers, (q) => (q === missing ? null : packed.offset + packed.scale * q));
+}
+
+function rows(packed) {
+  const columns = packed.columns.map((item) => [item.name, column(item)]);
+  return Array.from({ length: packed.n }, (_, i) => Object.fromEntries(columns.map(([name, values]) => [name, values[i]])));
+}
+
+function unpack(spec) {
+  const packed = spec.usermeta?.mira_nb?.packed ?? {};
+  const datasets = { ...(spec.datasets ?? {}) };
+  for (const [name, item] of Object.entries(packed)) datasets[name] = rows(item);
+  return { ...spec, datasets, usermeta: undefined };
+}
+
+// ---------------------------------------------------------------- the Vega bundle, once a page
+function library(model) {
+  if (window.vegaEmbed) return Promise.resolve();
+  window.miraNbLibrary ??= new Promise((resolve, reject) => {
+    async function received(message, buffers) {
+      if (message.kind !== "library") return;
+      model.off("msg:custom", received);
+      const url = URL.createObjectURL(new Blob([buffers[0]], { type: "text/javascript" }));
+      try {
+        await import(url); // as a module, so that its names stay its own
+        resolve();
+      } catch (error) {
+        reject(error);
+      } finally {
+        URL.revokeObjectURL(url);
+      }
+    }
+    model.on("msg:custom", received);
+    model.send({ kind: "library" });
+  });
+  return window.miraNbLibrary;
+}
+
+// ---------------------------------------------------------------- one figure
+function card(item, level) {
+  const plot = make("div", { class: "mn-plot", "aria-busy": "true" }, make("p", { class: "mn-help" }, "Loading …"));
+  const tools = make("div", { class: "mn-tools" });
+  const caption = make("figcaption", {}, make(level, {}, item.title), make("p", {}, item.caption));
+  const node = make("figure", { class: "mn-figure", "data-name": item.name }, caption, plot, tools);
+  return { node, plot, tools, item, view: null };
+}
+
+function tool(entry, text, action) {
+  const button = make("button", { type: "button", class: "mn-button" }, text);
+  button.setAttribute("aria-label", `Save ${text}: ${entry.item.title}`);
+  button.addEventListener("click", action);
+  entry.tools.append(button);
+}
+
+function problem(entry, text) {
+  entry.plot.replaceChildren(make("p", { class: "mn-mistake", role: "alert" }, text));
+}
+
+function drawImage(entry, bytes) {
+  const url = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+  const image = make("img", { src: url, alt: entry.item.alt || `${entry.item.title}. ${entry.item.caption}` });
+  entry.plot.replaceChildren(image);
+  tool(entry, "PNG", () => save(bytes, `${entry.item.name}.png`, "image/png"));
+}
+
+async function drawChart(entry, bytes, model) {
+  const text = new TextDecoder().decode(bytes);
+  await library(model);
+  const target = make("div", {});
+  entry.plot.replaceChildren(target);
+  const spec = unpack(JSON.parse(text));
+  spec.config = { ...model.get("config"), ...(spec.config ?? {}) };
+  const result = await window.vegaEmbed(target, spec, { actions: false, ast: true, renderer: "canvas" });
+  entry.view = result;
+  const canvas = target.querySelector("canvas");
+  if (canvas) {
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", entry.item.alt || entry.item.title);
+  }
+  tool(entry, "PNG", async () => save(await result.view.toImageURL("png", 2), `${entry.item.name}.png`));
+  tool(entry, "SVG", async () => save(await result.view.toSVG(), `${entry.item.name}.svg`, "image/svg+xml"));
+  tool(entry, "Vega-Lite", () => save(text, `${entry.item.name}.vl.json`, "application/json"));
+}
+
+async function draw(entry, message, bytes, model) {
+  if (entry.drawn) return;
+  entry.drawn = true;
+  try {
+    if (message.kind === "problem") problem(entry, message.text);
+    else if (message.mime === "image/png") drawImage(entry, bytes);
+    else await drawChart(entry, bytes, model);
+  } catch (error) {
+    problem(entry, `The figure could not be drawn: ${error.message}`);
+  }
+  entry.plot.setAttribute("aria-busy", "false");
+}
+
+function render({ model, el }) {
+  let entries = new Map();
+  const observer = new IntersectionObserver(
+    (seen) => {
+      for (const { isIntersecting, target } of seen) {
+        if (!isIntersecting) continue;
+        observer.unobserve(target);
+        model.send({ kind: "figure", id: target.dataset.name });
+      }
+    },
+    { rootMargin: "300px" },
+  );
+  function clear() {
+    observer.disconnect();
+    for (const entry of entries.values()) entry.view?.finalize();
+    entries = new Map();
+  }
+  function layout() {
+    clear();
+    const box = make("div", { class: "mn-gallery" });
+    let section = "";
+    for (const item of model.get("items")) {
+      if (item.section && item.section !== section) box.append(make("h3", {}, item.section));
+      section = item.section;
+      const entry = card(item, item.section ? "h4" : "h3");
+      entries.set(item.name, entry);
+      box.append(entry.node);
+      observer.observe(entry.node);
+    }
+    el.replaceChildren(box);
+  }
+  function received(message, buffers) {
+    const entry = entries.get(message.id);
+    if (entry) draw(entry, message, buffers[0], model);
+  }
+  model.on("msg:custom", received);
+  model.on("change:items", layout);
+  layout();
+  return () => {
+    clear();
+    model.off("msg:custom", received);
+    model.off("change:items", layout);
+  };
+}
+
+export default { render };

@@ -1,0 +1,197 @@
+"""Widgets of our own: stage list, figures, tables, file buttons. Each is a small script in ``assets`` and its data.
+
+Data travel on request, as bytes over the widget's own channel: nothing is fetched from a server route, so it works the
+same under Voila, in a notebook and behind a proxy, without any request to the outside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import anywidget
+import pandas as pd
+import traitlets
+
+from mira_nb.charts import theme
+from mira_nb.errors import MiraError
+from mira_nb.run.files import write_bytes
+
+ASSETS: Final = Path(__file__).parent / "assets"
+MAX_TABLE_ROWS: Final = 20_000
+"""Rows sent to the page; the CSV has all."""
+MAX_BYTES: Final = 60_000_000
+"""Largest file handed out through the page."""
+
+
+@cache
+def stylesheet() -> str:
+    """Return the style sheet of the panels."""
+    return (ASSETS / "panels.css").read_text()
+
+
+@cache
+def vega_bundle() -> bytes:
+    """Vega, Vega-Lite and vega-embed as one script.
+
+    Building it takes seconds, so it is kept in the user's cache folder.
+    """
+    import platformdirs
+    import vl_convert
+
+    version = metadata.version("vl-convert-python")
+    path = Path(platformdirs.user_cache_dir("mira_nb")) / f"vega-{version}.js"
+    try:
+        return path.read_bytes()
+    except OSError:
+        bundle: bytes = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode()
+    with contextlib.suppress(OSError):  # a read-only home only costs time
+        write_bytes(path, bundle)
+    return bundle
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Answer to a request of the page."""
+
+    content: bytes
+    name: str = ""
+    mime: str = "application/octet-stream"
+
+
+class _Asked(anywidget.AnyWidget):
+    """Widget that answers requests ``{"kind": ..., "id": ...}`` with bytes, or with the problem in one sentence."""
+
+    items: Any = traitlets.List().tag(sync=True)
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.on_msg(self._asked)
+
+    def answer(self, kind: str, name: str) -> Reply:
+        """Answer one request; a :class:`MiraError` or OSError is shown on the page."""
+        raise NotImplementedError
+
+    def _asked(self, _: Any, message: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        kind, name = str(message.get("kind", "")), str(message.get("id", ""))
+        try:
+            reply = self.answer(kind, name)
+            if len(reply.content) > MAX_BYTES:
+                raise MiraError(
+                    f"{reply.name} is too large to pass through the page", remedy="take it from the run folder"
+                )
+        except (MiraError, OSError, ValueError, KeyError) as error:
+            self.send({"kind": "problem", "id": name, "text": str(error)})
+            return
+        self.send({"kind": kind, "id": name, "name": reply.name, "mime": reply.mime}, buffers=[reply.content])
+
+
+class StageList(anywidget.AnyWidget):
+    """The list of stages with their status; ``selected`` is the one shown."""
+
+    _esm = ASSETS / "nav.js"
+    items: Any = traitlets.List().tag(sync=True)
+    selected = traitlets.Unicode().tag(sync=True)
+
+
+class FigureGallery(_Asked):
+    """All figures of a stage; each is read and drawn when it comes into view."""
+
+    _esm = ASSETS / "figures.js"
+    config = traitlets.Dict().tag(sync=True)
+
+    def __init__(self) -> None:
+        super().__init__(config=theme.config())
+        self._folder = Path()
+        self._files: dict[str, str] = {}
+
+    def show(self, folder: Path, figures: Sequence[Mapping[str, Any]], *, key: str) -> None:
+        """Show the figures that a stage.json lists; `key` makes a new result differ from an old one."""
+        self._folder = folder
+        self._files = {item["name"]: item["file"] for item in figures}
+        shown = ("name", "title", "caption", "alt", "section")
+        self.items = [{**{name: item.get(name, "") for name in shown}, "key": key} for item in figures]
+
+    def answer(self, kind: str, name: str) -> Reply:
+        """Give the Vega bundle or the file of one figure."""
+        if kind == "library":
+            return Reply(vega_bundle(), "vega.js", "text/javascript")
+        path = self._folder / self._files[name]
+        mime = "image/png" if path.suffix == ".png" else "application/json"
+        return Reply(path.read_bytes(), path.name, mime)
+
+
+class TableDeck(_Asked):
+    """All tables of a stage: one at a time, sorted, filtered and paged in the page."""
+
+    _esm = ASSETS / "tables.js"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = Path()
+        self._tables: dict[str, Mapping[str, Any]] = {}
+
+    def show(self, folder: Path, tables: Sequence[Mapping[str, Any]], *, key: str) -> None:
+        """Show the tables that a stage.json lists."""
+        self._folder = folder
+        self._tables = {item["name"]: item for item in tables}
+        self.items = [
+            {**{name: item[name] for name in ("name", "title", "caption", "rows")}, "key": key} for item in tables
+        ]
+
+    def answer(self, kind: str, name: str) -> Reply:
+        """Give one table, as columns for the page or as its CSV file."""
+        item = self._tables[name]
+        path = self._folder / item["file"]
+        if kind == "csv":
+            return Reply(path.read_bytes(), path.name, "text/csv")
+        return Reply(table_message(path, total=int(item["rows"])), path.name, "application/json")
+
+
+def table_message(path: Path, *, total: int, max_rows: int = MAX_TABLE_ROWS) -> bytes:
+    """Columns of a CSV table as JSON; the first `max_rows` rows of a longer one."""
+    frame = pd.read_csv(path, keep_default_na=False, na_values=[""], nrows=max_rows)
+    columns, data = [], []
+    for name in frame.columns:
+        values = frame[name]
+        numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        columns.append({"name": str(name), "numeric": bool(numeric)})
+        data.append(_plain(values, numeric=bool(numeric)))
+    return json.dumps({"columns": columns, "data": data, "n": len(frame), "total": total}).encode()
+
+
+def _plain(values: pd.Series, *, numeric: bool) -> list[Any]:
+    """Turn a column into JSON values; infinities become text because JSON has none."""
+    missing = values.isna()
+    if not numeric:
+        return [None if gone else str(value) for value, gone in zip(values, missing, strict=True)]
+    return [
+        None if gone else value if abs(value) != float("inf") else str(value)
+        for value, gone in zip(values.tolist(), missing, strict=True)
+    ]
+
+
+class FileButtons(_Asked):
+    """Buttons that save a file, or open it in a new tab.
+
+    Parameters
+    ----------
+    read
+        Called with a button's id; returns the file's content.
+    """
+
+    _esm = ASSETS / "files.js"
+
+    def __init__(self, read: Callable[[str], Reply]) -> None:
+        super().__init__()
+        self._read = read
+
+    def answer(self, kind: str, name: str) -> Reply:
+        """Give the file behind a button."""
+        return self._read(name)

@@ -1,0 +1,218 @@
+"""A form made from a stage's parameter model: one entry a parameter, checked while typing."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ipywidgets as widgets
+
+from mira_nb.errors import ParameterError
+from mira_nb.stages.base import Params
+
+from .fields import FieldSpec, check, field_specs, format_value, parse_text
+
+NONE_CHOICE = "(none)"
+
+
+class Field:
+    """One parameter's entry with unit, help and the mistake in it."""
+
+    def __init__(self, spec: FieldSpec, *, annotations: Sequence[str], on_change: Callable[[], None]) -> None:
+        self.spec = spec
+        self.entry = _entry(spec, annotations)
+        self.entry.add_class("mn-entry")
+        self.note = widgets.HTML()
+        self.note.add_class("mn-note")
+        unit = widgets.HTML(f'<span class="mn-unit">{html.escape(spec.unit)}</span>' if spec.unit else "")
+        self.widget = widgets.VBox([widgets.HBox([self.entry, unit]), self.note])
+        self.widget.add_class("mn-field")
+        self.show("")
+        self.entry.observe(lambda _: on_change(), names="value")
+
+    @property
+    def value(self) -> Any:
+        """The plain value that the entry stands for (text where it cannot be read)."""
+        raw = self.entry.value
+        return raw if self.spec.kind in {"flag", "choice", "annotation"} else parse_text(self.spec, raw)
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        if self.spec.kind == "flag":
+            self.entry.value = bool(value)
+        elif self.spec.kind in {"choice", "annotation"}:
+            known = [choice for _, choice in self.entry.options]
+            if value not in known:
+                self.entry.options = [*self.entry.options, (f"{value} (not in this data set)", value)]
+            self.entry.value = value
+        else:
+            self.entry.value = format_value(value)
+
+    def show(self, mistake: str) -> None:
+        """Show the help text, and above it what is wrong."""
+        spec = self.spec
+        parts = [f'<div class="mn-mistake" role="alert">{html.escape(mistake)}</div>'] if mistake else []
+        default = format_value(spec.default) or "none"
+        expects = f" Takes {html.escape(spec.expects)}." if spec.expects else ""
+        parts.append(
+            f'<div class="mn-help">{html.escape(spec.help)}{expects} '
+            f'<span class="mn-default">Default: {html.escape(_short(default))}.</span></div>'
+        )
+        self.note.value = "".join(parts)
+        (self.widget.add_class if mistake else self.widget.remove_class)("mn-wrong")
+
+
+class ParamsForm:
+    """Widgets for a parameter model.
+
+    Parameters
+    ----------
+    model
+        The stage's parameter model.
+    values
+        Values to begin with (defaults where a name is missing or its value is no longer valid).
+    annotations
+        Names of the cell annotations that parameters with ``choices_from="obs"`` offer.
+    on_change
+        Called after every change, also of a wrong entry.
+
+    Attributes
+    ----------
+    widget
+        The form.
+    mistakes
+        Parameter name to what is wrong with its entry; empty when all is well.
+    """
+
+    def __init__(
+        self,
+        model: type[Params],
+        *,
+        values: Mapping[str, Any] | None = None,
+        annotations: Sequence[str] = (),
+        on_change: Callable[[], None] | None = None,
+    ) -> None:
+        self.model = model
+        self.specs = field_specs(model)
+        self.mistakes: dict[str, str] = {}
+        self._params: Any = None
+        self._quiet = True
+        self._on_change = on_change or (lambda: None)
+        self.fields = {spec.name: Field(spec, annotations=annotations, on_change=self._changed) for spec in self.specs}
+        self.reset_button = widgets.Button(
+            description="Reset to defaults", tooltip="Set every parameter of this stage back to its default"
+        )
+        self.reset_button.add_class("mn-quiet")
+        self.reset_button.on_click(lambda _: self.reset())
+        self.general = widgets.HTML()
+        self.widget = widgets.VBox(self._rows())
+        self.widget.add_class("mn-form")
+        self._quiet = False
+        self.set_values(values or {})
+
+    def _rows(self) -> list[Any]:
+        plain = [self.fields[spec.name].widget for spec in self.specs if not spec.advanced]
+        hidden = [self.fields[spec.name].widget for spec in self.specs if spec.advanced]
+        grid = widgets.VBox(plain)
+        grid.add_class("mn-fields")
+        rows: list[Any] = [grid]
+        if hidden:
+            box = widgets.VBox(hidden)
+            box.add_class("mn-fields")
+            fold = widgets.Accordion(children=[box], titles=[f"{len(hidden)} advanced parameters"], selected_index=None)
+            fold.add_class("mn-fold")
+            rows.append(fold)
+        if not self.specs:
+            rows = [widgets.HTML('<p class="mn-help">This stage has no parameters.</p>')]
+        return [*rows, self.general, self.reset_button] if self.specs else rows
+
+    # ------------------------------------------------------------------ values
+    @property
+    def valid(self) -> bool:
+        """Whether every entry is right."""
+        return not self.mistakes
+
+    @property
+    def changed(self) -> list[str]:
+        """Names of the parameters that differ from their defaults (wrong entries count)."""
+        return [spec.name for spec in self.specs if self.fields[spec.name].value != _plain(spec.default)]
+
+    def raw(self) -> dict[str, Any]:
+        """Return what the entries say, right or wrong."""
+        return {name: field.value for name, field in self.fields.items()}
+
+    def values(self) -> dict[str, Any]:
+        """Return all parameters as plain JSON values.
+
+        Raises
+        ------
+        ParameterError
+            Names every wrong entry and what is wrong with it.
+        """
+        if self.mistakes:
+            wrong = [f"{name or 'the parameters together'}: {text}" for name, text in self.mistakes.items()]
+            raise ParameterError("; ".join(wrong), remedy="correct the marked entries")
+        return self._params.model_dump(mode="json")
+
+    def set_values(self, values: Mapping[str, Any]) -> None:
+        """Show these values; names that the model does not know are ignored, missing ones get their default."""
+        self._quiet = True
+        try:
+            for spec in self.specs:
+                self.fields[spec.name].value = _plain(values.get(spec.name, spec.default))
+        finally:
+            self._quiet = False
+        self._changed()
+
+    def reset(self) -> None:
+        """Set every parameter back to its default."""
+        self.set_values({})
+
+    def disable(self, disabled: bool) -> None:
+        """Lock or unlock all entries."""
+        for field in self.fields.values():
+            field.entry.disabled = disabled
+        self.reset_button.disabled = disabled
+
+    def _changed(self) -> None:
+        if self._quiet:
+            return
+        self._params, self.mistakes = check(self.model, self.specs, self.raw())
+        for name, field in self.fields.items():
+            field.show(self.mistakes.get(name, ""))
+        general = self.mistakes.get("", "")
+        self.general.value = f'<div class="mn-mistake" role="alert">{html.escape(general)}</div>' if general else ""
+        self._on_change()
+
+
+def _entry(spec: FieldSpec, annotations: Sequence[str]) -> Any:
+    """Widget in which the parameter is entered."""
+    common: dict[str, Any] = {"description": spec.label, "style": {"description_width": "11.5em"}}
+    if spec.kind == "flag":
+        return widgets.Checkbox(value=bool(spec.default), indent=False, description=spec.label)
+    if spec.kind == "choice":
+        options: list[tuple[str, Any]] = [(word, word) for word in spec.words]
+        if spec.optional:
+            options.insert(0, (NONE_CHOICE, None))
+        return widgets.Dropdown(options=options, value=spec.default, **common)
+    if spec.kind == "annotation":
+        empty = None if spec.optional else ""
+        options = [(NONE_CHOICE, empty), *((name, name) for name in annotations)]
+        options += [(word, word) for word in spec.words if word not in annotations]
+        if spec.default not in [value for _, value in options]:
+            options.append((str(spec.default), spec.default))
+        return widgets.Dropdown(options=options, value=spec.default, **common)
+    text = format_value(spec.default)
+    if spec.kind == "list":
+        return widgets.Textarea(value=text, rows=2, continuous_update=True, **common)
+    return widgets.Text(value=text, continuous_update=True, **common)
+
+
+def _plain(value: Any) -> Any:
+    """JSON form of a default."""
+    return [_plain(item) for item in value] if isinstance(value, tuple | set | frozenset) else value
+
+
+def _short(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,157 @@
+"""HTML of the panels. Everything that comes from data, files or errors is escaped here."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .job import JobState
+from .state import LABELS, RunState, StageState
+
+_LEVEL_WORDS = {"error": "Problem", "warning": "Warning", "info": "Note", "success": "Good"}
+
+
+def text(value: Any) -> str:
+    """Escape a value."""
+    return html.escape(str(value))
+
+
+def duration(seconds: float) -> str:
+    """Write seconds the way people say them."""
+    whole = round(seconds)
+    if whole < 90:
+        return f"{whole} s"
+    if whole < 5400:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def number(value: Any) -> str:
+    """Write a key figure: thousands separated, four digits of a fraction."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return text(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def alert(level: str, title: str, cause: str = "", remedy: str = "") -> str:
+    """Show one finding: what, why, what to do."""
+    word = _LEVEL_WORDS.get(level, "Note")
+    parts = [f"<b>{word}: {text(title)}</b>"]
+    parts += [f"<p>{text(item)}</p>" for item in (cause, remedy) if item]
+    role = ' role="alert"' if level == "error" else ""
+    return f'<div class="mn-alert mn-alert-{text(level)}"{role}>{"".join(parts)}</div>'
+
+
+def alerts(items: Iterable[Mapping[str, Any]]) -> str:
+    """All findings, the worst first."""
+    order = ["error", "warning", "info", "success"]
+    ranked = sorted(items, key=lambda item: order.index(item["level"]) if item["level"] in order else len(order))
+    return "".join(
+        alert(*(str(item.get(name, "")) for name in ("level", "title", "cause", "remedy"))) for item in ranked
+    )
+
+
+def metrics(items: Sequence[Mapping[str, Any]]) -> str:
+    """Show key figures as a strip, those marked as key first."""
+    ranked = sorted(items, key=lambda item: not item.get("key"))
+    cells = [
+        f'<div><dt>{text(item["name"])}</dt><dd><span class="mn-value">{number(item["value"])} '
+        f'<small>{text(item.get("unit", ""))}</small></span><div class="mn-help">{text(item.get("help", ""))}</div>'
+        "</dd></div>"
+        for item in ranked
+    ]
+    return f'<dl class="mn-metrics">{"".join(cells)}</dl>' if cells else ""
+
+
+def error_box(error: Mapping[str, str]) -> str:
+    """One line of what went wrong, with the traceback folded."""
+    lines = str(error.get("message", "")).strip().splitlines() or ["it failed without a message"]
+    rest = " ".join(line.strip() for line in lines[1:])
+    out = alert("error", lines[0], rest)
+    trace = str(error.get("traceback", "")).strip()
+    if trace:
+        out += f'<details><summary>Traceback</summary><pre class="mn-log" tabindex="0">{text(trace)}</pre></details>'
+    return out
+
+
+def badge(state: StageState) -> str:
+    """Status of a stage in words."""
+    return f'<span class="mn-badge mn-is-{state.status}">{LABELS[state.status]}</span>'
+
+
+def stage_head(state: StageState, purpose: str, look: str) -> str:
+    """Title, status and purpose of a stage."""
+    facts = ""
+    if state.stored is not None:
+        seconds = duration(float(state.stored.get("seconds", 0)))
+        facts = f'<span class="mn-help">took {seconds}, {float(state.stored.get("peak_rss_mb", 0)):,.0f} MB</span>'
+    hint = f'<p class="mn-help"><b>What to look at:</b> {text(look)}</p>' if look else ""
+    return (
+        f'<div class="mn-stage-head"><h2>{text(state.title)}</h2>{badge(state)}{facts}</div>'
+        f'<p class="mn-purpose">{text(purpose)}</p>{hint}'
+    )
+
+
+def header(run: RunState, *, demonstration: bool) -> str:
+    """Title of the page and the facts of the data set."""
+    names = ", ".join(str(item["name"]) for item in run.record.get("inputs", ())) or "input not recorded"
+    facts = [f"<li><b>{value:,}</b> {text(name)}</li>" for name, value in run.shape.items()]
+    facts.append(f"<li>from {text(names)}</li>")
+    facts.append(f"<li>seed <b>{text(run.record.get('seed', 0))}</b></li>")
+    facts.append(f"<li>mira_nb <b>{text(run.record.get('package_version', ''))}</b></li>")
+    title = "Demonstration on the embedded data set" if demonstration else text(run.root.resolve().name)
+    return f'<h1>MIRA analysis: {title}</h1><ul class="mn-facts">{"".join(facts)}</ul>'
+
+
+def input_check(run: RunState) -> str:
+    """Show what reading the input found, and which stages wait for a file."""
+    parts = [alerts(run.record.get("findings", ()))]
+    given = [f"<li>{text(name.replace('_', ' '))}: {text(_names(value))}</li>" for name, value in _resources(run)]
+    blocked = [
+        f"<li>{text(state.title)}: {text(state.reason)}</li>"
+        for state in run.stages.values()
+        if state.status in {"blocked", "unavailable"}
+    ]
+    parts.append(f"<h3>Given besides the counts</h3><ul>{''.join(given)}</ul>" if given else "")
+    parts.append(f"<h3>Stages that cannot run</h3><ul>{''.join(blocked)}</ul>" if blocked else "")
+    return "".join(parts) or '<p class="mn-help">The input needed no correction, and every stage can run.</p>'
+
+
+def _resources(run: RunState) -> list[tuple[str, Any]]:
+    return list(run.record.get("resources", {}).items())
+
+
+def _names(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(item["name"]) for item in value)
+    return str(value)
+
+
+def job_line(job: JobState, titles: Mapping[str, str]) -> str:
+    """State of the running or latest job, with a progress bar while it runs."""
+    title = text(titles.get(job.current or job.stage, job.current or job.stage))
+    if job.active:
+        left = f"about {duration(job.remaining)} left" if job.remaining >= 0 else "remaining time not known yet"
+        words = {"starting": "Starting", "running": "Computing", "stopping": "Stopping"}[job.status]
+        goal = (
+            f" (on the way to {text(titles.get(job.stage, job.stage))})"
+            if job.upto and job.current != job.stage
+            else ""
+        )
+        value = f' value="{job.fraction:.3f}"' if job.fraction > 0 else ""
+        return (
+            f'<div class="mn-job"><div class="mn-job-line"><b>{words}: {title}{goal}</b>'
+            f"<span>{job.fraction:.0%}, {duration(job.elapsed)} so far, {left}</span></div>"
+            f'<progress max="1"{value} aria-label="Progress of {title}"></progress>'
+            f'<div class="mn-help">{text(job.message)}</div></div>'
+        )
+    if job.status == "done":
+        return (
+            f'<div class="mn-alert mn-alert-success" role="status">{title} finished in {duration(job.elapsed)}.</div>'
+        )
+    if job.status == "cancelled":
+        return alert("info", f"{titles.get(job.stage, job.stage)} was stopped on request", "Earlier results are kept.")
+    if job.status in {"failed", "lost"}:
+        return error_box(job.error)
+    return ""

@@ -1,0 +1,213 @@
+"""One panel that serves every stage: purpose, form, run buttons, and everything the result holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+
+from mira_nb.errors import MiraError, ParameterError
+from mira_nb.run.store import RunStore
+from mira_nb.stages.base import Params
+
+from . import markup
+from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck
+from .form import ParamsForm
+from .job import JobRequest
+from .state import RunState, StageState, load_stage
+from .views import VIEWS
+
+Start = Callable[[JobRequest], None]
+
+
+class StagePanel:
+    """Form and result of one stage.
+
+    Parameters
+    ----------
+    name
+        The stage.
+    store
+        The run folder.
+    start
+        Called with what to run when a button is clicked; raises :class:`MiraError` when it cannot start.
+    gather
+        Returns the parameters of all stages as their forms have them, for "run everything up to here".
+
+    Attributes
+    ----------
+    widget
+        The panel.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: RunStore,
+        *,
+        start: Start,
+        gather: Callable[[], dict[str, Mapping[str, Any]]] = dict,
+    ) -> None:
+        self.name, self.store = name, store
+        self._start, self._gather = start, gather
+        self.stage = load_stage(name)
+        self.state: StageState | None = None
+        self._busy = False
+        self._shown_key: str | None = None
+        self.head = widgets.HTML()
+        self.head.add_class("mn-head")
+        self.notice = widgets.HTML()
+        self.form: ParamsForm | None = None
+        self.run_button = _button("Run this stage", "Compute this stage with these parameters", "mn-primary")
+        self.upto_button = _button("Run everything up to here", "Also compute the stages before it that need it")
+        self.run_button.on_click(lambda _: self._run(upto=False))
+        self.upto_button.on_click(lambda _: self._run(upto=True))
+        self.changes = widgets.HTML()
+        actions = widgets.HBox([self.run_button, self.upto_button, self.changes])
+        actions.add_class("mn-actions")
+        self.card = widgets.VBox([actions])
+        self.card.add_class("mn-card")
+        self.summary = widgets.HTML()
+        self.figures = FigureGallery()
+        self.tables = TableDeck()
+        self.files = FileButtons(self._file)
+        self.results = widgets.VBox([])
+        self.widget = widgets.VBox([self.head, self.notice, self.card, self.results])
+
+    # ------------------------------------------------------------------ show
+    def update(self, run: RunState, *, busy: bool) -> None:
+        """Show the state of the run folder; entries that the reader has typed stay."""
+        state = run.stages[self.name]
+        first = self.state is None
+        self.state, self._busy = state, busy
+        if first:
+            self._make_form(run)
+        purpose = self.stage.purpose if self.stage else ""
+        self.head.value = markup.stage_head(state, purpose, VIEWS[self.name].look)
+        self.notice.value = self._notice(state)
+        self._buttons()
+        if state.key != self._shown_key:
+            self._show_result(state)
+
+    def _make_form(self, run: RunState) -> None:
+        if self.stage is None or self.state is None:
+            return
+        self.form = ParamsForm(
+            self.stage.Params,
+            values=_still_valid(self.stage.Params, self.state.parameters),
+            annotations=run.annotations,
+            on_change=self._buttons,
+        )
+        tune = widgets.HTML(f'<h3>Parameters</h3><p class="mn-help">{markup.text(VIEWS[self.name].tune)}</p>')
+        self.card.children = [tune, self.form.widget, *self.card.children]
+        self._buttons()
+
+    def _notice(self, state: StageState) -> str:
+        if state.status == "failed":
+            return markup.error_box(state.error)
+        if state.status == "outdated":
+            return markup.alert("warning", "this result is out of date", state.reason)
+        return markup.alert("info", state.reason) if state.reason else ""
+
+    def _buttons(self) -> None:
+        state, form = self.state, self.form
+        if state is None:
+            return
+        possible = form is not None and form.valid and not self._busy and state.status not in {"blocked", "unavailable"}
+        self.run_button.disabled = not possible or bool(state.waits_for)
+        self.upto_button.disabled = not possible
+        self.run_button.description = "Run again" if state.stored else "Run this stage"
+        self.changes.value = f'<span class="mn-help">{markup.text(self._changes_text())}</span>'
+
+    def _changes_text(self) -> str:
+        if self.form is None or self.state is None:
+            return ""
+        if not self.form.valid:
+            n = len(self.form.mistakes)
+            return f"{n} {'entry needs' if n == 1 else 'entries need'} a correction before it can run."
+        if self._busy:
+            return "Something is being computed; the next run can start when it has ended."
+        if self.state.stored is None:
+            return ""
+        stored = {row["name"]: row["value"] for row in self.state.stored["parameters"]}
+        changed = [name for name, value in self.form.values().items() if stored.get(name) != value]
+        if changed:
+            return f"The result below was made with another value of {', '.join(changed)}."
+        return "The result below was made with these parameters."
+
+    def _show_result(self, state: StageState) -> None:
+        self._shown_key = state.key
+        stored = state.stored
+        if stored is None:
+            self.summary.value = ""
+            self.results.children = []
+            return
+        folder = self.store.stage_dir(self.name)
+        self.summary.value = markup.alerts(stored["alerts"]) + markup.metrics(stored["metrics"])
+        self.figures.show(folder, stored["figures"], key=state.key)
+        self.tables.show(folder, stored["tables"], key=state.key)
+        self.files.items = self._file_items(stored, folder)
+        parts: list[Any] = [self.summary, self.figures]
+        if stored["tables"]:
+            parts += [widgets.HTML("<h3>Tables</h3>"), self.tables]
+        parts += [widgets.HTML("<h3>Files</h3>"), self.files]
+        self.results.children = parts
+
+    # ------------------------------------------------------------------ files
+    def _file_items(self, stored: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
+        items = [
+            {
+                "id": f"file:{i}",
+                "label": Path(item["path"]).name,
+                "description": item["description"],
+                "bytes": item["bytes"],
+            }
+            for i, item in enumerate(stored["files"])
+        ]
+        notebook = folder / "notebook.ipynb"
+        if notebook.exists():
+            label = {"label": "notebook.ipynb", "description": "The executed notebook of this stage"}
+            items.append({"id": "notebook", **label, "bytes": notebook.stat().st_size})
+        return items
+
+    def _file(self, name: str) -> Reply:
+        folder = self.store.stage_dir(self.name)
+        if name == "notebook":
+            path = folder / "notebook.ipynb"
+        else:
+            stored = self.store.stage_record(self.name) or {"files": []}
+            path = folder / stored["files"][int(name.partition(":")[2])]["path"]
+        return Reply(path.read_bytes(), path.name)
+
+    # ------------------------------------------------------------------ run
+    def _run(self, *, upto: bool) -> None:
+        try:
+            parameters = {**(self._gather() if upto else {}), self.name: self._values()}
+            # a run that was asked for by a click is done even if nothing has changed
+            force = not upto and self.state is not None and self.state.status == "done"
+            self._start(JobRequest(stage=self.name, upto=upto, force=force, parameters=parameters))
+        except MiraError as error:
+            self.notice.value = markup.error_box({"message": str(error)})
+
+    def _values(self) -> dict[str, Any]:
+        if self.form is None:
+            raise ParameterError(f"stage {self.name} is not part of this installation")
+        return self.form.values()
+
+
+def _button(label: str, tooltip: str, *classes: str) -> Any:
+    button = widgets.Button(description=label, tooltip=tooltip, disabled=True)
+    for name in classes:
+        button.add_class(name)
+    return button
+
+
+def _still_valid(model: type[Params], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the stored values that the model of this version still accepts."""
+    known = {name: value for name, value in values.items() if name in model.model_fields}
+    try:
+        return model.parse("stored", known).model_dump(mode="json")
+    except ParameterError:
+        return {}

@@ -1,0 +1,201 @@
+"""The process behind a panel's run button: ``python -m mira_nb.panels.worker RUN_DIR``.
+
+Reads ``RUN_DIR/.progress/job.request.json``, runs the same pipeline as the command line and leaves its state in
+``job.json``. It outlives the page that started it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mira_nb.errors import Cancelled, MiraError
+from mira_nb.run.files import write_json
+from mira_nb.run.store import RunStore
+
+from .job import JobFolder, end_processes
+
+POLL_SECONDS = 0.2
+EXIT_CANCELLED = 3
+
+
+class Worker:
+    """One job.
+
+    Parameters
+    ----------
+    folder
+        The run folder's job files, with the request in place.
+    request
+        Content of job.request.json.
+    """
+
+    def __init__(self, folder: JobFolder, request: Mapping[str, Any]) -> None:
+        self.folder, self.request = folder, request
+        self.store = RunStore(folder.run_dir)
+        self.state: dict[str, Any] = {**folder.read(), "pid": os.getpid(), "status": "running"}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._said: tuple[str, str] | None = None
+
+    def note(self, **facts: Any) -> None:
+        """Write facts into job.json."""
+        with self._lock:
+            self.state.update(facts)
+            write_json(self.folder.state, self.state)
+
+    def run(self) -> int:
+        """Do the job; returns the exit status."""
+        self.note(message="reading the run folder")
+        watcher = threading.Thread(target=self._watch, daemon=True)
+        watcher.start()
+        try:
+            status, code = self._pipeline()
+        except Cancelled:
+            status, code = "cancelled", EXIT_CANCELLED
+        except MiraError as error:
+            status, code = self._failed(error, str(error))
+        except BaseException as error:
+            # a kernel that was ended on request surfaces as whatever the notebook client makes of it
+            status, code = self._failed(error, f"{type(error).__name__}: {error}")
+        self._ended.set()
+        if status == "cancelled":
+            self._mark_stopped()
+        self.log(status)
+        self.note(status=status, ended=time.time(), message="")
+        return code
+
+    def _failed(self, error: BaseException, message: str) -> tuple[str, int]:
+        if self.folder.cancel.exists():
+            return "cancelled", EXIT_CANCELLED
+        text = traceback.format_exc()
+        self.note(error={"type": type(error).__name__, "message": message, "traceback": text})
+        self.log(message)
+        return "failed", 1
+
+    def _pipeline(self) -> tuple[str, int]:
+        from mira_nb.run.pipeline import RunRequest, run_pipeline
+
+        record = self.store.read_record()
+        if not record:
+            raise MiraError(f"{self.store.root} holds no run", remedy="make one with `mira-nb run` first")
+        stage, upto = str(self.request["stage"]), bool(self.request["upto"])
+        outcome = run_pipeline(
+            RunRequest(
+                **_inputs(record),
+                out=self.store.root,
+                parameters={**_stored_parameters(record), **self.request["parameters"]},
+                until=stage if upto else None,
+                only=None if upto else stage,
+                force=bool(self.request["force"]) and not upto,
+                seed=int(record.get("seed", 0)),
+                command=str(record.get("command", "")),
+            ),
+            sink=self._progress,
+        )
+        status = outcome.statuses.get(stage, "pending")
+        failed = [name for name in outcome.failed if name in outcome.computed]
+        if failed:
+            entry = self.store.read_record()["stages"][failed[0]]
+            self.note(error={**(entry.get("error") or {}), "stage": failed[0]})
+            self.log(str((entry.get("error") or {}).get("message", "")))
+            return "failed", 1
+        if status != "done":
+            reason = outcome.reasons.get(stage, "") or f"its status is {status}"
+            self.note(error={"type": "Skipped", "message": f"stage {stage} did not run: {reason}", "stage": stage})
+            return "failed", 1
+        return "done", 0
+
+    def log(self, text: str) -> None:
+        """One line of the log, with the time."""
+        sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {text}\n")
+        sys.stdout.flush()
+
+    def _progress(self, stage: str, fraction: float, message: str, remaining: float) -> None:
+        if self._said != (stage, message):
+            self._said = (stage, message)
+            self.log(f"{stage}  {fraction:4.0%}  {message}")
+
+    # ------------------------------------------------------------------ watching
+    def _watch(self) -> None:
+        """Keep the current stage in job.json and pass a request to stop on."""
+        asked = 0.0
+        while not self._ended.wait(POLL_SECONDS):
+            current = self._running_stage()
+            if current != self.state.get("current", ""):
+                self.note(current=current)
+                if current:
+                    self.log(f"{current}  started")
+            if not self.folder.cancel.exists():
+                continue
+            if not asked:
+                asked = time.time()
+                self.log("stopping on request")
+            if current:
+                (self.folder.root / f"{current}.cancel").touch()
+            if time.time() - asked > float(self.request.get("grace", 0)):
+                self._end_now()
+
+    def _running_stage(self) -> str:
+        try:
+            stages = self.store.read_record().get("stages", {})
+        except MiraError:
+            return ""
+        running = (name for name, entry in stages.items() if entry.get("reason") == "running")
+        return next(running, "")
+
+    def _end_now(self) -> None:
+        """Asking did not help: end the stage's process, then this one."""
+        self.log("the stage did not stop in time; its process is ended")
+        end_processes(os.getpid(), itself=False)
+        if self._ended.wait(5.0):
+            return
+        self._mark_stopped()
+        self.note(status="cancelled", ended=time.time(), message="")
+        os._exit(EXIT_CANCELLED)
+
+    def _mark_stopped(self) -> None:
+        """Take back in run.json that a stage runs which was ended."""
+        record = self.store.read_record()
+        for entry in record.get("stages", {}).values():
+            if entry.get("reason") == "running":
+                entry["reason"] = "stopped on request"
+        self.store.write_record(record)
+        for leftover in self.folder.root.glob("*.cancel"):
+            leftover.unlink(missing_ok=True)
+
+
+def _inputs(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Input files and resources that the run was made with."""
+    from mira_nb.io.resources import Resources
+    from mira_nb.io.spec import InputSpec
+
+    return {
+        "spec": InputSpec.from_json(record["input_spec"]),
+        "resources": Resources.from_json(record.get("resource_paths", {})),
+    }
+
+
+def _stored_parameters(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Parameters of every stage as run.json has them, so that a run of one stage leaves the others' as they are."""
+    return {name: entry["parameters"] for name, entry in record.get("stages", {}).items() if entry.get("parameters")}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job that waits in a run folder."""
+    import json
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    folder = JobFolder(Path(arguments[0]))
+    return Worker(folder, json.loads(folder.request.read_text())).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
