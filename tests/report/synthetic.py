@@ -22,7 +22,6 @@ HOSTILE = (
     "{{ 7 * 7 }} {% raw %} <!-- open",
     "javascript:window.owned=3",
     "-->]]>&amp;&lt;",
-    "__proto__",
 )
 
 
@@ -82,10 +81,23 @@ class StageFolder:
         self.run = run
         self.folder = run.root / "stages" / name
         self.record: dict[str, Any] = {
-            "schema": 1, "stage": name, "title": name.replace("_", " ").capitalize(), "purpose": "", "key": "k" * 64,
-            "seed": 0, "parameters": [], "metrics": [], "alerts": [], "files": [], "methods": "", "seconds": 12.3,
-            "peak_rss_mb": 456.7, **record, "tables": [], "figures": [],
-        }  # fmt: skip
+            "schema": 1,
+            "stage": name,
+            "title": name.replace("_", " ").capitalize(),
+            "purpose": "",
+            "key": "k" * 64,
+            "seed": 0,
+            "parameters": [],
+            "metrics": [],
+            "alerts": [],
+            "files": [],
+            "methods": "",
+            "seconds": 12.3,
+            "peak_rss_mb": 456.7,
+            **record,
+            "tables": [],
+            "figures": [],
+        }
 
     def figure(
         self,
@@ -113,10 +125,14 @@ class StageFolder:
         frame.to_csv(self.folder / "tables" / f"{name}.csv", index=False)
         self.record["tables"].append(
             {
-                "name": name, "title": title or name, "caption": caption, "file": f"tables/{name}.csv",
-                "rows": len(frame), "columns": list(map(str, frame.columns)),
+                "name": name,
+                "title": title or name,
+                "caption": caption,
+                "file": f"tables/{name}.csv",
+                "rows": len(frame),
+                "columns": list(map(str, frame.columns)),
             }
-        )  # fmt: skip
+        )
         return self
 
     def save(self) -> None:
@@ -140,15 +156,39 @@ def example_run(root: Path, *, n_cells: int = 2000, n_topics: int = 7) -> Path:
     chart, data = embedding.menu_scatter(xy, values, title="Joint UMAP", default="leiden")
     clusters = values.groupby("leiden", observed=True)[names].mean().reset_index()
     run.stage(
-        "joint", title="Joint representation", purpose="Both modalities in one neighbour graph.",
-        metrics=[{"name": "Neighbour purity", "value": 0.8912, "unit": "", "help": "Share of neighbours of the same group.", "key": True}],
-        parameters=[{"name": "n_neighbors", "value": 30, "default": 15, "changed": True, "unit": "cells", "help": "Neighbours of each cell."}],
+        "joint",
+        title="Joint representation",
+        purpose="Both modalities in one neighbour graph.",
+        metrics=[
+            {
+                "name": "Neighbour purity",
+                "value": 0.8912,
+                "unit": "",
+                "help": "Share of neighbours of the same group.",
+                "key": True,
+            }
+        ],
+        parameters=[
+            {
+                "name": "n_neighbors",
+                "value": 30,
+                "default": 15,
+                "changed": True,
+                "unit": "cells",
+                "help": "Neighbours of each cell.",
+            }
+        ],
         methods="Neighbours were found by the Manhattan distance [@aggarwal2001distance] and drawn with UMAP [@mcinnes2018umap].",
         files=[{"path": "tables/clusters.csv", "description": "cluster sizes", "bytes": 321}],
-    ).figure("umap", chart, data=data, title="Joint UMAP", caption="Each dot is a cell. **Good**: topics occupy regions.").figure(
-        "multiples", image=embedding.small_multiples(xy, topics, colors=colors), title="Topics on the joint UMAP",
-        caption="One panel a topic.", alt="Small multiples of the topics",
-    ).table("clusters", clusters, title="Clusters", caption="Mean topic proportions.").save()  # fmt: skip
+    ).figure(
+        "umap", chart, data=data, title="Joint UMAP", caption="Each dot is a cell. **Good**: topics occupy regions."
+    ).figure(
+        "multiples",
+        image=embedding.small_multiples(xy, topics, colors=colors),
+        title="Topics on the joint UMAP",
+        caption="One panel a topic.",
+        alt="Small multiples of the topics",
+    ).table("clusters", clusters, title="Clusters", caption="Mean topic proportions.").save()
     _enrichment(run, rng, names)
     run.states["motifs"] = {
         "status": "skipped",
@@ -160,9 +200,9 @@ def example_run(root: Path, *, n_cells: int = 2000, n_topics: int = 7) -> Path:
         "error": {
             "type": "ConvergenceError",
             "message": "the fit of 12 genes found no usable solution\nWhat to do: raise n_iterations",
-            "traceback": "Traceback (most recent call last):\n  File \"x.py\", line 1\nConvergenceError: ...",
+            "traceback": 'Traceback (most recent call last):\n  File "x.py", line 1\nConvergenceError: ...',
         },
-    }  # fmt: skip
+    }
     run.states["drivers"] = {"status": "skipped", "reason": "it needs stage regulation, which is failed"}
     finding = {"level": "info", "title": "3 cells are in one modality only", "cause": "barcodes differ", "remedy": ""}
     return run.finish(findings=[finding])
@@ -177,18 +217,58 @@ def _prepare(run: RunFolder, rng: np.random.Generator) -> None:
     )
     lines = alt.Chart(depth).mark_line(point=True).encode(x="depth:Q", y="cells:Q")
     run.stage(
-        "prepare", title="Input and feature selection", purpose="Checks the counts and chooses features.",
+        "prepare",
+        title="Input and feature selection",
+        purpose="Checks the counts and chooses features.",
         metrics=[
-            {"name": "Modelled genes", "value": 2843, "unit": "genes", "help": "Mean above the threshold.", "key": True},
-            {"name": "Median counts per cell", "value": 4321.5, "unit": "counts", "help": "Above 1,000 is good.", "key": True},
+            {
+                "name": "Modelled genes",
+                "value": 2843,
+                "unit": "genes",
+                "help": "Mean above the threshold.",
+                "key": True,
+            },
+            {
+                "name": "Median counts per cell",
+                "value": 4321.5,
+                "unit": "counts",
+                "help": "Above 1,000 is good.",
+                "key": True,
+            },
             {"name": "Empty cells", "value": 0, "unit": "", "help": "", "key": False},
         ],
-        alerts=[{"level": "warning", "title": "12 cells have fewer than 100 counts", "cause": "low depth", "remedy": "filter them before the run"}],
-        parameters=[{"name": "min_mean", "value": 0.0125, "default": 0.0125, "changed": False, "unit": "", "help": "Least mean."}],
+        alerts=[
+            {
+                "level": "warning",
+                "title": "12 cells have fewer than 100 counts",
+                "cause": "low depth",
+                "remedy": "filter them before the run",
+            }
+        ],
+        parameters=[
+            {
+                "name": "min_mean",
+                "value": 0.0125,
+                "default": 0.0125,
+                "changed": False,
+                "unit": "",
+                "help": "Least mean.",
+            }
+        ],
         methods="Genes were selected by dispersion [@wolf2018scanpy].",
-    ).figure("depth", bars.properties(width=360, height=220), title="Counts per cell", caption="Most cells should lie in one hump.", section="Quality").figure(
-        "saturation", lines.properties(width=360, height=220), title="Saturation", caption="A flat end is good.", section="Quality",
-    ).table("qc", depth, title="Quality", caption="Per bin.").save()  # fmt: skip
+    ).figure(
+        "depth",
+        bars.properties(width=360, height=220),
+        title="Counts per cell",
+        caption="Most cells should lie in one hump.",
+        section="Quality",
+    ).figure(
+        "saturation",
+        lines.properties(width=360, height=220),
+        title="Saturation",
+        caption="A flat end is good.",
+        section="Quality",
+    ).table("qc", depth, title="Quality", caption="Per bin.").save()
 
 
 def _topics(
@@ -209,12 +289,25 @@ def _topics(
     )
     chart, data = embedding.menu_scatter(xy, renamed)
     run.stage(
-        stage, title="Expression topics" if prefix == "e" else "Accessibility topics", purpose="A topic model of the counts.",
-        metrics=[{"name": "Topics", "value": len(renamed.columns), "unit": "", "help": "Number of topics.", "key": True}],
+        stage,
+        title="Expression topics" if prefix == "e" else "Accessibility topics",
+        purpose="A topic model of the counts.",
+        metrics=[
+            {"name": "Topics", "value": len(renamed.columns), "unit": "", "help": "Number of topics.", "key": True}
+        ],
         methods="A variational topic model [@srivastava2017prodlda; @bingham2019pyro] was trained.",
-    ).figure("training", line.properties(width="container", height=240), title="Training", caption="The loss should level off.").figure(
-        "umap", chart, data=data, title="Topics on UMAP", caption="Choose a topic.",
-    ).table("top_features", top, title="Top features", caption="Largest activations of each topic.").save()  # fmt: skip
+    ).figure(
+        "training",
+        line.properties(width="container", height=240),
+        title="Training",
+        caption="The loss should level off.",
+    ).figure(
+        "umap",
+        chart,
+        data=data,
+        title="Topics on UMAP",
+        caption="Choose a topic.",
+    ).table("top_features", top, title="Top features", caption="Largest activations of each topic.").save()
 
 
 def _enrichment(run: RunFolder, rng: np.random.Generator, names: list[str]) -> None:
@@ -241,12 +334,25 @@ def _enrichment(run: RunFolder, rng: np.random.Generator, names: list[str]) -> N
         .encode(x=alt.X("score:Q", title="−log₁₀ adjusted p"), y=alt.Y("term:N", sort="-x"), color="topic:N")
     )
     run.stage(
-        "enrichment", title="Gene-set enrichment", purpose="Which pathways each topic's genes belong to.",
+        "enrichment",
+        title="Gene-set enrichment",
+        purpose="Which pathways each topic's genes belong to.",
         methods="Gene sets were tested by Fisher's exact test [@fisher1922exact], corrected by Benjamini and Hochberg [@benjamini1995fdr].",
-        metrics=[{"name": "Terms below FDR 0.05", "value": int((frame.adj_pvalue < 0.05).sum()), "unit": "terms", "help": "", "key": True}],
+        metrics=[
+            {
+                "name": "Terms below FDR 0.05",
+                "value": int((frame.adj_pvalue < 0.05).sum()),
+                "unit": "terms",
+                "help": "",
+                "key": True,
+            }
+        ],
     ).figure("best", bars.properties(width=420), title="Best terms", caption="Two best terms a topic.").table(
-        "enrichment", frame, title="Enriched gene sets", caption="One row a topic and term.",
-    ).save()  # fmt: skip
+        "enrichment",
+        frame,
+        title="Enriched gene sets",
+        caption="One row a topic and term.",
+    ).save()
 
 
 def _trajectory(run: RunFolder, xy: pd.DataFrame, values: pd.DataFrame, rng: np.random.Generator) -> None:
@@ -257,6 +363,15 @@ def _trajectory(run: RunFolder, xy: pd.DataFrame, values: pd.DataFrame, rng: np.
     frame["pseudotime"] = np.where(frame["leiden"] == "3", np.nan, time)
     frame["log_ratio"] = frame["pseudotime"] * rng.choice([-1, 1], len(frame))
     chart, data = linked.linked_cells(frame, group="leiden", quantities=names[:5])
-    run.stage("trajectory", title="Trajectory", purpose="Pseudotime, lineages and streams.", methods="Pseudotime by Palantir [@setty2019palantir].").figure(
-        "linked", chart, data=data, title="Linked views", caption="Drag in any view to select cells.",
-    ).save()  # fmt: skip
+    run.stage(
+        "trajectory",
+        title="Trajectory",
+        purpose="Pseudotime, lineages and streams.",
+        methods="Pseudotime by Palantir [@setty2019palantir].",
+    ).figure(
+        "linked",
+        chart,
+        data=data,
+        title="Linked views",
+        caption="Drag in any view to select cells.",
+    ).save()

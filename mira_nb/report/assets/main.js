@@ -3,8 +3,7 @@ page.setUpCopies();
 tables.setUp();
 charts.setUp();
 page.setUpNavigation();
-page.openTarget();
-addEventListener("hashchange", page.openTarget);
+page.setUpLinks();
 addEventListener("beforeprint", () => {
   for (const node of document.querySelectorAll("main details")) {
     node.dataset.was = String(node.open);

@@ -138,12 +138,23 @@ const page = (() => {
     });
   };
 
-  // a deep link into something folded opens it
+  // a deep link opens what is folded, and stays in view while charts and tables above it take their room
+  let held = null;
   const openTarget = () => {
     const target = location.hash.length > 1 && byId(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
     for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
-    target.scrollIntoView();
+    held = target;
+    setTimeout(() => { held = held === target ? null : held; }, 5000);
+    target.scrollIntoView({ behavior: "instant" });
+  };
+  const setUpLinks = () => {
+    new ResizeObserver(() => held?.scrollIntoView({ behavior: "instant" })).observe(byId("main"));
+    for (const kind of ["wheel", "touchstart", "pointerdown", "keydown"]) {
+      addEventListener(kind, () => { held = null; }, { passive: true });
+    }
+    addEventListener("hashchange", openTarget);
+    openTarget();
   };
 
   const setUpCopies = () => {
@@ -181,6 +192,6 @@ const page = (() => {
 
   return {
     byId, json, blob, make, save, csv, format, isDark, onTheme, near,
-    setUpTheme, setUpNavigation, setUpCopies, openTarget,
+    setUpTheme, setUpNavigation, setUpCopies, setUpLinks,
   };
 })();

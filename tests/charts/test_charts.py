@@ -1,0 +1,229 @@
+"""Charts: valid Vega-Lite that draws, and the numbers in it are right."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy.stats import gaussian_kde
+
+from mira_nb.charts import basic, embedding, groups, linked, packed, theme
+from mira_nb.errors import MiraError
+
+
+def drawn(chart: Any, data: dict[str, pd.DataFrame] | None = None) -> str:
+    """SVG of a chart; fails when Vega-Lite cannot draw it."""
+    import vl_convert
+
+    svg = vl_convert.vegalite_to_svg(packed.inline(chart, data or {}))
+    width = float(svg.split('width="')[1].split('"')[0])
+    assert 0 < width < 5000
+    return svg
+
+
+@pytest.fixture(scope="module")
+def cells() -> tuple[pd.DataFrame, pd.DataFrame]:
+    rng = np.random.default_rng(0)
+    n = 300
+    xy = pd.DataFrame(rng.normal(size=(n, 2)), columns=["x", "y"])
+    values = pd.DataFrame(
+        {
+            "e1": rng.random(n),
+            "e10.b[0]": rng.random(n),
+            "signed": rng.normal(size=n),
+            "group": rng.choice(["g10", "g2", '<b>"x"'], n),
+        }
+    )
+    values.loc[:4, "e1"] = np.nan
+    values.loc[5, "group"] = None
+    return xy, values
+
+
+@pytest.mark.parametrize("first", ["e1", "e10.b[0]", "signed", "group"])
+def test_menu_scatter_draws_with_every_colouring(cells: tuple[pd.DataFrame, pd.DataFrame], first: str) -> None:
+    xy, values = cells
+    chart, data = embedding.menu_scatter(xy, values, title="UMAP", default=first)
+    svg = drawn(chart, data)
+    shown = int(values[first].notna().sum())
+    assert svg.count('aria-roledescription="circle"') == shown
+    menu = chart.to_dict()["params"][0]
+    assert menu["value"] == first
+    assert menu["bind"]["options"] == list(values.columns)
+    assert "values" not in chart.to_dict().get("data", {})
+
+
+def test_menu_scatter_keeps_palette_and_natural_order(cells: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    xy, values = cells
+    chart, data = embedding.menu_scatter(xy, values, colors={"group": {"g2": "#123456"}})
+    assert list(data["cells"]["group"].cat.categories) == theme.natural_sort(values["group"].dropna().unique())
+    assert "#123456" in str(chart.to_dict())
+
+
+def test_menu_scatter_refuses(cells: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    xy, values = cells
+    with pytest.raises(MiraError, match="no column"):
+        embedding.menu_scatter(xy, values, default="nothing")
+    with pytest.raises(MiraError, match="cells have coordinates"):
+        embedding.menu_scatter(xy.iloc[:5], values)
+    with pytest.raises(MiraError, match="cannot be called"):
+        embedding.menu_scatter(xy, values.rename(columns={"e1": "x"}))
+    with pytest.raises(MiraError, match="at least one"):
+        embedding.menu_scatter(xy, values[[]])
+    with pytest.raises(MiraError, match="x and y"):
+        embedding.menu_scatter(xy.rename(columns={"x": "a"}), values)
+
+
+def test_pictures_show_their_panels(cells: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    xy, values = cells
+    three = Image.open(io.BytesIO(embedding.small_multiples(xy, values, n_columns=3)))
+    one = Image.open(io.BytesIO(embedding.small_multiples(xy, values[["e1"]])))
+    assert three.width > 2.5 * one.width
+    assert three.height > 1.5 * one.height
+    grid = Image.open(io.BytesIO(embedding.embedding_grid({"A": xy, "B": -xy}, values)))
+    assert grid.height > 1.5 * grid.width  # four rows, two columns
+    alpha = np.asarray(three.convert("RGBA"))[..., 3]
+    assert (alpha == 0).mean() > 0.3  # transparent ground
+
+
+def test_pictures_follow_the_values() -> None:
+    # the right half is high: its colour must be the topic's, that of the left half grey
+    x = np.linspace(-1, 1, 400)
+    xy = pd.DataFrame({"x": x, "y": np.zeros(400)})
+    values = pd.DataFrame({"e1": (x > 0).astype(float)})
+    image = Image.open(io.BytesIO(embedding.small_multiples(xy, values, colors={"e1": "#0000ff"}))).convert("RGBA")
+    pixels = np.asarray(image).astype(float)
+    blue = (pixels[..., 3] > 200) & (pixels[..., 2] > 200) & (pixels[..., 0] < 60)
+    columns = np.flatnonzero(blue.any(axis=0))
+    assert columns.min() > image.width * 0.45
+
+
+def test_linked_views_share_one_brush_and_draw() -> None:
+    rng = np.random.default_rng(1)
+    n = 120
+    frame = pd.DataFrame(rng.normal(size=(n, 4)), columns=["x", "y", "pseudotime", "log_ratio"])
+    frame["barcode"] = [f"B{i}" for i in range(n)]
+    frame["cell.type"] = rng.choice(["b", "a"], n)
+    frame["e1"] = rng.random(n)
+    frame.loc[:9, "pseudotime"] = np.nan
+    chart, data = linked.linked_cells(frame, group="cell.type", quantities=["e1"])
+    spec = chart.to_dict()
+    brushes = [param for param in spec["params"] if param["name"] == linked.BRUSH]
+    assert len(brushes) == 1
+    assert len(brushes[0]["views"]) == 3
+    svg = drawn(chart, data)
+    assert svg.count('aria-roledescription="circle"') == n + 2 * (n - 10)
+    two, _ = linked.linked_cells(frame, group="cell.type", quantities=["e1"], log_ratio=None)
+    assert len(two.to_dict()["hconcat"]) == 2
+    with pytest.raises(MiraError, match="'nothing'"):
+        linked.linked_cells(frame, group="nothing", quantities=["e1"])
+    with pytest.raises(MiraError, match="at least one quantity"):
+        linked.linked_cells(frame, group="cell.type", quantities=[])
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    return pd.DataFrame(
+        {
+            "na.me": [f"n{i}" for i in range(40)],
+            "a[0]": rng.random(40) + 0.1,
+            "b": rng.random(40) + 0.1,
+            "kind": ["t10", "t2"] * 20,
+        }
+    )
+
+
+def test_bars_lines_scatter_draw(table: pd.DataFrame) -> None:
+    svg = drawn(basic.bars(table, value="a[0]", label="na.me", value_title="Score (bits)", color="kind", width=200))
+    assert svg.count('aria-roledescription="bar"') == 40
+    assert "Score (bits)" in svg
+    low = table.assign(low=table["b"] - 0.1, high=table["b"] + 0.1)
+    chart = basic.lines(
+        low, x="a[0]", y="b", x_title="X", y_title="Y", series="kind", low="low", high="high", log_x=True, width=200
+    )
+    svg = drawn(chart)
+    assert svg.count('aria-roledescription="line mark"') == 2
+    assert svg.count('aria-roledescription="area mark"') == 2
+    svg = drawn(
+        basic.scatter(
+            table, x="a[0]", y="b", x_title="X", y_title="Y", label="na.me", n_labels=5, color="kind", width=200
+        )
+    )
+    assert svg.count('aria-roledescription="circle"') == 40
+    assert svg.count('aria-roledescription="text mark"') == 5
+    with pytest.raises(MiraError, match="needs the column"):
+        basic.scatter(table, x="a", y="b", x_title="", y_title="")
+    with pytest.raises(MiraError, match="too many"):
+        basic.bars(pd.concat([table] * 200), value="b", label="na.me", value_title="")
+
+
+def test_extremes_are_the_planted_ones(table: pd.DataFrame) -> None:
+    frame = table.copy()
+    frame.loc[[7, 21], "b"] = [30.0, -20.0]
+    assert list(basic.extremes(frame, x="a[0]", y="b", n=2)) == [7, 21]
+    assert list(basic.extremes(frame, x="a[0]", y="b", n=1, rank_by="b")) == [7]
+
+
+def test_heatmap_diagonal_and_dots() -> None:
+    matrix = pd.DataFrame(np.eye(4)[[2, 0, 3, 1]], index=list("wxyz"), columns=list("abcd"))
+    ordered = basic.diagonal_order(matrix)
+    assert np.array_equal(ordered.to_numpy(), np.eye(4))
+    svg = drawn(basic.heatmap(matrix, value_title="v", labels=True, reorder=True))
+    assert svg.count('aria-roledescription="rect mark"') == 16
+    long = matrix.reset_index().melt("index")
+    svg = drawn(
+        basic.dot_plot(
+            long, row="index", column="variable", size="value", color="value", size_title="s", color_title="c"
+        )
+    )
+    assert svg.count('aria-roledescription="circle"') == 16
+
+
+@pytest.mark.parametrize("log_x", [False, True])
+def test_histogram_counts_everything(log_x: bool) -> None:
+    rng = np.random.default_rng(3)
+    values = np.r_[rng.lognormal(size=500), np.nan, 0.0, -1.0]
+    chart = basic.histogram(values, x_title="Depth", n_bins=20, log_x=log_x, threshold=1.0, width=200)
+    spec = chart.to_dict()
+    (rows,) = (rows for rows in spec["datasets"].values() if len(rows) > 1)
+    assert sum(row["count"] for row in rows) == (500 if log_x else 502)
+    assert f"{3 if log_x else 1} of 503" in spec["title"]["subtitle"]
+    drawn(chart)
+
+
+def test_box_is_the_textbook_box() -> None:
+    values = np.array([1.0, 2, 3, 4, 5, 6, 7, 8, 9, 100])
+    row = groups._summary("g", values)
+    assert (row["q1"], row["median"], row["q3"]) == tuple(np.quantile(values, [0.25, 0.5, 0.75]))
+    assert (row["low"], row["high"], row["max"], row["n"]) == (1.0, 9.0, 100.0, 10)
+
+
+def test_violin_is_a_kernel_density() -> None:
+    values = np.random.default_rng(4).normal(size=80)
+    grid, density = groups._density(values)
+    assert np.allclose(density, gaussian_kde(values)(grid))
+    assert (grid[0], grid[-1]) == (values.min(), values.max())
+    flat, ones = groups._density(np.full(5, 2.0))
+    assert flat[0] < 2.0 < flat[1]
+    assert np.array_equal(ones, [1, 1])
+
+
+@pytest.mark.parametrize("kind", ["box", "violin"])
+def test_groups_draw_with_brackets(kind: Any) -> None:
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"v": rng.normal(size=3000), "g": rng.choice(["a", "b|c", "d'e"], 3000)})
+    frame.loc[0, "v"] = np.nan
+    brackets = pd.DataFrame({"group_1": ["a", "d'e"], "group_2": ["b|c", "a"], "label": ["p = 0.01", "n.s."]})
+    chart = groups.by_group(frame, value="v", group="g", value_title="Value", brackets=brackets, kind=kind)
+    spec = chart.to_dict()
+    assert sum(len(rows) for rows in spec["datasets"].values()) < 300
+    assert "1 of 3,000" in spec["title"]["subtitle"]
+    svg = drawn(chart)
+    assert "p = 0.01" in svg
+    assert f"n = {(frame.g == 'a').sum() - int(frame.g[0] == 'a'):,}" in svg
+    with pytest.raises(MiraError, match="not drawn"):
+        groups.by_group(frame, value="v", group="g", value_title="", brackets=brackets.assign(group_2="zz"))

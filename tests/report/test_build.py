@@ -1,0 +1,176 @@
+"""The report as a file: what is in it, what a damaged run folder does to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mira_nb.charts import packed
+from mira_nb.errors import InputError, StoreError
+from mira_nb.keys import STAGE_ORDER
+from mira_nb.report import figures
+from mira_nb.report.build import build_report
+from mira_nb.report.figures import Blobs, read_figure
+from tests.report.synthetic import RunFolder, cells, example_run
+
+
+class Outline(HTMLParser):
+    """Ids, links, attributes and text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.inline: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.ids += [values["id"]] if values.get("id") else []
+        if tag == "a":
+            self.links.append(values.get("href") or "")
+        elif values.get("src") or values.get("href"):
+            self.loads.append(values.get("src") or values.get("href") or "")
+        self.inline += [name for name in values if name == "style" or name.startswith("on")]
+
+
+@pytest.fixture(scope="module")
+def outline(example: Path) -> Outline:
+    return Outline((example / "report.html").read_text())
+
+
+def test_ids_are_unique_and_links_lead_somewhere(outline: Outline) -> None:
+    assert len(outline.ids) == len(set(outline.ids))
+    assert {link[1:] for link in outline.links if link.startswith("#")} <= set(outline.ids)
+    assert set(STAGE_ORDER) <= set(outline.ids)
+    assert {"joint-umap", "joint-clusters", "methods", "provenance", "alerts"} <= set(outline.ids)
+
+
+def test_nothing_is_loaded_and_no_inline_code(outline: Outline) -> None:
+    assert all(item.startswith("data:") for item in outline.loads)
+    assert not outline.inline
+
+
+def test_alerts_come_first_and_gravest_first(example: Path) -> None:
+    text = (example / "report.html").read_text()
+    assert text.index('id="alerts"') < text.index('id="key-figures"') < text.index('id="prepare"')
+    found = text[text.index('<section id="alerts"') : text.index('<section id="key-figures"')]
+    assert re.findall(r'class="alert (\w+)"', found) == ["error", "warning", "info", "info", "info"]
+    assert "raise n_iterations" in found
+    assert 'href="#regulation"' in found
+
+
+def test_stages_that_did_not_run_say_why(example: Path) -> None:
+    text = (example / "report.html").read_text()
+    part = {name: text[text.index(f'<section id="{name}"') :].split("</section>")[0] for name in STAGE_ORDER}
+    assert "give --genome with --motifs or --motif-hits" in part["motifs"]
+    assert "ConvergenceError" in part["regulation"]
+    assert "Traceback (most recent call last)" in part["regulation"]
+    assert "has not run" in part["comparisons"]
+
+
+def test_methods_are_written_beside_the_report(example: Path) -> None:
+    text = (example / "methods.md").read_text()
+    assert "[@" not in text
+    numbers = [int(n) for n in re.findall(r"^(\d+)\. ", text, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert text.count("Palantir") >= 2
+    bib = (example / "references.bib").read_text()
+    assert len(re.findall(r"^@", bib, re.MULTILINE)) == len(numbers)
+    assert "setty2019palantir" in bib
+
+
+def test_building_twice_gives_the_same_bytes_and_leaves_nothing(example: Path) -> None:
+    before = (example / "report.html").read_bytes()
+    assert build_report(example) == example / "report.html"
+    assert (example / "report.html").read_bytes() == before
+    assert not list(example.glob(".*"))
+
+
+def test_twenty_thousand_cells_stay_below_six_megabytes(tmp_path: Path) -> None:
+    report = build_report(example_run(tmp_path / "big", n_cells=20_000, n_topics=15))
+    assert report.stat().st_size < 6e6
+
+
+def test_equal_columns_are_kept_once(tmp_path: Path) -> None:
+    xy, values = cells(500, 3)
+    from mira_nb.charts.embedding import menu_scatter
+
+    run = RunFolder(tmp_path / "r")
+    stage = run.stage("joint")
+    for name in ("one", "two"):
+        chart, data = menu_scatter(xy, values)
+        stage.figure(name, chart, data=data)
+    stage.save()
+    text = build_report(run.finish()).read_text()
+    assert text.count('<script type="text/plain"') == 2 + 3 + 1
+    assert text.count('id="spec-joint-') == 2
+
+
+def test_many_points_are_sampled_and_shown_in_full_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mira_nb.charts.embedding import menu_scatter
+
+    xy, values = cells(3000, 3)
+    chart, data = menu_scatter(xy, values, default="leiden")
+    path = tmp_path / "umap.vl.json"
+    path.write_text(json.dumps(packed.attach(chart.to_dict(), data)))
+    view = read_figure(path, Blobs(), point_limit=1000)
+    assert view.note.startswith("1,000 of 3,000 points, drawn at random")
+    assert view.image.startswith("data:image/png")
+    assert view.spec is not None
+    assert view.spec["packed"]["cells"]["n"] == 1000
+    kinds = {column["name"]: column["kind"] for column in view.spec["packed"]["cells"]["columns"]}
+    assert kinds["e1"] == "u8"
+    assert read_figure(path, Blobs()).note == ""
+    assert figures.POINT_LIMIT == 50_000
+
+
+def test_a_chart_cannot_set_the_options_of_the_page(tmp_path: Path) -> None:
+    path = tmp_path / "c.vl.json"
+    path.write_text(json.dumps({"mark": "bar", "usermeta": {"embedOptions": {"ast": False, "actions": True}}}))
+    view = read_figure(path, Blobs())
+    assert view.spec is not None
+    assert "embedOptions" not in json.dumps(view.spec)
+
+
+def test_damaged_parts_are_shown_in_their_place(tmp_path: Path) -> None:
+    root = example_run(tmp_path / "run", n_cells=200)
+    (root / "stages/joint/figures/umap.vl.json").write_text("{")
+    (root / "stages/joint/figures/multiples.png").write_bytes(b"not a picture")
+    (root / "stages/joint/tables/clusters.csv").unlink()
+    (root / "stages/enrichment/stage.json").write_text("nonsense")
+    text = build_report(root).read_text()
+    assert "umap.vl.json cannot be shown" in text
+    assert "multiples.png cannot be shown" in text
+    assert "This table cannot be shown" in text
+    assert "stage.json cannot be read" in text
+    assert 'id="spec-trajectory-linked"' in text
+
+
+def test_not_a_run_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no run\.json"):
+        build_report(tmp_path)
+    (tmp_path / "run.json").write_text("[]")
+    with pytest.raises(StoreError, match="JSON object"):
+        build_report(tmp_path)
+
+
+def test_an_empty_run_still_gives_a_report(tmp_path: Path) -> None:
+    text = build_report(RunFolder(tmp_path / "r").finish()).read_text()
+    assert text.count("has not run") == len(STAGE_ORDER)
+    assert "vegaEmbed=" not in text  # no charts, no chart library
+
+
+def test_table_numbers_equal_the_file(example: Path) -> None:
+    frame = pd.read_csv(example / "stages/joint/tables/clusters.csv")
+    text = (example / "report.html").read_text()
+    payload = json.loads(re.search(r'id="data-joint-clusters-view">(.*?)</script>', text).group(1))  # type: ignore[union-attr]
+    for column in payload["columns"]:
+        assert np.allclose(column["values"], frame[column["name"]], rtol=1e-5)
