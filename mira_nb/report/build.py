@@ -74,7 +74,8 @@ def render(run: RunView, methods: Methods) -> str:
         created=str(run.record.get("updated") or run.record.get("created") or "")[:16].replace("T", " "),
         counts=[(name, wording.number(value)) for name, value in run.shape.items()],
         stages=stages,
-        alerts=alerts,
+        alerts=[alert for alert in alerts if alert["level"] in {"error", "warning"}],
+        notes=[alert for alert in alerts if alert["level"] not in {"error", "warning"}],
         n_serious=sum(alert["level"] in {"error", "warning"} for alert in alerts),
         key_metrics=[item for stage in stages for item in stage["key_metrics"]],
         methods=methods,
@@ -168,8 +169,7 @@ def _citation_alerts(methods: Methods) -> list[dict[str, Any]]:
             "title": "A citation in the methods text has no reference",
             "cause": ", ".join(methods.unknown),
             "remedy": "add the entry to references.bib",
-            "stage": "Methods",
-            "stage_id": "methods",
+            "stages": [{"id": "methods", "title": "Methods"}],
         }
     ]
 

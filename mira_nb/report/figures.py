@@ -51,7 +51,7 @@ def read_figure(path: Path, blobs: Blobs, *, point_limit: int = POINT_LIMIT) -> 
         if path.suffix == ".png":
             content = path.read_bytes()
             size = embed.png_size(content)
-            return FigureView(image=embed.png_uri(content), image_size=size, small=size[0] <= 560)
+            return FigureView(image=embed.png_uri(content), image_size=size, small=size[0] <= 380)
         chart = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(chart, dict):
             raise ValueError("not a Vega-Lite object")
@@ -88,7 +88,7 @@ def _chart_view(chart: Mapping[str, Any], blobs: Blobs, *, point_limit: int) -> 
         image=image,
         image_size=size,
         note=note,
-        small=width is not None and width <= 470,
+        small=width is not None and width <= 380,
         height=height,
         linked=meta.get("linked"),
         has_data=bool(datasets) or _n_inline(spec) > 0,

@@ -88,7 +88,7 @@ class Builder:
                 groups.append(known)
             known["items"].append(item)
         return [
-            {"title": group["title"], "figures": [self._figure(stage, item) for item in group["items"]]}
+            {"title": group["title"], "figures": _paired([self._figure(stage, item) for item in group["items"]])}
             for group in groups
         ]
 
@@ -105,6 +105,7 @@ class Builder:
             "title": title,
             "caption": str(item.get("caption") or ""),
             "alt": str(item.get("alt") or title),
+            "small": view.small,
             "view": view,
         }
 
@@ -129,6 +130,17 @@ class Builder:
         self.blocks.append(embed.json_block(f"data-{identifier}-view", view.payload))
         out["note"] = view.note
         return out
+
+
+def _paired(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Small figures stand two in a row; the last of an odd number of neighbours gets the row for itself."""
+    start = 0
+    for position in range(len(figures) + 1):
+        if position == len(figures) or not figures[position]["small"]:
+            if (position - start) % 2:
+                figures[position - 1]["small"] = False
+            start = position + 1
+    return figures
 
 
 def metric(item: Mapping[str, Any]) -> dict[str, str]:
@@ -170,7 +182,17 @@ def all_alerts(run: RunView, stages: list[dict[str, Any]]) -> list[dict[str, Any
                 }
             )
         found += stage["alerts"]
-    return sorted(found, key=lambda alert: LEVELS.index(alert["level"]))
+    return _merged(sorted(found, key=lambda alert: LEVELS.index(alert["level"])))
+
+
+def _merged(alerts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same alert of several stages once, with a link to each of them."""
+    out: dict[tuple[str, ...], dict[str, Any]] = {}
+    for alert in alerts:
+        key = (alert["level"], alert["title"], alert["cause"], alert["remedy"])
+        known = out.setdefault(key, {**alert, "stages": []})
+        known["stages"].append({"id": alert["stage_id"], "title": alert["stage"]})
+    return list(out.values())
 
 
 def _alerts(stage: StageView, identifier: str) -> list[dict[str, Any]]:

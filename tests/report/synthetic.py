@@ -178,7 +178,7 @@ def example_run(root: Path, *, n_cells: int = 2000, n_topics: int = 7) -> Path:
                 "help": "Neighbours of each cell.",
             }
         ],
-        methods="Neighbours were found by the Manhattan distance [@aggarwal2001distance] and drawn with UMAP [@mcinnes2018umap].",
+        methods="Neighbours by the Manhattan distance [@aggarwal2001distance], drawn with UMAP [@mcinnes2018umap].",
         files=[{"path": "tables/clusters.csv", "description": "cluster sizes", "bytes": 321}],
     ).figure(
         "umap", chart, data=data, title="Joint UMAP", caption="Each dot is a cell. **Good**: topics occupy regions."
@@ -337,7 +337,7 @@ def _enrichment(run: RunFolder, rng: np.random.Generator, names: list[str]) -> N
         "enrichment",
         title="Gene-set enrichment",
         purpose="Which pathways each topic's genes belong to.",
-        methods="Gene sets were tested by Fisher's exact test [@fisher1922exact], corrected by Benjamini and Hochberg [@benjamini1995fdr].",
+        methods="Fisher's exact test [@fisher1922exact], corrected by Benjamini and Hochberg [@benjamini1995fdr].",
         metrics=[
             {
                 "name": "Terms below FDR 0.05",

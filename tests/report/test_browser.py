@@ -240,7 +240,8 @@ def test_a_chart_that_cannot_be_drawn_does_not_break_the_page(page_offline: Any,
 def test_inline_code_is_refused_by_the_policy(page_offline: Any, example: Path) -> None:
     page = page_offline.open(example / "report.html")
     page.evaluate(
-        "() => { const s = document.createElement('script'); s.textContent = 'window.owned = 1'; document.body.append(s);"
+        "() => { const s = document.createElement('script'); s.textContent = 'window.owned = 1';"
+        " document.body.append(s);"
         " const i = document.createElement('div'); i.innerHTML = '<img src=x onerror=\"window.owned=2\">';"
         " document.body.append(i); }"
     )

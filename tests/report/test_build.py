@@ -174,3 +174,19 @@ def test_table_numbers_equal_the_file(example: Path) -> None:
     payload = json.loads(re.search(r'id="data-joint-clusters-view">(.*?)</script>', text).group(1))  # type: ignore[union-attr]
     for column in payload["columns"]:
         assert np.allclose(column["values"], frame[column["name"]], rtol=1e-5)
+
+
+def test_equal_alerts_are_merged_and_odd_small_figures_get_a_row(tmp_path: Path) -> None:
+    alert = {"level": "warning", "title": "Only 300 cells", "cause": "c", "remedy": "r"}
+    run = RunFolder(tmp_path / "r")
+    for name in ("topics_rna", "topics_atac"):
+        stage = run.stage(name, alerts=[alert])
+        for i, width in enumerate((200, 200, 200, 800, 200)):
+            stage.figure(f"f{i}", {"mark": "bar", "width": width})
+        stage.save()
+    text = build_report(run.finish()).read_text()
+    found = text[text.index('<section id="alerts"') : text.index('<section id="key-figures"')]
+    assert found.count("Only 300 cells") == 1
+    assert 'href="#topics_rna"' in found
+    assert 'href="#topics_atac"' in found
+    assert re.findall(r'<figure id="topics_rna-(f\d)" class="small"', text) == ["f0", "f1"]
