@@ -168,7 +168,10 @@ def check(
 
     spec = _input_spec(rna, atac, mudata, tenx)
     resources = _resources(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
-    typer.echo(check_run(spec, resources))
+    found = check_run(spec, resources)
+    typer.echo(found.render())
+    if found.problems:
+        fail("\n".join(found.problems), 2)
 
 
 @app.command()

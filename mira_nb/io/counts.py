@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -12,6 +13,7 @@ from mira_nb.errors import InputError
 
 Problem = Literal["text", "nan", "negative", "fractions", "empty"]
 _CHUNK_VALUES: Final = 20_000_000
+_TEST_BLOCK: Final = 1_000_000
 _TOLERANCE: Final = 1e-4  # values this close to an integer are rounded: float files of counts are common
 
 
@@ -85,23 +87,32 @@ def find_problem(matrix: sparse.csr_matrix) -> ValueProblem | None:
     """First reason why `matrix` (CSR, cells x features) is not made of counts, or None."""
     if matrix.shape[0] == 0 or matrix.shape[1] == 0 or matrix.nnz == 0:
         return ValueProblem("empty")
-    values = matrix.data
-    if values.dtype.kind == "f":
-        bad = ~np.isfinite(values)
-        if bad.any():
-            return _problem("nan", matrix, bad)
-    if values.dtype.kind in "fi" and values.min() < 0:
-        return _problem("negative", matrix, values < 0)
-    if values.dtype.kind == "f":
-        rounded = np.rint(values)
-        bad = (np.abs(values - rounded) > _TOLERANCE) | (rounded == 0)
-        if bad.any():
-            return _problem("fractions", matrix, bad)
+    tests: dict[Problem, Callable[[np.ndarray], np.ndarray]] = {}
+    if matrix.dtype.kind == "f":
+        tests["nan"] = lambda values: ~np.isfinite(values)
+    if matrix.dtype.kind in "fi":
+        tests["negative"] = lambda values: values < 0
+    if matrix.dtype.kind == "f":
+        tests["fractions"] = _fractional
+    for kind, test in tests.items():
+        bad = _where(matrix.data, test)
+        if len(bad):
+            return _problem(kind, matrix, bad)
     return None
 
 
-def _problem(kind: Problem, matrix: sparse.csr_matrix, bad: np.ndarray) -> ValueProblem:
-    positions = np.flatnonzero(bad)
+def _fractional(values: np.ndarray) -> np.ndarray:
+    rounded = np.rint(values)
+    return (np.abs(values - rounded) > _TOLERANCE) | (rounded == 0)
+
+
+def _where(values: np.ndarray, test: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Positions at which a test holds, in blocks, so that no array of the values' size is made."""
+    starts = range(0, len(values), _TEST_BLOCK)
+    return np.concatenate([np.flatnonzero(test(values[i : i + _TEST_BLOCK])) + i for i in starts])
+
+
+def _problem(kind: Problem, matrix: sparse.csr_matrix, positions: np.ndarray) -> ValueProblem:
     first = int(positions[0])
     row = int(np.searchsorted(matrix.indptr, first, side="right")) - 1
     examples = tuple(float(value) for value in np.unique(matrix.data[positions[:1000]])[:5])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mira_nb.errors import InputError
 from mira_nb.io.annotations import check_annotations
@@ -14,6 +14,9 @@ from mira_nb.io.spec import InputSpec
 from .files import HashCache
 from .identity import digest, resource_identity
 from .store import RunStore, read_h5mu, write_h5mu
+
+if TYPE_CHECKING:
+    from mira_nb.io.check import CheckReport
 
 __all__ = ["InputSpec", "prepare_input"]
 
@@ -91,13 +94,10 @@ def _resource_facts(resources: Resources, hashes: HashCache) -> dict[str, Any]:
     return out
 
 
-def check_run(spec: InputSpec, resources: Resources) -> str:
-    """Text of ``mira-nb check``: what was found, which stages can run, what a missing resource would unlock."""
+def check_run(spec: InputSpec, resources: Resources) -> CheckReport:
+    """Report of ``mira-nb check``: what was found, which stages can run, what a missing resource would unlock."""
     from mira_nb.io.check import check_input
     from mira_nb.keys import STAGE_ORDER
     from mira_nb.stages.registry import get_stage
 
-    for name in ("tss", "genome", "motifs", "gene_sets", "motif_hits"):
-        resources.require_files(name)
-    requirements = {name: get_stage(name) for name in STAGE_ORDER}
-    return check_input(spec, resources, requirements=requirements).render()
+    return check_input(spec, resources, requirements={name: get_stage(name) for name in STAGE_ORDER})
