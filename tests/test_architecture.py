@@ -153,13 +153,15 @@ def test_no_global_random_state(path: Path) -> None:
 
 
 def test_every_part_knows_the_same_stages() -> None:
-    """Registry, templates, Python functions and their keys all hold to keys.STAGE_ORDER."""
+    """Registry, templates, panels, Python functions and their keys all hold to keys.STAGE_ORDER."""
     import mira_nb
+    from mira_nb.panels.views import VIEWS
     from mira_nb.stages import registry
     from mira_nb.stages.requirements import LEAVES
 
     assert tuple(registry._CLASSES) == STAGE_ORDER
     assert {path.stem for path in (ROOT / "templates").glob("*.ipynb")} == set(STAGE_ORDER)
+    assert set(VIEWS) == set(STAGE_ORDER)
     assert set(LEAVES) == set(STAGE_ORDER)
     assert set(STAGE_ORDER) <= set(mira_nb.__all__)
 
