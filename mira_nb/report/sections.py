@@ -186,7 +186,7 @@ def all_alerts(run: RunView, stages: list[dict[str, Any]]) -> list[dict[str, Any
 
 
 def _merged(alerts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same alert of several stages once, with a link to each of them."""
+    """Give the same alert of several stages once, with a link to each of them."""
     out: dict[tuple[str, ...], dict[str, Any]] = {}
     for alert in alerts:
         key = (alert["level"], alert["title"], alert["cause"], alert["remedy"])
