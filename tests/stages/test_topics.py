@@ -40,7 +40,7 @@ def results(data):
         params = stage.Params.parse(name, {"n_topics": 3, "n_epochs": 15, "batch_size": 32})
         before = data.mod["rna"].X.copy(), list(data.mod["rna"].obsm)
         out[name] = stage.run(data, params, Context(seed=1, progress=lambda f, m: seen.append((f, m))))
-        assert (data.mod["rna"].X != before[0]).nnz == 0
+        assert (before[0] != data.mod["rna"].X).nnz == 0
         assert list(data.mod["rna"].obsm) == before[1]
     assert all(0 <= fraction <= 1 for fraction, _ in seen)
     assert any("left" in message for _, message in seen)

@@ -24,7 +24,6 @@ from .threads import Workers, torch_threads
 from .train import Trainer, posterior_means
 from .warmstart import factorise, start_from_factorisation, start_from_moments, warm_up
 
-HIGHEST_WARM_RATE = 1e-2
 MIN_HELD_OUT = 10
 
 
@@ -84,10 +83,10 @@ class Fitting:
             network = Network(self.modality, self.data.counts.shape[1], int(self.encoder.sum()), k, s, self.generator)
             start_from_moments(network, self.data, self.training)
             trainer = Trainer(network, self.data, s, self.training, self.held_out, workers, self.rng, self.generator)
+            low, high, test = self._rates(trainer, device)
             if s.initialisation == "nmf":
                 self._warm_start(network, trainer, workers, device)
             network.to(device)
-            low, high, test = self._rates(trainer)
             with self._phase("training", 0.25, 0.97):
                 history = trainer.run(low, high, self.report, seed=int(self.rng.integers(2**62)))
             with self._phase("prediction", 0.97, 1.0):
@@ -97,25 +96,28 @@ class Fitting:
 
     def _warm_start(self, network: Network, trainer: Trainer, workers: Workers, device: torch.device) -> None:
         s = self.settings
-        with self._phase("factorisation", 0.0, 0.15):
+        with self._phase("factorisation", 0.03, 0.18):
             found = factorise(
                 self.data, self.training, int(s.n_topics), s.restarts, self.rng, workers,
                 self._say("factorising the counts for a start"),
             )  # fmt: skip
             start_from_factorisation(network, found, self.data, self.training, self.encoder, self.rng)
-        with self._phase("warm-up", 0.15, 0.22):
+        with self._phase("warm-up", 0.18, 0.25):
             network.to(device)
             warm_up(
                 network, found, self.data, self.training, trainer.encode, trainer.after_backward, s.warmup_epochs,
                 s.batch_size, self.rng, self.generator, self._say("warming up the encoder"),
             )  # fmt: skip
 
-    def _rates(self, trainer: Trainer) -> tuple[float, float, pd.DataFrame]:
+    def _rates(self, trainer: Trainer, device: torch.device) -> tuple[float, float, pd.DataFrame]:
         low, high = self.settings.learning_rate_min, self.settings.learning_rate_max
         if low != "auto" and high != "auto":
             return float(low), float(high), pd.DataFrame(columns=["learning_rate", "loss", "smoothed"])
-        with self._phase("learning-rate range test", 0.22, 0.25):
+        # before the warm start: from a good start every step only climbs, and the test would say nothing
+        with self._phase("learning-rate range test", 0.0, 0.03):
+            trainer.network.to(device)
             test = trainer.range_test(self._say("learning-rate range test"))
+            trainer.network.to("cpu")
         top = test.high if high == "auto" else float(high)
         bottom = min(test.low, top / 10) if low == "auto" else float(low)
         frame = pd.DataFrame({"learning_rate": test.rates, "loss": test.losses, "smoothed": test.smoothed})

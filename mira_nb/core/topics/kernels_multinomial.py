@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from .numerics import exp
+from .numerics import add_gradients, add_products, exp
 
 
 @njit(cache=True, fastmath=True, nogil=True)
@@ -55,8 +55,7 @@ def block_log_sums(
     first: int, last: int, block: int, topics: Any, weights: Any, offset: Any, tops: Any, sums: Any
 ) -> None:
     """Maximum of the logits and sum of exp(logit - maximum) of each cell in each block: (blocks, cells) each."""
-    n_cells, n_topics = topics.shape
-    n_features = offset.shape[0]
+    n_cells, n_features = topics.shape[0], offset.shape[0]
     logits = np.empty(block, topics.dtype)
     for b in range(first, last):
         lo, hi = b * block, min((b + 1) * block, n_features)
@@ -64,11 +63,7 @@ def block_log_sums(
         for i in range(n_cells):
             for j in range(n):
                 logits[j] = offset[lo + j]
-            for k in range(n_topics):
-                z = topics[i, k]
-                w = weights[k, lo:hi]
-                for j in range(n):
-                    logits[j] += z * w[j]
+            add_products(topics[i], weights, lo, hi, logits)
             top = logits[0]
             for j in range(n):
                 top = max(top, logits[j])
@@ -101,23 +96,12 @@ def block_gradients(
         for i in range(n_cells):
             for j in range(n):
                 grad[j] = offset[lo + j] - log_sum[i]
-            for k in range(n_topics):
-                z = topics[i, k]
-                w = weights[k, lo:hi]
-                for j in range(n):
-                    grad[j] += z * w[j]
+            add_products(topics[i], weights, lo, hi, grad)
             d = depth[i]
             for j in range(n):
                 grad[j] = d * exp(grad[j])
                 d_off[j] += grad[j]
-            for k in range(n_topics):
-                z = topics[i, k]
-                w, dw = weights[k, lo:hi], d_weights[k, lo:hi]
-                dot = 0 * z
-                for j in range(n):
-                    dw[j] += z * grad[j]
-                    dot += w[j] * grad[j]
-                d_topics[b, i, k] += dot
+            add_gradients(grad, topics[i], weights, lo, hi, d_weights, d_topics[b, i])
         total = 0.0
         for j in range(lo, hi):
             for p in range(colptr[j], colptr[j + 1]):

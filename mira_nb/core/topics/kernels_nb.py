@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from .numerics import exp, gamma_terms, log1p
+from .numerics import add_gradients, add_products, exp, gamma_terms, log1p
 
 
 @njit(cache=True, fastmath=True, nogil=True)
@@ -22,11 +22,7 @@ def _composition(shares: Any, weights: Any, offset: Any, logits: Any, rho: Any) 
     n_genes = offset.shape[0]
     for j in range(n_genes):
         logits[j] = offset[j]
-    for k in range(shares.shape[0]):
-        z = shares[k]
-        w = weights[k]
-        for j in range(n_genes):
-            logits[j] += z * w[j]
+    add_products(shares, weights, 0, n_genes, logits)
     top = logits[0]
     for j in range(n_genes):
         top = max(top, logits[j])
@@ -51,7 +47,7 @@ def chunk_gradients(
     ``d_weights`` (chunks, K, G), ``d_offset`` and ``d_theta`` (chunks, G) are summed over the chunk; ``d_topics``
     (cells, K), ``d_log_depth`` and ``log_lik`` (cells,) are per cell. Log-likelihoods leave out -lgamma(x + 1).
     """
-    n_cells, n_topics = topics.shape
+    n_cells = topics.shape[0]
     n_genes = offset.shape[0]
     logits = np.empty(n_genes, topics.dtype)
     rho = np.empty(n_genes, topics.dtype)
@@ -90,11 +86,5 @@ def chunk_gradients(
         for j in range(n_genes):
             grad[j] = rho[j] * moved - grad[j]
             d_off[j] += grad[j]
-        for k in range(n_topics):
-            z = topics[i, k]
-            w, dw = weights[k], d_weights[chunk, k]
-            dot = 0 * z
-            for j in range(n_genes):
-                dw[j] += z * grad[j]
-                dot += w[j] * grad[j]
-            d_topics[i, k] = dot
+        d_topics[i] = 0
+        add_gradients(grad, topics[i], weights, 0, n_genes, d_weights[chunk], d_topics[i])

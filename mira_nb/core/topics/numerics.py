@@ -158,6 +158,53 @@ def gamma_terms(count: float, theta: float) -> tuple[float, float]:
     return math.lgamma(count + theta) - math.lgamma(theta), digamma(count + theta) - digamma(theta)
 
 
+@njit(cache=True, fastmath=True, nogil=True)
+def add_products(shares: Any, weights: Any, lo: int, hi: int, out: Any) -> None:
+    """Add shares @ weights[:, lo:hi] to ``out``; four topics at a time, so that ``out`` is visited less often."""
+    k, n_topics = 0, shares.shape[0]
+    while k + 4 <= n_topics:
+        a, b, c, d = shares[k], shares[k + 1], shares[k + 2], shares[k + 3]
+        p, q, r, s = weights[k, lo:hi], weights[k + 1, lo:hi], weights[k + 2, lo:hi], weights[k + 3, lo:hi]
+        for j in range(hi - lo):
+            out[j] += a * p[j] + b * q[j] + c * r[j] + d * s[j]
+        k += 4
+    while k < n_topics:
+        a = shares[k]
+        p = weights[k, lo:hi]
+        for j in range(hi - lo):
+            out[j] += a * p[j]
+        k += 1
+
+
+@njit(cache=True, fastmath=True, nogil=True)
+def add_gradients(grad: Any, shares: Any, weights: Any, lo: int, hi: int, d_weights: Any, d_shares: Any) -> None:
+    """Backward of :func:`add_products`: add shares' grad to ``d_weights[:, lo:hi]`` and weights grad' to ``d_shares``."""
+    k, n_topics = 0, shares.shape[0]
+    while k + 2 <= n_topics:
+        a, b = shares[k], shares[k + 1]
+        p, q = weights[k, lo:hi], weights[k + 1, lo:hi]
+        dp, dq = d_weights[k, lo:hi], d_weights[k + 1, lo:hi]
+        x = y = 0 * a
+        for j in range(hi - lo):
+            g = grad[j]
+            dp[j] += a * g
+            dq[j] += b * g
+            x += p[j] * g
+            y += q[j] * g
+        d_shares[k] += x
+        d_shares[k + 1] += y
+        k += 2
+    while k < n_topics:
+        a = shares[k]
+        p, dp = weights[k, lo:hi], d_weights[k, lo:hi]
+        x = 0 * a
+        for j in range(hi - lo):
+            dp[j] += a * grad[j]
+            x += p[j] * grad[j]
+        d_shares[k] += x
+        k += 1
+
+
 @njit(cache=True)
 def exp_array(x: Any, out: Any) -> None:
     """Apply :func:`exp` to a 1-d array (for tests)."""

@@ -1,0 +1,220 @@
+"""Fits: planted recovery, determinism, storage, and inputs that break careless implementations."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from scipy.optimize import linear_sum_assignment
+
+from mira_nb.core.topics.fit import TopicFit, fit_topic_model, log_share_per_count
+from mira_nb.core.topics.nmf import kl_nmf, project
+from mira_nb.core.topics.settings import TopicSettings
+from mira_nb.core.topics.threads import Workers
+from mira_nb.errors import Cancelled, InputError
+
+QUICK = {"n_topics": 3, "n_epochs": 4, "batch_size": 64, "restarts": 1, "warmup_epochs": 2}
+
+
+def planted(modality: str, n: int = 600, n_features: int = 150, k: int = 3, seed: int = 0):
+    """Linear mixtures of k programmes: counts and the true topics."""
+    rng = np.random.default_rng(seed)
+    topics = rng.dirichlet(np.full(k, 0.4), n)
+    features = rng.gamma(1.0, 1.0, (k, n_features)) + 0.05
+    features[np.arange(n_features) % k, np.arange(n_features)] *= 8
+    features /= features.sum(1, keepdims=True)
+    rho = topics @ features
+    if modality == "expression":
+        mean = 800 * rng.lognormal(0, 0.3, (n, 1)) * rho
+        return sparse.csr_matrix(rng.poisson(rng.gamma(5.0, mean / 5.0)).astype(np.float32)), topics
+    rate = 60 * rng.lognormal(0, 0.3, (n, 1)) * rho
+    return sparse.csr_matrix((rng.random(rho.shape) < 1 - np.exp(-rate)).astype(np.float32)), topics
+
+
+def matched(true, found):
+    corr = np.corrcoef(true.T, found.T)[: true.shape[1], true.shape[1] :]
+    rows, columns = linear_sum_assignment(-corr)
+    return corr[rows, columns]
+
+
+@pytest.fixture(scope="module", params=["expression", "accessibility"])
+def quick(request):
+    counts, _ = planted(request.param, n=200)
+    return request.param, counts, fit_topic_model(counts, modality=request.param, settings=TopicSettings(**QUICK))
+
+
+@pytest.mark.parametrize("start", ["nmf", "random"])
+@pytest.mark.parametrize(("modality", "wanted"), [("expression", 0.95), ("accessibility", 0.9)])
+def test_planted_topics_are_found(modality, wanted, start):
+    counts, topics = planted(modality)
+    settings = TopicSettings(n_topics=3, n_epochs=40, batch_size=64, initialisation=start)
+    fit = fit_topic_model(counts, modality=modality, settings=settings, seed=1)
+    assert matched(topics, fit.topics).min() > wanted
+    profile = np.asarray(counts.sum(0)).ravel() + 0.5
+    profile = float(np.asarray(counts.sum(0)).ravel() @ np.log(profile / profile.sum())) / counts.sum()
+    assert fit.log_likelihood_per_count(counts) > profile + 0.05
+    held_out = fit.history["held_out_elbo"].to_numpy()
+    assert held_out[-1] > held_out[0]
+
+
+def test_factorisation_finds_planted_topics_and_climbs():
+    counts, topics = planted("expression")
+    with Workers(2) as workers:
+        found = kl_nmf(counts, 3, np.random.default_rng(0), workers, max_iterations=200)
+        short = kl_nmf(counts, 3, np.random.default_rng(0), workers, max_iterations=5)
+        again = project(counts, found.features, workers, n_iterations=200)
+    assert matched(topics, found.topics).min() > 0.97
+    assert found.log_likelihood > short.log_likelihood
+    np.testing.assert_allclose(found.topics.sum(1), 1, rtol=1e-4)
+    np.testing.assert_allclose(found.features.sum(0), 1, rtol=1e-4)
+    np.testing.assert_allclose(again, found.topics, atol=0.02)
+    rho = found.topics @ found.features.T
+    coo = counts.tocoo()
+    expected = (coo.data * np.log(rho[coo.row, coo.col])).sum() / coo.data.sum()
+    assert found.log_likelihood == pytest.approx(expected, abs=1e-3)
+
+
+def test_result_is_complete(quick):
+    modality, counts, fit = quick
+    assert fit.topics.shape == (200, 3)
+    np.testing.assert_allclose(fit.topics.sum(1), 1)
+    assert (np.diff(fit.topics.mean(0)) <= 0).all()
+    assert fit.history["epoch"].tolist() == [1, 2, 3, 4]
+    assert np.isfinite(fit.history.to_numpy(float)).all()
+    assert fit.held_out.sum() == 10
+    assert (fit.read_depth is None) == (modality == "accessibility")
+    dense = fit.decoder.composition(fit.topics)
+    coo = counts.tocoo()
+    expected = (coo.data * np.log(dense[coo.row, coo.col])).sum() / coo.data.sum()
+    assert log_share_per_count(counts, fit.decoder, fit.topics) == pytest.approx(expected)
+
+
+def test_prediction_is_deterministic_and_does_not_depend_on_company(quick):
+    _, counts, fit = quick
+    first, second = fit.encode(counts), fit.encode(counts)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first, fit.topics, atol=1e-6)
+    np.testing.assert_allclose(fit.encode(counts[7]), fit.topics[7:8], atol=1e-5)
+
+
+def test_same_seed_same_result_whatever_the_threads_and_global_state_untouched(quick):
+    modality, counts, fit = quick
+    np.random.seed(3)  # noqa: NPY002
+    torch.manual_seed(3)
+    random.seed(3)
+    before = np.random.get_state()[1].copy(), torch.get_rng_state().clone(), random.getstate()  # noqa: NPY002
+    again = fit_topic_model(counts, modality=modality, settings=TopicSettings(**QUICK), n_threads=2)
+    np.testing.assert_array_equal(again.topics, fit.topics)
+    np.testing.assert_array_equal(again.decoder.beta, fit.decoder.beta)
+    other = fit_topic_model(counts, modality=modality, settings=TopicSettings(**QUICK), seed=1)
+    assert np.abs(other.topics - fit.topics).max() > 1e-4
+    np.testing.assert_array_equal(np.random.get_state()[1], before[0])  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
+    assert random.getstate() == before[2]
+
+
+def test_saved_and_loaded_model_predicts_the_same(quick, tmp_path):
+    _, counts, fit = quick
+    path = tmp_path / "model.npz"
+    fit.save(path)
+    loaded = TopicFit.load(path)
+    np.testing.assert_array_equal(loaded.encode(counts), fit.encode(counts))
+    np.testing.assert_array_equal(loaded.topics, fit.topics)
+    np.testing.assert_array_equal(loaded.decoder.activations(), fit.decoder.activations())
+    assert loaded.settings == fit.settings
+    with np.load(path, allow_pickle=False) as stored:
+        assert all(stored[name].dtype.kind in "fiub" for name in stored.files)
+
+
+@pytest.mark.parametrize("modality", ["expression", "accessibility"])
+@pytest.mark.parametrize("n", [12, 60, 129, 257])
+def test_odd_numbers_of_cells(modality, n):
+    """Fewer cells than a batch, and one cell more than whole batches."""
+    counts, _ = planted(modality, n=n)
+    fit = fit_topic_model(counts, modality=modality, settings=TopicSettings(**QUICK | {"batch_size": 128}))
+    assert np.isfinite(fit.topics).all()
+    assert len(fit.history) == 4
+    assert fit.encode(counts[:1]).shape == (1, 3)
+
+
+@pytest.mark.parametrize("modality", ["expression", "accessibility"])
+def test_empty_cells_and_features(modality):
+    counts, _ = planted(modality, n=100)
+    lil = counts.tolil()
+    lil[5] = 0
+    lil[50] = 0
+    lil[:, 4] = 0
+    counts = lil.tocsr()
+    fit = fit_topic_model(counts, modality=modality, settings=TopicSettings(**QUICK))
+    assert fit.n_empty == 2
+    assert np.isfinite(fit.topics).all()
+    others = np.delete(fit.topics, [5, 50], 0)
+    np.testing.assert_allclose(fit.topics[5], others.mean(0), rtol=1e-6)
+    assert np.isfinite(fit.decoder.activations()).all()
+    assert np.isfinite(fit.encode(counts)).all()
+
+
+def test_dense_and_integer_counts_give_the_same_as_sparse(quick):
+    modality, counts, fit = quick
+    dense = fit_topic_model(counts.toarray().astype(np.int64), modality=modality, settings=TopicSettings(**QUICK))
+    np.testing.assert_array_equal(dense.topics, fit.topics)
+
+
+def test_refusals_name_the_reason():
+    counts, _ = planted("expression", n=40)
+    for bad, word in ((counts * 0.5, "fractions"), (counts[:5], "at least 10 cells"), (counts * 0, "at least 10")):
+        with pytest.raises(InputError, match=word):
+            fit_topic_model(bad, modality="expression", settings=TopicSettings(**QUICK))
+    with pytest.raises(InputError, match="not binary"):
+        fit_topic_model(counts, modality="accessibility", settings=TopicSettings(**QUICK))
+    with pytest.raises(InputError, match="topics for 40 cells"):
+        fit_topic_model(counts, modality="expression", settings=TopicSettings(**QUICK | {"n_topics": 40}))
+    with pytest.raises(InputError, match="encoder"):
+        fit_topic_model(counts, modality="expression", encoder_features=np.zeros(150, bool))
+    fit = fit_topic_model(counts, modality="expression", settings=TopicSettings(**QUICK))
+    with pytest.raises(InputError, match="149 features"):
+        fit.encode(counts[:, :149])
+
+
+def test_progress_can_cancel():
+    counts, _ = planted("expression", n=60)
+
+    def stop(fraction: float, message: str) -> None:
+        if "epoch" in message:
+            raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        fit_topic_model(counts, modality="expression", settings=TopicSettings(**QUICK), progress=stop)
+
+
+def test_exact_epochs_unless_stopped_early():
+    counts, _ = planted("expression", n=200)
+    fixed = TopicSettings(**QUICK | {"n_epochs": 12, "learning_rate_min": 1e-3, "learning_rate_max": 1e-2})
+    assert len(fit_topic_model(counts, modality="expression", settings=fixed).history) == 12
+    early = TopicSettings(**QUICK | {"n_epochs": 300, "patience": 2, "holdout_fraction": 0.2, "batch_size": 160})
+    fit = fit_topic_model(counts, modality="expression", settings=early)
+    assert 150 <= len(fit.history) < 300
+    assert (fit.history["kl_weight"].iloc[-1]) == 1
+
+
+def test_given_learning_rates_are_kept_and_auto_ones_reported(quick):
+    _, _, fit = quick
+    assert 0 < fit.settings.learning_rate_min < fit.settings.learning_rate_max
+    assert {"learning_rate", "loss", "smoothed"} == set(fit.range_test.columns)
+    assert len(fit.range_test) > 10
+
+
+def test_encoder_subset_models_every_feature():
+    counts, topics = planted("accessibility", n=400)
+    mask = np.arange(150) % 2 == 0
+    settings = TopicSettings(n_topics=3, n_epochs=20, batch_size=64)
+    fit = fit_topic_model(counts, modality="accessibility", settings=settings, encoder_features=mask)
+    assert fit.decoder.n_features == 150
+    assert matched(topics, fit.topics).min() > 0.8
+    silent = counts.copy().tolil()
+    silent[:, ~mask] = 0
+    depth_only = fit.encode(sparse.csr_matrix(silent))
+    assert depth_only.shape == fit.topics.shape

@@ -1,0 +1,191 @@
+"""Closed forms: prior, schedules, residuals, elementary functions, batches, settings."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse, special, stats
+
+from mira_nb.core.topics import numerics
+from mira_nb.core.topics.data import CellData, check_counts, equal_batches
+from mira_nb.core.topics.kernels_embedding import to_columns
+from mira_nb.core.topics.prior import alpha_log_moments, laplace_moments
+from mira_nb.core.topics.residuals import deviance_residuals, pooled_shares
+from mira_nb.core.topics.schedule import kl_weight, one_cycle, read_range_test
+from mira_nb.core.topics.settings import TopicSettings, topics_for_size
+from mira_nb.errors import InputError, ParameterError
+
+
+@pytest.mark.parametrize("k", [2, 7, 30])
+@pytest.mark.parametrize("j", [5.0, 50.0])
+def test_log_normal_has_the_moments_of_the_gamma(k, j):
+    loc, scale = alpha_log_moments(k, j)
+    gamma = stats.gamma(2, scale=j / (2 * k))
+    log_normal = stats.lognorm(scale, scale=math.exp(loc))
+    assert log_normal.mean() == pytest.approx(gamma.mean())
+    assert log_normal.var() == pytest.approx(gamma.var())
+
+
+def test_laplace_moments_by_the_hessian_of_the_dirichlet_in_softmax_coordinates():
+    """ProdLDA's diagonal is that of the inverse Hessian of -log Dirichlet(softmax z), projected to sum zero."""
+    alpha = np.array([0.7, 2.0, 5.0, 1.3])
+    k, total = len(alpha), alpha.sum()
+    mean, variance = laplace_moments(alpha, "prodlda")
+    np.testing.assert_allclose(special.softmax(mean), alpha / total)
+    assert abs(mean.sum()) < 1e-12
+    mode = alpha / total
+    hessian = total * (np.diag(mode) - np.outer(mode, mode))
+    np.testing.assert_allclose(np.diag(np.linalg.pinv(hessian)), _projected(alpha, k), rtol=1e-10)
+    np.testing.assert_allclose(variance, _projected(alpha, k), rtol=1e-12)
+    _, paper = laplace_moments(alpha, "laplace")
+    np.testing.assert_allclose(paper, 1 / alpha * (1 - 2 / k) + 1 / (k * alpha))
+    for name in ("laplace", "prodlda"):
+        tensors = laplace_moments(torch.tensor(alpha), name)
+        for found, wanted in zip(tensors, laplace_moments(alpha, name), strict=True):
+            np.testing.assert_allclose(found.numpy(), wanted)
+
+
+def _projected(alpha, k):
+    """Diagonal of P diag(1 / alpha) P with P = I - 11'/k."""
+    p = np.eye(k) - 1 / k
+    return np.diag(p @ np.diag(1 / alpha) @ p)
+
+
+def test_one_cycle_peaks_at_a_third_and_ends_near_zero():
+    for anneal in ("cosine", "linear"):
+        rates = [one_cycle(s, 301, 1e-3, 1e-2, peak_at=1 / 3, anneal=anneal) for s in range(301)]
+        assert rates[0] == pytest.approx(1e-3)
+        assert int(np.argmax(rates)) == 100
+        assert max(rates) == pytest.approx(1e-2)
+        assert rates[-1] == pytest.approx(1e-6)
+        assert (np.diff(rates[:101]) > 0).all()
+        assert (np.diff(rates[100:]) < 0).all()
+    assert one_cycle(50, 301, 1e-3, 1e-2, peak_at=1 / 3, anneal="linear") == pytest.approx(5.5e-3)
+
+
+def test_kl_weight_is_one_from_the_middle_on():
+    weights = np.array([kl_weight(s, 101, "linear") for s in range(101)])
+    np.testing.assert_allclose(weights[:51], np.arange(51) / 50)
+    assert (weights[50:] == 1).all()
+    cyclic = np.array([kl_weight(s, 300, "cyclic") for s in range(300)])
+    assert [cyclic[i] for i in (0, 100, 200)] == pytest.approx([0, 0, 0], abs=1e-9)
+    assert cyclic[[50, 99, 150, 250, 299]] == pytest.approx(np.ones(5))
+
+
+def test_range_test_reads_bounds_left_of_the_climb():
+    rates = 1e-5 * 1e5 ** (np.arange(100) / 99)
+    losses = 10 - 3 / (1 + (3e-3 / rates) ** 2) + (rates / 0.1) ** 2
+    found = read_range_test(rates, losses + np.random.default_rng(0).normal(0, 0.02, 100))
+    assert 3e-3 < found.high < 5e-2
+    assert found.low == pytest.approx(found.high / 10)
+    broken = losses.copy()
+    broken[-5:] = np.nan
+    assert np.isfinite(read_range_test(rates, broken).smoothed).all()
+
+
+def test_fast_exponential_and_logarithm():
+    x = np.linspace(-80, 80, 200_001).astype(np.float32)
+    out = np.empty_like(x)
+    numerics.exp_array(x, out)
+    assert np.abs(out / np.exp(x.astype(float)) - 1).max() < 3e-7
+    u = np.exp(np.linspace(-25, 20, 200_001)).astype(np.float32)
+    out = np.empty_like(u)
+    numerics.log1p_array(u, out)
+    assert np.abs(out / np.log1p(u.astype(float)) - 1).max() < 3e-7
+    assert np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("theta", [0.01, 0.7, 30.0])
+def test_gamma_terms_equal_scipy(theta):
+    for count in (0, 1, 2, 8, 9, 40, 1000):
+        value, derivative = numerics.gamma_terms(float(count), theta)
+        assert value == pytest.approx(special.gammaln(count + theta) - special.gammaln(theta), rel=1e-9, abs=1e-10)
+        assert derivative == pytest.approx(special.digamma(count + theta) - special.digamma(theta), rel=1e-8, abs=1e-10)
+
+
+def test_deviance_residuals_equal_the_binomial_formula():
+    rng = np.random.default_rng(0)
+    counts = sparse.csr_matrix(rng.poisson(rng.gamma(0.5, 2.0, (30, 40))).astype(float))
+    counts = counts[np.asarray(counts.sum(1)).ravel() > 0]
+    depth, shares = np.asarray(counts.sum(1)).ravel(), pooled_shares(counts)
+    found = deviance_residuals(counts, depth, shares).rows(np.arange(counts.shape[0]))
+    x, n, mean = counts.toarray(), depth[:, None], depth[:, None] * shares
+    full = stats.binom.logpmf(x, n, x / n) - stats.binom.logpmf(x, n, shares)
+    expected = np.clip(np.sign(x - mean) * np.sqrt(2 * np.maximum(full, 0)), -10, 10)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_unseen_gene_and_large_residuals_stay_finite():
+    counts = sparse.csr_matrix(np.array([[0.0, 500.0, 3.0], [0.0, 0.0, 700.0]]))
+    found = deviance_residuals(counts, np.array([503.0, 700.0]), np.array([0.0, 1e-3, 0.999])).rows(np.arange(2))
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() <= 10
+    assert (found[:, 0] == 0).all()
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 129, 257, 1000])
+@pytest.mark.parametrize("size", [2, 64, 128])
+def test_batches_cover_every_cell_once_and_none_is_alone(n, size):
+    parts = list(equal_batches(np.arange(n), size))
+    np.testing.assert_array_equal(np.concatenate(parts), np.arange(n))
+    lengths = [len(p) for p in parts]
+    assert min(lengths) >= 2
+    assert max(lengths) - min(lengths) <= 1
+    assert max(lengths) <= max(size, 3)
+
+
+def test_columns_equal_scipy():
+    matrix = sparse.random(20, 50, 0.2, format="csr", random_state=0, dtype=np.float32)
+    pointers, cells = np.zeros(51, np.int64), np.empty(matrix.nnz, np.int32)
+    values = np.empty(matrix.nnz, np.float32)
+    to_columns(50, matrix.indptr, matrix.indices, matrix.data, pointers, cells, values)
+    expected = matrix.tocsc()
+    np.testing.assert_array_equal(pointers, expected.indptr)
+    np.testing.assert_array_equal(cells, expected.indices)
+    np.testing.assert_array_equal(values, expected.data)
+
+
+def test_counts_are_checked():
+    good = np.array([[1, 0, 2], [0, 3, 0]])
+    assert check_counts(good, "expression").dtype == np.float32
+    stored_zero = sparse.csr_matrix((np.array([0.0, 2.0]), np.array([0, 1]), np.array([0, 2])), shape=(1, 3))
+    assert check_counts(stored_zero, "expression").nnz == 1
+    for bad, word in ((good * 0.5, "fractions"), (-good, "negative"), (good * np.nan, "NaN")):
+        with pytest.raises(InputError, match=word):
+            check_counts(bad, "expression")
+    with pytest.raises(InputError, match="not binary"):
+        check_counts(good, "accessibility")
+    with pytest.raises(InputError, match="dimension"):
+        check_counts(good[0], "expression")
+
+
+def test_batch_of_a_subset_of_encoder_peaks():
+    rng = np.random.default_rng(0)
+    counts = check_counts((rng.random((12, 20)) < 0.3).astype(int), "accessibility")
+    mask = np.arange(20) % 3 == 0
+    data = CellData(counts, "accessibility", mask, None)
+    batch = data.batch(np.array([4, 2, 9]))
+    expected = counts[[4, 2, 9]].toarray()[:, mask]
+    dense = np.zeros_like(expected)
+    part = batch.encoder_columns
+    dense[part.cells, np.repeat(np.arange(mask.sum()), np.diff(part.pointers))] = part.values
+    np.testing.assert_array_equal(dense, expected)
+
+
+def test_settings_are_checked_and_survive_storage():
+    settings = TopicSettings(n_topics=5, learning_rate_max=0.02, dropout=0.1)
+    assert TopicSettings.from_dict(settings.to_dict()) == settings
+    for values in ({"n_topics": 1}, {"n_epochs": 0}, {"dropout": 1.0}, {"learning_rate_min": -1.0},
+                   {"learning_rate_min": 0.1, "learning_rate_max": 0.01}, {"batch_size": 1}):  # fmt: skip
+        with pytest.raises(ParameterError, match=next(reversed(values)).split("_max")[0]):
+            TopicSettings(**values)
+
+
+def test_size_rule_grows_slowly_and_is_bounded():
+    sizes = [topics_for_size(n) for n in (1, 10, 500, 2000, 10_000, 100_000, 10**9)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] >= 2
+    assert sizes[-1] <= 40
