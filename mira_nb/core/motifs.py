@@ -40,8 +40,9 @@ class MotifScan:
     thresholds
         Smallest score that is a hit.
     hit_pvalues
-        Upper bound of the chance that one position scores that high: the p value asked for, or, for motifs so short
-        that even their perfect match is more likely than that, the chance of the perfect match.
+        Chance that one position scores that high: the p value asked for (MOODS rounds scores to 1/2000, so that the
+        next score below may still count), or, for motifs so short that even their perfect match is more likely than
+        that, the chance of the perfect match.
     background
         Letter frequencies behind scores and thresholds.
     """

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import re
-
 import pandas as pd
 
 from mira_nb.charts.enrichment import term_bars, term_dots, top_gene_bars
@@ -12,13 +9,12 @@ from mira_nb.keys import X_UMAP
 
 from ._cells import coordinates, gene_expression
 from ._enrichment_tests import Tested
+from ._workbook import workbook
 from .base import Alert, ExportFile, Figure, Metric, Table
 
 N_TOP_SHOWN = 20
 LARGE_SHARE = 0.2
 MAX_EXAMPLES = 15
-SHEET_NAME = 31
-_FORBIDDEN = re.compile(r"[\[\]:*?/\\']")
 
 
 def _background_words(tested: Tested) -> str:
@@ -69,36 +65,6 @@ def files(tested: Tested) -> list[ExportFile]:
             "gene-set enrichment, one sheet a topic",
         )
     ]
-
-
-def workbook(table: pd.DataFrame, topics: list[str]) -> bytes:
-    """Excel file with one sheet a topic (empty ones too); text that looks like a formula stays text."""
-    from openpyxl import Workbook
-
-    book = Workbook(write_only=True)
-    columns = [name for name in table.columns if name != "topic"]
-    for topic in topics:
-        sheet = book.create_sheet(_FORBIDDEN.sub("_", topic)[:SHEET_NAME])
-        sheet.append(columns)
-        for row in table.loc[table["topic"] == topic, columns].itertuples(index=False):
-            sheet.append([_cell(sheet, value) for value in row])
-    buffer = io.BytesIO()
-    book.save(buffer)
-    return buffer.getvalue()
-
-
-def _cell(sheet: object, value: object) -> object:
-    from openpyxl.cell import WriteOnlyCell
-    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-
-    if isinstance(value, str):
-        cell = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("", value))
-        cell.data_type = "s"
-        return cell
-    number = float(value) if isinstance(value, (int, float)) else value
-    if isinstance(number, float) and (number != number or number in {float("inf"), float("-inf")}):
-        return str(number)
-    return value
 
 
 def figures(tested: Tested) -> list[Figure]:
