@@ -37,6 +37,7 @@ class JobBar:
         fold.add_class("mn-fold")
         self._controls = widgets.HBox([self.stop])
         self.widget = widgets.VBox([])
+        self.widget.add_class("mn-jobbar")
         self._parts = {"active": [self.line, self._controls, fold], "ended": [self.line, fold], "idle": []}
         self._log_text = ""
 

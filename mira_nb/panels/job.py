@@ -28,6 +28,8 @@ ACTIVE: Final = frozenset({"starting", "running", "stopping"})
 GRACE_SECONDS: Final = 20.0
 """How long a stage may take to notice a request to stop before its process is ended."""
 LOG_LINES: Final = 200
+KERNEL_NOISE: Final = "[IPKernelApp] WARNING | Kernel is running over TCP"
+"""Said by every kernel on loopback; it tells a reader nothing about the stage."""
 WORKER_COMMAND: Final = (sys.executable, "-m", "mira_nb.panels.worker")
 
 
@@ -114,7 +116,8 @@ class JobFolder:
                 text = stream.read().decode(errors="replace")
         except OSError:
             return ""
-        return "\n".join(text.splitlines()[-lines:])
+        kept = [line for line in text.splitlines() if not line.startswith(KERNEL_NOISE)]
+        return "\n".join(kept[-lines:])
 
 
 def _try_lock(stream: IO[str], kind: int) -> bool:

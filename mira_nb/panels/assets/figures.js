@@ -133,7 +133,8 @@ function render({ model, el }) {
         model.send({ kind: "figure", id: target.dataset.name });
       }
     },
-    { rootMargin: "300px" },
+    // under Voila the page scrolls inside this element, and margins count from the scrolling element only
+    { root: document.getElementById("rendered_cells"), rootMargin: "400px" },
   );
   function clear() {
     observer.disconnect();

@@ -1,0 +1,177 @@
+"""The dashboard as a reader meets it: served by Voila, in a browser that reaches nothing but this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mira_nb.panels.job import JobController, end_processes
+from mira_nb.panels.serve import free_port
+from mira_nb.run.store import RunStore
+
+pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.slow]
+
+PAGE_SECONDS = 120_000
+STAGE_SECONDS = 240_000
+
+
+@pytest.fixture(scope="module")
+def run_dir(demo_store: Callable[[str], RunStore], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folder of the small data set in which nothing has run."""
+    target = tmp_path_factory.mktemp("dashboard") / "demo"
+    shutil.copytree(demo_store("prepare").root, target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def server(run_dir: Path) -> Iterator[str]:
+    """Address of the served dashboard."""
+    port = free_port()
+    command = [sys.executable, "-m", "mira_nb", "dashboard", str(run_dir), "--port", str(port), "--no-browser"]
+    log = run_dir.parent / "server.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env={**os.environ, "TZ": "UTC"})
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/voila/static/voila.js", process, log)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        end_processes(process.pid)
+        process.wait(30)
+        jobs = JobController(run_dir)
+        if jobs.folder.locked():
+            end_processes(int(jobs.folder.read()["pid"]))
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.time() + 60
+    while time.time() < until:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except urllib.error.HTTPError:
+            return  # it answers
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.2)
+    raise AssertionError(f"the server did not answer: {log.read_text()}")
+
+
+class Visitor:
+    """A browser page that reaches loopback only, and what it asked for and complained about."""
+
+    def __init__(self, chromium: Any) -> None:
+        self.outside: list[str] = []
+        self.errors: list[str] = []
+        self.context = chromium.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+        self.context.route("**/*", self._route)
+        self.page = self.context.new_page()
+        self.page.on("console", lambda item: self.errors.append(item.text) if item.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _route(self, route: Any) -> None:
+        if route.request.url.startswith(("http://127.0.0.1:", "blob:", "data:")):
+            route.continue_()
+        else:
+            self.outside.append(route.request.url)
+            route.abort()
+
+    def open(self, address: str) -> Any:
+        self.page.goto(address)
+        self.page.wait_for_selector(".mn-nav button", timeout=PAGE_SECONDS)
+        return self.page
+
+
+@pytest.fixture
+def visitor(chromium: Any) -> Iterator[Visitor]:
+    out = Visitor(chromium)
+    yield out
+    out.context.close()
+
+
+def test_a_click_runs_a_stage(visitor: Visitor, server: str, run_dir: Path) -> None:
+    page = visitor.open(server)
+    assert page.title() == "mira_nb dashboard"
+    assert "300" in page.inner_text(".mn-facts")
+
+    # a wrong entry is named at once and blocks the run
+    entry = page.get_by_label("n neighbors")
+    run = page.get_by_role("button", name="Run this stage")
+    entry.fill("1")
+    page.wait_for_selector("text=must be at least 2")
+    assert run.is_disabled()
+    entry.fill("12")
+    page.wait_for_selector("text=must be at least 2", state="detached")
+
+    run.click()
+    page.wait_for_selector("progress", timeout=20_000)
+    # the page answers while the stage computes, and a second page sees the same job
+    page.click(".mn-nav button[data-name=topics_rna]")
+    page.wait_for_selector("h2:has-text('Expression topics')", timeout=10_000)
+    page.click(".mn-nav button[data-name=prepare]")
+    page.reload()
+    page.wait_for_selector(".mn-nav button", timeout=PAGE_SECONDS)
+    page.wait_for_selector(".mn-nav .mn-is-done[data-name=prepare]", timeout=STAGE_SECONDS)
+    page.wait_for_selector("progress", state="detached", timeout=STAGE_SECONDS)
+
+    stored = RunStore(run_dir).stage_record("prepare")
+    assert stored is not None
+    assert {row["name"]: row["value"] for row in stored["parameters"]}["n_neighbors"] == 12
+
+    page.click(".mn-nav button[data-name=prepare]")
+    page.locator("figure.mn-figure").first.scroll_into_view_if_needed(timeout=60_000)
+    canvas = page.wait_for_selector(".mn-plot canvas", timeout=60_000)
+    inked = "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
+    assert canvas.evaluate(inked) > 10
+    table = page.wait_for_selector("table.mn-table tbody tr", timeout=30_000)
+    table.scroll_into_view_if_needed()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save this table as CSV").click()
+    assert download.value.suggested_filename.endswith(".csv")
+    with page.expect_popup() as popup:
+        page.get_by_role("button", name="Open the report").click()
+    popup.value.wait_for_selector("h1", timeout=60_000)
+
+    assert visitor.outside == []
+    assert visitor.errors == []
+
+
+def test_the_page_is_accessible_and_fits_small_screens(visitor: Visitor, server: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = visitor.open(server)
+    page.click(".mn-nav button[data-name=prepare]")
+    page.wait_for_selector(".mn-card input", timeout=30_000)
+    for width in (1400, 800, 400):
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.wait_for_timeout(300)
+        boxes = page.locator(".mn-main, .mn-header, .mn-nav")
+        assert max(boxes.evaluate_all("all => all.map(e => e.getBoundingClientRect().right)")) <= width + 1
+    found = Axe().run(page, context=".mn-app").response["violations"]
+    assert found == [], [(item["id"], [node["html"] for node in item["nodes"]][:3]) for item in found]
+    # the stages are reached and chosen with the keyboard
+    page.locator(".mn-nav button").first.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".mn-nav button[data-name=topics_rna][aria-current=page]")
+    assert visitor.outside == []
+    assert visitor.errors == []
+
+
+def test_a_bad_address_gives_a_page_that_says_so(visitor: Visitor, server: str) -> None:
+    page = visitor.open(server + "?run=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E&other=1")
+    page.wait_for_selector("text=There is no run called")
+    assert page.query_selector("img[src=x]") is None
+    assert visitor.outside == []
+    assert visitor.errors == []
