@@ -18,14 +18,17 @@ from scipy.sparse import csgraph
 
 from mira_nb.errors import InputError
 
-from .lineage_tree import LineageTree, lineage_tree, synchronise
+from .clock import refine_ends, synchronise
+from .lineage_tree import LineageTree, lineage_tree
 from .neighbors import Neighbors
 from .terminal_states import (
     TerminalStates,
     absorbing_sets,
     fate_probabilities,
     find_terminal_states,
+    reaches,
     recurrent_classes,
+    settle,
 )
 from .trajectory import (
     Component,
@@ -33,6 +36,7 @@ from .trajectory import (
     choose_waypoints,
     diffusion_map,
     drain,
+    local_scale,
     neighbor_graph,
     shortest_path_pseudotime,
     split_components,
@@ -58,9 +62,11 @@ class Settings:
     min_prominence: float = 0.05
     min_cells: int = 20
     min_eigenvalue: float = 0.9
+    backstep: float = 1.25
     branch_threshold: float = 1.0
     synchronised: bool = True
-    resolution: float = 0.05
+    resolution: float = 0.07
+    topic_weight: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,7 @@ def differentiate(
     terminal_cells: Sequence[int] | None = None,
     pseudotime: Floats | None = None,
     fates: pd.DataFrame | None = None,
+    topics: Floats | None = None,
     name_lineages: Callable[[Ints], list[str]] | None = None,
     progress: Progress = _silent,
 ) -> Differentiation:
@@ -171,33 +178,40 @@ def differentiate(
         (m,) from another method; replaces the shortest-path pseudotime and is not synchronised.
     fates
         (m, Z) from another method, columns named; replaces terminal states and fate probabilities.
+    topics
+        (m, K) topic proportions of both assays, for the clock of :mod:`.clock`; without them (or when
+        `pseudotime` is given) pseudotime stays the shortest-path one.
     name_lineages
         Given the terminal cells, their unique names; default ``lineage 1``, ``lineage 2``, ...
     """
     path, given = _path_pseudotime(manifold, settings, pseudotime, progress)
-    chain = transport_map(manifold.neighbors, path)
+    sigma = local_scale(manifold.neighbors)
+    chain = transport_map(manifold.graph, sigma, path, backstep=settings.backstep)
+    refine = topics if not given and settings.synchronised else None
     terminal: TerminalStates | None = None
     if fates is not None:
         probabilities, ends, names = _given_fates(fates, path)
+        steps = _Steps(path, refine, manifold.start, settings)
+        tree, clock, _ = steps.tree(probabilities, names)
     else:
         progress(0.7, "terminal states")
         terminal, ends, sets = _ends(manifold, settings, chain, path, terminal_cells)
-        chain = transport_map(manifold.neighbors, drain(path, manifold.graph, ends))
+        chain = transport_map(manifold.graph, sigma, drain(path, manifold.graph, ends), backstep=settings.backstep)
         progress(0.8, "fate probabilities")
-        probabilities = fate_probabilities(_with_bridges(chain, manifold, sets), sets)
-        namer = name_lineages or (lambda cells: [f"lineage {i + 1}" for i in range(len(cells))])
-        names = namer(ends)
-    progress(0.9, "lineage tree")
-    scaled = path / max(float(path.max()), 1e-300)
-    start = manifold.start
-    tree = lineage_tree(scaled, probabilities, names, start=start, threshold=settings.branch_threshold)
-    clock = scaled
-    if settings.synchronised and not given and len(names) > 1:
-        clock = synchronise(scaled, tree, resolution=settings.resolution)
-        tree = lineage_tree(clock, probabilities, names, start=start, threshold=settings.branch_threshold)
+        probabilities = fate_probabilities(_opened(chain, manifold, sets), sets)
+        steps = _Steps(path, refine, manifold.start, settings)
+        tree, clock, order = steps.tree(probabilities, _numbered(ends))
+        if terminal_cells is None and len(ends) > 1:
+            # The ends were chosen by path length alone; now that the lineages are known, by their refined order.
+            terminal = settle(terminal, chain, order)
+            ends = terminal.cells
+            sets = absorbing_sets(manifold.diffusion.space, terminal.regions, ends, n_cells=END_CELLS)
+            probabilities = fate_probabilities(_opened(chain, manifold, sets), sets)
+        names = (name_lineages or _numbered)(ends)
+        tree, clock, _ = steps.tree(probabilities, names)
     return Differentiation(
         pseudotime=clock,
-        path_pseudotime=scaled,
+        path_pseudotime=path / max(float(path.max()), 1e-300),
         chain=chain,
         terminal=terminal,
         ends=ends,
@@ -206,6 +220,31 @@ def differentiate(
         tree=tree,
         n_recurrent=len(recurrent_classes(chain)),
     )
+
+
+def _numbered(cells: Ints) -> list[str]:
+    return [f"lineage {i + 1}" for i in range(len(cells))]
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """From fate probabilities to the tree and the clock, for one pseudotime."""
+
+    path: Floats
+    topics: Floats | None
+    start: int
+    settings: Settings
+
+    def tree(self, fates: Floats, names: Sequence[str]) -> tuple[LineageTree, Floats, Floats]:
+        """Tree, pseudotime by one clock, and the order of cells that the clock was made from."""
+        settings = self.settings
+        scaled = self.path / max(float(self.path.max()), 1e-300)
+        tree = lineage_tree(scaled, fates, names, start=self.start, threshold=settings.branch_threshold)
+        if self.topics is None or len(names) < 2:
+            return tree, scaled, scaled
+        order = refine_ends(scaled, tree, self.topics, weight=settings.topic_weight)
+        clock = synchronise(order, tree, resolution=settings.resolution)
+        return lineage_tree(clock, fates, names, start=self.start, threshold=settings.branch_threshold), clock, order
 
 
 def _path_pseudotime(
@@ -281,17 +320,14 @@ def _ends(
     return found, cells, sets
 
 
-def _with_bridges(chain: sparse.csr_matrix, manifold: Manifold, ends: Sequence[Ints]) -> sparse.csr_matrix:
-    """Let cells that the neighbours alone leave without a way to an end use the graph's bridging edges."""
-    from .terminal_states import reaches
-
+def _opened(chain: sparse.csr_matrix, manifold: Manifold, ends: Sequence[Ints]) -> sparse.csr_matrix:
+    """Let cells without a way to an end take one step in a hundred anywhere along the graph."""
     goal = np.zeros(chain.shape[0], dtype=bool)
     for cells in ends:
         goal[cells] = True
     closed = np.flatnonzero(~reaches(chain, goal))
     if not len(closed):
         return chain
-    # One step in a hundred along the symmetric graph opens every trap; the rest of the walk is untouched.
     steps = manifold.graph[closed].copy()
     steps.data = np.ones_like(steps.data)
     steps = sparse.diags(1 / np.asarray(steps.sum(axis=1)).ravel()) @ steps

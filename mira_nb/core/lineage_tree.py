@@ -235,65 +235,6 @@ def threshold_sweep(
     return pd.DataFrame(rows, columns=["threshold", "topology", "split", "branch_time", "n_trunk"])
 
 
-def synchronise(pseudotime: Floats, tree: LineageTree, *, resolution: float = 0.05) -> Floats:
-    """Let all lineages run by one clock, keeping the order of cells inside every node and the overall scale.
-
-    Distances in a low-dimensional space give lineages with larger molecular changes longer pseudotimes. Here each
-    node of the tree lasts a share of the time in proportion to its cells: if its subtree begins at u and holds N
-    cells, n of them in the node itself, the node lasts from u to u + (1 - u) n / N, and every lineage ends at 1.
-    Inside a node, a cell stands at the share of the node's cells before it; cells closer than the resolution count
-    as simultaneous (the share is averaged over that window), so that a plateau is not stretched by noise. At the end
-    values are replaced by the sorted values of the input: the distribution of pseudotime over all cells stays.
-
-    Parameters
-    ----------
-    pseudotime
-        (n,) values.
-    tree
-        Tree on the same cells.
-    resolution
-        Half width of the window, as a share of the pseudotime range.
-    """
-    pseudotime = np.asarray(pseudotime, dtype=np.float64)
-    counts = dict(zip(tree.nodes["node"], tree.nodes["n_cells"], strict=True))
-    clock = np.zeros(len(pseudotime))
-    window = resolution * float(np.ptp(pseudotime))
-
-    def size(node: str) -> int:
-        return int(counts[node]) + sum(size(child) for child in tree.children(node))
-
-    queue = [(str(tree.nodes["node"].iloc[0]), 0.0)]
-    while queue:
-        node, begin = queue.pop()
-        inside = np.flatnonzero(tree.states == node)
-        length = (1 - begin) * len(inside) / max(size(node), 1)
-        clock[inside] = begin + length * _share_before(pseudotime[inside], window)
-        queue += [(child, begin + length) for child in tree.children(node)]
-    out = np.empty_like(pseudotime)
-    out[np.lexsort((pseudotime, clock))] = np.sort(pseudotime)
-    return out
-
-
-def _share_before(values: Floats, window: float) -> Floats:
-    """Share of the values below each value, averaged over +- window around it."""
-    if not len(values):
-        return values
-    if window <= 0:
-        below = np.searchsorted(np.sort(values), values, side="left") + np.searchsorted(
-            np.sort(values), values, "right"
-        )
-        return np.asarray(below / (2 * len(values)))
-    ordered = np.sort(values)
-    sums = np.concatenate([[0.0], np.cumsum(ordered)])
-
-    def integral(at: Floats) -> Floats:
-        """Integral of the number of values below x, for x up to `at`."""
-        below = np.searchsorted(ordered, at)
-        return np.asarray(below * at - sums[below])
-
-    return (integral(values + window) - integral(values - window)) / (2 * window * len(values))
-
-
 def bootstrap_branch_times(
     pseudotime: Floats,
     fates: Floats,

@@ -35,6 +35,8 @@ class Candidate:
         The cell with the highest pseudotime.
     prominence
         How far pseudotime falls from the peak before the region meets a higher one, as a share of the range.
+    level
+        Pseudotime at which the region meets a higher one.
     region
         Cells above that level and connected to the peak.
     parent
@@ -43,6 +45,7 @@ class Candidate:
 
     peak: int
     prominence: float
+    level: float
     region: Ints
     parent: int
 
@@ -99,14 +102,16 @@ def pseudotime_maxima(graph: sparse.csr_matrix, pseudotime: Floats) -> list[Cand
         highest = roots[0]
         for peak in roots[1:]:
             fall = float(pseudotime[peak] - pseudotime[cell]) / span
-            found.append(Candidate(peak, fall, np.asarray(sorted(members[peak]), dtype=np.int64), highest))
+            region = np.asarray(sorted(members[peak]), dtype=np.int64)
+            found.append(Candidate(peak, fall, float(pseudotime[cell]), region, highest))
             top[peak] = highest
             members[highest] += members.pop(peak)
         top[cell] = highest
         members[highest].append(cell)
     for peak, cells in members.items():
-        fall = float(pseudotime[peak] - pseudotime[cells].min()) / span
-        found.append(Candidate(peak, fall, np.asarray(sorted(cells), dtype=np.int64), -1))
+        low = float(pseudotime[cells].min())
+        region = np.asarray(sorted(cells), dtype=np.int64)
+        found.append(Candidate(peak, float(pseudotime[peak] - low) / span, low, region, -1))
     return sorted(found, key=lambda item: (item.parent >= 0, -item.prominence, item.peak))
 
 
@@ -173,13 +178,12 @@ def find_terminal_states(
     max_listed
         Candidates listed in the table at most; the number of others is in the last row's reason.
     """
-    span = float(np.ptp(pseudotime)) or 1.0
     candidates = pseudotime_maxima(graph, pseudotime)
     listed = candidates[:max_listed]
     large = [item for item in listed if not _too_small(item, min_prominence, min_cells)]
     cells, regions, rows = [], [], []
     for item in listed:
-        region = _own_region(item, large, graph, pseudotime, span)
+        region = _own_region(item, large, graph, pseudotime)
         value, vector = leading_left_eigenvector(chain, region)
         cell = int(region[int(vector.argmax())])
         reasons = _too_small(item, min_prominence, min_cells)
@@ -203,6 +207,28 @@ def find_terminal_states(
     )
 
 
+def settle(found: TerminalStates, chain: sparse.csr_matrix, order: Floats) -> TerminalStates:
+    """Choose the terminal cells again within the later half of each terminal region by a better order of cells.
+
+    Parameters
+    ----------
+    found
+        Terminal states found by pseudotime.
+    chain
+        (n, n) transport map.
+    order
+        (n,) values that order the cells inside every region.
+    """
+    cells, regions, table = [], [], found.table.copy()
+    for old, region in zip(found.cells, found.regions, strict=True):
+        late = region[order[region] >= np.median(order[region])]
+        _, vector = leading_left_eigenvector(chain, late)
+        cells.append(int(late[int(vector.argmax())]))
+        regions.append(late)
+        table.loc[(table["cell"] == old) & table["accepted"], "cell"] = cells[-1]
+    return TerminalStates(cells=np.asarray(cells, dtype=np.int64), regions=tuple(regions), table=table)
+
+
 def _too_small(item: Candidate, min_prominence: float, min_cells: int) -> list[str]:
     """Reasons against a candidate; the latest cells of all are always an end."""
     if item.parent < 0:
@@ -215,23 +241,20 @@ def _too_small(item: Candidate, min_prominence: float, min_cells: int) -> list[s
     return reasons
 
 
-def _own_region(
-    item: Candidate, large: Sequence[Candidate], graph: sparse.csr_matrix, pseudotime: Floats, span: float
-) -> Ints:
+def _own_region(item: Candidate, large: Sequence[Candidate], graph: sparse.csr_matrix, pseudotime: Floats) -> Ints:
     """Cells that belong to one maximum alone: above every level at which it meets another supported one.
 
-    Of these, the later half by pseudotime: the stretch the walk ends in.
+    Of these, the later half, both by cells and by pseudotime: the stretch the walk ends in.
     """
     top = float(pseudotime[item.peak])
-    levels = [top - item.prominence * span]
-    levels += [float(pseudotime[o.peak]) - o.prominence * span for o in large if o.parent == item.peak]
-    above = item.region[pseudotime[item.region] > max(levels)]
+    level = max([item.level, *(other.level for other in large if other.parent == item.peak)])
+    above = item.region[pseudotime[item.region] > level]
     if not len(above):
         return np.asarray([item.peak], dtype=np.int64)
     _, labels = csgraph.connected_components(graph[above][:, above], directed=False)
     own = above[labels == labels[int(np.searchsorted(above, item.peak))]]
     values = pseudotime[own]
-    return np.asarray(own[values >= top - 0.5 * float(np.ptp(values))])
+    return np.asarray(own[values >= max(top - 0.5 * float(np.ptp(values)), float(np.median(values)))])
 
 
 def absorbing_sets(space: Floats, regions: Sequence[Ints], cells: Ints, *, n_cells: int) -> list[Ints]:

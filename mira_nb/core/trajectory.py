@@ -246,27 +246,31 @@ def _perspectives(distances: NDArray[np.float32], pseudotime: Floats, waypoints:
     return out
 
 
-def transport_map(neighbors: Neighbors, pseudotime: Floats) -> sparse.csr_matrix:
-    """Markov chain of differentiation: neighbours, without the edges that lead back in pseudotime.
+def transport_map(
+    graph: sparse.csr_matrix, sigma: Floats, pseudotime: Floats, *, backstep: float = 1.25
+) -> sparse.csr_matrix:
+    """Markov chain of differentiation: the undirected graph without the edges that lead back in pseudotime.
 
-    As in Palantir: an edge i -> j is kept if s_j >= s_i - sigma_i, with sigma_i the distance to the (k // 3)-th
-    neighbour (so that noise may move a cell a little backwards); its weight is
-    exp(-d^2 / (2 sigma_i^2) - d^2 / (2 sigma_j^2)), and rows are scaled to sum to 1.
+    An edge i -> j is kept if s_j >= s_i - c sigma_i, with sigma_i the distance to the (k // 3)-th neighbour (so that
+    noise may move a cell a little backwards); its weight is exp(-d^2 / (2 sigma_i^2) - d^2 / (2 sigma_j^2)) as in
+    Palantir, and rows are scaled to sum to 1. Edges of both directions count, as in an undirected graph: where one
+    lineage is sparser than another, the cells before the branch are not among each other's nearest.
 
     Parameters
     ----------
-    neighbors
-        In the multiscale space.
+    graph
+        (n, n) symmetric, distances in the multiscale space.
+    sigma
+        (n,) local scale, from :func:`local_scale`.
     pseudotime
         (n,) in the unit of the distances.
+    backstep
+        c, how far back an edge may lead.
     """
-    n, k = neighbors.indices.shape
-    sigma = neighbors.distances[:, max(k // 3 - 1, 0)].astype(np.float64)
-    positive = sigma[sigma > 0]
-    sigma = np.maximum(sigma, positive.min() if len(positive) else 1.0)
-    rows, cols = np.repeat(np.arange(n), k), neighbors.indices.ravel()
-    lengths = neighbors.distances.ravel().astype(np.float64)
-    forward = pseudotime[cols] >= pseudotime[rows] - sigma[rows]
+    n = graph.shape[0]
+    edges = graph.tocoo()
+    rows, cols, lengths = edges.row, edges.col, edges.data.astype(np.float64)
+    forward = pseudotime[cols] >= pseudotime[rows] - backstep * sigma[rows]
     rows, cols, lengths = rows[forward], cols[forward], lengths[forward]
     weights = np.exp(-(lengths**2) / (2 * sigma[rows] ** 2) - lengths**2 / (2 * sigma[cols] ** 2))
     # A far edge into a dense region underflows; it must stay open or its cell becomes a trap.
@@ -278,6 +282,13 @@ def transport_map(neighbors: Neighbors, pseudotime: Floats) -> sparse.csr_matrix
         chain = sparse.csr_matrix(chain + sparse.csr_matrix((np.ones(len(stuck)), (stuck, stuck)), shape=(n, n)))
         totals[stuck] = 1.0
     return sparse.csr_matrix(sparse.diags(1 / totals) @ chain)
+
+
+def local_scale(neighbors: Neighbors) -> Floats:
+    """Distance of every cell to its (k // 3)-th neighbour; duplicates get the smallest positive one."""
+    sigma = neighbors.distances[:, max(neighbors.k // 3 - 1, 0)].astype(np.float64)
+    positive = sigma[sigma > 0]
+    return np.maximum(sigma, positive.min() if len(positive) else 1.0)
 
 
 def drain(pseudotime: Floats, graph: sparse.csr_matrix, ends: Ints) -> Floats:

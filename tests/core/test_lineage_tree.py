@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 
+from mira_nb.core.clock import _share_before, refine_ends, synchronise
 from mira_nb.core.lineage_tree import (
     bootstrap_branch_times,
     branch_time,
     divergence,
     lineage_tree,
-    synchronise,
     threshold_sweep,
 )
 from mira_nb.errors import InputError
@@ -177,8 +177,6 @@ def test_plateau_is_not_stretched_by_noise() -> None:
     time = np.sort(rng.random(1000))
     flat = np.minimum(time, 0.7) + rng.normal(0, 0.002, 1000)
     tree = lineage_tree(flat, np.ones((1000, 1)), ["a"], start=0, threshold=1)
-    from mira_nb.core.lineage_tree import _share_before
-
     share = _share_before(flat, 0.05)
     plateau = share[time > 0.7]
     assert np.ptp(plateau) < 0.1
@@ -195,3 +193,18 @@ def test_bootstrap_interval_begins_at_the_first_cell_and_covers_the_planted_time
     assert (table["low"] <= table["branch_time"] + 1e-12).all()
     assert (table["high"] > table["branch_time"]).all()
     assert (table["high"] - table["low"] < 0.1).all()
+
+
+def test_topics_order_a_plateau_that_paths_cannot() -> None:
+    rng = np.random.default_rng(0)
+    time, fates, state = planted(3000)
+    # Lineage A stands still after 0.6 but for noise; a topic goes on rising.
+    stuck = np.where(state == "A", np.minimum(time, 0.6), time) + rng.normal(0, 0.005, 3000)
+    topics = np.column_stack([time, 1 - time]) + rng.normal(0, 0.02, (3000, 2))
+    tree = lineage_tree(stuck, fates, NAMES, start=0, threshold=0.1)
+    late = (state == "A") & (time > 0.65) & (tree.states == "A")
+    refined = refine_ends(stuck, tree, topics)
+    assert np.corrcoef(stuck[late], time[late])[0, 1] < 0.2
+    assert np.corrcoef(refined[late], time[late])[0, 1] > 0.9
+    np.testing.assert_array_equal(refined[tree.states == "root"], stuck[tree.states == "root"])
+    np.testing.assert_array_equal(refine_ends(stuck, tree, topics, weight=0.0), stuck)

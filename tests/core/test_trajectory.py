@@ -15,6 +15,7 @@ from mira_nb.core.trajectory import (
     choose_waypoints,
     diffusion_map,
     drain,
+    local_scale,
     neighbor_graph,
     shortest_path_pseudotime,
     split_components,
@@ -68,7 +69,7 @@ def test_kernel_is_symmetric_and_survives_duplicates() -> None:
 def test_fork_is_ordered_and_its_ends_found(forked: tuple[np.ndarray, ...]) -> None:
     points, time, arm = forked
     settings = Settings(n_waypoints=100)
-    result = differentiate(build_manifold(joint_graph(points), 0, settings), settings)
+    result = differentiate(build_manifold(joint_graph(points), 0, settings), settings, topics=points)
     assert spearmanr(result.pseudotime, time)[0] > 0.98
     assert len(result.ends) == 2
     assert set(arm[result.ends]) == {0, 1}
@@ -87,7 +88,7 @@ def test_fork_is_ordered_and_its_ends_found(forked: tuple[np.ndarray, ...]) -> N
 def test_number_of_ends_does_not_depend_on_the_sample(seed: int) -> None:
     points, _, arm = fork(700, seed=10 + seed)
     settings = Settings(n_waypoints=60)
-    result = differentiate(build_manifold(joint_graph(points), 0, settings), settings)
+    result = differentiate(build_manifold(joint_graph(points), 0, settings), settings, topics=points)
     assert sorted(arm[result.ends]) == [0, 1]
 
 
@@ -159,10 +160,11 @@ def test_waypoints_start_with_the_start_cell_and_spread() -> None:
 
 def test_transport_map_has_no_long_backward_edge(forked: tuple[np.ndarray, ...]) -> None:
     points, time, _ = forked
-    neighbors = nearest_neighbors(points, k=20)
-    chain = transport_map(neighbors, time).tocoo()
-    sigma = neighbors.distances[:, 20 // 3 - 1]
-    assert (time[chain.col] >= time[chain.row] - sigma[chain.row]).all()
+    neighbors, graph = neighbor_graph(points, joint_graph(points), k=20)
+    sigma = local_scale(neighbors)
+    np.testing.assert_array_equal(sigma, neighbors.distances[:, 20 // 3 - 1])
+    chain = transport_map(graph, sigma, time, backstep=0.5).tocoo()
+    assert (time[chain.col] >= time[chain.row] - 0.5 * sigma[chain.row]).all()
     np.testing.assert_allclose(np.asarray(chain.tocsr().sum(axis=1)).ravel(), 1)
 
 
