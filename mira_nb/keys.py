@@ -71,6 +71,7 @@ TOPIC_MODEL: Final = "topic_model"
 ENRICHMENT_UNS: Final = "enrichment"
 MOTIFS_UNS: Final = "motifs"
 LINEAGE_TREE: Final = "lineage_tree"
+PEAK_SETS: Final = "peak_sets"
 
 # layers
 LITE_PREDICTION: Final = "lite_prediction"

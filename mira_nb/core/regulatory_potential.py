@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from mira_nb.core.regulation.fit import FitOptions, RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets, gene_peaks, match_chromosomes
-from mira_nb.core.regulation.model import Cells, Fits, PeakRates, Priors, log_rate, peak_weights, potential
+from mira_nb.core.regulation.model import (
+    Cells,
+    Fits,
+    PeakRates,
+    Priors,
+    expression_normalizer,
+    log_rate,
+    peak_weights,
+    potential,
+)
 from mira_nb.core.regulation.scores import (
     NullDistribution,
     chromatin_differential,
@@ -29,6 +38,7 @@ __all__ = [
     "Priors",
     "RegulationFit",
     "chromatin_differential",
+    "expression_normalizer",
     "fit_null",
     "fit_regulation",
     "gene_peaks",

@@ -138,8 +138,8 @@ def match_chromosomes(peak_chroms: Any, tss_chroms: Any) -> ChromosomeMatch:
 def _choose_tss(
     table: pd.DataFrame, centres: dict[str, tuple[NDArray, NDArray]], openness: NDArray | None, promoter: int
 ) -> pd.DataFrame:
-    """One TSS a gene: most open promoter, then most transcripts, then the most upstream, then the first."""
-    unique = table.groupby(["key", "chrom", "tss", "strand"], sort=False, as_index=False).size()
+    """One TSS a gene: main chromosome, most open promoter (if asked), most transcripts, most upstream, first."""
+    unique: Any = table.groupby(["key", "chrom", "tss", "strand"], sort=False, as_index=False)["size"].sum()
     score = np.zeros(len(unique))
     if openness is not None:
         for chrom, rows in unique.groupby("chrom", sort=False).groups.items():
@@ -155,9 +155,12 @@ def _choose_tss(
     sign = np.where(unique["strand"] == "-", -1, 1)
     unique["order"] = unique["tss"] * sign
     unique["has_peaks"] = unique["chrom"].isin(list(centres))
+    unique["alternative"] = unique["chrom"].str.contains("_", regex=False)
     unique["n_tss"] = unique.groupby("key")["tss"].transform("size")
     ranked = unique.sort_values(
-        ["key", "has_peaks", "open", "size", "order"], ascending=[True, False, False, False, True], kind="stable"
+        ["key", "has_peaks", "alternative", "open", "size", "order"],
+        ascending=[True, False, True, False, False, True],
+        kind="stable",
     )
     return ranked.drop_duplicates("key").set_index("key")
 
@@ -194,9 +197,10 @@ def _prepare(
             "chrom": names.map(mapping).fillna(names).to_numpy(),
             "tss": tss["tss"].to_numpy(np.int64),
             "strand": tss["strand"].astype(str).to_numpy(),
+            "size": tss["n_transcripts"].to_numpy(np.int64) if "n_transcripts" in tss else 1,
         }
     )
-    distinct = table.drop_duplicates().sort_values(["chrom", "tss"], kind="stable")
+    distinct = table.drop_duplicates(["key", "chrom", "tss", "strand"]).sort_values(["chrom", "tss"], kind="stable")
     by_chrom = {str(name): part.reset_index(drop=True) for name, part in distinct.groupby("chrom", sort=False)}
     return centres, table, by_chrom
 
@@ -218,8 +222,9 @@ def gene_peaks(
     peaks
         Columns ``chrom``, ``start``, ``end`` (0-based, half-open), one row a peak, in any order.
     tss
-        Columns ``gene``, ``chrom``, ``tss``, ``strand``; several rows a gene are allowed, and every row of another
-        gene masks. Names are matched without regard to case, chromosomes with or without ``chr``.
+        Columns ``gene``, ``chrom``, ``tss``, ``strand`` and, if known, ``n_transcripts`` (else a row counts as one);
+        several rows a gene are allowed, and every row of another gene masks. Names are matched without regard to
+        case, chromosomes with or without ``chr``.
     genes
         Genes wanted, in the order of the result.
     window, promoter
@@ -231,7 +236,8 @@ def gene_peaks(
         transcripts) share one promoter and do not mask each other there.
     openness
         (P,) mean accessibility of each peak. With it a gene with several TSS gets the one with the most open
-        promoter; without it (or at equality) the TSS of most transcripts, then the most upstream one.
+        promoter; without it (or at equality) the TSS of most transcripts, then the most upstream one. Main
+        chromosomes (names without ``_``) come first in any case.
 
     Raises
     ------

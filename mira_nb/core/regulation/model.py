@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from mira_nb.core.topics.decoder import Decoder
 
 Floats = NDArray[np.float64]
 RATE_SCALE: Final = 1e4
+Gauge = Literal["median", "model"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,25 @@ class Priors:
                 self.theta_shape, self.theta_rate, float(self.natural_scale), float(theta_fixed),
             ]
         )  # fmt: skip
+
+
+def expression_normalizer(decoder: Decoder, topics: NDArray, *, gauge: Gauge = "median") -> Floats:
+    """Log denominator of the composition under the expression topic model, (N,).
+
+    A softmax does not change when the same function of a cell's topics is added to the logits of all genes, so the
+    topic model fixes its denominator only up to such a function, at the whim of its training. A single gene's
+    numerator lambda has no part in that, so the denominator must be pinned.
+
+    Parameters
+    ----------
+    gauge
+        ``"median"``: the logit of the median gene does not depend on the topics (most genes are taken not to change);
+        ``"model"``: as the fitted decoder happens to be.
+    """
+    out = decoder.log_normalizer(topics)
+    if gauge == "median":
+        out = out - topics @ np.median(decoder.affine()[0], axis=1)
+    return np.asarray(out, dtype=np.float64)
 
 
 @dataclass(frozen=True)

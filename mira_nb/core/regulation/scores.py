@@ -120,7 +120,7 @@ def simulate_lite(
     """Draw counts (N, len(genes)) from the fitted LITE models."""
     columns = []
     for g in genes:
-        mean = np.exp(fit.lite_log_rate[:, g].astype(np.float64) + cells.log_depth)
+        mean = np.exp(fit.lite_log_rate[:, g].astype(np.float64) + cells.offset)
         theta = float(fit.lite.theta[g])
         columns.append(generator.poisson(generator.gamma(theta, mean / theta)).astype(np.float64))
     return sparse.csc_matrix(np.column_stack(columns)) if columns else sparse.csc_matrix((cells.n_cells, 0))

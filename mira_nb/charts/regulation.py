@@ -1,0 +1,205 @@
+"""Charts of LITE and NITE regulation: scores, predictions along time, differential, local peaks, primed genes."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from . import theme
+
+CLASS_COLORS = {"NITE": theme.CATEGORICAL[4], "not NITE": theme.CATEGORICAL[0]}
+MODEL_COLORS = {
+    "observed": theme.MUTED,
+    "LITE prediction": theme.CATEGORICAL[0],
+    "NITE prediction": theme.CATEGORICAL[4],
+}
+REGION_COLORS = {
+    "upstream": theme.CATEGORICAL[0],
+    "proximal": theme.CATEGORICAL[2],
+    "downstream": theme.CATEGORICAL[1],
+}
+
+
+def _menu(field: str, options: list[str], label: str) -> alt.Parameter:
+    return alt.selection_point(
+        name=f"choose_{field}",
+        fields=[field],
+        value=[{field: options[0]}] if options else [],
+        bind=alt.binding_select(options=options, name=label),
+    )
+
+
+def nite_histogram(score: np.ndarray, called: np.ndarray, *, n_bins: int = 40) -> alt.Chart:
+    """Histogram of NITE scores (1 + score on a log axis), split by the test's outcome."""
+    value = np.log10(1 + np.maximum(score, 0))
+    edges = np.linspace(0, max(float(value.max(initial=0.0)), 0.1) * 1.0001, n_bins + 1)
+    rows = []
+    for label, mask in (("NITE", called), ("not NITE", ~called)):
+        counts, _ = np.histogram(value[mask], edges)
+        rows.append(pd.DataFrame({"from": edges[:-1], "to": edges[1:], "genes": counts, "call": label}))
+    frame = pd.concat(rows, ignore_index=True)
+    return (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            x=alt.X("from:Q", title="NITE score (log10 of 1 + score)", bin="binned"),
+            x2="to:Q",
+            y=alt.Y("genes:Q", title="Genes", stack=True),
+            color=alt.Color(
+                "call:N", title="Call", scale=alt.Scale(domain=list(CLASS_COLORS), range=list(CLASS_COLORS.values()))
+            ),
+            tooltip=["call:N", alt.Tooltip("from:Q", format=".2f"), alt.Tooltip("to:Q", format=".2f"), "genes:Q"],
+        )
+        .properties(width=480, height=260)
+    )
+
+
+def prediction_lines(frame: pd.DataFrame, *, time_title: str) -> alt.FacetChart:
+    """Observed expression and predictions along time, a panel a lineage, the gene chosen in a menu.
+
+    `frame`: columns ``gene, lineage, time, source, value, n``.
+    """
+    choose = _menu("gene", list(dict.fromkeys(frame["gene"])), "Gene ")
+    base = alt.Chart().encode(
+        x=alt.X("time:Q", title=time_title),
+        y=alt.Y("value:Q", title="Expression (per 10,000 counts)"),
+        color=_model_color(),
+        tooltip=["gene:N", "lineage:N", "source:N", alt.Tooltip("value:Q", format=".3g"), "n:Q"],
+    )
+    return (
+        alt.layer(base.mark_line(), base.mark_circle(size=22), data=frame)
+        .transform_filter(choose)
+        .properties(width=220, height=200)
+        .facet(column=alt.Column("lineage:N", title=None))
+        .add_params(choose)
+    )
+
+
+def prediction_bars(frame: pd.DataFrame, *, group_title: str) -> alt.Chart:
+    """Observed expression and predictions by group, the gene chosen in a menu (columns as for the lines, `group`)."""
+    choose = _menu("gene", list(dict.fromkeys(frame["gene"])), "Gene ")
+    order = theme.natural_sort(frame["group"].unique())
+    return (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            x=alt.X("group:N", title=group_title, sort=order),
+            xOffset=alt.XOffset("source:N", sort=list(MODEL_COLORS)),
+            y=alt.Y("value:Q", title="Expression (per 10,000 counts)"),
+            color=_model_color(),
+            tooltip=["gene:N", "group:N", "source:N", alt.Tooltip("value:Q", format=".3g"), "n:Q"],
+        )
+        .transform_filter(choose)
+        .add_params(choose)
+        .properties(width=max(240, 46 * len(order)), height=240)
+    )
+
+
+def _model_color() -> alt.Color:
+    return alt.Color(
+        "source:N", title=None, scale=alt.Scale(domain=list(MODEL_COLORS), range=list(MODEL_COLORS.values()))
+    )
+
+
+def differential_scatter(frame: pd.DataFrame) -> alt.Chart:
+    """LITE prediction against observed expression in bins of cells, coloured by the chromatin differential.
+
+    `frame`: columns ``gene, lite, observed, differential, n``; the gene is chosen in a menu.
+    """
+    choose = _menu("gene", list(dict.fromkeys(frame["gene"])), "Gene ")
+    return (
+        alt.Chart(frame)
+        .mark_circle(opacity=0.85)
+        .encode(
+            x=alt.X("lite:Q", title="LITE prediction (per 10,000 counts)"),
+            y=alt.Y("observed:Q", title="Observed expression (per 10,000 counts)"),
+            color=alt.Color(
+                "differential:Q",
+                title="Chromatin differential (ln)",
+                scale=alt.Scale(scheme=theme.DIVERGING, domainMid=0),
+            ),
+            size=alt.Size("n:Q", title="Cells", scale=alt.Scale(range=[20, 220])),
+            tooltip=[
+                "gene:N",
+                alt.Tooltip("lite:Q", format=".3g"),
+                alt.Tooltip("observed:Q", format=".3g"),
+                alt.Tooltip("differential:Q", format=".2f"),
+                "n:Q",
+            ],
+        )
+        .transform_filter(choose)
+        .add_params(choose)
+        .properties(width=420, height=300)
+    )
+
+
+def local_peaks(frame: pd.DataFrame) -> alt.VConcatChart:
+    """Genome track of one gene: LITE weight of each peak above, its mean accessibility below; the gene from a menu.
+
+    `frame`: columns ``gene, kb, end_kb, weight, share, accessibility, region, peak, strand``; kb counts from the TSS
+    along the chromosome.
+    """
+    choose = _menu("gene", list(dict.fromkeys(frame["gene"])), "Gene ")
+    color = alt.Color(
+        "region:N", title=None, scale=alt.Scale(domain=list(REGION_COLORS), range=list(REGION_COLORS.values()))
+    )
+    x = alt.X("kb:Q", title="Distance from the start site along the chromosome (kb)")
+    tips = [
+        "gene:N",
+        "peak:N",
+        "strand:N",
+        "region:N",
+        alt.Tooltip("kb:Q", format=".1f"),
+        alt.Tooltip("weight:Q", format=".3g"),
+        alt.Tooltip("share:Q", format=".1%"),
+        alt.Tooltip("accessibility:Q", format=".3g"),
+    ]
+    zero = alt.Chart(frame).transform_filter(choose).transform_aggregate(n="count()").mark_rule(strokeDash=[4, 3])
+    zero = zero.transform_calculate(kb="0").encode(x="kb:Q", color=alt.value(theme.MUTED))
+    panels = []
+    for field, title, height in (
+        ("share", "Share of the prediction", 120),
+        ("weight", "LITE weight", 120),
+        ("accessibility", "Accessibility (10,000 x rho)", 90),
+    ):
+        bars = (
+            alt.Chart(frame)
+            .transform_filter(choose)
+            .mark_bar(size=3)
+            .encode(x=x, y=alt.Y(f"{field}:Q", title=title), color=color, tooltip=tips)
+        )
+        if not panels:
+            bars = bars.add_params(choose)
+        panels.append((bars + zero).properties(width=620, height=height))
+    return alt.vconcat(*panels).resolve_scale(x="shared")
+
+
+def primed_scatter(frame: pd.DataFrame, *, differential: float, score: float) -> alt.LayerChart:
+    """NITE score against mean chromatin differential at the branch; dashed lines are the thresholds.
+
+    `frame`: columns ``gene, lineage, differential, nite_score, class``.
+    """
+    frame = frame.assign(shown=np.log10(1 + np.maximum(frame["nite_score"], 0)))
+    points = (
+        alt.Chart(frame)
+        .mark_circle(size=45, opacity=0.8)
+        .encode(
+            x=alt.X("differential:Q", title="Mean chromatin differential in branch cells (ln)"),
+            y=alt.Y("shown:Q", title="NITE score (log10 of 1 + score)"),
+            color=alt.Color("class:N", title=None),
+            shape=alt.Shape("lineage:N", title="Lineage"),
+            tooltip=[
+                "gene:N",
+                "lineage:N",
+                "class:N",
+                alt.Tooltip("differential:Q", format=".2f"),
+                alt.Tooltip("nite_score:Q", format=".1f"),
+            ],
+        )
+    )
+    named = frame[frame["class"] == "primed"].nlargest(12, "nite_score")
+    text = alt.Chart(named).mark_text(dy=-8, fontSize=11).encode(x="differential:Q", y="shown:Q", text="gene:N")
+    lines = alt.Chart(pd.DataFrame({"x": [differential]})).mark_rule(strokeDash=[4, 3]).encode(x="x:Q")
+    level = alt.Chart(pd.DataFrame({"y": [np.log10(1 + score)]})).mark_rule(strokeDash=[4, 3]).encode(y="y:Q")
+    return alt.layer(lines, level, points, text).properties(width=460, height=320)

@@ -1,0 +1,317 @@
+"""From the MuData to fitted LITE and NITE models, with the names of genes, peaks and cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse, stats
+
+from mira_nb.core.regulation.geometry import ChromosomeMatch, match_chromosomes
+from mira_nb.core.regulation.model import Gauge
+from mira_nb.core.regulatory_potential import (
+    Cells,
+    FitOptions,
+    NullDistribution,
+    PeakSets,
+    Priors,
+    RegulationFit,
+    chromatin_differential,
+    expression_normalizer,
+    fit_null,
+    fit_regulation,
+    gene_peaks,
+    nite_score,
+    simulate_null,
+)
+from mira_nb.core.stats import benjamini_hochberg
+from mira_nb.core.topics.decoder import Decoder
+from mira_nb.errors import InputError, ResourceError, StoreError
+from mira_nb.keys import ATAC, CHROM, END, LEIDEN, LINEAGE_STATE, MODELLED, READ_DEPTH, RNA, START, TOPIC_MODEL
+
+from ._cells import cell_annotation, topic_frame
+from .base import Context, Progress
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from .regulation import RegulationParams
+
+FEW_NULL = 40
+
+
+@dataclass(frozen=True)
+class Regulation:
+    """Everything the stage found; arrays over genes follow `genes`, positions in the RNA matrix are `position`."""
+
+    data: MuData
+    params: RegulationParams
+    context: Context
+    genes: list[str]
+    position: NDArray[np.int64]
+    modelled_peaks: NDArray[np.int64]
+    cells: Cells
+    sets: PeakSets
+    fit: RegulationFit
+    null: NullDistribution | None
+    chromosomes: ChromosomeMatch
+    n_tss_rows: int
+    tss_findings: tuple[Any, ...]
+
+    @cached_property
+    def ok(self) -> NDArray[np.bool_]:
+        """Genes with both models."""
+        return np.asarray(self.fit.status == "ok")
+
+    @cached_property
+    def status(self) -> NDArray[np.object_]:
+        """Per gene "ok" or the reason why there is no fit."""
+        return self.fit.status
+
+    @cached_property
+    def nite_score(self) -> NDArray[np.float64]:
+        """NITE score of the genes."""
+        return nite_score(self.fit.gene_statistic, self.fit.n_expressing)
+
+    @cached_property
+    def cell_score(self) -> NDArray[np.float64]:
+        """NITE score of the cells, over the fitted genes."""
+        return nite_score(self.fit.cell_statistic, self.fit.n_expressed)
+
+    @cached_property
+    def pvalue(self) -> NDArray[np.float64]:
+        """P value of the NITE test under the chosen null distribution."""
+        statistic = self.fit.gene_statistic
+        if self.null is not None and self.params.null == "bootstrap":
+            return self.null.pvalue(statistic)
+        return np.asarray(stats.chi2.sf(np.maximum(statistic, 0), max(self.cells.topics.shape[1] - 1, 1)))
+
+    @cached_property
+    def fdr(self) -> NDArray[np.float64]:
+        """Benjamini-Hochberg adjusted p values over the fitted genes."""
+        return benjamini_hochberg(self.pvalue)
+
+    @cached_property
+    def differential(self) -> NDArray[np.float32]:
+        """Chromatin differential, cells x genes, natural log."""
+        return chromatin_differential(self.fit.lite_log_rate, self.fit.nite_log_rate)
+
+    def composition(self, model: str) -> NDArray[np.float32]:
+        """Predicted composition rho, cells x genes."""
+        rate = self.fit.lite_log_rate if model == "lite" else self.fit.nite_log_rate
+        return np.exp(rate - self.cells.log_normalizer[:, None].astype(np.float32))
+
+    def layer(self, what: str) -> NDArray[np.float32]:
+        """Cells x all genes of the RNA matrix, NaN where a gene has no model."""
+        rna = self.data.mod[RNA]
+        out = np.full((rna.n_obs, rna.n_vars), np.nan, dtype=np.float32)
+        out[:, self.position] = self.differential if what == "differential" else self.composition(what)
+        return out
+
+    def per_gene(self, values: NDArray) -> NDArray[np.float64]:
+        """Values over all genes of the RNA matrix, NaN where there is none."""
+        out = np.full(self.data.mod[RNA].n_vars, np.nan)
+        out[self.position] = values
+        return out
+
+    def parameters(self) -> pd.DataFrame:
+        """Parameters of both models over all genes of the RNA matrix; NITE's carry the prefix ``nite_``."""
+        columns: dict[str, NDArray] = {}
+        for prefix, fits in (("", self.fit.lite), ("nite_", self.fit.nite)):
+            columns |= {
+                f"{prefix}a_upstream": fits.a[:, 0],
+                f"{prefix}a_proximal": fits.a[:, 1],
+                f"{prefix}a_downstream": fits.a[:, 2],
+                f"{prefix}decay_upstream_kb": fits.decay_kb[:, 0],
+                f"{prefix}decay_downstream_kb": fits.decay_kb[:, 1],
+                f"{prefix}gamma": fits.gamma,
+                f"{prefix}bias": fits.bias,
+                f"{prefix}theta": fits.theta,
+                f"{prefix}bn_mean": fits.bn_mean,
+                f"{prefix}bn_sd": fits.bn_sd,
+                f"{prefix}log_likelihood": fits.log_likelihood,
+            }
+        if self.fit.nite.a_topics is not None:
+            names = topic_frame(self.data, ATAC).columns
+            columns |= {f"nite_a_{name}": self.fit.nite.a_topics[:, t] for t, name in enumerate(names)}
+        return pd.DataFrame(
+            {name: self.per_gene(values) for name, values in columns.items()}, index=self.data.mod[RNA].var_names
+        )
+
+    def stored_sets(self) -> dict[str, Any]:
+        """Peak sets for later stages; ``peak`` counts over all peaks of the accessibility matrix."""
+        sets = self.sets
+        return {
+            "genes": np.array(self.genes, dtype=object).astype(str),
+            "indptr": sets.indptr,
+            "peak": self.modelled_peaks[sets.peak],
+            "distance": sets.distance,
+            "region": sets.region.astype(np.int64),
+            "chrom": sets.chrom.astype(str),
+            "tss": sets.tss,
+            "strand": sets.strand.astype(str),
+            "normalizer": self.params.normalizer,
+        }
+
+    @cached_property
+    def groups(self) -> tuple[str, pd.Series]:
+        """The grouping of cells used in figures and tests: states of the tree, else the annotation, else clusters."""
+        if LINEAGE_STATE in self.data.obs:
+            return "lineage state", self.data.obs[LINEAGE_STATE].astype(str).replace(
+                {"": "no state", "nan": "no state"}
+            )
+        given = cell_annotation(self.data, self.context.resources.groups, option="--groups")
+        if given is not None:
+            return str(given.name), given
+        if LEIDEN in self.data.obs:
+            return "cluster", self.data.obs[LEIDEN].astype(str)
+        return "cells", pd.Series("all", index=self.data.obs_names)
+
+
+def model_decoder(data: MuData, modality: str) -> tuple[Decoder, NDArray[np.int64]]:
+    """Return the decoder of a fitted topic model and the columns it covers."""
+    part = data.mod[modality]
+    if TOPIC_MODEL not in part.uns:
+        raise StoreError(
+            f"the data hold no topic model of the modality {modality}",
+            remedy=f"run the stage topics_{modality} first",
+        )
+    covered = np.asarray(part.var[MODELLED], bool) if MODELLED in part.var else np.ones(part.n_vars, bool)
+    return Decoder.from_arrays(part.uns[TOPIC_MODEL]), np.flatnonzero(covered)
+
+
+def build_cells(data: MuData, genes: NDArray[np.int64], *, gauge: Gauge = "median") -> tuple[Cells, NDArray[np.int64]]:
+    """Bring together what the models need of the cells, and the peaks the accessibility model covers."""
+    rna, atac = data.mod[RNA], data.mod[ATAC]
+    expression, modelled_genes = model_decoder(data, RNA)
+    accessibility, modelled_peaks = model_decoder(data, ATAC)
+    topics = topic_frame(data, RNA).to_numpy()
+    if READ_DEPTH in rna.obs:
+        depth = rna.obs[READ_DEPTH].to_numpy(np.float64)
+    else:
+        depth = np.asarray(sparse.csr_matrix(rna.X)[:, modelled_genes].sum(axis=1), dtype=np.float64).ravel()
+    cells = Cells.build(
+        sparse.csc_matrix(rna.X)[:, genes],
+        log_depth=np.log(np.maximum(depth, 1e-3)),
+        log_normalizer=expression_normalizer(expression, topics, gauge=gauge),
+        topics=topic_frame(data, ATAC).to_numpy(),
+        decoder=accessibility,
+    )
+    if accessibility.n_features != len(modelled_peaks) or len(atac.var) < len(modelled_peaks):
+        raise StoreError(
+            f"the accessibility topic model covers {accessibility.n_features:,} peaks, but {len(modelled_peaks):,} are "
+            f"marked as modelled",
+            remedy="run the stage topics_atac again",
+        )
+    return cells, modelled_peaks
+
+
+def chosen_genes(data: MuData, params: RegulationParams) -> NDArray[np.int64]:
+    """Positions of the genes to model.
+
+    Raises
+    ------
+    InputError
+        A listed gene is not in the data.
+    """
+    names = data.mod[RNA].var_names
+    if params.genes == "all":
+        return model_decoder(data, RNA)[1]
+    lower = {str(name).casefold(): i for i, name in reversed(list(enumerate(names)))}
+    asked = [str(gene).casefold() for gene in params.genes]
+    missing = [gene for gene, key in zip(params.genes, asked, strict=True) if key not in lower]
+    if missing:
+        raise InputError(
+            f"regulation.genes: {len(missing)} of {len(asked)} genes are not in the data: {', '.join(missing[:8])}",
+            remedy="correct the names (case does not matter) or leave them out",
+        )
+    return np.array(list(dict.fromkeys(lower[key] for key in asked)), dtype=np.int64)
+
+
+def fit_models(data: MuData, params: RegulationParams, context: Context, progress: Progress) -> Regulation:
+    """Peak sets, LITE, NITE and their null distribution."""
+    from mira_nb.io.tss import read_tss
+
+    path = context.resources.tss
+    if path is None:
+        raise ResourceError("no transcription start sites were given", remedy="give --tss FILE")
+    table = read_tss(path)
+    position = chosen_genes(data, params)
+    names = [str(name) for name in data.mod[RNA].var_names[position]]
+    progress(0.0, "cells and normalisers")
+    cells, modelled_peaks = build_cells(data, position, gauge=params.normalizer)
+    atac = data.mod[ATAC]
+    peaks = pd.DataFrame({"chrom": atac.var[CHROM].astype(str), "start": atac.var[START], "end": atac.var[END]})
+    peaks = peaks.iloc[modelled_peaks].reset_index(drop=True)
+    openness = None
+    if params.tss == "open":
+        openness = np.asarray(sparse.csr_matrix(atac.X).mean(axis=0)).ravel()[modelled_peaks]
+    progress(0.02, "peaks around transcription start sites")
+    sets = gene_peaks(
+        peaks,
+        table.frame,
+        names,
+        window=round(params.window_kb * 1000),
+        promoter=params.promoter_bp,
+        other_promoters=params.other_promoters,
+        openness=openness,
+    )
+    if not (sets.status == "ok").any():
+        raise ResourceError(
+            f"{path}: none of the {len(names):,} genes has a peak in its window",
+            expected="gene names and chromosomes as in the data, positions of the same genome",
+            remedy="check that the TSS file belongs to the genome the reads were aligned to",
+        )
+    priors = Priors(
+        decay_median_kb=params.decay_median_kb,
+        decay_log_sd=params.decay_log_variance**0.5,
+        gamma_log_sd=params.gamma_log_variance**0.5,
+        bias_sd=params.bias_variance**0.5,
+        theta_shape=params.theta_shape,
+        theta_rate=params.theta_rate,
+    )
+    options = FitOptions(tolerance=params.tolerance, max_iterations=params.max_iterations, min_cells=params.min_cells)
+    share = len(names) / (len(names) + params.null_genes)
+    fit = fit_regulation(
+        cells,
+        sets,
+        priors=priors,
+        options=options,
+        n_threads=context.n_threads,
+        progress=lambda fraction, message: progress(0.05 + 0.95 * share * fraction, message),
+    )
+    null = None
+    if (fit.status == "ok").any():
+        simulated = simulate_null(
+            fit,
+            cells,
+            sets,
+            generator=np.random.default_rng([context.seed, 7]),
+            n_genes=params.null_genes,
+            priors=priors,
+            options=options,
+            n_threads=context.n_threads,
+            progress=lambda fraction, _: progress(
+                0.05 + 0.95 * (share + (1 - share) * fraction), "null distribution of the NITE test"
+            ),
+        )
+        null = fit_null(simulated, n_topics=cells.topics.shape[1]) if len(simulated) >= FEW_NULL else None
+    return Regulation(
+        data=data,
+        params=params,
+        context=context,
+        genes=names,
+        position=position,
+        modelled_peaks=modelled_peaks,
+        cells=cells,
+        sets=sets,
+        fit=fit,
+        null=null,
+        chromosomes=match_chromosomes(peaks["chrom"], table.frame["chrom"]),
+        n_tss_rows=len(table.frame),
+        tss_findings=tuple(table.findings),
+    )
