@@ -140,7 +140,7 @@ def tables(fitted: Fitted) -> list[Table]:
 
 
 def figures(fitted: Fitted) -> list[Figure]:
-    """Training, range test, shares, sparsity, redundancy, top features."""
+    """Model, training, range test, shares, sparsity, redundancy, top features."""
     from mira_nb.charts import topics as charts
 
     fit = fitted.fit
@@ -152,13 +152,14 @@ def figures(fitted: Fitted) -> list[Figure]:
         else "No cells were kept out of training."
     )
     out = [
+        _model_figure(fitted),
         Figure(
             "training",
             "Training",
             "Evidence lower bound (ELBO) a cell after each epoch, higher is better. While the weight of the KL term "
             f"rises (below, right) the curve may move down. {held}",
             chart=charts.training_curves(fit.history),
-        )
+        ),
     ]
     if len(fit.range_test):
         low, high = float(fit.settings.learning_rate_min), float(fit.settings.learning_rate_max)
@@ -202,6 +203,28 @@ def figures(fitted: Fitted) -> list[Figure]:
         ),
     ]
     return out
+
+
+def _model_figure(fitted: Fitted) -> Figure:
+    from mira_nb.charts.architecture import architecture
+
+    fit = fitted.fit
+    chart = architecture(
+        "rna" if fitted.modality == "rna" else "atac",
+        n_features=len(fitted.features),
+        n_encoder=int(fit.encoder_features.sum()),
+        n_topics=fit.n_topics,
+        n_hidden=fit.settings.n_hidden,
+    )
+    return Figure(
+        "architecture",
+        "The model",
+        "The encoder (upper row) reads a cell's counts and gives the posterior of its topics; the decoder (lower row) "
+        "turns topics into a composition over all features, from which the counts are drawn. Both are trained "
+        "together; the prior keeps topics sparse. The numbers are those of this fit.",
+        chart=chart,
+        alt="Diagram of the topic model: encoder, topics, decoder and priors",
+    )
 
 
 def metrics(fitted: Fitted) -> list[Metric]:
