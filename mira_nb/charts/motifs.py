@@ -69,7 +69,8 @@ def topic_scatter(wide: pd.DataFrame, *, n_labels: int = 14) -> tuple[alt.LayerC
         One row a motif: ``label`` and one column a topic with -log10 p.
     """
     topics = natural_sort(name for name in wide.columns if name != "label")
-    first, second = topics[0], topics[min(1, len(topics) - 1)]
+    strongest = sorted(topics, key=lambda name: -float(wide[name].to_numpy(dtype=float).max()))
+    first, second = strongest[0], strongest[min(1, len(topics) - 1)]
     menus = [
         alt.param(name=name, value=value, bind=alt.binding_select(options=topics, name=text))
         for name, value, text in ((X_MENU, first, "Horizontal "), (Y_MENU, second, "Vertical "))
@@ -77,14 +78,11 @@ def topic_scatter(wide: pd.DataFrame, *, n_labels: int = 14) -> tuple[alt.LayerC
     base = (
         alt.Chart(alt.NamedData("motifs"))
         .transform_calculate(x=f"datum[{X_MENU}]", y=f"datum[{Y_MENU}]")
-        .transform_calculate(best="max(datum.x, datum.y)", difference="datum.x - datum.y")
+        .transform_calculate(best="max(datum.x, datum.y)")
         .transform_window(rank="rank()", sort=[alt.SortField("best", order="descending")])
         .encode(x=alt.X("x:Q", title="-log10 p, horizontal topic"), y=alt.Y("y:Q", title="-log10 p, vertical topic"))
     )
-    points = base.mark_circle(size=40, opacity=0.8).encode(
-        color=alt.Color(
-            "difference:Q", title="difference", scale=alt.Scale(scheme="blueorange", domainMid=0), legend=None
-        ),
+    points = base.mark_circle(size=40, opacity=0.7, color=CATEGORICAL[0]).encode(
         tooltip=[
             alt.Tooltip("label:N", title="motif"),
             alt.Tooltip("x:Q", format=".1f", title="horizontal"),

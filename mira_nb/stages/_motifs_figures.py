@@ -16,6 +16,7 @@ from .base import Figure
 MAX_FAMILIES = 40
 MAX_MEMBERS = 30
 MAX_PANELS = 20
+OVERVIEW = "all families, best member"
 
 
 def figures(done: MotifResults) -> list[Figure]:
@@ -110,7 +111,10 @@ def _score_figures(done: MotifResults) -> list[Figure]:
 
 
 def family_table(done: MotifResults) -> pd.DataFrame:
-    """Members of enriched families with a gene in the data: expression, correlation, and the motif's best topic."""
+    """Members of enriched families with a gene in the data: expression, correlation, and the motif's best topic.
+
+    The pseudo-family :data:`OVERVIEW` comes first: the best correlated member of every family.
+    """
     best = done.enrichment.sort_values("log10_pvalue", kind="stable").drop_duplicates("label")
     best = best.assign(significance=-best["log10_adj_pvalue"])[["label", "topic", "significance"]]
     table = done.expression.merge(best, on="label", how="left")
@@ -119,7 +123,9 @@ def family_table(done: MotifResults) -> pd.DataFrame:
     table = table[table["family"].isin(present) & table["correlation"].notna()]
     order = table["family"].map({family: i for i, family in enumerate(present)}).to_numpy(dtype=float)
     table = table.iloc[np.lexsort([-table["correlation"].to_numpy(dtype=float), order])]
-    return table.groupby("family", sort=False).head(MAX_MEMBERS).reset_index(drop=True)
+    members = table.groupby("family", sort=False).head(MAX_MEMBERS)
+    overview = table.drop_duplicates("family").head(MAX_MEMBERS).assign(family=OVERVIEW)
+    return pd.concat([overview, members], ignore_index=True)
 
 
 def _family_figures(done: MotifResults) -> list[Figure]:
@@ -135,7 +141,8 @@ def _family_figures(done: MotifResults) -> list[Figure]:
             f"axis: Spearman correlation of the gene's log-normalised expression with its motif score over {n:,} "
             "cells (two-sided, Benjamini-Hochberg adjusted over all factors; see the tooltip); size: mean expression; "
             "colour: enrichment of the motif in its best topic. A well expressed member far to the right is the likely "
-            "activator; far to the left, a repressor. Families are ordered by enrichment; the menu chooses one.",
+            "activator; far to the left, a repressor. The menu chooses a family, or the member of each whose "
+            "expression follows the motif score best; families are ordered by enrichment.",
             chart=family_dots(table),
             section="Families",
         )
@@ -144,7 +151,7 @@ def _family_figures(done: MotifResults) -> list[Figure]:
     if layout is not None:
         place, name = layout
         panels: dict[str, str] = {}
-        for _, members in table.groupby("family", sort=False):
+        for _, members in table[table["family"] != OVERVIEW].groupby("family", sort=False):
             for row in members.head(4).itertuples():
                 panels.setdefault(str(row.gene), f"{row.gene} (r {row.correlation:.2f})")
             if len(panels) >= MAX_PANELS:

@@ -35,7 +35,7 @@ def tables(done: MotifResults) -> list[Table]:
             "Motifs enriched in accessibility topics",
             f"One-sided Fisher exact test of motif hits in the {int(first['n_top']):,} most activated of "
             f"{int(first['n_peaks']):,} peaks of each topic against the others. log10_pvalue does not underflow, "
-            f"pvalue is 0 below 1e-308. adj_pvalue: Benjamini-Hochberg over {len(done.motifs):,} motifs within a topic.",
+            f"pvalue is 0 below 1e-308. adj_pvalue: Benjamini-Hochberg over {len(done.motifs):,} motifs in a topic.",
             done.enrichment[list(CONTRACT)],
         ),
         Table(
