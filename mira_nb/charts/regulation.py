@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -157,7 +159,7 @@ def local_peaks(frame: pd.DataFrame) -> alt.VConcatChart:
     ]
     zero = alt.Chart(frame).transform_filter(choose).transform_aggregate(n="count()").mark_rule(strokeDash=[4, 3])
     zero = zero.transform_calculate(kb="0").encode(x="kb:Q", color=alt.value(theme.MUTED))
-    panels = []
+    panels: list[Any] = []
     for field, title, height in (
         ("share", "Share of the prediction", 120),
         ("weight", "LITE weight", 120),

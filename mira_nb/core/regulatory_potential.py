@@ -7,7 +7,7 @@ The numbers behind the stage ``regulation``. Parts: :mod:`~mira_nb.core.regulati
 
 from __future__ import annotations
 
-from mira_nb.core.regulation.fit import FitOptions, RegulationFit, fit_regulation
+from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets, gene_peaks, match_chromosomes
 from mira_nb.core.regulation.model import (
     Cells,
@@ -27,6 +27,7 @@ from mira_nb.core.regulation.scores import (
     simulate_null,
     take_genes,
 )
+from mira_nb.core.regulation.search import FitOptions
 
 __all__ = [
     "Cells",

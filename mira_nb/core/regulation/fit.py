@@ -14,47 +14,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from mira_nb.core.regulation import kernels
-from mira_nb.core.regulation.geometry import DOWNSTREAM, PROXIMAL, UPSTREAM, PeakSets
+from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells, Fits, Floats, PeakRates, Priors, log_prior, negative_binomial
-from mira_nb.core.regulation.starts import (
-    GRID_KB,
-    Candidate,
-    WorkingModel,
-    candidates,
-    grid_features,
-    standardise,
-    working_model,
-)
+from mira_nb.core.regulation.search import FitOptions, Gene, Shared, Solution, make_gene, solve_gene
 from mira_nb.errors import InputError
 
 Progress = Callable[[float, str], None]
 OK: Final = "ok"
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """How the maximum is searched.
-
-    Attributes
-    ----------
-    tolerance
-        A fit stops when its loss has not decreased by more than this (nats) for three iterations.
-    max_iterations
-        Limit of iterations of the final run.
-    n_starts
-        Most starts of LITE taken from the grid of decay distances (see :mod:`mira_nb.core.regulation.starts`).
-    screen_iterations, screen_margin
-        Every start runs this many iterations; those within the margin (nats) of the best are followed to the end.
-    min_cells
-        Genes seen in fewer cells are not fitted.
-    """
-
-    tolerance: float = 1e-5
-    max_iterations: int = 200
-    n_starts: int = 4
-    screen_iterations: int = 4
-    screen_margin: float = 2.0
-    min_cells: int = 10
 
 
 @dataclass(frozen=True)
@@ -89,160 +55,6 @@ class RegulationFit:
 
 
 @dataclass(frozen=True)
-class _Gene:
-    """One gene's inputs in the layout of the kernels."""
-
-    rates: Floats
-    distance: Floats
-    splits: NDArray[np.int64]
-    proximal: Floats
-    counts: Floats
-    tail: Floats
-    movable: Floats
-
-
-@dataclass(frozen=True)
-class Solution:
-    """One model of one gene in the kernels' coordinates."""
-
-    x: Floats
-    loss: float
-    iterations: int
-    evaluations: int
-    converged: bool
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """What all genes share, prepared once."""
-
-    rates: PeakRates
-    offset: Floats
-    centred_topics: Floats
-    no_topics: Floats
-    topic_mean: Floats
-    priors: Priors
-    lite_prior: Floats
-    nite_prior: Floats
-    options: FitOptions
-
-
-def tail_counts(counts: Floats) -> Floats:
-    """Count the cells with more than j counts, j = 0 ... max - 1."""
-    whole = np.bincount(counts.astype(np.int64))
-    return (len(counts) - np.cumsum(whole))[:-1].astype(np.float64)
-
-
-def _gene(rates: Floats, distance: NDArray, region: NDArray, counts: Floats) -> _Gene:
-    sizes = [int((region == code).sum()) for code in (UPSTREAM, PROXIMAL, DOWNSTREAM)]
-    splits = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    proximal = standardise(rates[splits[1] : splits[2]].sum(axis=0))
-    there = [float(size > 0) for size in sizes]
-    movable = np.array([there[0], there[2], *there, 1.0, 1.0])
-    return _Gene(
-        np.ascontiguousarray(rates),
-        np.asarray(distance, float) / 1e3,
-        splits,
-        proximal,
-        counts,
-        tail_counts(counts),
-        movable,
-    )
-
-
-def _run(
-    gene: _Gene, x: Floats, movable: Floats, offset: Floats, topics: Floats, prior: Floats, tolerance: float, limit: int
-) -> Solution:
-    work = np.empty((8, len(offset)))
-    x = x.copy()
-    loss, _, iterations, evaluations, converged = kernels.minimise(
-        x, movable, gene.rates, gene.distance, gene.splits, gene.proximal, gene.counts, offset, gene.tail,
-        topics, prior, work, tolerance, limit,
-    )  # fmt: skip
-    return Solution(x, loss, iterations, evaluations, converged)
-
-
-def _start(gene: _Gene, candidate: Candidate, theta: float, prior: Floats) -> Floats:
-    x = np.array([*np.log(candidate.decay_kb), *candidate.weights, candidate.bias, math.log(theta)])
-    x[:2] = np.where(gene.movable[:2] > 0, x[:2], prior[0])
-    return x
-
-
-def _last_resort(gene: _Gene, working: WorkingModel, up: Floats, down: Floats, prior: Floats) -> Floats:
-    """Equal weights at the prior's decay distance with gamma 0.05: no set of peaks goes along with expression."""
-    middle = int(np.argmin(np.abs(np.log(GRID_KB) - prior[0])))
-    spread = float(np.std(up[middle] + gene.proximal + down[middle]))
-    weights = 0.05 / spread * gene.movable[2:5]
-    level = float(working.response @ working.weight / working.weight.sum())
-    return np.array([prior[0], prior[0], *weights, level, math.log(working.theta)])
-
-
-def _worth_following(trials: list[Solution], margin: float) -> list[Solution]:
-    """Screened starts near the best, each maximum once (same decay distances where their set has weight)."""
-    ranked = sorted(trials, key=lambda trial: trial.loss)
-    kept: list[Solution] = []
-    for trial in ranked:
-        if not trial.loss < ranked[0].loss + margin:
-            break
-        used = trial.x[[2, 4]] > 0
-        near = [
-            bool((np.abs(trial.x[:2] - other.x[:2])[used] < 0.25).all()) and bool((used == (other.x[[2, 4]] > 0)).all())
-            for other in kept
-        ]
-        if not any(near):
-            kept.append(trial)
-    return kept or ranked[:1]
-
-
-def solve_gene(gene: _Gene, shared: _Shared) -> tuple[Solution, Solution]:
-    """LITE from the best of a few starts, then NITE from LITE's estimate with zero topic coefficients.
-
-    The NITE model keeps LITE's theta. Beside LITE's estimate, the best decay distances of NITE's own grid are tried,
-    and the highest posterior is kept.
-    """
-    options, offset, topics = shared.options, shared.offset, shared.centred_topics
-    present = (bool(gene.movable[2]), bool(gene.movable[3]), bool(gene.movable[4]))
-    working = working_model(gene.counts, offset, topics)
-    up, down = grid_features(gene.rates, gene.distance, gene.splits)
-
-    def best_of(starts: list[Floats], movable: Floats, model_topics: Floats, prior: Floats) -> Solution:
-        def run(x: Floats, limit: int) -> Solution:
-            return _run(gene, x, movable, offset, model_topics, prior, options.tolerance, limit)
-
-        if len(starts) > 1:
-            trials = [run(x, options.screen_iterations) for x in starts]
-            ends = [run(trial.x, options.max_iterations) for trial in _worth_following(trials, options.screen_margin)]
-            return min(ends, key=lambda end: end.loss)
-        return run(starts[0], options.max_iterations)
-
-    found = candidates(working, up, gene.proximal, down, present=present, priors=shared.priors, most=options.n_starts)
-    starts = [_start(gene, c, working.theta, shared.lite_prior) for c in found]
-    starts = starts or [_last_resort(gene, working, up, down, shared.lite_prior)]
-    lite = best_of(starts, gene.movable, shared.no_topics, shared.lite_prior)
-
-    none = np.zeros(len(topics))
-    starts = [np.concatenate([lite.x, none])]
-    around = candidates(
-        working,
-        up,
-        gene.proximal,
-        down,
-        present=present,
-        priors=shared.priors,
-        topics=topics,
-        most=options.n_starts - 1,
-    )
-    log_theta = lite.x[6]
-    for c in around:
-        x = np.concatenate([_start(gene, c, 1.0, shared.lite_prior), c.topics])
-        x[6] = log_theta
-        starts.append(x)
-    movable = np.concatenate([gene.movable, np.ones(len(topics))])
-    movable[6] = 0.0
-    return lite, best_of(starts, movable, topics, shared.nite_prior)
-
-
-@dataclass(frozen=True)
 class _Estimate:
     """One model of one gene in the paper's parameters, with what the scores need."""
 
@@ -262,7 +74,7 @@ class _Estimate:
     cells: Floats
 
 
-def _estimate(gene: _Gene, solution: Solution, shared: _Shared, topics: Floats) -> _Estimate:
+def _estimate(gene: Gene, solution: Solution, shared: Shared, topics: Floats) -> _Estimate:
     """From the kernels' coordinates to a, Delta, gamma, b, theta and the batch-normalisation statistics."""
     x = solution.x
     k = len(topics)
@@ -310,13 +122,13 @@ def _estimate(gene: _Gene, solution: Solution, shared: _Shared, topics: Floats) 
 
 
 def _fit_gene(
-    shared: _Shared, counts: Floats, peaks: NDArray, distance: NDArray, region: NDArray
+    shared: Shared, counts: Floats, peaks: NDArray, distance: NDArray, region: NDArray
 ) -> tuple[_Estimate, _Estimate] | str:
     """LITE and NITE of one gene, or why there is none."""
     seen = int((counts > 0).sum())
     if seen < shared.options.min_cells:
         return f"expressed in {seen} cells, fewer than {shared.options.min_cells}"
-    gene = _gene(shared.rates.block(peaks), distance, region, counts)
+    gene = make_gene(shared.rates.block(peaks), distance, region, counts)
     spread = gene.rates.std(axis=1)
     if not (spread > 1e-9 * gene.rates.mean(axis=1)).any():
         return "accessibility does not vary"
@@ -328,9 +140,9 @@ def _fit_gene(
     return _estimate(gene, lite, shared, shared.no_topics), _estimate(gene, nite, shared, shared.centred_topics)
 
 
-def _share(cells: Cells, priors: Priors, options: FitOptions) -> _Shared:
+def _share(cells: Cells, priors: Priors, options: FitOptions) -> Shared:
     topic_mean = cells.topics.mean(axis=0)
-    return _Shared(
+    return Shared(
         rates=PeakRates(cells.decoder, cells.topics, cells.peak_normalizer),
         offset=cells.offset,
         centred_topics=np.ascontiguousarray((cells.topics - topic_mean).T),

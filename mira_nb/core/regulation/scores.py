@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, stats
 
-from mira_nb.core.regulation.fit import OK, FitOptions, Progress, RegulationFit, fit_regulation
+from mira_nb.core.regulation.fit import OK, Progress, RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells, Floats, Priors
+from mira_nb.core.regulation.search import FitOptions
 
 
 def nite_score(statistic: NDArray, n_nonzero: NDArray) -> Floats:

@@ -100,8 +100,13 @@ def working_model(counts: Floats, offset: Floats, topics: Floats, *, iterations:
         if step >= 1:
             excess = float(((counts - mean) ** 2 - mean).sum())
             theta = float(np.clip((mean * mean).sum() / excess, 0.1, 20.0)) if excess > 0 else 20.0
-    weight = mean * theta / (theta + mean)
-    return WorkingModel(rate + (counts - mean) / mean, weight, theta)
+    return working_around(counts, offset, rate, theta)
+
+
+def working_around(counts: Floats, offset: Floats, rate: Floats, theta: float) -> WorkingModel:
+    """Return the working response around a prediction lambda = `rate`."""
+    mean = np.maximum(np.exp(rate + offset), 1e-8)
+    return WorkingModel(rate + (counts - mean) / mean, mean * theta / (theta + mean), theta)
 
 
 def standardise(features: Floats) -> Floats:

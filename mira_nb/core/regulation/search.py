@@ -1,0 +1,227 @@
+"""The search for the maximum a posteriori of one gene: starts from a grid, L-BFGS, the best kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mira_nb.core.regulation import kernels
+from mira_nb.core.regulation.geometry import DOWNSTREAM, PROXIMAL, UPSTREAM
+from mira_nb.core.regulation.model import Floats, PeakRates, Priors
+from mira_nb.core.regulation.starts import (
+    Candidate,
+    WorkingModel,
+    candidates,
+    grid_features,
+    standardise,
+    working_around,
+    working_model,
+)
+
+WEAK: Final = 10.0
+"""Gain (nats) of the best start below which the sets of peaks are also tried one by one."""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How the maximum is searched.
+
+    Attributes
+    ----------
+    tolerance
+        A fit stops when its loss has not decreased by more than this (nats) for three iterations.
+    max_iterations
+        Limit of iterations of the final run.
+    n_starts
+        Most starts of LITE taken from the grid of decay distances (see :mod:`mira_nb.core.regulation.starts`).
+    screen_iterations, screen_margin
+        Every start runs this many iterations; those within the margin (nats) of the best are followed to the end.
+    min_cells
+        Genes seen in fewer cells are not fitted.
+    """
+
+    tolerance: float = 1e-5
+    max_iterations: int = 200
+    n_starts: int = 4
+    screen_iterations: int = 4
+    screen_margin: float = 2.0
+    min_cells: int = 10
+
+
+@dataclass(frozen=True)
+class Gene:
+    """One gene's inputs in the layout of the kernels."""
+
+    rates: Floats
+    distance: Floats
+    splits: NDArray[np.int64]
+    proximal: Floats
+    counts: Floats
+    tail: Floats
+    movable: Floats
+
+
+@dataclass(frozen=True)
+class Solution:
+    """One model of one gene in the kernels' coordinates."""
+
+    x: Floats
+    loss: float
+    iterations: int
+    evaluations: int
+    converged: bool
+    rate: Floats
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all genes share, prepared once."""
+
+    rates: PeakRates
+    offset: Floats
+    centred_topics: Floats
+    no_topics: Floats
+    topic_mean: Floats
+    priors: Priors
+    lite_prior: Floats
+    nite_prior: Floats
+    options: FitOptions
+
+
+def tail_counts(counts: Floats) -> Floats:
+    """Count the cells with more than j counts, j = 0 ... max - 1."""
+    whole = np.bincount(counts.astype(np.int64))
+    return (len(counts) - np.cumsum(whole))[:-1].astype(np.float64)
+
+
+def make_gene(rates: Floats, distance: NDArray, region: NDArray, counts: Floats) -> Gene:
+    """Arrange one gene for the kernels."""
+    sizes = [int((region == code).sum()) for code in (UPSTREAM, PROXIMAL, DOWNSTREAM)]
+    splits = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    proximal = standardise(rates[splits[1] : splits[2]].sum(axis=0))
+    there = [float(size > 0) for size in sizes]
+    movable = np.array([there[0], there[2], *there, 1.0, 1.0])
+    return Gene(
+        np.ascontiguousarray(rates),
+        np.asarray(distance, float) / 1e3,
+        splits,
+        proximal,
+        counts,
+        tail_counts(counts),
+        movable,
+    )
+
+
+def _run(
+    gene: Gene, x: Floats, movable: Floats, offset: Floats, topics: Floats, prior: Floats, tolerance: float, limit: int
+) -> Solution:
+    work = np.empty((8, len(offset)))
+    x = x.copy()
+    loss, _, iterations, evaluations, converged = kernels.minimise(
+        x, movable, gene.rates, gene.distance, gene.splits, gene.proximal, gene.counts, offset, gene.tail,
+        topics, prior, work, tolerance, limit,
+    )  # fmt: skip
+    return Solution(x, loss, iterations, evaluations, converged, work[4].copy())
+
+
+def _start(gene: Gene, candidate: Candidate, theta: float, prior: Floats) -> Floats:
+    x = np.array([*np.log(candidate.decay_kb), *candidate.weights, candidate.bias, math.log(theta)])
+    x[:2] = np.where(gene.movable[:2] > 0, x[:2], prior[0])
+    return x
+
+
+def _single_sets(gene: Gene, working: WorkingModel, prior: Floats) -> list[Floats]:
+    """One start a set of peaks: the set alone with gamma 0.1 at the prior's decay distance.
+
+    For genes whose expression goes along with no set of peaks: gamma's prior then holds one set or another at a small
+    weight, and each choice is a maximum of its own.
+    """
+    level = float(working.response @ working.weight / working.weight.sum())
+    out = []
+    for eta in np.flatnonzero(gene.movable[2:5]):
+        weights = np.zeros(3)
+        weights[eta] = 0.1
+        out.append(np.array([prior[0], prior[0], *weights, level, math.log(working.theta)]))
+    return out
+
+
+def _worth_following(trials: list[Solution], margin: float) -> list[Solution]:
+    """Screened starts near the best, each maximum once (same decay distances where their set has weight)."""
+    ranked = sorted(trials, key=lambda trial: trial.loss)
+    kept: list[Solution] = []
+    for trial in ranked:
+        if not trial.loss < ranked[0].loss + margin:
+            break
+        used = trial.x[[2, 4]] > 0
+        near = [
+            bool((np.abs(trial.x[:2] - other.x[:2])[used] < 0.25).all()) and bool((used == (other.x[[2, 4]] > 0)).all())
+            for other in kept
+        ]
+        if not any(near):
+            kept.append(trial)
+    return kept or ranked[:1]
+
+
+def _best_of(
+    gene: Gene, starts: list[Floats], movable: Floats, shared: Shared, topics: Floats, prior: Floats
+) -> Solution:
+    """Screen the starts, follow those near the best to the end, return the highest posterior."""
+    options = shared.options
+
+    def run(x: Floats, limit: int) -> Solution:
+        return _run(gene, x, movable, shared.offset, topics, prior, options.tolerance, limit)
+
+    if len(starts) == 1:
+        return run(starts[0], options.max_iterations)
+    trials = [run(x, options.screen_iterations) for x in starts]
+    ends = [run(trial.x, options.max_iterations) for trial in _worth_following(trials, options.screen_margin)]
+    return min(ends, key=lambda end: end.loss)
+
+
+def _elsewhere(candidate: Candidate, solution: Solution) -> bool:
+    """Whether a candidate's decay distances differ from a solution's where either gives the set weight."""
+    used = (candidate.weights[[0, 2]] > 0) | (solution.x[[2, 4]] > 0)
+    return bool((np.abs(np.log(candidate.decay_kb) - solution.x[:2])[used] > 0.5).any())
+
+
+def solve_gene(gene: Gene, shared: Shared) -> tuple[Solution, Solution]:
+    """LITE from the best of a few starts, then NITE from LITE's estimate with zero topic coefficients.
+
+    Starts of LITE come from the grid around a flexible prediction, and once more from the grid around the LITE solution
+    found. The NITE model keeps LITE's theta. Beside LITE's estimate, the best decay distances of NITE's own grid are
+    tried, and the highest posterior is kept.
+    """
+    options, topics, prior = shared.options, shared.centred_topics, shared.lite_prior
+    present = (bool(gene.movable[2]), bool(gene.movable[3]), bool(gene.movable[4]))
+    up, down = grid_features(gene.rates, gene.distance, gene.splits)
+
+    def look(working: WorkingModel, most: int, beside: Floats | None = None) -> list[Candidate]:
+        return candidates(
+            working, up, gene.proximal, down, present=present, priors=shared.priors, topics=beside, most=most
+        )
+
+    working = working_model(gene.counts, shared.offset, topics)
+    found = look(working, options.n_starts)
+    starts = [_start(gene, c, working.theta, prior) for c in found]
+    if not found or found[0].loss > -WEAK:
+        starts += _single_sets(gene, working, prior)
+    lite = _best_of(gene, starts, gene.movable, shared, shared.no_topics, prior)
+    if np.isfinite(lite.loss):
+        near = working_around(gene.counts, shared.offset, lite.rate, math.exp(lite.x[6]))
+        starts = [_start(gene, c, near.theta, prior) for c in look(near, options.n_starts) if _elsewhere(c, lite)]
+        if starts:
+            other = _best_of(gene, starts, gene.movable, shared, shared.no_topics, prior)
+            lite = min(lite, other, key=lambda end: end.loss)
+
+    starts = [np.concatenate([lite.x, np.zeros(len(topics))])]
+    for c in look(working, options.n_starts - 1, topics):
+        x = np.concatenate([_start(gene, c, 1.0, prior), c.topics])
+        x[6] = lite.x[6]
+        starts.append(x)
+    movable = np.concatenate([gene.movable, np.ones(len(topics))])
+    movable[6] = 0.0
+    return lite, _best_of(gene, starts, movable, shared, topics, shared.nite_prior)
