@@ -64,8 +64,8 @@ def scipy_best(cells: Cells, sets: PeakSets, g: int, *, starts: int, seed: int) 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
         slopes = np.empty(7)
         value = kernels.objective(
-            x, gene.rates, gene.distance, gene.splits, gene.proximal, gene.counts, cells.offset, gene.tail, empty, prior,
-            work, slopes,
+            x, gene.rates, gene.distance, gene.splits, gene.proximal, gene.counts, cells.offset, gene.tail, empty,
+            prior, work, slopes,
         )[0]  # fmt: skip
         return value, slopes
 

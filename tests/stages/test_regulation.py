@@ -1,0 +1,226 @@
+"""Stages regulation and drivers on a small set: keys, columns, reasons, links between the stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from mira_nb.core.deletion import driver_test
+from mira_nb.errors import InputError, ResourceError, StoreError
+from mira_nb.io.resources import Resources
+from mira_nb.stages.base import Context, Result, apply_slots
+from mira_nb.stages.drivers import DriversParams, DriversStage
+from mira_nb.stages.regulation import RegulationParams, RegulationStage
+from tests.core.regulation_data import small_problem
+
+GENES = [f"Gene{i}" for i in range(12)]
+
+
+def multiome() -> mudata.MuData:
+    """The small problem as the topic stages would leave it; gene 11 and the last ten peaks are not modelled."""
+    import anndata as ad
+
+    from mira_nb.core.topics.decoder import Decoder
+
+    cells, _, peaks, _ = small_problem(k=4)
+    rng = np.random.default_rng(9)
+    n = cells.n_cells
+    obs = pd.DataFrame({"state": np.where(np.arange(n) % 2, "odd", "even")}, index=[f"cell{i}" for i in range(n)])
+    rna = ad.AnnData(sparse.csr_matrix(cells.counts, dtype=np.float32), obs=obs, var=pd.DataFrame(index=GENES))
+    extra = pd.concat([peaks, peaks.iloc[:10].assign(chrom="chr9")], ignore_index=True)
+    extra.index = [f"{c}:{s}-{e}" for c, s, e in zip(extra["chrom"], extra["start"], extra["end"], strict=True)]
+    is_open = rng.random((n, len(extra))) < 0.1
+    atac = ad.AnnData(sparse.csr_matrix(is_open, dtype=np.float32), obs=obs.copy(), var=extra)
+    rna.var["modelled"] = np.arange(12) != 11
+    atac.var["modelled"] = np.arange(len(extra)) < len(peaks)
+    atac.obsm["X_topics"] = cells.topics
+    atac.uns["topic_model"] = cells.decoder.to_arrays()
+    rna.obsm["X_topics"] = rng.dirichlet(np.ones(3), n)
+    decoder = Decoder(rng.normal(0, 0.1, (3, 11)), np.zeros(11), np.ones(11), np.ones(11), np.log(np.full(11, 30.0)))
+    rna.uns["topic_model"] = decoder.to_arrays()
+    activations = np.full((12, 3), np.nan)
+    activations[:11] = decoder.activations().T
+    rna.varm["topic_activations"] = activations
+    rna.obs["effective_read_depth"] = np.exp(cells.log_depth)
+    hits = sparse.random(len(extra), 7, density=0.2, format="csr", rng=rng)
+    atac.varm["motif_hits"] = sparse.csr_matrix(hits != 0, dtype=np.float32)
+    atac.uns["motifs"] = pd.DataFrame({"id": [f"M{i}" for i in range(7)], "name": ["A", "A", "B", "C", "D", "E", "F"]})
+    data = mudata.MuData({"rna": rna, "atac": atac})
+    data.obs["leiden"] = pd.Categorical(np.where(cells.topics[:, 0] > 0.3, "0", "1"))
+    data.obsm["X_umap"] = rng.normal(size=(n, 2))
+    return data
+
+
+@pytest.fixture(scope="module")
+def tss(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    _, _, _, table = small_problem(k=4)
+    path = tmp_path_factory.mktemp("tss") / "tss.tsv"
+    frame = pd.DataFrame(
+        {
+            "chrom": "1",
+            "start": table["tss"],
+            "end": table["tss"] + 1,
+            "strand": table["strand"],
+            "gene_symbol": [f"GENE{i}" for i in range(12)],
+        }
+    ).drop(index=4)
+    frame.to_csv(path, sep="\t", index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def regulated(tss: Path) -> tuple[mudata.MuData, Result]:
+    data = multiome()
+    context = Context(seed=3, resources=Resources(tss=tss))
+    result = RegulationStage().run(data, RegulationParams(window_kb=400, null_genes=60, show_genes=["gene0"]), context)
+    apply_slots(data, result.slots)
+    return data, result
+
+
+def table(result: Result, name: str) -> pd.DataFrame:
+    return next(item.frame for item in result.tables if item.name == name)
+
+
+def test_keys_and_columns_of_the_contract(regulated: tuple[mudata.MuData, Result]) -> None:
+    data, result = regulated
+    rna = data.mod["rna"]
+    for name in ("lite_prediction", "nite_prediction", "chromatin_differential"):
+        assert rna.layers[name].shape == rna.shape
+        assert np.isnan(rna.layers[name][:, [4, 11]]).all()
+        assert np.isfinite(np.delete(rna.layers[name], [4, 11], axis=1)).all()
+    genes = table(result, "genes").set_index("gene")
+    assert list(rna.varm["rp_parameters"].index) == GENES
+    for column in ("a_upstream", "a_proximal", "a_downstream", "decay_upstream_kb", "decay_downstream_kb"):
+        expected = rna.varm["rp_parameters"][column].reindex(genes.index)
+        assert np.allclose(genes[column], expected, equal_nan=True)
+    assert np.allclose(genes["nite_score"], rna.var["nite_score"].reindex(genes.index), equal_nan=True)
+    assert {"n_peaks", "status"} <= set(genes.columns)
+    assert np.isfinite(data.obs["nite_score"]).all()
+    assert rna.var["nite_pvalue"].between(0, 1).sum() == 10
+    ratio = np.log(rna.layers["lite_prediction"] / rna.layers["nite_prediction"])
+    assert np.allclose(ratio, rna.layers["chromatin_differential"], atol=1e-4, equal_nan=True)
+
+
+def test_genes_without_a_model_are_named(regulated: tuple[mudata.MuData, Result]) -> None:
+    _, result = regulated
+    genes = table(result, "genes").set_index("gene")
+    assert genes.loc["Gene4", "status"] == "no transcription start site"
+    assert "Gene11" not in genes.index, "not modelled by the expression topic model"
+    assert any("1 of 11 genes have no model" in alert.title for alert in result.alerts)
+    assert any("Chromosome names" in alert.title for alert in result.alerts)
+
+
+def test_tests_state_their_n_and_figures_are_drawn(regulated: tuple[mudata.MuData, Result]) -> None:
+    data, result = regulated
+    tests = table(result, "cell_nite_tests")
+    counts = data.obs["leiden"].value_counts()
+    assert dict(zip(tests["group_1"], tests["n_1"], strict=True)) == counts.to_dict()
+    names = {figure.name for figure in result.figures}
+    assert names >= {"nite_distribution", "cell_nite_map", "lite_expression", "differential_maps", "local_peaks"}
+    for figure in result.figures:
+        assert figure.caption
+        assert figure.image or figure.chart.to_dict()
+
+
+def test_bedgraph_holds_the_weights_of_the_local_peaks(regulated: tuple[mudata.MuData, Result]) -> None:
+    data, result = regulated
+    file = next(file for file in result.files if file.path == "exports/Gene0.bedgraph")
+    lines = file.content.decode().splitlines()[1:]
+    stored = data.mod["rna"].uns["peak_sets"]
+    own = stored["peak"][stored["indptr"][0] : stored["indptr"][1]]
+    var = data.mod["atac"].var.iloc[np.sort(own)]
+    got = [tuple(line.split("\t")[:3]) for line in lines]
+    assert got == [(str(c), str(s), str(e)) for c, s, e in zip(var["chrom"], var["start"], var["end"], strict=True)]
+    assert all(float(line.split("\t")[3]) >= 0 for line in lines)
+
+
+def test_drivers_use_the_stored_models(regulated: tuple[mudata.MuData, Result], tmp_path: Path) -> None:
+    data, _ = regulated
+    data.write(tmp_path / "run.h5mu")
+    again = mudata.read(tmp_path / "run.h5mu")
+    params = DriversParams(queries={"mine": ["GENE0", "gene2", "Gene6", "nobody"]}, n_top=5)
+    context = Context(seed=3)
+    result = DriversStage().run(again, params, context)
+    apply_slots(again, result.slots)
+    scores = again.mod["rna"].varm["isd_scores"]
+    assert list(scores.columns) == ["A M0", "A M1", "B", "C", "D", "E", "F"]
+    assert scores.loc[["Gene4", "Gene11"]].isna().all().all()
+    drivers = table(result, "driver_factors")
+    assert list(drivers.columns)[:8] == [
+        "query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "n_query", "n_background",
+    ]  # fmt: skip
+    mine = drivers[drivers["query"] == "mine"].set_index("motif_id")
+    values = scores.drop(index=["Gene4", "Gene11"])
+    expected = driver_test(
+        values.to_numpy(), values.index.isin(["Gene0", "Gene2", "Gene6"]), names=[f"M{i}" for i in range(7)]
+    )
+    assert np.allclose(mine["pvalue"], expected["pvalue"].reindex(mine.index), rtol=1e-5)
+    assert (mine["n_query"] == 3).all()
+    assert (mine["n_background"] == 7).all()
+    assert any("1 genes have no LITE model" in alert.title for alert in result.alerts)
+    direct = DriversStage().run(data, params, context)
+    assert np.allclose(table(direct, "driver_factors")["pvalue"], drivers["pvalue"])
+    for figure in result.figures:
+        assert figure.chart.to_dict()
+
+
+def test_mistakes_are_named(regulated: tuple[mudata.MuData, Result], tss: Path, tmp_path: Path) -> None:
+    data, _ = regulated
+    stage = RegulationStage()
+    assert stage.missing(Resources()) == "--tss"
+    with pytest.raises(InputError, match="nobody"):
+        stage.run(data, RegulationParams(genes=["gene1", "nobody"]), Context(resources=Resources(tss=tss)))
+    wrong = tmp_path / "other.tsv"
+    wrong.write_text("chrom\tstart\tend\tstrand\tgene_symbol\nchr1\t5\t6\t+\tXYZ\n")
+    with pytest.raises(ResourceError, match="none of the 11 genes"):
+        stage.run(data, RegulationParams(), Context(resources=Resources(tss=wrong)))
+    with pytest.raises(StoreError, match="regulation"):
+        DriversStage().run(multiome(), DriversParams(), Context())
+    with pytest.raises(InputError, match="compare"):
+        DriversStage().run(data, DriversParams(compare=["x", "y"], n_top=5), Context())
+
+
+def test_primed_genes_follow_the_stated_rule(tss: Path) -> None:
+    """A gene open at the branch, silent there and high in one end state is primed; one expressed there is not."""
+    from dataclasses import replace
+
+    from mira_nb.stages._regulation_fit import fit_models
+    from mira_nb.stages._regulation_tests import primed_genes
+
+    data = multiome()
+    n = data.n_obs
+    state = np.array(["root", "A", "B"])[np.arange(n) % 3]
+    data.obs["lineage_state"] = state
+    data.obs["pseudotime"] = np.where(
+        state == "root", 0.2 + 0.2 * np.linspace(0, 1, n), 0.5 + 0.5 * np.linspace(0, 1, n)
+    )
+    data.uns["lineage_tree"] = {
+        "node": np.array(["root", "A", "B"]),
+        "parent": np.array(["", "root", "root"]),
+        "branch_time": np.array([0.4, np.nan, np.nan]),
+    }
+    counts = np.random.default_rng(0).poisson(0.5, (n, 12)).astype(np.float32) + 1
+    counts[:, 0] = np.where(state == "A", 40, 0)
+    counts[:, 1] = np.where(state == "A", 40, 0)
+    counts[:, 2] = np.where(state == "B", 0, 40)
+    data.mod["rna"].X = sparse.csr_matrix(counts)
+    params = RegulationParams(window_kb=400, null_genes=40, branch_cells=30)
+    found = fit_models(data, params, Context(resources=Resources(tss=tss)), lambda fraction, message: None)
+    low, high = found.fit.nite_log_rate.copy(), found.fit.lite_log_rate.copy()
+    high[:, :3] = low[:, :3] + np.array([0.5, 0.05, 0.5], dtype=np.float32)
+    statistic = found.fit.gene_statistic.copy()
+    statistic[:3] = 500.0
+    found = replace(found, fit=replace(found.fit, lite_log_rate=high, nite_log_rate=low, gene_statistic=statistic))
+    table = primed_genes(found).set_index(["lineage", "gene"])
+    assert table.loc[("A", "Gene0"), "class"] == "primed"
+    assert table.loc[("A", "Gene1"), "class"] == "not primed"
+    assert table.loc[("A", "Gene2"), "class"] == "at branch"
+    assert table.loc[("A", "Gene0"), "terminal"]
+    assert not table.loc[("A", "Gene2"), "terminal"]
+    assert ("B", "Gene0") not in table.index
+    assert table.loc[("A", "Gene0"), "differential"] == pytest.approx(0.5, abs=1e-4)
