@@ -24,6 +24,8 @@ from mira_nb.errors import MiraError
 from mira_nb.run.files import write_bytes
 
 ASSETS: Final = Path(__file__).parent / "assets"
+PACKED: Final = Path(__file__).parents[1] / "report" / "assets" / "packed.js"
+"""Unpacks the points of large charts; the report uses the same."""
 MAX_TABLE_ROWS: Final = 20_000
 """Rows sent to the page; the CSV has all."""
 MAX_BYTES: Final = 60_000_000
@@ -103,7 +105,7 @@ class StageList(anywidget.AnyWidget):
 class FigureGallery(_Asked):
     """All figures of a stage; each is read and drawn when it comes into view."""
 
-    _esm = ASSETS / "figures.js"
+    _esm = PACKED.read_text() + (ASSETS / "figures.js").read_text()
     config = traitlets.Dict().tag(sync=True)
 
     def __init__(self) -> None:

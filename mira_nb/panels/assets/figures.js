@@ -14,31 +14,33 @@ function save(content, name, mime) {
   make("a", { href: url, download: name }).click();
 }
 
-// ---------------------------------------------------------------- packed rows, the twin of charts/packed.py
-const TYPES = { u8: Uint8Array, cat8: Uint8Array, u16: Uint16Array, cat16: Uint16Array, f32: Float32Array, f64: Float64Array };
+// ---------------------------------------------------------------- packed rows (report/assets/packed.js is put before this script)
+const MOST_POINTS = 50_000;
 
-function column(packed) {
-  if (packed.kind === "str") return packed.values;
-  const bytes = Uint8Array.from(atob(packed.data), (letter) => letter.charCodeAt(0));
-  const numbers = new TYPES[packed.kind](bytes.buffer);
-  const missing = packed.kind.endsWith("16") ? 65535 : 255;
-  if (packed.kind.startsWith("cat")) {
-    return Array.from(numbers, (code) => (code === missing ? null : packed.categories[code]));
-  }
-  if (packed.kind.startsWith("f")) return Array.from(numbers, (value) => (Number.isFinite(value) ? value : null));
-  return Array.from(numbers, (q) => (q === missing ? null : packed.offset + packed.scale * q));
-}
-
-function rows(packed) {
-  const columns = packed.columns.map((item) => [item.name, column(item)]);
-  return Array.from({ length: packed.n }, (_, i) => Object.fromEntries(columns.map(([name, values]) => [name, values[i]])));
-}
-
+// rows of every packed dataset, evenly thinned where there are too many to draw
 function unpack(spec) {
-  const packed = spec.usermeta?.mira_nb?.packed ?? {};
-  const datasets = { ...(spec.datasets ?? {}) };
-  for (const [name, item] of Object.entries(packed)) datasets[name] = rows(item);
-  return { ...spec, datasets, usermeta: undefined };
+  const datasets = {};
+  const notes = [];
+  for (const [name, item] of Object.entries(spec.usermeta?.mira_nb?.packed ?? {})) {
+    const all = packed.rows(item);
+    const step = Math.ceil(all.length / MOST_POINTS);
+    datasets[name] = step > 1 ? all.filter((_, i) => i % step === 0) : all;
+    if (step > 1) notes.push(`${datasets[name].length.toLocaleString("en")} of ${all.length.toLocaleString("en")} points are drawn.`);
+  }
+  return { datasets, note: notes.join(" ") };
+}
+
+// the rows go into the compiled chart, where nothing copies them
+function filled(datasets) {
+  return (vega) => {
+    for (const data of vega.data ?? []) {
+      if (!(data.name in datasets)) continue;
+      data.values = datasets[data.name];
+      delete data.url;
+      delete data.format;
+    }
+    return vega;
+  };
 }
 
 // ---------------------------------------------------------------- the Vega bundle, once a page
@@ -96,9 +98,14 @@ async function drawChart(entry, bytes, model) {
   await library(model);
   const target = make("div", {});
   entry.plot.replaceChildren(target);
-  const spec = unpack(JSON.parse(text));
-  spec.config = { ...model.get("config"), ...(spec.config ?? {}) };
-  const result = await window.vegaEmbed(target, spec, { actions: false, ast: true, renderer: "canvas" });
+  const spec = JSON.parse(text);
+  const { datasets, note } = unpack(spec);
+  const shown = { ...spec, config: { ...model.get("config"), ...(spec.config ?? {}) } };
+  delete shown.usermeta;
+  if (spec.width === "container") target.style.width = "100%";
+  const options = { mode: "vega-lite", actions: false, ast: true, renderer: "canvas", logLevel: 1, patch: filled(datasets) };
+  const result = await window.vegaEmbed(target, shown, options);
+  if (note) entry.plot.append(make("p", { class: "mn-help" }, note));
   entry.view = result;
   const canvas = target.querySelector("canvas");
   if (canvas) {
