@@ -68,7 +68,7 @@ function library(model) {
 
 // ---------------------------------------------------------------- one figure
 function card(item, level) {
-  const plot = make("div", { class: "mn-plot", "aria-busy": "true" }, make("p", { class: "mn-help" }, "Loading …"));
+  const plot = make("div", { class: "mn-plot", "aria-busy": "true", tabindex: "0", role: "group", "aria-label": item.title }, make("p", { class: "mn-help" }, "Loading …"));
   const tools = make("div", { class: "mn-tools" });
   const caption = make("figcaption", {}, make(level, {}, item.title), make("p", {}, item.caption));
   const node = make("figure", { class: "mn-figure", "data-name": item.name }, caption, plot, tools);
