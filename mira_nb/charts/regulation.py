@@ -136,6 +136,42 @@ def differential_scatter(frame: pd.DataFrame) -> alt.Chart:
     )
 
 
+def nite_streams(frame: pd.DataFrame, *, order: list[str]) -> alt.VConcatChart:
+    """Stacked topic shares along each lineage, coloured by NITE regulation; names where a topic is widest.
+
+    `frame`: columns ``lineage, pseudotime, feature, value, score, label``; `order`: topics from below to above.
+    """
+    rank = {name: i for i, name in enumerate(order)}
+    frame = frame.assign(rank=frame["feature"].map(rank))
+    scale = alt.Scale(scheme=theme.SEQUENTIAL, domain=[float(frame["score"].min()), float(frame["score"].max())])
+    panels = []
+    for lineage, part in frame.groupby("lineage", sort=False):
+        part = part.sort_values(["pseudotime", "rank"], kind="stable")
+        total = part.groupby("pseudotime")["value"].transform("sum")
+        part = part.assign(upper=part.groupby("pseudotime")["value"].cumsum() - total / 2)
+        part = part.assign(lower=part["upper"] - part["value"], middle=part["upper"] - part["value"] / 2)
+        areas = (
+            alt.Chart(part)
+            .mark_area(interpolate="monotone", stroke="white", strokeWidth=0.4)
+            .encode(
+                x=alt.X("pseudotime:Q", title="Pseudotime"),
+                y=alt.Y("lower:Q", title="Topic share (stacked)", axis=alt.Axis(labels=False, ticks=False)),
+                y2="upper:Q",
+                detail="feature:N",
+                color=alt.Color("score:Q", title="Median NITE score (log10 of 1 + score)", scale=scale),
+                tooltip=["label:N", alt.Tooltip("score:Q", format=".2f"), alt.Tooltip("value:Q", format=".1%")],
+            )
+        )
+        widest = part.loc[part.groupby("feature", sort=False)["value"].idxmax()]
+        names = (
+            alt.Chart(widest[widest["value"] > 0.08])
+            .mark_text(fontSize=11, fontWeight=600)
+            .encode(x="pseudotime:Q", y="middle:Q", text="label:N")
+        )
+        panels.append(alt.layer(areas, names).properties(width=560, height=150, title=str(lineage)))
+    return alt.vconcat(*panels).resolve_scale(color="shared")
+
+
 def local_peaks(frame: pd.DataFrame) -> alt.VConcatChart:
     """Genome track of one gene: LITE weight of each peak above, its mean accessibility below; the gene from a menu.
 

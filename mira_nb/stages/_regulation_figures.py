@@ -20,11 +20,12 @@ from mira_nb.charts.regulation import (
 )
 from mira_nb.charts.theme import natural_sort, topic_colors
 from mira_nb.core.regulatory_potential import PeakRates, peak_weights
-from mira_nb.keys import ATAC, CHROM, END, FATE_PROBABILITIES, PSEUDOTIME, START, X_UMAP
+from mira_nb.keys import ATAC, CHROM, END, PSEUDOTIME, START, X_UMAP
 
 from ._cells import coordinates, gene_expression
 from ._regulation_fit import Regulation
-from ._regulation_tests import cell_tests, primed_genes, topic_genes, topic_tests
+from ._regulation_streams import stream_figures
+from ._regulation_tests import cell_tests, lineage_cells, primed_genes, topic_genes, topic_tests
 from .base import ExportFile, Figure
 
 N_BINS = 14
@@ -61,6 +62,7 @@ def figures(found: Regulation) -> list[Figure]:
         *_nite_figures(found),
         *_cell_figures(found),
         *_topic_figures(found),
+        *stream_figures(found),
         *_gene_figures(found, shown),
         *_primed_figures(found),
     ]
@@ -182,18 +184,6 @@ def _per_10k(found: Regulation, g: int) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def _lineages(found: Regulation) -> dict[str, NDArray[np.bool_]]:
-    fates = found.data.obsm.get(FATE_PROBABILITIES)
-    if fates is None or PSEUDOTIME not in found.data.obs:
-        return {}
-    values = np.asarray(fates, dtype=np.float64)
-    names = (
-        [str(x) for x in fates.columns] if isinstance(fates, pd.DataFrame) else [str(i) for i in range(values.shape[1])]
-    )
-    start = int(np.nanargmin(found.data.obs[PSEUDOTIME].to_numpy(float)))
-    return {name: values[:, j] >= values[start, j] for j, name in enumerate(names)}
-
-
 def _along_time(found: Regulation, shown: list[int], lineages: dict[str, NDArray[np.bool_]]) -> pd.DataFrame:
     time = found.data.obs[PSEUDOTIME].to_numpy(float)
     rows = []
@@ -251,7 +241,7 @@ def _gene_figures(found: Regulation, shown: list[int]) -> list[Figure]:
         return []
     names = [found.genes[g] for g in shown]
     out = []
-    lineages = _lineages(found)
+    lineages = lineage_cells(found)
     if lineages:
         chart, where = (
             prediction_lines(_along_time(found, shown, lineages), time_title="Pseudotime"),

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from mira_nb.charts.theme import natural_sort
 from mira_nb.core.stats import benjamini_hochberg, log2_fold_change, rank_sum
-from mira_nb.keys import LINEAGE_STATE, LINEAGE_TREE, PSEUDOTIME, RNA, TOPIC_ACTIVATIONS
+from mira_nb.keys import FATE_PROBABILITIES, LINEAGE_STATE, LINEAGE_TREE, PSEUDOTIME, RNA, TOPIC_ACTIVATIONS
 
 from ._cells import topic_frame
 from ._regulation_fit import Regulation
@@ -68,6 +68,19 @@ def topic_genes(found: Regulation) -> dict[str, NDArray[np.bool_]]:
 def topic_tests(found: Regulation) -> pd.DataFrame:
     """NITE scores of each topic's top genes against those of all other genes."""
     return against_rest(found.nite_score, topic_genes(found), quantity="NITE score of top genes")
+
+
+def lineage_cells(found: Regulation) -> dict[str, NDArray[np.bool_]]:
+    """Cells of each lineage: at least as likely to reach its end as the earliest cell; empty without a trajectory."""
+    fates = found.data.obsm.get(FATE_PROBABILITIES)
+    if fates is None or PSEUDOTIME not in found.data.obs:
+        return {}
+    values = np.asarray(fates, dtype=np.float64)
+    names = (
+        [str(x) for x in fates.columns] if isinstance(fates, pd.DataFrame) else [str(i) for i in range(values.shape[1])]
+    )
+    start = int(np.nanargmin(found.data.obs[PSEUDOTIME].to_numpy(float)))
+    return {name: values[:, j] >= values[start, j] for j, name in enumerate(names)}
 
 
 def _tree(found: Regulation) -> pd.DataFrame | None:

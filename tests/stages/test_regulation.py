@@ -190,6 +190,7 @@ def test_primed_genes_follow_the_stated_rule(tss: Path) -> None:
     from dataclasses import replace
 
     from mira_nb.stages._regulation_fit import fit_models
+    from mira_nb.stages._regulation_streams import stream_figures, stream_frame
     from mira_nb.stages._regulation_tests import primed_genes
 
     data = multiome()
@@ -216,6 +217,14 @@ def test_primed_genes_follow_the_stated_rule(tss: Path) -> None:
     statistic = found.fit.gene_statistic.copy()
     statistic[:3] = 500.0
     found = replace(found, fit=replace(found.fit, lite_log_rate=high, nite_log_rate=low, gene_statistic=statistic))
+    fates = np.full((n, 2), 0.5)
+    fates[state == "A"], fates[state == "B"] = [0.9, 0.1], [0.1, 0.9]
+    data.obsm["fate_probabilities"] = pd.DataFrame(fates, columns=["A", "B"], index=data.obs_names)
+    (stream,) = stream_figures(found)
+    shares = stream_frame(found).groupby(["lineage", "pseudotime"])["value"].sum()
+    assert np.allclose(shares, 1, atol=0.02), "topic shares add up to one along each lineage"
+    assert set(stream_frame(found)["lineage"]) == {"A", "B"}
+    assert stream.chart.to_dict()
     table = primed_genes(found).set_index(["lineage", "gene"])
     assert table.loc[("A", "Gene0"), "class"] == "primed"
     assert table.loc[("A", "Gene1"), "class"] == "not primed"
