@@ -54,14 +54,14 @@ def refine_ends(pseudotime: Floats, tree: LineageTree, topics: Floats, *, weight
 
 
 def synchronise(pseudotime: Floats, tree: LineageTree, *, resolution: float = 0.05) -> Floats:
-    """Let all lineages run by one clock, keeping the order of cells inside every node and the overall scale.
+    """Let all lineages run by one clock, keeping the order of cells inside every node.
 
     Distances in a low-dimensional space give lineages with larger molecular changes longer pseudotimes. Here each
     node of the tree lasts a share of the time in proportion to its cells: if its subtree begins at u and holds N
     cells, n of them in the node itself, the node lasts from u to u + (1 - u) n / N, and every lineage ends at 1.
     Inside a node, a cell stands at the share of the node's cells before it; cells closer than the resolution count
-    as simultaneous (the share is averaged over that window), so that a plateau is not stretched by noise. At the end
-    values are replaced by the sorted values of the input: the distribution of pseudotime over all cells stays.
+    as simultaneous (the share is averaged over that window), so that a plateau is not stretched by noise. The result is
+    scaled to run from 0 to 1.
 
     Parameters
     ----------
@@ -87,9 +87,7 @@ def synchronise(pseudotime: Floats, tree: LineageTree, *, resolution: float = 0.
         length = (1 - begin) * len(inside) / max(size(node), 1)
         clock[inside] = begin + length * _share_before(pseudotime[inside], window)
         queue += [(child, begin + length) for child in tree.children(node)]
-    out = np.empty_like(pseudotime)
-    out[np.lexsort((pseudotime, clock))] = np.sort(pseudotime)
-    return out
+    return (clock - clock.min()) / (float(np.ptp(clock)) or 1.0)
 
 
 def _share_before(values: Floats, window: float) -> Floats:

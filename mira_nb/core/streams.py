@@ -333,23 +333,24 @@ def swarm_offsets(pseudotime: Floats, lanes: Floats, *, window: float = 0.02, wi
     shares: list[tuple[NDArray[np.int64], Floats, Floats]] = []
     for lane in np.unique(lanes):
         cells = np.flatnonzero(lanes == lane)
-        order = cells[np.argsort(pseudotime[cells], kind="stable")]
-        times = pseudotime[order]
+        sorted_cells = cells[np.argsort(pseudotime[cells], kind="stable")]
+        times = pseudotime[sorted_cells]
         half = window * span / 2
         density = np.searchsorted(times, times + half, side="right") - np.searchsorted(times, times - half)
         densest = max(densest, float(density.max()))
-        shares.append((order, density.astype(np.float64), _van_der_corput(len(order)) - 0.5))
-    for order, density, position in shares:
-        out[order] = position * width * density / densest
+        shares.append((sorted_cells, density.astype(np.float64), _van_der_corput(len(sorted_cells)) - 0.5))
+    for members, crowd, place in shares:
+        out[members] = place * width * crowd / densest
     return out
 
 
 def _van_der_corput(n: int) -> Floats:
     """First n numbers of the base-2 sequence: evenly spread at every length."""
     out = np.zeros(n)
+    left = list(range(1, n + 1))
     scale = 0.5
-    index = np.arange(1, n + 1, dtype=np.int64)
-    while index.any():
-        out += scale * (index % 2)
-        index, scale = index // 2, scale / 2
+    while any(left):
+        out += scale * np.asarray([number % 2 for number in left])
+        left = [number // 2 for number in left]
+        scale /= 2
     return out

@@ -163,9 +163,10 @@ def test_one_clock_undoes_different_speeds_and_keeps_order_in_nodes() -> None:
     slow = np.where(state == "A", 0.35 + (time - 0.35) / 3, time)
     tree = lineage_tree(slow, fates, NAMES, start=0, threshold=1e-6)
     clock = synchronise(slow, tree, resolution=0.0)
-    np.testing.assert_array_equal(np.sort(clock), np.sort(slow))
-    true_rank, our_rank = np.argsort(np.argsort(time)), np.argsort(np.argsort(clock))
-    assert np.abs(true_rank - our_rank).max() < 0.05 * len(time)
+    # Cells are spread evenly over time, so the clock is the time itself.
+    assert np.abs(clock - time).max() < 0.05
+    assert clock.min() == 0
+    assert clock.max() == 1
     for node in tree.nodes["node"]:
         inside = np.flatnonzero(tree.states == node)
         order = inside[np.argsort(slow[inside])]

@@ -1,0 +1,352 @@
+"""Slots, tables, metrics, alerts and methods text of the stage trajectory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from mira_nb.core.support import SUPPORTED, UNSUPPORTED
+from mira_nb.keys import FATE_PROBABILITIES, LINEAGE_STATE, LINEAGE_TREE, PSEUDOTIME, TRANSPORT_MAP
+
+from ._trajectory_run import Traced
+from .base import Alert, Metric, Slot, Table
+
+
+def slots(traced: Traced) -> dict[Slot, Any]:
+    """Values for the MuData; cells outside the trajectory get NaN, no state and empty rows."""
+    n = traced.data.n_obs
+    cells = traced.cells
+    chain = sparse.coo_matrix(traced.found.chain)
+    spread = sparse.csr_matrix((chain.data, (cells[chain.row], cells[chain.col])), shape=(n, n))
+    fates = pd.DataFrame(
+        traced.spread(traced.fates), index=traced.data.obs_names, columns=[str(name) for name in traced.lineages]
+    )
+    states = pd.Categorical(traced.states, categories=traced.tree.nodes["node"].tolist())
+    return {
+        Slot("joint", "obs", PSEUDOTIME): traced.pseudotime,
+        Slot("joint", "obs", LINEAGE_STATE): states,
+        Slot("joint", "obsm", FATE_PROBABILITIES): fates,
+        Slot("joint", "obsp", TRANSPORT_MAP): spread,
+        Slot("joint", "uns", LINEAGE_TREE): _tree_record(traced),
+    }
+
+
+def _tree_record(traced: Traced) -> dict[str, Any]:
+    nodes = traced.tree.nodes
+    manifold = traced.start.manifold
+    ends = traced.found.ends if traced.supported else np.empty(0, dtype=np.int64)
+    return {
+        "node": nodes["node"].to_numpy(str),
+        "parent": nodes["parent"].to_numpy(str),
+        "branch_time": nodes["branch_time"].to_numpy(float),
+        "n_cells": nodes["n_cells"].to_numpy(int),
+        "lineages": np.asarray(traced.lineages, dtype=str),
+        "terminal_cells": traced.names[ends].to_numpy(str),
+        "start_cell": str(traced.names[manifold.start]),
+        "threshold": float(traced.tree.threshold),
+        "supported": bool(traced.supported),
+    }
+
+
+def tables(traced: Traced) -> list[Table]:
+    """Lineage tree, terminal states, branch times, sweep, start candidates, other components."""
+    out = [
+        Table(
+            "lineage_tree",
+            "Lineage tree",
+            "One row a node; parent: the node it comes from (empty for the root); branch_time: pseudotime at which the "
+            "node splits into its children (empty for a lineage's end); n_cells: cells that stand in the node.",
+            traced.tree.nodes,
+        ),
+        Table(
+            "terminal_states",
+            "Terminal states and candidates",
+            "Every place where progress on the neighbour graph stops. prominence: share of pseudotime over which its "
+            "region stands apart from any later one; n_cells: cells of that region; eigenvalue: of the walk confined "
+            "to the region (1: it never leaves). Rejected candidates stay in the table with the reason.",
+            terminal_table(traced),
+        ),
+    ]
+    if len(traced.intervals):
+        out.append(
+            Table(
+                "branch_times",
+                "Branch times and their intervals",
+                f"95 % percentile interval over {int(traced.intervals['n_resamples'].iloc[0])} bootstrap samples of "
+                "cells, fate probabilities held fixed: it shows what the sampling of cells does, nothing else.",
+                traced.intervals,
+            )
+        )
+    if len(traced.sweep):
+        out.append(
+            Table(
+                "threshold_sweep",
+                "Lineage tree for other branch thresholds",
+                "topology: groups of lineages that share a branch; n_trunk: cells before the first branch.",
+                traced.sweep,
+            )
+        )
+    if len(traced.start.candidates):
+        out.append(
+            Table(
+                "start_candidates",
+                "Candidates for the start cell",
+                "Extremes of the diffusion components; numbers are means over each candidate and its 20 neighbours. "
+                f"Chosen by: {traced.start.origin}.",
+                traced.start.candidates,
+            )
+        )
+    if traced.start.manifold.others:
+        out.append(
+            Table(
+                "components",
+                "Cells outside the trajectory",
+                "Parts of the joint graph that are not connected to the start cell; they have no pseudotime.",
+                component_table(traced),
+            )
+        )
+    return out
+
+
+def terminal_table(traced: Traced) -> pd.DataFrame:
+    """Terminal states by cell name, with the lineage each begins to name."""
+    columns = ["lineage", "cell", "group", "pseudotime", "prominence", "n_cells", "eigenvalue", "accepted", "reason"]
+    found, names = traced.found, traced.names
+    groups = traced.annotations.groups
+    labels = None if groups is None else groups.to_numpy()[traced.cells]
+    lineage = dict(zip(found.ends.tolist(), found.lineages, strict=True)) if traced.supported else {}
+    given = bool(traced.params.terminal_cells) or found.terminal is None
+    rows: list[list[Any]] = []
+    if given:
+        source = "given" if found.terminal is not None else "end of a given fate probability"
+        for cell, name in lineage.items():
+            label = "" if labels is None else labels[cell]
+            rows.append([name, names[cell], label, found.pseudotime[cell], np.nan, np.nan, np.nan, True, source])
+    if found.terminal is not None:
+        for row in found.terminal.table.to_dict("records"):
+            cell = int(row["cell"])
+            known = cell >= 0
+            accepted = bool(row["accepted"]) and traced.supported and not given
+            reason = str(row["reason"])
+            if row["accepted"] and not accepted:
+                reason = "terminal cells were given" if given else "no supported trajectory"
+            rows.append(
+                [
+                    lineage.get(cell, "") if accepted else "",
+                    names[cell] if known else "",
+                    labels[cell] if known and labels is not None else "",
+                    found.pseudotime[cell] if known else np.nan,
+                    row["prominence"],
+                    row["n_cells"],
+                    row["eigenvalue"],
+                    accepted,
+                    reason,
+                ]
+            )
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame if labels is not None else frame.drop(columns="group")
+
+
+def component_table(traced: Traced) -> pd.DataFrame:
+    """Parts of the graph without the start cell: size, commonest group, one cell's name."""
+    groups = traced.annotations.groups
+    rows = []
+    for item in traced.start.manifold.others:
+        cells = traced.rows[item.cells]
+        row = {"component": item.label, "n_cells": len(cells), "first_cell": str(traced.data.obs_names[cells[0]])}
+        if groups is not None:
+            counts = groups.iloc[cells].value_counts()
+            row |= {"group": str(counts.index[0]), "share_of_group": float(counts.iloc[0] / len(cells))}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def metrics(traced: Traced) -> list[Metric]:
+    """Key figures."""
+    n_lineages = len(traced.lineages) if traced.supported else 0
+    shift = np.corrcoef(_ranks(traced.found.pseudotime), _ranks(traced.found.path_pseudotime))[0, 1]
+    out = [
+        Metric("Lineages", n_lineages, key=True, help="terminal states with support; 0: no supported trajectory"),
+        Metric(
+            "Cells in the trajectory", len(traced.cells), help=f"of {traced.data.n_obs:,}; the rest has no pseudotime"
+        ),
+        Metric(
+            "Agreement of the assays on pseudotime",
+            round(traced.agreement.correlation, 3),
+            key=True,
+            help="correlation over cells of the pseudotime predicted from expression topics alone with that from "
+            f"accessibility topics alone; above {SUPPORTED:g} supported, below {UNSUPPORTED:g} not better than noise",
+        ),
+        Metric(
+            "Closed classes of the transport map",
+            traced.found.n_recurrent,
+            help="sets of cells the walk cannot leave = eigenvalues of exactly 1",
+        ),
+        Metric(
+            "Rank correlation of pseudotime with shortest-path pseudotime",
+            round(float(shift), 3),
+            help="1: the clock changed nothing between lineages",
+        ),
+    ]
+    for node, time in zip(traced.tree.nodes["node"], traced.tree.nodes["branch_time"], strict=True):
+        if np.isfinite(time):
+            out.append(Metric(f"Branch time of {node}", round(float(time), 3), help="pseudotime, 0 to 1"))
+    return out
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    return pd.Series(values).rank().to_numpy()
+
+
+def alerts(traced: Traced) -> list[Alert]:
+    """Say what limits the trajectory."""
+    return [*_support_alerts(traced), *_start_alerts(traced), *_lineage_alerts(traced)]
+
+
+def _support_alerts(traced: Traced) -> list[Alert]:
+    verdict, value = traced.agreement.verdict, traced.agreement.correlation
+    if verdict == "none":
+        return [
+            Alert(
+                "error",
+                "There is no supported trajectory in these cells",
+                f"The order found from expression alone and from accessibility alone agree with a correlation of "
+                f"{value:.2f} only (n = {traced.agreement.n_cells:,} cells; below {UNSUPPORTED:g}): what varies among "
+                "the cells is noise of either assay, as in cells of one type. No lineages, no branches are reported.",
+                "Check that the cells span a differentiation and that both topic models found structure.",
+            )
+        ]
+    if verdict == "weak":
+        return [
+            Alert(
+                "warning",
+                "The trajectory is weakly supported",
+                f"Expression and accessibility agree on the order of cells with a correlation of {value:.2f} only "
+                f"(good: above {SUPPORTED:g}).",
+                "Read branches and fates with care; look whether one assay's topics lack structure.",
+            )
+        ]
+    return []
+
+
+def _start_alerts(traced: Traced) -> list[Alert]:
+    out = []
+    start = traced.start
+    if start.origin != "given":
+        name = traced.names[start.manifold.start]
+        by = "highest expression of the start markers" if start.origin == "markers" else "most genes detected"
+        out.append(
+            Alert(
+                "warning" if start.origin == "detected genes" else "info",
+                f"The start cell was proposed, not given: {name}",
+                f"Among the extremes of the diffusion components, its neighbourhood has the {by}. Another start turns "
+                "pseudotime around and changes which states count as ends.",
+                "Compare the table of candidates with what is known, and give the right one with --start-cell.",
+            )
+        )
+    if start.missing_markers:
+        out.append(
+            Alert("warning", f"Start markers that are not in the data were ignored: {', '.join(start.missing_markers)}")
+        )
+    if start.manifold.others:
+        n = sum(len(item.cells) for item in start.manifold.others)
+        sizes = ", ".join(f"{item.label}: {len(item.cells):,}" for item in start.manifold.others[:8])
+        out.append(
+            Alert(
+                "warning",
+                f"{n:,} cells are not connected to the start cell and have no pseudotime",
+                f"The joint graph falls into {1 + len(start.manifold.others)} parts ({sizes}).",
+                "Give a start cell of the part you mean, or raise joint.n_neighbors to connect the parts.",
+            )
+        )
+    n_out = traced.data.n_obs - len(traced.rows)
+    if n_out:
+        out.append(Alert("info", f"{n_out:,} cells of other groups were left out, as asked (only_groups)"))
+    return out
+
+
+def _lineage_alerts(traced: Traced) -> list[Alert]:
+    out = []
+    for first, second in traced.tree.shared:
+        out.append(
+            Alert(
+                "warning",
+                f"{first} and {second} share their whole path",
+                f"No cell's log ratio of the two fates exceeds {traced.tree.threshold:g}.",
+                "Lower branch_threshold, or treat them as one lineage.",
+            )
+        )
+    sweep = traced.sweep
+    if len(sweep):
+        used = sweep.loc[np.isclose(sweep["threshold"], traced.tree.threshold), "topology"].iloc[0]
+        near = sweep[sweep["threshold"].between(traced.tree.threshold / 2.01, traced.tree.threshold * 2.01)]
+        if (near["topology"] != used).any():
+            out.append(
+                Alert(
+                    "warning",
+                    "The order of branches depends on the branch threshold",
+                    "Thresholds within a factor of two of the one used give another topology (threshold_sweep).",
+                    "Trust the lineages, but not the order in which they part.",
+                )
+            )
+    return out
+
+
+def methods(traced: Traced) -> str:
+    """Methods sentences."""
+    p, tree = traced.params, traced.tree
+    start = traced.names[traced.start.manifold.start]
+    chosen = {
+        "given": f"the start cell {start} was given",
+        "markers": f"the start cell {start} was chosen by the expression of {', '.join(p.start_markers)}",
+        "detected genes": f"the start cell {start} was proposed as the extreme of the diffusion components whose "
+        "neighbourhood has the most genes detected",
+    }[traced.start.origin]
+    text = (
+        f"Pseudotime was computed as in Palantir [@setty2019palantir] on the joint neighbour graph of "
+        f"{len(traced.cells):,} cells [@lynch2022mira]; {chosen}. The graph's diffusion map "
+        f"({traced.start.manifold.diffusion.space.shape[1]} components before the largest gap of eigenvalues) gives a "
+        f"multiscale space with {p.n_neighbors} neighbours a cell; "
+    )
+    if p.pseudotime_key:
+        text += f"pseudotime was taken from {p.pseudotime_key}. "
+    else:
+        text += f"shortest paths were refined by {min(p.n_waypoints, len(traced.cells))} waypoints. "
+    text += (
+        "The transport map keeps the edges of the undirected graph that do not lead back in pseudotime by more than "
+        f"{p.backstep:g} local distances. "
+    )
+    if p.fate_key:
+        text += f"Fate probabilities were taken from {p.fate_key}. "
+    else:
+        ends = "given" if p.terminal_cells else "found as the maxima of the leading left eigenvectors, one for each "
+        if not p.terminal_cells:
+            ends += (
+                f"region in which pseudotime peaks (at least {p.min_cells} cells and {p.min_prominence:g} of the range "
+                "of pseudotime apart)"
+            )
+        text += (
+            f"Terminal cells were {ends}; the probability of reaching each was solved from the absorbing Markov chain "
+            "(sparse LU factorisation) [@virtanen2020scipy]. "
+        )
+    if p.clock == "lineages" and not p.pseudotime_key and len(tree.lineages) > 1:
+        text += (
+            "Lineages were put on one clock: each node of the tree lasts in proportion to its cells, and cells are "
+            f"placed by the share of the node's cells before them (resolution {p.resolution:g}). "
+            "Near the ends, the order of cells averages path "
+            f"length and its ridge prediction from topic proportions (weight {p.topic_weight:g}). "
+        )
+    if traced.supported:
+        text += (
+            f"The lineage tree follows the branch times at which the log ratio of two fate probabilities, relative to "
+            f"the start cell, first exceeds {tree.threshold:g}. "
+        )
+    else:
+        text += "No lineage tree was reported, because the assays do not agree on the order of cells. "
+    return text + (
+        "Values along the tree were smoothed by a Savitzky-Golay filter [@savitzky1964smoothing] in a window of "
+        f"{p.stream_window:g} of the range of pseudotime."
+    )

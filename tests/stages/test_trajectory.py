@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+
+from mira_nb.errors import InputError, ParameterError
+from mira_nb.io.resources import Resources
+from mira_nb.stages.base import Context, apply_slots
+from mira_nb.stages.trajectory import TrajectoryParams, TrajectoryStage
+from tests.stages.differentiation import differentiating
+
+GROUPS = Context(resources=Resources(groups="lineage", start_cell="cell0"))
+FAST = {"n_waypoints": 60, "n_resamples": 10}
+
+
+def run(data, context=GROUPS, **values):
+    return TrajectoryStage().run(data, TrajectoryParams.parse("trajectory", {**FAST, **values}), context)
+
+
+def slot(result, key):
+    return next(value for item, value in result.slots.items() if item.key == key)
+
+
+def table(result, name):
+    return next(item.frame for item in result.tables if item.name == name)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return differentiating()
+
+
+@pytest.fixture(scope="module")
+def result(data):
+    return run(data)
+
+
+def test_planted_differentiation_is_recovered(data, result):
+    time = data.mod["rna"].obs["time"].to_numpy()
+    assert spearmanr(slot(result, "pseudotime"), time)[0] > 0.95
+    tree = table(result, "lineage_tree")
+    assert list(tree.columns) == ["node", "parent", "branch_time", "n_cells"]
+    assert set(tree["node"]) == {"root", "A", "B"}
+    assert tree["n_cells"].sum() == data.n_obs
+    split = tree["branch_time"].dropna().to_numpy()
+    assert len(split) == 1
+    assert abs(split[0] - 0.45) < 0.1
+    fates = slot(result, "fate_probabilities")
+    assert set(fates.columns) == {"A", "B"}
+    np.testing.assert_allclose(fates.sum(axis=1), 1)
+    late = time > 0.7
+    assert (fates.idxmax(axis=1)[late] == data.mod["rna"].obs["lineage"][late]).mean() > 0.97
+    chain = slot(result, "transport_map")
+    np.testing.assert_allclose(np.asarray(chain.sum(axis=1)).ravel(), 1)
+    assert not [alert for alert in result.alerts if alert.level in {"error", "warning"}]
+
+
+def test_every_figure_and_table_can_be_stored_and_read(data, result, tmp_path):
+    from mira_nb.run.store import read_slots, write_slots
+
+    names = [figure.name for figure in result.figures]
+    assert len(set(names)) == len(names)
+    assert {"stream_topics_rna", "heatmap_topics_atac", "lines_genes", "scatter_topics", "swarm_topics"} <= set(names)
+    assert {"branch_view", "lineage_tree", "threshold_sweep", "landmarks", "linked_cells"} <= set(names)
+    for figure in result.figures:
+        text = json.dumps(figure.chart if isinstance(figure.chart, dict) else figure.chart.to_dict())
+        for name in figure.packed:
+            assert json.dumps(name) in text
+        assert len(text) < 60_000
+        assert "n = " in figure.caption or figure.name in {"diffusion_spectrum", "threshold_sweep"}
+    write_slots(tmp_path / "slots.h5", result.slots)
+    back = read_slots(tmp_path / "slots.h5")
+    apply_slots(data.copy(), back)
+    assert len(back) == len(result.slots)
+
+
+def test_same_input_gives_the_same_bytes_and_the_seed_changes_no_tree(data, result):
+    again = run(data)
+    for first, second in zip(result.tables, again.tables, strict=True):
+        assert first.frame.to_csv() == second.frame.to_csv()
+    other = run(data, Context(seed=7, resources=GROUPS.resources))
+    assert table(other, "lineage_tree").equals(table(result, "lineage_tree"))
+
+
+def test_one_cell_type_yields_an_alert_and_no_tree():
+    result = run(differentiating(500, one_type=True))
+    assert any("no supported trajectory" in alert.title for alert in result.alerts)
+    tree = table(result, "lineage_tree")
+    assert tree["node"].tolist() == ["root"]
+    assert not table(result, "terminal_states")["accepted"].any()
+    assert list(slot(result, "fate_probabilities").columns) == ["root"]
+    assert "lineage_tree" not in [figure.name for figure in result.figures]
+
+
+def test_unbranched_differentiation_has_one_lineage():
+    result = run(differentiating(500, branched=False))
+    assert len(table(result, "lineage_tree")) == 1
+    assert "branch_view" not in [figure.name for figure in result.figures]
+
+
+@pytest.mark.parametrize("given", ["cell0", 0, np.int64(0)])
+def test_start_cell_by_name_position_and_numpy_integer(data, result, given):
+    again = run(data, Context(resources=Resources(groups="lineage")), start_cell=given)
+    assert slot(again, "lineage_tree")["start_cell"] == "cell0"
+    np.testing.assert_array_equal(slot(again, "pseudotime"), slot(result, "pseudotime"))
+
+
+def test_unknown_start_cell_is_refused(data):
+    with pytest.raises(ParameterError, match="no such cell"):
+        run(data, start_cell="cell_of_nobody")
+
+
+def test_start_is_proposed_by_markers_and_shown(data):
+    # The first topic is the root's; its genes are every fourth.
+    result = run(data, Context(resources=Resources(groups="stage")), start_markers=["RNA0", "rna4", "absent"])
+    candidates = table(result, "start_candidates")
+    chosen = candidates[candidates["chosen"]]
+    assert len(chosen) == 1
+    assert data.mod["rna"].obs.loc[chosen["cell"], "time"].iloc[0] < 0.25
+    assert chosen["group"].iloc[0] == "early"
+    titles = [alert.title for alert in result.alerts]
+    assert any("proposed" in title for title in titles)
+    assert any("absent" in title for title in titles)
+    with pytest.raises(InputError, match="none of the start markers"):
+        run(data, Context(), start_markers=["absent"])
+
+
+def test_given_terminal_cells_pseudotime_and_fates(data):
+    obs = data.mod["rna"].obs
+    ends = [obs.index[(obs["lineage"] == name) & (obs["time"] > 0.95)][0] for name in ("A", "B")]
+    chosen = run(data, terminal_cells=[f"left={ends[0]}", f"right={ends[1]}"])
+    states = table(chosen, "terminal_states")
+    accepted = states[states["accepted"]]
+    assert accepted["cell"].tolist() == ends
+    assert accepted["lineage"].tolist() == ["left", "right"]
+    with pytest.raises(InputError, match="twice"):
+        run(data, terminal_cells=[ends[0], ends[0]])
+    other = data.copy()
+    other.mod["rna"].obs["theirs"] = obs["time"].to_numpy() * 3
+    other.mod["rna"].obsm["cellrank"] = pd.DataFrame(
+        {"x": np.where(obs["lineage"] == "A", 0.9, 0.1), "y": np.where(obs["lineage"] == "A", 0.1, 0.9)},
+        index=obs.index,
+    )
+    taken = run(other, pseudotime_key="theirs", fate_key="cellrank")
+    assert spearmanr(slot(taken, "pseudotime"), obs["time"])[0] == pytest.approx(1)
+    assert list(slot(taken, "fate_probabilities").columns) == ["x", "y"]
+    with pytest.raises(InputError, match="no annotation"):
+        run(data, pseudotime_key="nothing")
+
+
+def test_other_components_are_named_counted_and_left_without_pseudotime(data):
+    import mudata
+
+    from mira_nb.core.neighbors import nearest_neighbors
+
+    other = data.copy()
+    joint = np.array(other.obsm["X_joint"])
+    joint[-60:] += 100
+    other.obsm["X_joint"] = joint
+    with mudata.set_options(pull_on_update=False):
+        other.obsp["joint_distances"] = nearest_neighbors(joint, k=15, metric="manhattan").to_sparse()
+    result = run(other)
+    parts = table(result, "components")
+    assert parts["n_cells"].tolist() == [60]
+    assert parts["first_cell"].tolist() == ["cell640"]
+    assert np.isnan(slot(result, "pseudotime")[-60:]).all()
+    assert pd.isna(slot(result, "lineage_state")[-60:]).all()
+    assert slot(result, "fate_probabilities").iloc[-60:].isna().all().all()
+    assert slot(result, "transport_map")[-60:].nnz == 0
+    assert any("60 cells are not connected" in alert.title for alert in result.alerts)
+
+
+def test_only_some_groups(data):
+    context = Context(resources=Resources(groups="stage", start_cell="cell0"))
+    result = run(data, context, only_groups=["early", "A"])
+    used = data.mod["rna"].obs["stage"].isin(["early", "A"]).to_numpy()
+    np.testing.assert_array_equal(np.isfinite(slot(result, "pseudotime")), used)
+    assert len(table(result, "lineage_tree")) == 1
+    with pytest.raises(InputError, match="no group nobody"):
+        run(data, context, only_groups=["nobody"])
