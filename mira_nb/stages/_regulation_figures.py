@@ -24,6 +24,7 @@ from mira_nb.keys import ATAC, CHROM, END, PSEUDOTIME, START, X_UMAP
 
 from ._cells import coordinates, gene_expression
 from ._regulation_fit import Regulation
+from ._regulation_lineages import lineage_figures
 from ._regulation_streams import stream_figures
 from ._regulation_tests import cell_tests, lineage_cells, primed_genes, topic_genes, topic_tests
 from .base import ExportFile, Figure
@@ -58,13 +59,15 @@ def figures(found: Regulation) -> list[Figure]:
     if not found.ok.any():
         return []
     shown = shown_genes(found)
+    primed = primed_genes(found)
     return [
         *_nite_figures(found),
         *_cell_figures(found),
         *_topic_figures(found),
         *stream_figures(found),
+        *lineage_figures(found, primed),
         *_gene_figures(found, shown),
-        *_primed_figures(found),
+        *_primed_figures(found, primed),
     ]
 
 
@@ -356,8 +359,7 @@ def track_files(found: Regulation) -> list[ExportFile]:
     return out
 
 
-def _primed_figures(found: Regulation) -> list[Figure]:
-    primed = primed_genes(found)
+def _primed_figures(found: Regulation, primed: pd.DataFrame) -> list[Figure]:
     if not len(primed):
         return []
     p = found.params

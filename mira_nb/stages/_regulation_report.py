@@ -8,6 +8,7 @@ import pandas as pd
 from mira_nb.core.regulation.geometry import NO_CHROMOSOME, NO_TSS
 
 from ._regulation_fit import Regulation
+from ._regulation_lineages import state_table
 from ._regulation_tests import cell_tests, primed_genes, terminal_tests, topic_tests
 from .base import Alert, Metric, Table
 
@@ -73,6 +74,7 @@ def tables(found: Regulation) -> list[Table]:
         Table("cell_nite_tests", f"NITE regulation of cells by {found.groups[0]}", _TEST, cell_tests(found)),
         Table("topic_nite_tests", "NITE regulation of expression topics", _TEST, topic_tests(found)),
     ]
+    out += state_table(found)
     primed = primed_genes(found)
     p = found.params
     out.append(

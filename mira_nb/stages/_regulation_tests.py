@@ -83,7 +83,8 @@ def lineage_cells(found: Regulation) -> dict[str, NDArray[np.bool_]]:
     return {name: values[:, j] >= values[start, j] for j, name in enumerate(names)}
 
 
-def _tree(found: Regulation) -> pd.DataFrame | None:
+def lineage_nodes(found: Regulation) -> pd.DataFrame | None:
+    """Nodes of the lineage tree, parents before children: node, parent, branch_time; None without a trajectory."""
     stored = found.data.uns.get(LINEAGE_TREE)
     if stored is None or LINEAGE_STATE not in found.data.obs or PSEUDOTIME not in found.data.obs:
         return None
@@ -121,7 +122,7 @@ def primed_genes(found: Regulation) -> pd.DataFrame:
     higher in its end state than in the branch's cells. Empty without a lineage tree.
     """
     columns = ["branch", "lineage", "gene", "class", "terminal", "differential", "nite_score", "n_branch_cells"]
-    tree = _tree(found)
+    tree = lineage_nodes(found)
     if tree is None:
         return pd.DataFrame(columns=columns)
     counts = sparse.csr_matrix(found.data.mod[RNA].X, dtype=np.float64)
