@@ -16,6 +16,7 @@ from markupsafe import Markup
 from mira_nb.charts import theme
 
 from . import embed, wording
+from .atlas import atlas_rows
 from .methods import Methods, build_methods
 from .reader import RunView, read_run
 from .sections import Builder, all_alerts
@@ -79,6 +80,7 @@ def render(run: RunView, methods: Methods) -> str:
         n_serious=sum(alert["level"] in {"error", "warning"} for alert in alerts),
         key_metrics=[item for stage in stages for item in stage["key_metrics"]],
         methods=methods,
+        atlas=atlas_rows(stages),
         folder=run.root.resolve().name,
         files=_files(run.record),
         versions=list((run.record.get("versions") or {}).items()),

@@ -26,7 +26,9 @@ class Builder:
     blobs: Blobs = field(default_factory=Blobs)
     n_figures: int = 0
     n_tables: int = 0
-    ids: set[str] = field(default_factory=lambda: {"alerts", "key-figures", "methods", "provenance", "top", "main"})
+    ids: set[str] = field(
+        default_factory=lambda: {"alerts", "key-figures", "methods", "atlas", "provenance", "top", "main"}
+    )
 
     def stages(self) -> list[dict[str, Any]]:
         """One dict a stage for the template."""
@@ -101,6 +103,7 @@ class Builder:
         title = str(item.get("title") or item["name"])
         return {
             "id": identifier,
+            "name": str(item["name"]),
             "number": self.n_figures,
             "title": title,
             "caption": str(item.get("caption") or ""),
@@ -114,6 +117,7 @@ class Builder:
         identifier = self.identifier(stage.name, str(item["name"]))
         out = {
             "id": identifier,
+            "name": str(item["name"]),
             "number": self.n_tables,
             "title": str(item.get("title") or item["name"]),
             "caption": str(item.get("caption") or ""),
