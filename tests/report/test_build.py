@@ -164,7 +164,7 @@ def test_not_a_run_folder(tmp_path: Path) -> None:
 
 def test_an_empty_run_still_gives_a_report(tmp_path: Path) -> None:
     text = build_report(RunFolder(tmp_path / "r").finish()).read_text()
-    assert text.count("has not run") == len(STAGE_ORDER)
+    assert text.count("This stage has not run") == len(STAGE_ORDER)
     assert "vegaEmbed=" not in text  # no charts, no chart library
 
 
