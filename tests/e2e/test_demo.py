@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from mira_nb.keys import STAGE_ORDER
+from mira_nb.report.atlas import read_atlas
 from mira_nb.run.store import read_h5mu
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -161,6 +162,18 @@ def test_one_changed_parameter_reruns_what_depends_on_it(demo_run: Path) -> None
         assert after[name]["status"] == "done"
     assert (demo_run / "report.html").stat().st_size > 100_000
     assert mira_nb("demo", "--size", "small", "--out", demo_run).returncode == 0
+
+
+def test_every_panel_of_the_atlas_is_in_the_report(demo_run: Path) -> None:
+    records = {name: json.loads((demo_run / "stages" / name / "stage.json").read_text()) for name in STAGE_ORDER}
+    names = {(stage, kind, entry["name"]) for stage in STAGE_ORDER for kind in ("figures", "tables")
+             for entry in records[stage][kind]}  # fmt: skip
+    lacking = {(panel.label, item) for panel in read_atlas() for item in panel.items
+               if (item.stage, item.kind, item.name) not in names}  # fmt: skip
+    assert not lacking
+    text = (demo_run / "report.html").read_text()
+    part = text[text.index('<section id="atlas"') :].split("</section>")[0]
+    assert f"{len(read_atlas())} of {len(read_atlas())} are in this report" in part
 
 
 def test_the_report_can_be_built_again(demo_run: Path) -> None:
