@@ -232,28 +232,24 @@ def chosen_genes(data: MuData, params: RegulationParams) -> NDArray[np.int64]:
     return np.array(list(dict.fromkeys(lower[key] for key in asked)), dtype=np.int64)
 
 
-def fit_models(data: MuData, params: RegulationParams, context: Context, progress: Progress) -> Regulation:
-    """Peak sets, LITE, NITE and their null distribution."""
-    from mira_nb.io.tss import read_tss
-
-    path = context.resources.tss
-    if path is None:
-        raise ResourceError("no transcription start sites were given", remedy="give --tss FILE")
-    table = read_tss(path)
-    position = chosen_genes(data, params)
-    names = [str(name) for name in data.mod[RNA].var_names[position]]
-    progress(0.0, "cells and normalisers")
-    cells, modelled_peaks = build_cells(data, position, gauge=params.normalizer)
+def _peak_sets(
+    data: MuData,
+    params: RegulationParams,
+    table: pd.DataFrame,
+    names: list[str],
+    modelled: NDArray[np.int64],
+    path: Any,
+) -> tuple[PeakSets, pd.DataFrame]:
+    """Peaks of every gene over the modelled peaks, and the table of these peaks."""
     atac = data.mod[ATAC]
     peaks = pd.DataFrame({"chrom": atac.var[CHROM].astype(str), "start": atac.var[START], "end": atac.var[END]})
-    peaks = peaks.iloc[modelled_peaks].reset_index(drop=True)
+    peaks = peaks.iloc[modelled].reset_index(drop=True)
     openness = None
     if params.tss == "open":
-        openness = np.asarray(sparse.csr_matrix(atac.X).mean(axis=0)).ravel()[modelled_peaks]
-    progress(0.02, "peaks around transcription start sites")
+        openness = np.asarray(sparse.csr_matrix(atac.X).mean(axis=0)).ravel()[modelled]
     sets = gene_peaks(
         peaks,
-        table.frame,
+        table,
         names,
         window=round(params.window_kb * 1000),
         promoter=params.promoter_bp,
@@ -266,7 +262,11 @@ def fit_models(data: MuData, params: RegulationParams, context: Context, progres
             expected="gene names and chromosomes as in the data, positions of the same genome",
             remedy="check that the TSS file belongs to the genome the reads were aligned to",
         )
-    priors = Priors(
+    return sets, peaks
+
+
+def _priors(params: RegulationParams) -> Priors:
+    return Priors(
         decay_median_kb=params.decay_median_kb,
         decay_log_sd=params.decay_log_variance**0.5,
         gamma_log_sd=params.gamma_log_variance**0.5,
@@ -274,32 +274,56 @@ def fit_models(data: MuData, params: RegulationParams, context: Context, progres
         theta_shape=params.theta_shape,
         theta_rate=params.theta_rate,
     )
+
+
+def _fit_with_null(
+    cells: Cells, sets: PeakSets, params: RegulationParams, context: Context, progress: Progress
+) -> tuple[RegulationFit, NullDistribution | None]:
+    """Fit the genes, then genes simulated under their LITE models for the null distribution."""
+    priors = _priors(params)
     options = FitOptions(tolerance=params.tolerance, max_iterations=params.max_iterations, min_cells=params.min_cells)
-    share = len(names) / (len(names) + params.null_genes)
+    share = len(sets.genes) / (len(sets.genes) + params.null_genes)
     fit = fit_regulation(
         cells,
         sets,
         priors=priors,
         options=options,
         n_threads=context.n_threads,
-        progress=lambda fraction, message: progress(0.05 + 0.95 * share * fraction, message),
+        progress=lambda fraction, message: progress(share * fraction, message),
     )
-    null = None
-    if (fit.status == "ok").any():
-        simulated = simulate_null(
-            fit,
-            cells,
-            sets,
-            generator=np.random.default_rng([context.seed, 7]),
-            n_genes=params.null_genes,
-            priors=priors,
-            options=options,
-            n_threads=context.n_threads,
-            progress=lambda fraction, _: progress(
-                0.05 + 0.95 * (share + (1 - share) * fraction), "null distribution of the NITE test"
-            ),
-        )
-        null = fit_null(simulated, n_topics=cells.topics.shape[1]) if len(simulated) >= FEW_NULL else None
+    if not (fit.status == "ok").any():
+        return fit, None
+    simulated = simulate_null(
+        fit,
+        cells,
+        sets,
+        generator=np.random.default_rng([context.seed, 7]),
+        n_genes=params.null_genes,
+        priors=priors,
+        options=options,
+        n_threads=context.n_threads,
+        progress=lambda fraction, _: progress(share + (1 - share) * fraction, "null distribution of the NITE test"),
+    )
+    return fit, fit_null(simulated, n_topics=cells.topics.shape[1]) if len(simulated) >= FEW_NULL else None
+
+
+def fit_models(data: MuData, params: RegulationParams, context: Context, progress: Progress) -> Regulation:
+    """Peak sets, LITE, NITE and their null distribution."""
+    from mira_nb.io.tss import read_tss
+
+    path = context.resources.tss
+    if path is None:
+        raise ResourceError("no transcription start sites were given", remedy="give --tss FILE")
+    table = read_tss(path)
+    position = chosen_genes(data, params)
+    names = [str(name) for name in data.mod[RNA].var_names[position]]
+    progress(0.0, "cells and normalisers")
+    cells, modelled_peaks = build_cells(data, position, gauge=params.normalizer)
+    progress(0.02, "peaks around transcription start sites")
+    sets, peaks = _peak_sets(data, params, table.frame, names, modelled_peaks, path)
+    fit, null = _fit_with_null(
+        cells, sets, params, context, lambda fraction, message: progress(0.05 + 0.95 * fraction, message)
+    )
     return Regulation(
         data=data,
         params=params,
