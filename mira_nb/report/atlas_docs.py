@@ -118,7 +118,7 @@ def _require(view: RunView, panels: Sequence[Panel]) -> None:
 
 # ---------------------------------------------------------------------- text
 def markdown(view: RunView, panels: Sequence[Panel], *, docs: Path) -> str:
-    """Return the page: one table a figure of the paper, the tables' first rows at the end.
+    """Return the page: one table a figure of the paper, excerpts of the tables at the end.
 
     `docs` is the folder with the pictures, whose sizes the page gives.
     """
@@ -149,7 +149,7 @@ def _row(view: RunView, panel: Panel, docs: Path) -> str:
         title = _cell(str(record.get("title") or item.name))
         here = f'<img src="{name}" width="{width}" alt="{title}"><br>{panel.reading}'
     else:
-        here = f"[first rows](#{_heading(item)})<br>{panel.reading}"
+        here = f"[excerpt](#{_heading(item)})<br>{panel.reading}"
     cells = (f'<a id="{panel.anchor}"></a>{panel.label}', panel.what, where, here)
     return "| " + " | ".join(_cell(text, html=True) for text in cells) + " |"
 
@@ -165,15 +165,20 @@ def _heading(item: Item) -> str:
 
 
 def _excerpt(view: RunView, item: Item) -> str:
-    """First rows of a table, long texts cut."""
+    """Rows of a table, those of smallest p value if it has one, long texts cut."""
     path = _path(view, item)
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False, nrows=N_ROWS)
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    column = next((name for name in ("log10_pvalue", "pvalue") if name in frame), None)
+    if column is not None:
+        order = pd.to_numeric(frame[column], errors="coerce").sort_values(kind="stable").index
+        frame = frame.loc[order]
+    n_rows, frame = len(frame), frame.head(N_ROWS)
     names = [f"`{name}`" for name in frame.columns]
     rows = [names, ["---"] * len(names), *([_cell(_short(text)) for text in row] for row in frame.to_numpy())]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    n_rows = int((_record(view, item) or {}).get("rows") or 0)
     title = _heading(item).replace("-", " ").capitalize()
-    note = f"First {len(frame)} of {n_rows:,} rows of `stages/{item.stage}/tables/{path.name}`."
+    kind = "First" if column is None else "Most significant"
+    note = f"{kind} {len(frame)} of {n_rows:,} rows of `stages/{item.stage}/tables/{path.name}`."
     return f"\n### {title}\n\n{note}\n\n{table}"
 
 

@@ -197,7 +197,7 @@ def test_page_of_a_run(run: Path, tmp_path: Path) -> None:
     assert r"A \| B" in excerpt
     assert "&lt;b>C&lt;/b>" in excerpt
     assert "1.235e-09" in excerpt
-    assert "First 2 of 2 rows" in excerpt
+    assert "Most significant 2 of 2 rows" in excerpt
 
 
 def test_an_incomplete_run_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
