@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from mira_nb.stages.base import Params
 
-Kind = Literal["flag", "choice", "annotation", "list", "text"]
+Kind = Literal["flag", "choice", "annotation", "list", "mapping", "text"]
 
 _BOUNDS: Final = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
 _SEVERAL: Final = (list, tuple, set, frozenset, Sequence)
@@ -44,7 +44,7 @@ class FieldSpec:
     ----------
     kind
         ``flag`` (yes or no), ``choice`` (one of ``words``), ``annotation`` (a column of the cells), ``list``
-        (several values) or ``text`` (a number, a word or free text).
+        (several values), ``mapping`` (named lists) or ``text`` (a number, a word or free text).
     words
         Words that are values by themselves, such as ``auto``.
     types
@@ -74,6 +74,8 @@ class FieldSpec:
     @property
     def expects(self) -> str:
         """What an entry must be, in a few words."""
+        if self.kind == "mapping":
+            return "one list a line, as name: item, item"
         several = self.kind == "list"
         noun = "names" if several else ""
         if int in self.types and float not in self.types:
@@ -101,6 +103,7 @@ class _Found:
     types: list[type]
     bounds: dict[str, float]
     several: bool = False
+    mapping: bool = False
     optional: bool = False
 
 
@@ -116,7 +119,9 @@ def _field_spec(name: str, info: FieldInfo) -> FieldSpec:
     for item in info.metadata:
         _bounds(item, found)
     kind: Kind = "text"
-    if found.several:
+    if found.mapping:
+        kind = "mapping"
+    elif found.several:
         kind = "list"
     elif extra.get("choices_from") == "obs":
         kind = "annotation"
@@ -147,6 +152,8 @@ def _walk(annotation: Any, found: _Found) -> None:
         _walk(args[0], found)
         for part in (part for item in args[1:] for part in getattr(item, "metadata", [item])):
             _bounds(part, found)
+    elif origin is dict:
+        found.mapping = True
     elif origin is Literal:
         found.words += [str(arg) for arg in args if arg is not None and str(arg) not in found.words]
         found.optional = found.optional or None in args
@@ -173,6 +180,8 @@ def format_value(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {format_value(items)}" for name, items in value.items())
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(format_value(item) for item in value)
     return str(value)
@@ -194,10 +203,23 @@ def parse_text(spec: FieldSpec, text: str) -> Any:
         return by_case[text.casefold()]
     if not text and spec.optional:
         return None
+    if spec.kind == "mapping":
+        return _mapping(text)
     if spec.kind == "list":
         items = [item.strip() for item in text.replace("\n", ",").replace(";", ",").split(",")]
         return [_scalar(spec, item) for item in items if item]
     return _scalar(spec, text)
+
+
+def _mapping(text: str) -> dict[str, list[str]] | str:
+    """Read lines ``name: item, item``; a line without a name leaves the text as it is, for the model to refuse."""
+    out: dict[str, list[str]] = {}
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        name, colon, items = line.partition(":")
+        if not colon or not name.strip():
+            return text
+        out[name.strip()] = [item.strip() for item in items.replace(";", ",").split(",") if item.strip()]
+    return out
 
 
 def _scalar(spec: FieldSpec, text: str) -> Any:

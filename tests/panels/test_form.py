@@ -37,6 +37,20 @@ class Mixed(Params):
         return self
 
 
+class Named(Params):
+    sets: dict[str, list[str]] = param({}, "Gene sets.")
+
+
+def test_named_lists_are_typed_one_a_line() -> None:
+    given = {"one": ["A", "B"], "two": ["C"]}
+    made = ParamsForm(Named, values={"sets": given}, annotations=[])
+    assert made.values() == {"sets": given}
+    spec = made.fields["sets"].spec
+    assert parse_text(spec, "x: A, B\n\n y:C;D ") == {"x": ["A", "B"], "y": ["C", "D"]}
+    assert parse_text(spec, "") == {}
+    assert parse_text(spec, "no name here") == "no name here"
+
+
 def form(**values: Any) -> ParamsForm:
     return ParamsForm(Mixed, values=values, annotations=["cluster", "batch"])
 

@@ -178,7 +178,7 @@ def add_products(shares: Any, weights: Any, lo: int, hi: int, out: Any) -> None:
 
 @njit(cache=True, fastmath=True, nogil=True)
 def add_gradients(grad: Any, shares: Any, weights: Any, lo: int, hi: int, d_weights: Any, d_shares: Any) -> None:
-    """Backward of :func:`add_products`: add shares' grad to ``d_weights[:, lo:hi]`` and weights grad' to ``d_shares``."""
+    """Add to ``d_weights[:, lo:hi]`` and ``d_shares`` the gradients of :func:`add_products` with upstream ``grad``."""
     k, n_topics = 0, shares.shape[0]
     while k + 2 <= n_topics:
         a, b = shares[k], shares[k + 1]
