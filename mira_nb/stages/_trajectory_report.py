@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mira_nb.core.support import SUPPORTED, UNSUPPORTED
+from mira_nb.core.support import ROUND, SLOW, SUPPORTED, UNSUPPORTED
 from mira_nb.keys import FATE_PROBABILITIES, LINEAGE_STATE, LINEAGE_TREE, PSEUDOTIME, TRANSPORT_MAP
 
 from ._trajectory_run import Traced
@@ -175,10 +175,16 @@ def metrics(traced: Traced) -> list[Metric]:
         ),
         Metric(
             "Agreement of the assays on pseudotime",
-            round(traced.agreement.correlation, 3),
+            round(traced.support.correlation, 3),
             key=True,
             help="correlation over cells of the pseudotime predicted from expression topics alone with that from "
             f"accessibility topics alone; above {SUPPORTED:g} supported, below {UNSUPPORTED:g} not better than noise",
+        ),
+        Metric(
+            "Second eigenvalue of the diffusion map",
+            round(traced.support.eigenvalue, 3),
+            help=f"of at most 1,000 cells; above {SLOW:g}: a long way through few states at a time; below {ROUND:g}: a "
+            "round cloud, as cells of one type make",
         ),
         Metric(
             "Closed classes of the transport map",
@@ -207,25 +213,28 @@ def alerts(traced: Traced) -> list[Alert]:
 
 
 def _support_alerts(traced: Traced) -> list[Alert]:
-    verdict, value = traced.agreement.verdict, traced.agreement.correlation
-    if verdict == "none":
+    support = traced.support
+    found = (
+        f"Expression alone and accessibility alone agree on the order of the cells with a correlation of "
+        f"{support.correlation:.2f} (n = {support.n_cells:,} cells; good: above {SUPPORTED:g}, noise: below "
+        f"{UNSUPPORTED:g}), and the second eigenvalue of the diffusion map is {support.eigenvalue:.3f} (a long way: "
+        f"above {SLOW:g}; a round cloud, as cells of one type make: below {ROUND:g})."
+    )
+    if support.verdict == "none":
         return [
             Alert(
                 "error",
                 "There is no supported trajectory in these cells",
-                f"The order found from expression alone and from accessibility alone agree with a correlation of "
-                f"{value:.2f} only (n = {traced.agreement.n_cells:,} cells; below {UNSUPPORTED:g}): what varies among "
-                "the cells is noise of either assay, as in cells of one type. No lineages, no branches are reported.",
+                f"{found} Pseudotime is given, but no lineages and no branches are reported.",
                 "Check that the cells span a differentiation and that both topic models found structure.",
             )
         ]
-    if verdict == "weak":
+    if support.verdict == "weak":
         return [
             Alert(
                 "warning",
                 "The trajectory is weakly supported",
-                f"Expression and accessibility agree on the order of cells with a correlation of {value:.2f} only "
-                f"(good: above {SUPPORTED:g}).",
+                found,
                 "Read branches and fates with care; look whether one assay's topics lack structure.",
             )
         ]
@@ -345,7 +354,10 @@ def methods(traced: Traced) -> str:
             f"the start cell, first exceeds {tree.threshold:g}. "
         )
     else:
-        text += "No lineage tree was reported, because the assays do not agree on the order of cells. "
+        text += (
+            "No lineage tree was reported, because the cells show no supported trajectory (agreement of the assays "
+            f"{traced.support.correlation:.2f}, second eigenvalue {traced.support.eigenvalue:.3f}). "
+        )
     return text + (
         "Values along the tree were smoothed by a Savitzky-Golay filter [@savitzky1964smoothing] in a window of "
         f"{p.stream_window:g} of the range of pseudotime."

@@ -21,7 +21,7 @@ from mira_nb.core.lineage_tree import (
 )
 from mira_nb.core.neighbors import nearest_neighbors
 from mira_nb.core.representation import ilr
-from mira_nb.core.support import Concordance, concordance
+from mira_nb.core.support import Support, judge_support
 from mira_nb.errors import InputError
 from mira_nb.keys import ATAC, JOINT_DISTANCES, RNA, X_JOINT
 
@@ -53,8 +53,8 @@ class Traced:
         The inference, within the start cell's component.
     tree
         Lineage tree; a single node ``root`` when there is no supported trajectory.
-    agreement
-        Agreement of the assays on pseudotime.
+    support
+        What speaks for a trajectory.
     """
 
     data: MuData
@@ -64,7 +64,7 @@ class Traced:
     start: Start
     found: Differentiation
     tree: LineageTree
-    agreement: Concordance
+    support: Support
     rna_topics: pd.DataFrame
     atac_topics: pd.DataFrame
     sweep: pd.DataFrame
@@ -72,8 +72,8 @@ class Traced:
 
     @property
     def supported(self) -> bool:
-        """Whether both assays see the trajectory."""
-        return self.agreement.verdict != "none"
+        """Whether there is a trajectory at all."""
+        return self.support.verdict != "none"
 
     @property
     def cells(self) -> np.ndarray:
@@ -148,13 +148,11 @@ def trace(data: MuData, params: TrajectoryParams, context: Context) -> Traced:
     settings = settings_of(params)
     annotations = cell_annotations(data, context.resources)
     rna, atac = topic_frame(data, RNA), topic_frame(data, ATAC)
-    rows, joint = _cells_used(data, params, annotations, seed=context.seed)
+    rows, joint = _cells_used(data, params, annotations)
     names = data.obs_names[rows]
     context.progress(0.05, "diffusion map")
     wanted = params.start_cell if params.start_cell != "" else context.resources.start_cell
-    start = choose_start(
-        data, names, rows, joint, params, settings, given=wanted, groups=annotations.groups, seed=context.seed
-    )
+    start = choose_start(data, names, rows, joint, params, settings, given=wanted, groups=annotations.groups)
     manifold = start.manifold
     inside = rows[manifold.cells]
     if len(inside) < MIN_CELLS:
@@ -183,9 +181,9 @@ def trace(data: MuData, params: TrajectoryParams, context: Context) -> Traced:
     )
     # The shortest-path pseudotime: the clock already knows the topics.
     spaces = [np.asarray(ilr(topics.to_numpy()[inside]), dtype=np.float64) for topics in (rna, atac)]
-    agreement = concordance(found.path_pseudotime, spaces[0], spaces[1], seed=context.seed)
+    support = judge_support(found.path_pseudotime, spaces[0], spaces[1])
     tree = found.tree
-    if agreement.verdict == "none":
+    if support.verdict == "none":
         ones = np.ones((len(inside), 1))
         tree = lineage_tree(
             found.pseudotime, ones, [UNSUPPORTED], start=manifold.start, threshold=params.branch_threshold
@@ -198,7 +196,7 @@ def trace(data: MuData, params: TrajectoryParams, context: Context) -> Traced:
         start=start,
         found=found,
         tree=tree,
-        agreement=agreement,
+        support=support,
         rna_topics=rna,
         atac_topics=atac,
         sweep=_sweep(found, tree, manifold.start, params),
@@ -207,7 +205,7 @@ def trace(data: MuData, params: TrajectoryParams, context: Context) -> Traced:
 
 
 def _cells_used(
-    data: MuData, params: TrajectoryParams, annotations: CellAnnotations, *, seed: int
+    data: MuData, params: TrajectoryParams, annotations: CellAnnotations
 ) -> tuple[np.ndarray, sparse.csr_matrix]:
     """Rows used and their joint graph; a subset gets the neighbours among its own cells."""
     graph = sparse.csr_matrix(data.obsp[JOINT_DISTANCES])
@@ -229,7 +227,7 @@ def _cells_used(
         raise InputError(f"the groups chosen have {len(rows)} cells", expected=f"at least {MIN_CELLS}")
     k = int(np.diff(graph.indptr).min())
     points = np.asarray(data.obsm[X_JOINT])[rows]
-    return rows, nearest_neighbors(points, k=max(k, 5), metric="manhattan", seed=seed).to_sparse()
+    return rows, nearest_neighbors(points, k=max(k, 5), metric="manhattan").to_sparse()
 
 
 def _terminal_cells(

@@ -81,7 +81,6 @@ def choose_start(
     *,
     given: str | int | None,
     groups: pd.Series | None,
-    seed: int,
 ) -> Start:
     """Take the cell given, or propose one among the extremes of the diffusion components.
 
@@ -96,11 +95,11 @@ def choose_start(
     """
     if given not in (None, ""):
         row = find_cell(names, given if given is not None else "", option="start cell")
-        return Start(row, "given", build_manifold(joint, row, settings, seed=seed), pd.DataFrame())
+        return Start(row, "given", build_manifold(joint, row, settings), pd.DataFrame())
     # The largest component: any of its cells will do to build it.
     cells, others = split_components(joint, 0)
     largest = max([cells, *(item.cells for item in others)], key=len)
-    manifold = build_manifold(joint, int(largest[0]), settings, seed=seed)
+    manifold = build_manifold(joint, int(largest[0]), settings)
     space = manifold.diffusion.space
     extremes = list(dict.fromkeys(int(k) for column in space.T for k in (column.argmin(), column.argmax())))
     near = np.column_stack([np.arange(len(space)), manifold.neighbors.indices[:, :NEAR]])

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from mira_nb.core.differentiation import Settings, build_manifold, differentiate
 from mira_nb.core.neighbors import nearest_neighbors
-from mira_nb.core.support import concordance
+from mira_nb.core.support import judge_support, second_eigenvalue
 from mira_nb.core.trajectory import (
     adaptive_kernel,
     choose_waypoints,
@@ -174,13 +174,33 @@ def test_drain_levels_inner_maxima_only() -> None:
     np.testing.assert_array_equal(drain(heights, graph, np.array([4])), [0, 1, 1, 3, 4])
 
 
-def test_noise_of_one_cell_type_is_not_seen_by_both_assays() -> None:
+def test_noise_of_one_cell_type_is_not_a_trajectory() -> None:
     rng = np.random.default_rng(0)
     rna, atac = rng.normal(size=(800, 5)), rng.normal(size=(800, 5))
-    noise = concordance(rna[:, 0] + atac[:, 0], rna, atac)
+    noise = judge_support(rna[:, 0] + atac[:, 0], rna, atac)
     assert noise.verdict == "none"
     assert abs(noise.correlation) < 0.2
+    assert noise.eigenvalue < 0.9
     hidden = rng.random(800)
-    seen = concordance(hidden, rna * 0.3 + hidden[:, None] * 3, atac * 0.3 + hidden[:, None] * 3)
+    way = np.column_stack([np.cos(3 * hidden), np.sin(3 * hidden), hidden]) * 8
+    seen = judge_support(hidden, way + rng.normal(size=(800, 3)) * 0.3, way + rng.normal(size=(800, 3)) * 0.3)
     assert seen.verdict == "supported"
-    assert concordance(np.ones(800), rna, atac).correlation == 0
+    assert seen.eigenvalue > 0.95
+    assert judge_support(np.ones(800), rna, atac).correlation == 0
+
+
+def test_assays_that_share_a_round_cloud_make_no_trajectory() -> None:
+    rng = np.random.default_rng(1)
+    shared = rng.normal(size=(900, 7))
+    spaces = [shared + rng.normal(size=shared.shape) * 0.2 for _ in range(2)]
+    cloud = judge_support(shared[:, 0], *spaces)
+    assert cloud.correlation > 0.8
+    assert cloud.eigenvalue < 0.9
+    assert cloud.verdict == "none"
+
+
+def test_second_eigenvalue_is_that_of_the_dense_problem() -> None:
+    points = np.random.default_rng(2).normal(size=(120, 3))
+    kernel = adaptive_kernel(joint_graph(points)).toarray()
+    values = np.sort(np.linalg.eigvals(kernel / kernel.sum(axis=1, keepdims=True)).real)
+    assert second_eigenvalue(points) == pytest.approx(values[-2], abs=1e-8)
