@@ -11,6 +11,7 @@ from scipy import optimize, sparse, stats
 from scipy.special import logsumexp
 
 from mira_nb.core.regulation import kernels
+from mira_nb.core.regulation.scores import simulate_lite
 from mira_nb.core.regulation.search import tail_counts
 from mira_nb.core.regulatory_potential import (
     Cells,
@@ -194,15 +195,29 @@ def test_genes_without_a_model_carry_a_reason(problem: tuple[Cells, PeakSets]) -
     cells, sets = problem
     counts = sparse.lil_matrix(cells.counts)
     counts[:, 2] = 0
+    counts[0, 6] = 3e9
     without = take_genes(sets, np.arange(len(sets.genes)))
     status = without.status.copy()
     status[4] = "no transcription start site"
     found = fit_regulation(replace(cells, counts=sparse.csc_matrix(counts)), replace(without, status=status))
     assert found.status[2] == "expressed in 0 cells, fewer than 10"
     assert found.status[4] == "no transcription start site"
-    assert np.isnan(found.lite.gamma[[2, 4]]).all()
-    assert np.isnan(found.lite_log_rate[:, [2, 4]]).all()
-    assert (np.delete(found.status, [2, 4]) == "ok").all()
+    assert found.status[6] == "a cell has 3,000,000,000 counts, more than 100,000"
+    assert np.isnan(found.lite.gamma[[2, 4, 6]]).all()
+    assert np.isnan(found.lite_log_rate[:, [2, 4, 6]]).all()
+    assert (np.delete(found.status, [2, 4, 6]) == "ok").all()
+
+
+def test_simulated_counts_stay_bounded_where_a_model_extrapolates(
+    problem: tuple[Cells, PeakSets], fitted: RegulationFit
+) -> None:
+    cells, _ = problem
+    rate = fitted.lite_log_rate.copy()
+    rate[0] = 40.0
+    drawn = simulate_lite(replace(fitted, lite_log_rate=rate), cells, np.arange(3), np.random.default_rng(0)).toarray()
+    most = 10 * cells.counts.max(axis=0).toarray().ravel()[:3] + 10
+    assert (drawn <= most).all()
+    assert (drawn[0] > 0.8 * most).all()
 
 
 def test_wrong_shapes_are_refused_and_cancelling_works(problem: tuple[Cells, PeakSets]) -> None:

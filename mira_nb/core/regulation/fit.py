@@ -21,6 +21,8 @@ from mira_nb.errors import InputError
 
 Progress = Callable[[float, str], None]
 OK: Final = "ok"
+MOST_COUNTS: Final = 100_000
+"""Counts of one gene in one cell beyond which the data are not molecule counts; bounds time and memory."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def _fit_gene(
     seen = int((counts > 0).sum())
     if seen < shared.options.min_cells:
         return f"expressed in {seen} cells, fewer than {shared.options.min_cells}"
+    if counts.max() > MOST_COUNTS:
+        return f"a cell has {counts.max():,.0f} counts, more than {MOST_COUNTS:,}"
     gene = make_gene(shared.rates.block(peaks), distance, region, counts)
     spread = gene.rates.std(axis=1)
     if not (spread > 1e-9 * gene.rates.mean(axis=1)).any():

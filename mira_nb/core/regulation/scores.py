@@ -118,12 +118,18 @@ def fit_null(statistics: NDArray, *, n_topics: int) -> NullDistribution:
 def simulate_lite(
     fit: RegulationFit, cells: Cells, genes: NDArray[np.int64], generator: np.random.Generator
 ) -> sparse.csc_matrix:
-    """Draw counts (N, len(genes)) from the fitted LITE models."""
+    """Draw counts (N, len(genes)) from the fitted LITE models.
+
+    A draw counts at most ten times the gene's highest count: a strongly overdispersed model may extrapolate without
+    bound in a few cells.
+    """
     columns = []
     for g in genes:
         mean = np.exp(fit.lite_log_rate[:, g].astype(np.float64) + cells.offset)
         theta = float(fit.lite.theta[g])
-        columns.append(generator.poisson(generator.gamma(theta, mean / theta)).astype(np.float64))
+        most = 10.0 * float(cells.counts[:, [g]].max()) + 10.0
+        rate = np.minimum(generator.gamma(theta, mean / theta), most)
+        columns.append(np.minimum(generator.poisson(rate), most))
     return sparse.csc_matrix(np.column_stack(columns)) if columns else sparse.csc_matrix((cells.n_cells, 0))
 
 
