@@ -45,7 +45,7 @@ class TopicsParams(Params):
         3, "Random starts of the factorisation, of which the best is kept.", ge=1, le=50, advanced=True
     )
     warmup_epochs: int = param(
-        5,
+        20,
         "Passes in which the encoder alone learns the factorisation's topics.",
         unit="epochs",
         ge=0,

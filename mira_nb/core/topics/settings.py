@@ -77,7 +77,7 @@ class TopicSettings:
     dirichlet_variance: DirichletVariance = "laplace"
     initial_pseudocounts: float = 50.0
     initialisation: Initialisation = "nmf"
-    warmup_epochs: int = 5
+    warmup_epochs: int = 20
     restarts: int = 3
     holdout_fraction: float = 0.05
     patience: int = 0
