@@ -100,7 +100,7 @@ def make_cells(n_cells: int, *, lead: float, n_batches: int, trajectory: bool, r
     time[1:4], lineage[1:4] = 1.0, (0, 1, 2)
     # a programme of its own, such as the cell cycle: in every state, from hardly to strongly without a gap, so that
     # it does not split the differentiation into two copies
-    cycling = 0.02 + 0.45 * rng.beta(0.7, 2.2, n_cells)
+    cycling = 0.02 + 0.9 * rng.beta(0.6, 1.2, n_cells)
     cycling[:4] = 0.01
     names = _barcodes(n_cells, rng)
     batch = rng.integers(0, max(1, n_batches), n_cells)
