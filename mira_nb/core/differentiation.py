@@ -59,7 +59,7 @@ class Settings:
     n_components: int = 10
     n_used: int | None = None
     n_waypoints: int = 500
-    min_prominence: float = 0.05
+    min_prominence: float = 0.1
     min_cells: int = 20
     min_eigenvalue: float = 0.9
     backstep: float = 1.25
