@@ -62,8 +62,8 @@ class Settings:
     min_prominence: float = 0.1
     min_cells: int = 20
     min_eigenvalue: float = 0.9
-    backstep: float = 1.25
-    branch_threshold: float = 1.0
+    backstep: float = 1.5
+    branch_threshold: float = 0.5
     synchronised: bool = True
     resolution: float = 0.07
     topic_weight: float = 0.5

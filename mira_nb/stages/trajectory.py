@@ -42,7 +42,7 @@ class TrajectoryParams(Params):
     )
     n_waypoints: int = param(500, "Waypoints that refine pseudotime.", unit="cells", ge=10, le=5000)
     branch_threshold: float = param(
-        1.0, "Lineages part where the log ratio of their fates exceeds this.", unit="natural log", gt=0, le=20
+        0.5, "Lineages part where the log ratio of their fates exceeds this.", unit="natural log", gt=0, le=20
     )
     n_neighbors: int = param(30, "Neighbours in the diffusion space.", unit="cells", ge=5, le=200)
     n_components: int = param(10, "Diffusion components computed.", ge=3, le=100, advanced=True)
@@ -52,7 +52,7 @@ class TrajectoryParams(Params):
     )
     min_cells: int = param(20, "A lineage must hold this many cells of its own.", unit="cells", ge=1, advanced=True)
     backstep: float = param(
-        1.25, "How far back in pseudotime a step may lead, in local neighbour distances.", ge=0, le=10, advanced=True
+        1.5, "How far back in pseudotime a step may lead, in local neighbour distances.", ge=0, le=10, advanced=True
     )
     clock: Literal["lineages", "paths"] = param(
         "lineages",
