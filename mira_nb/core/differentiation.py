@@ -59,11 +59,11 @@ class Settings:
     n_components: int = 10
     n_used: int | None = None
     n_waypoints: int = 500
-    min_prominence: float = 0.05
+    min_prominence: float = 0.1
     min_cells: int = 20
     min_eigenvalue: float = 0.9
-    backstep: float = 1.25
-    branch_threshold: float = 1.0
+    backstep: float = 1.5
+    branch_threshold: float = 0.5
     synchronised: bool = True
     resolution: float = 0.07
     topic_weight: float = 0.5

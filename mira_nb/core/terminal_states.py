@@ -154,7 +154,7 @@ def find_terminal_states(
     graph: sparse.csr_matrix,
     pseudotime: Floats,
     *,
-    min_prominence: float = 0.05,
+    min_prominence: float = 0.1,
     min_cells: int = 20,
     min_eigenvalue: float = 0.9,
     max_listed: int = 30,

@@ -247,7 +247,7 @@ def _perspectives(distances: NDArray[np.float32], pseudotime: Floats, waypoints:
 
 
 def transport_map(
-    graph: sparse.csr_matrix, sigma: Floats, pseudotime: Floats, *, backstep: float = 1.25
+    graph: sparse.csr_matrix, sigma: Floats, pseudotime: Floats, *, backstep: float = 1.5
 ) -> sparse.csr_matrix:
     """Markov chain of differentiation: the undirected graph without the edges that lead back in pseudotime.
 

@@ -23,6 +23,8 @@ class Field:
         self.spec = spec
         self.entry = _entry(spec, annotations)
         self.entry.add_class("mn-entry")
+        if spec.kind == "list" or (spec.kind == "text" and str in spec.types):
+            self.entry.add_class("mn-wide")  # names need more room than numbers
         self.note = widgets.HTML()
         self.note.add_class("mn-note")
         unit = widgets.HTML(f'<span class="mn-unit">{html.escape(spec.unit)}</span>' if spec.unit else "")

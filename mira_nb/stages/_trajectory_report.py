@@ -271,6 +271,10 @@ def _start_alerts(traced: Traced) -> list[Alert]:
                 "Give a start cell of the part you mean, or raise joint.n_neighbors to connect the parts.",
             )
         )
+    if traced.params.exclude_topics:
+        out.append(
+            Alert("info", f"Topics left out of the trajectory, as asked: {', '.join(traced.params.exclude_topics)}")
+        )
     n_out = traced.data.n_obs - len(traced.rows)
     if n_out:
         out.append(Alert("info", f"{n_out:,} cells of other groups were left out, as asked (only_groups)"))
@@ -320,6 +324,8 @@ def methods(traced: Traced) -> str:
         f"({traced.start.manifold.diffusion.space.shape[1]} components before the largest gap of eigenvalues) gives a "
         f"multiscale space with {p.n_neighbors} neighbours a cell; "
     )
+    if p.exclude_topics:
+        text += f"topics {', '.join(p.exclude_topics)} were left out of the graph; "
     if p.pseudotime_key:
         text += f"pseudotime was taken from {p.pseudotime_key}. "
     else:

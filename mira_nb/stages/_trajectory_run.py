@@ -20,7 +20,7 @@ from mira_nb.core.lineage_tree import (
     threshold_sweep,
 )
 from mira_nb.core.neighbors import nearest_neighbors
-from mira_nb.core.representation import ilr
+from mira_nb.core.representation import ilr, joint_representation
 from mira_nb.core.support import Support, judge_support
 from mira_nb.errors import InputError
 from mira_nb.keys import ATAC, JOINT_DISTANCES, RNA, X_JOINT
@@ -146,9 +146,11 @@ def settings_of(params: TrajectoryParams) -> Settings:
 def trace(data: MuData, params: TrajectoryParams, context: Context) -> Traced:
     """Infer the trajectory of a MuData."""
     settings = settings_of(params)
+    _check_topics(data, params)
     annotations = cell_annotations(data, context.resources)
     rna, atac = topic_frame(data, RNA), topic_frame(data, ATAC)
-    rows, joint = _cells_used(data, params, annotations)
+    kept = (_kept_topics(rna, params), _kept_topics(atac, params))
+    rows, joint = _cells_used(data, params, annotations, kept)
     names = data.obs_names[rows]
     context.progress(0.05, "diffusion map")
     wanted = params.start_cell if params.start_cell != "" else context.resources.start_cell
@@ -175,12 +177,12 @@ def trace(data: MuData, params: TrajectoryParams, context: Context) -> Traced:
         terminal_cells=terminal,
         pseudotime=_given_pseudotime(data, params, inside),
         fates=_given_fates(data, params, inside),
-        topics=np.column_stack([rna.to_numpy(), atac.to_numpy()])[inside],
+        topics=np.column_stack(kept)[inside],
         name_lineages=name_lineages,
         progress=lambda fraction, message: context.progress(0.1 + 0.6 * fraction, message),
     )
     # The shortest-path pseudotime: the clock already knows the topics.
-    spaces = [np.asarray(ilr(topics.to_numpy()[inside]), dtype=np.float64) for topics in (rna, atac)]
+    spaces = [np.asarray(ilr(topics[inside]), dtype=np.float64) for topics in kept]
     support = judge_support(found.path_pseudotime, spaces[0], spaces[1])
     tree = found.tree
     if support.verdict == "none":
@@ -205,12 +207,41 @@ def trace(data: MuData, params: TrajectoryParams, context: Context) -> Traced:
 
 
 def _cells_used(
-    data: MuData, params: TrajectoryParams, annotations: CellAnnotations
+    data: MuData, params: TrajectoryParams, annotations: CellAnnotations, kept: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, sparse.csr_matrix]:
-    """Rows used and their joint graph; a subset gets the neighbours among its own cells."""
+    """Rows used and their joint graph; a subset of cells or topics gets the neighbours in its own space."""
     graph = sparse.csr_matrix(data.obsp[JOINT_DISTANCES])
-    if not params.only_groups:
-        return np.arange(data.n_obs), graph
+    rows = np.arange(data.n_obs) if not params.only_groups else _group_rows(params, annotations)
+    if not params.only_groups and not params.exclude_topics:
+        return rows, graph
+    k = int(np.diff(graph.indptr).min())
+    space = joint_representation(*kept) if params.exclude_topics else np.asarray(data.obsm[X_JOINT])
+    return rows, nearest_neighbors(space[rows], k=max(k, 5), metric="manhattan").to_sparse()
+
+
+def _check_topics(data: MuData, params: TrajectoryParams) -> None:
+    known = [*topic_frame(data, RNA).columns, *topic_frame(data, ATAC).columns]
+    unknown = [name for name in params.exclude_topics if name not in known]
+    if unknown:
+        raise InputError(
+            f"exclude_topics: there is no topic {', '.join(unknown)}", expected=f"some of: {', '.join(known)}"
+        )
+
+
+def _kept_topics(topics: pd.DataFrame, params: TrajectoryParams) -> np.ndarray:
+    """Proportions of the topics that are not excluded, scaled to sum to 1."""
+    kept = topics.drop(columns=[name for name in params.exclude_topics if name in topics.columns])
+    if kept.shape[1] < 2:
+        raise InputError(
+            f"exclude_topics leaves {kept.shape[1]} of the topics {topics.columns[0]} to {topics.columns[-1]}",
+            expected="at least two topics of each assay",
+        )
+    values = kept.to_numpy(dtype=np.float64)
+    return np.asarray(values / values.sum(axis=1, keepdims=True))
+
+
+def _group_rows(params: TrajectoryParams, annotations: CellAnnotations) -> np.ndarray:
+    """Rows of the groups to use."""
     if annotations.groups is None:
         raise InputError(
             "only_groups names groups, but no annotation of the cells was given", remedy="give --groups COLUMN"
@@ -225,9 +256,7 @@ def _cells_used(
     rows = np.flatnonzero(annotations.groups.isin(params.only_groups).to_numpy())
     if len(rows) < MIN_CELLS:
         raise InputError(f"the groups chosen have {len(rows)} cells", expected=f"at least {MIN_CELLS}")
-    k = int(np.diff(graph.indptr).min())
-    points = np.asarray(data.obsm[X_JOINT])[rows]
-    return rows, nearest_neighbors(points, k=max(k, 5), metric="manhattan").to_sparse()
+    return rows
 
 
 def _terminal_cells(

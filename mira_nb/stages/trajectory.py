@@ -37,19 +37,22 @@ class TrajectoryParams(Params):
     only_groups: list[str] = param(
         [], "Use only cells of these groups of the annotation given with --groups; empty: all."
     )
+    exclude_topics: list[str] = param(
+        [], "Topics that say nothing of the differentiation (cell cycle, other cells), such as e3, a7: left out."
+    )
     n_waypoints: int = param(500, "Waypoints that refine pseudotime.", unit="cells", ge=10, le=5000)
     branch_threshold: float = param(
-        1.0, "Lineages part where the log ratio of their fates exceeds this.", unit="natural log", gt=0, le=20
+        0.5, "Lineages part where the log ratio of their fates exceeds this.", unit="natural log", gt=0, le=20
     )
     n_neighbors: int = param(30, "Neighbours in the diffusion space.", unit="cells", ge=5, le=200)
     n_components: int = param(10, "Diffusion components computed.", ge=3, le=100, advanced=True)
     n_used: int = param(0, "Diffusion components used; 0: those before the largest gap.", ge=0, le=99, advanced=True)
     min_prominence: float = param(
-        0.05, "A lineage must run on alone for this share of pseudotime.", ge=0, le=1, advanced=True
+        0.1, "A lineage must run on alone for this share of pseudotime.", ge=0, le=1, advanced=True
     )
     min_cells: int = param(20, "A lineage must hold this many cells of its own.", unit="cells", ge=1, advanced=True)
     backstep: float = param(
-        1.25, "How far back in pseudotime a step may lead, in local neighbour distances.", ge=0, le=10, advanced=True
+        1.5, "How far back in pseudotime a step may lead, in local neighbour distances.", ge=0, le=10, advanced=True
     )
     clock: Literal["lineages", "paths"] = param(
         "lineages",

@@ -178,7 +178,7 @@ def test_plateau_is_not_stretched_by_noise() -> None:
     time = np.sort(rng.random(1000))
     flat = np.minimum(time, 0.7) + rng.normal(0, 0.002, 1000)
     tree = lineage_tree(flat, np.ones((1000, 1)), ["a"], start=0, threshold=1)
-    share = _share_before(flat, 0.05)
+    share = _share_before(flat, flat, np.ones(1000), -np.inf, np.inf, 0.05)
     plateau = share[time > 0.7]
     assert np.ptp(plateau) < 0.1
     assert abs(plateau.mean() - 0.85) < 0.03

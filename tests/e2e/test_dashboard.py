@@ -79,6 +79,11 @@ class Visitor:
         self.page = self.context.new_page()
         self.page.on("console", lambda item: self.errors.append(item.text) if item.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.context.on("response", self._answered)
+
+    def _answered(self, response: Any) -> None:
+        if response.status >= 400:
+            self.errors.append(f"{response.request.method} {response.url}: {response.status}")
 
     def _route(self, route: Any) -> None:
         if route.request.url.startswith(("http://127.0.0.1:", "blob:", "data:")):
@@ -110,9 +115,10 @@ def test_a_click_runs_a_stage(visitor: Visitor, server: str, run_dir: Path) -> N
     run = page.get_by_role("button", name="Run this stage")
     entry.fill("1")
     page.wait_for_selector("text=must be at least 2")
-    assert run.is_disabled()
+    page.wait_for_selector("button:has-text('Run this stage'):disabled")
     entry.fill("12")
     page.wait_for_selector("text=must be at least 2", state="detached")
+    page.wait_for_selector("button:has-text('Run this stage'):enabled")
 
     run.click()
     page.wait_for_selector("progress", timeout=20_000)

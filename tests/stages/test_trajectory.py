@@ -182,3 +182,21 @@ def test_only_some_groups(data):
     assert len(table(result, "lineage_tree")) == 1
     with pytest.raises(InputError, match="no group nobody"):
         run(data, context, only_groups=["nobody"])
+
+
+def test_topics_that_say_nothing_of_the_differentiation_can_be_left_out():
+    data = differentiating(500)
+    rng = np.random.default_rng(5)
+    # A programme that a third of the cells run, wherever they stand.
+    cycle = np.where(rng.random(500) < 0.35, rng.uniform(0.3, 0.6, 500), 0.01)[:, None]
+    for name in ("rna", "atac"):
+        topics = data.mod[name].obsm["X_topics"]
+        data.mod[name].obsm["X_topics"] = np.hstack([topics * (1 - cycle), cycle])
+        data.mod[name].varm["topic_activations"] = np.zeros((40, 5))
+    result = run(data, exclude_topics=["e5", "a5"])
+    assert set(table(result, "lineage_tree")["node"]) == {"root", "A", "B"}
+    assert any("e5, a5" in alert.title for alert in result.alerts)
+    with pytest.raises(InputError, match="no topic e9"):
+        run(data, exclude_topics=["e9"])
+    with pytest.raises(InputError, match="leaves 1"):
+        run(data, exclude_topics=["e1", "e2", "e3", "e4"])
