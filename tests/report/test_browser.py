@@ -151,6 +151,14 @@ def test_theme_reaches_charts_and_keeps_menus(page_offline: Any, example: Path) 
     until(page, "document.querySelector('#joint-umap .vega-bind select').value === 'e5'")
 
 
+def settled(page: Any, expression: str, *, milliseconds: int = 400) -> None:
+    """Wait until a value has not changed for a while: the chart takes the last moves of the mouse in its own time."""
+    before = None
+    while (now := page.evaluate(expression)) != before:
+        before = now
+        page.wait_for_timeout(milliseconds)
+
+
 def test_brush_fills_the_table_of_means_and_saves_barcodes(page_offline: Any, example: Path) -> None:
     page = page_offline.open(example / "report.html", "#trajectory-linked")
     figure = page.locator("#trajectory-linked")
@@ -164,6 +172,7 @@ def test_brush_fills_the_table_of_means_and_saves_barcodes(page_offline: Any, ex
     page.mouse.move(box["x"] + 170, box["y"] + 310, steps=5)
     page.mouse.up()
     until(page, "document.querySelector('#trajectory-linked').dataset.selected !== '600'")
+    settled(page, "document.querySelector('#trajectory-linked').dataset.selected")
     chosen = saved(page, lambda: figure.get_by_text("Save barcodes").click()).decode().split()
     assert 0 < len(chosen) < 600
     inside = everything[everything.barcode.isin(chosen)]
