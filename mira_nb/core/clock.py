@@ -99,12 +99,8 @@ def synchronise(pseudotime: Floats, tree: LineageTree, *, resolution: float = 0.
             passed = np.concatenate([weights, np.ones(len(own))]) * share
             way = np.concatenate([before, pseudotime[own]])
             queue.append((child, begin + length, way, passed, top if len(own) else bottom))
-<<<<<<< Updated upstream
     # Averaging over the window leaves the last cells a little short of the end.
     return clock / (float(clock.max()) or 1.0)
-=======
-    return clock
->>>>>>> Stashed changes
 
 
 def _below(node: str, tree: LineageTree) -> list[str]:
