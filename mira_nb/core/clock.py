@@ -61,11 +61,7 @@ def synchronise(pseudotime: Floats, tree: LineageTree, *, resolution: float = 0.
     cells, n of them in the node itself, the node lasts from u to u + (1 - u) n / N, and every lineage ends at 1.
     Inside a node, a cell stands at the share of the node's cells before it; cells closer than the resolution count
     as simultaneous (the number of cells before is averaged over that window, along the whole way of which the node
-<<<<<<< Updated upstream
     is a part), so that a plateau is not stretched by noise. The first cell is put at 0, the last at 1.
-=======
-    is a part), so that a plateau is not stretched by noise. The first cell is put at 0.
->>>>>>> Stashed changes
 
     Parameters
     ----------
