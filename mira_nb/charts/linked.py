@@ -74,6 +74,8 @@ def linked_cells(
     if not quantities:
         raise MiraError("linked views need at least one quantity", remedy="give numeric columns, e.g. topics")
     data = _data(frame, list(dict.fromkeys(names)), group=group, barcode=barcode)
+    # 254 steps of a quantity's range are finer than a dot, and the table's means average them out
+    data.attrs[KINDS_ATTRIBUTE] = {barcode: "str"} | dict.fromkeys(set(quantities) - {x, y, pseudotime, log_ratio}, "u8")
     palette = {**theme.category_colors(list(data[group].cat.categories)), **(colors or {})}
     look = _look(group, barcode, palette, area=point_size(len(data), width=size, height=size))
     free = alt.Scale(zero=False, nice=False)
@@ -151,9 +153,7 @@ def _data(frame: pd.DataFrame, names: Sequence[str], *, group: str, barcode: str
             columns[name] = as_categories(frame[name])
         else:
             columns[name] = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-    out = pd.DataFrame(columns)
-    out.attrs[KINDS_ATTRIBUTE] = {barcode: "str"}
-    return out
+    return pd.DataFrame(columns)
 
 
 def _field(name: str) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from . import theme
 from .embedding import point_size
+from .packed import KINDS_ATTRIBUTE
 
 TimeScale = Literal["linear", "log"]
 
@@ -250,6 +251,8 @@ def scatter_chart(
         .encode(x=time_axis(time), y="value:Q", color=color, detail="node:N")
     )
     chart = alt.layer(dots, lines).add_params(menu).properties(width=width, height=height, title=title)
+    # 254 steps of a quantity's range are finer than a dot
+    cells.attrs[KINDS_ATTRIBUTE] = dict.fromkeys(map(str, quantities), "u8")
     return chart, {CELLS: cells, SMOOTHED: curves}
 
 

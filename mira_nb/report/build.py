@@ -67,7 +67,7 @@ def render(run: RunView, methods: Methods) -> str:
         embed.json_block("chart-themes", {"light": theme.config(), "dark": theme.config(dark=True)}),
         embed.json_block("texts", _texts(methods, record_text)),
         *builder.blocks,
-        *(embed.text_block(name, text) for name, text in builder.blobs.blobs.items()),
+        embed.archive_block("archive", builder.archive.texts),
     ]
     return _environment().get_template("report.html.j2").render(
         run=run,

@@ -17,17 +17,21 @@ POINT_LIMIT: Final = 50_000
 """More points than this are sampled for the interactive view; the full set is drawn as a picture beside it."""
 
 
-@dataclass
-class Blobs:
-    """Base64 columns of all figures, each kept once however many figures use it."""
+ROWS_IN_PLACE: Final = 2_000
+"""Rows of a chart that take more characters than this leave its specification for the page's archive."""
 
-    blobs: dict[str, str] = field(default_factory=dict)
+
+@dataclass
+class Archive:
+    """Data of all figures and tables, each kept once however many figures use it."""
+
+    texts: dict[str, str] = field(default_factory=dict)
 
     def add(self, text: str) -> str:
-        """Store a blob and return its element id."""
-        identifier = "b-" + hashlib.sha256(text.encode("ascii")).hexdigest()[:20]
-        self.blobs[identifier] = text
-        return identifier
+        """Store a text under a name made from its content, and return the name."""
+        name = "b-" + hashlib.sha256(text.encode("utf-8")).hexdigest()[:20]
+        self.texts[name] = text
+        return name
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class FigureView:
     has_data: bool = False
 
 
-def read_figure(path: Path, blobs: Blobs, *, point_limit: int = POINT_LIMIT) -> FigureView:
+def read_figure(path: Path, archive: Archive, *, point_limit: int = POINT_LIMIT) -> FigureView:
     """Read a figure's file; a damaged file becomes an error shown in the figure's place."""
     try:
         if path.suffix == ".png":
@@ -55,12 +59,12 @@ def read_figure(path: Path, blobs: Blobs, *, point_limit: int = POINT_LIMIT) -> 
         chart = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(chart, dict):
             raise ValueError("not a Vega-Lite object")
-        return _chart_view(chart, blobs, point_limit=point_limit)
+        return _chart_view(chart, archive, point_limit=point_limit)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return FigureView(error=f"{path.name} cannot be shown: {type(error).__name__}: {error}")
 
 
-def _chart_view(chart: Mapping[str, Any], blobs: Blobs, *, point_limit: int) -> FigureView:
+def _chart_view(chart: Mapping[str, Any], archive: Archive, *, point_limit: int) -> FigureView:
     spec, datasets = packed.detach(chart)
     spec = _without_data_in_usermeta(spec)
     meta = spec.get("usermeta", {}).get(packed.META, {})
@@ -78,10 +82,12 @@ def _chart_view(chart: Mapping[str, Any], blobs: Blobs, *, point_limit: int) -> 
                 note = f"{point_limit:,} of {dataset['n']:,} points, drawn at random, are shown."
             datasets[name] = _sampled(dataset, point_limit)
     linked_data = {
-        name: {"n": data["n"], "columns": [_with_reference(c, blobs) for c in data["columns"]]}
+        name: {"n": data["n"], "columns": [_with_reference(c, archive) for c in data["columns"]]}
         for name, data in datasets.items()
     }
-    payload = {"spec": spec, "packed": linked_data, "canvas": bool(datasets) or _n_inline(spec) > 1500}
+    n_inline = _n_inline(spec)
+    spec, rows = _without_rows(spec, archive)
+    payload = {"spec": spec, "rows": rows, "packed": linked_data, "canvas": bool(datasets) or n_inline > 1500}
     width, height = _width(spec), _height(spec)
     return FigureView(
         spec=payload,
@@ -91,7 +97,7 @@ def _chart_view(chart: Mapping[str, Any], blobs: Blobs, *, point_limit: int) -> 
         small=width is not None and width <= 380,
         height=height,
         linked=meta.get("linked"),
-        has_data=bool(datasets) or _n_inline(spec) > 0,
+        has_data=bool(datasets) or n_inline > 0,
     )
 
 
@@ -103,10 +109,22 @@ def _without_data_in_usermeta(spec: dict[str, Any]) -> dict[str, Any]:
     return {**spec, "usermeta": {packed.META: meta.get(packed.META, {})}}
 
 
-def _with_reference(column: Mapping[str, Any], blobs: Blobs) -> dict[str, Any]:
+def _without_rows(spec: dict[str, Any], archive: Archive) -> tuple[dict[str, Any], dict[str, str]]:
+    """Specification without its large named datasets, and where in the archive each of them went."""
+    kept, moved = {}, {}
+    for name, rows in spec.get("datasets", {}).items():
+        text = embed.plain_json(rows)
+        if isinstance(rows, list) and len(text) > ROWS_IN_PLACE:
+            moved[name] = archive.add(text)
+        else:
+            kept[name] = rows
+    return ({**spec, "datasets": kept} if moved else spec), moved
+
+
+def _with_reference(column: Mapping[str, Any], archive: Archive) -> dict[str, Any]:
     out = dict(column)
     if "data" in out:
-        out["ref"] = blobs.add(out.pop("data"))
+        out["ref"] = archive.add(out.pop("data"))
     return out
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from . import embed, wording
-from .figures import Blobs, read_figure
+from .figures import Archive, read_figure
 from .reader import RunView, StageView
 from .tables import read_table
 
@@ -19,11 +19,14 @@ LEVELS = ("error", "warning", "info", "success")
 
 @dataclass
 class Builder:
-    """Walks the stages once; collects what the page's scripts need (``blocks``) and hands out numbers and ids."""
+    """Walks the stages once; collects what the page's scripts need and hands out numbers and ids.
+
+    ``blocks`` are the specifications of charts, ``archive`` the rows of charts and tables.
+    """
 
     run: RunView
     blocks: list[Markup] = field(default_factory=list)
-    blobs: Blobs = field(default_factory=Blobs)
+    archive: Archive = field(default_factory=Archive)
     n_figures: int = 0
     n_tables: int = 0
     ids: set[str] = field(
@@ -97,7 +100,7 @@ class Builder:
     def _figure(self, stage: StageView, item: Mapping[str, Any]) -> dict[str, Any]:
         self.n_figures += 1
         identifier = self.identifier(stage.name, str(item["name"]))
-        view = read_figure(stage.folder / str(item["file"]), self.blobs)
+        view = read_figure(stage.folder / str(item["file"]), self.archive)
         if view.spec is not None:
             self.blocks.append(embed.json_block(f"spec-{identifier}", view.spec))
         title = str(item.get("title") or item["name"])
@@ -131,7 +134,7 @@ class Builder:
         except (OSError, ValueError) as error:
             out["error"] = f"This table cannot be shown: {error}"
             return out
-        self.blocks.append(embed.json_block(f"data-{identifier}-view", view.payload))
+        self.archive.texts[f"data-{identifier}-view"] = embed.plain_json(view.payload)
         out["note"] = view.note
         return out
 

@@ -14,9 +14,9 @@ import pytest
 from mira_nb.charts import packed
 from mira_nb.errors import InputError, StoreError
 from mira_nb.keys import STAGE_ORDER
-from mira_nb.report import figures
+from mira_nb.report import embed, figures
 from mira_nb.report.build import build_report
-from mira_nb.report.figures import Blobs, read_figure
+from mira_nb.report.figures import Archive, read_figure
 from tests.report.synthetic import RunFolder, cells, example_run
 
 
@@ -110,7 +110,7 @@ def test_equal_columns_are_kept_once(tmp_path: Path) -> None:
         stage.figure(name, chart, data=data)
     stage.save()
     text = build_report(run.finish()).read_text()
-    assert text.count('<script type="text/plain"') == 2 + 3 + 1
+    assert len(embed.read_archive(text, "archive")) == 2 + 3 + 1
     assert text.count('id="spec-joint-') == 2
 
 
@@ -121,21 +121,21 @@ def test_many_points_are_sampled_and_shown_in_full_beside(tmp_path: Path, monkey
     chart, data = menu_scatter(xy, values, default="leiden")
     path = tmp_path / "umap.vl.json"
     path.write_text(json.dumps(packed.attach(chart.to_dict(), data)))
-    view = read_figure(path, Blobs(), point_limit=1000)
+    view = read_figure(path, Archive(), point_limit=1000)
     assert view.note.startswith("1,000 of 3,000 points, drawn at random")
     assert view.image.startswith("data:image/png")
     assert view.spec is not None
     assert view.spec["packed"]["cells"]["n"] == 1000
     kinds = {column["name"]: column["kind"] for column in view.spec["packed"]["cells"]["columns"]}
     assert kinds["e1"] == "u8"
-    assert read_figure(path, Blobs()).note == ""
+    assert read_figure(path, Archive()).note == ""
     assert figures.POINT_LIMIT == 50_000
 
 
 def test_a_chart_cannot_set_the_options_of_the_page(tmp_path: Path) -> None:
     path = tmp_path / "c.vl.json"
     path.write_text(json.dumps({"mark": "bar", "usermeta": {"embedOptions": {"ast": False, "actions": True}}}))
-    view = read_figure(path, Blobs())
+    view = read_figure(path, Archive())
     assert view.spec is not None
     assert "embedOptions" not in json.dumps(view.spec)
 
@@ -171,7 +171,7 @@ def test_an_empty_run_still_gives_a_report(tmp_path: Path) -> None:
 def test_table_numbers_equal_the_file(example: Path) -> None:
     frame = pd.read_csv(example / "stages/joint/tables/clusters.csv")
     text = (example / "report.html").read_text()
-    payload = json.loads(re.search(r'id="data-joint-clusters-view">(.*?)</script>', text).group(1))  # type: ignore[union-attr]
+    payload = json.loads(embed.read_archive(text, "archive")["data-joint-clusters-view"])
     for column in payload["columns"]:
         assert np.allclose(column["values"], frame[column["name"]], rtol=1e-5)
 

@@ -108,8 +108,19 @@ def test_policy_hash_is_that_of_the_element() -> None:
     digest = base64.b64encode(hashlib.sha256(body[1].encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in policy.content()
     assert "unsafe" not in policy.content()
-    with pytest.raises(ValueError, match="base64"):
-        embed.text_block("b", "</script>")
+
+
+def test_archive_gives_back_its_texts_and_hides_markup() -> None:
+    texts = {"data-x": '{"a": "</script><!-- é \u2028"}', "b-1": "AAAA"}
+    block = str(embed.archive_block("archive", texts))
+    assert block.count("<") == 2  # its own element only
+    assert embed.read_archive(f"<p>{block}</p>", "archive") == texts
+    assert str(embed.archive_block("archive", texts)) == block  # no time stamp inside
+    assert embed.read_archive(str(embed.archive_block("archive", {})), "archive") == {}
+    with pytest.raises(ValueError, match="one line"):
+        embed.archive_block("archive", {"a": "1\n2"})
+    with pytest.raises(ValueError, match="no archive"):
+        embed.read_archive("<p></p>", "archive")
 
 
 def test_markdown_marks() -> None:

@@ -16,7 +16,11 @@ const charts = (() => {
   };
 
   const load = (figure) => {
-    figure.payload ??= page.json(`spec-${figure.id}`);
+    if (!figure.payload) {
+      const payload = page.json(`spec-${figure.id}`);
+      for (const [name, id] of Object.entries(payload.rows)) payload.spec.datasets[name] = page.json(id);
+      figure.payload = payload;
+    }
     return figure.payload;
   };
 
@@ -44,7 +48,7 @@ const charts = (() => {
     for (const data of vega.data ?? []) {
       const dataset = figure.payload.packed[data.name];
       if (dataset) {
-        data.values = packed.rows(dataset, page.blob);
+        data.values = packed.rows(dataset, page.text);
         delete data.url;
         delete data.format;
       }
@@ -128,7 +132,7 @@ const charts = (() => {
   const rowsOf = (figure) => {
     const { spec, packed: datasets } = load(figure);
     const out = {};
-    for (const [name, dataset] of Object.entries(datasets)) out[name] = packed.rows(dataset, page.blob);
+    for (const [name, dataset] of Object.entries(datasets)) out[name] = packed.rows(dataset, page.text);
     for (const [name, rows] of Object.entries(spec.datasets ?? {})) if (Array.isArray(rows)) out[name] = rows;
     let count = 0;
     const walk = (node) => {

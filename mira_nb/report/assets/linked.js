@@ -28,7 +28,7 @@ const linked = (() => {
   const connect = (root, view, payload) => {
     const hint = JSON.parse(root.dataset.linked);
     const dataset = payload.packed[hint.dataset];
-    const columns = packed.columns(dataset, page.blob);
+    const columns = packed.columns(dataset, page.text);
     const place = root.querySelector(".linked");
     const all = Array.from({ length: dataset.n }, (_, i) => i);
     const groups = [...new Set(columns[hint.group].map((g) => g ?? "(none)"))].sort(

@@ -1,9 +1,15 @@
 page.setUpTheme();
 page.setUpCopies();
-tables.setUp();
-charts.setUp();
 page.setUpNavigation();
-page.setUpLinks();
+page.unpack().then(() => {
+  tables.setUp();
+  charts.setUp();
+  page.setUpLinks();
+  document.documentElement.dataset.ready = String(Math.round(performance.now()));
+}).catch((error) => {
+  const text = `Charts and tables of this page cannot be drawn (${error.message}). Browsers of 2023 and later can.`;
+  page.byId("top").after(page.make("p", { class: "problem", role: "alert", text }));
+});
 addEventListener("beforeprint", () => {
   for (const node of document.querySelectorAll("main details")) {
     node.dataset.was = String(node.open);
@@ -19,4 +25,3 @@ page.byId("print").addEventListener("click", async () => {
   page.byId("print").disabled = false;
   print();
 });
-document.documentElement.dataset.ready = String(Math.round(performance.now()));

@@ -1,8 +1,22 @@
 // What every part of the page uses: finding data, saving files, theme, navigation, printing.
 const page = (() => {
   const byId = (id) => document.getElementById(id);
-  const json = (id) => JSON.parse(byId(id).textContent);
-  const blob = (id) => byId(id).textContent;
+
+  // rows of charts and tables come compressed, one a line: name, tab, text (embed.archive_block)
+  const archive = new Map();
+  const unpack = async () => {
+    const raw = atob(byId("archive").textContent);
+    const bytes = new Uint8Array(raw.length);
+    for (let i = 0; i < raw.length; i += 1) bytes[i] = raw.charCodeAt(i);
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    for (const line of (await new Response(stream).text()).split("\n")) {
+      const tab = line.indexOf("\t");
+      archive.set(line.slice(0, tab), line.slice(tab + 1));
+    }
+    byId("archive").remove();
+  };
+  const text = (id) => archive.get(id) ?? byId(id).textContent;
+  const json = (id) => JSON.parse(text(id));
 
   const make = (tag, attributes = {}, ...children) => {
     const node = document.createElement(tag);
@@ -191,7 +205,7 @@ const page = (() => {
   };
 
   return {
-    byId, json, blob, make, save, csv, format, isDark, onTheme, near,
+    byId, unpack, json, text, make, save, csv, format, isDark, onTheme, near,
     setUpTheme, setUpNavigation, setUpCopies, setUpLinks,
   };
 })();
