@@ -50,6 +50,7 @@ Sets = Annotated[list[str] | None, typer.Option("--set", help="One parameter; re
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML: {stage: {name: value}}.", metavar="FILE")]
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random number.", min=0)]
+Title = Annotated[str, typer.Option("--title", help="Head of the report; default: the folder's name.", metavar="TEXT")]
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -110,6 +111,7 @@ def run(
     sets: Sets = None,
     until: Until = None,
     seed: Seed = 0,
+    title: Title = "",
 ) -> None:
     """Run every stage whose inputs, parameters or code changed, and build the report."""
     from mira_nb.run.pipeline import RunRequest, run_pipeline
@@ -117,7 +119,9 @@ def run(
     values = collect_parameters(params, sets or [])
     spec = _input_spec(rna, atac, mudata, tenx)
     resources = _resources(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
-    request = RunRequest(spec=spec, resources=resources, out=out, parameters=values, until=until, seed=seed)
+    request = RunRequest(
+        spec=spec, resources=resources, out=out, parameters=values, until=until, seed=seed, title=title
+    )
     _finish(_interruptible(lambda: run_pipeline(request, sink=_print_progress)))
 
 
@@ -143,6 +147,7 @@ def demo(
         parameters=collect_parameters(None, sets or []),
         until=until,
         seed=seed,
+        title="Simulated differentiation (embedded data)",
     )
     _finish(_interruptible(lambda: run_pipeline(request, sink=_print_progress)))
 

@@ -191,7 +191,7 @@ def _box_layers(boxes: pd.DataFrame) -> list[alt.Chart]:
         x2="x2:Q",
         y2="y2:Q",
         color=color,
-        stroke=alt.Stroke("part:N", legend=None, scale=alt.Scale(domain=list(PARTS), range=list(PARTS.values()))),
+        stroke=alt.Stroke("part:N", title=None, scale=alt.Scale(domain=list(PARTS), range=list(PARTS.values()))),
         tooltip=[alt.Tooltip("label:N"), alt.Tooltip("text:N", title="what")],
     )
     title = base.mark_text(fontWeight=600, fontSize=12.5, dy=-20).encode(**_plane("x", "y"), text="label:N")

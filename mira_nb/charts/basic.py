@@ -79,7 +79,7 @@ def lines(
         field=escape(x),
         type="quantitative",
         title=x_title,
-        scale=alt.Scale(type="log" if log_x else "linear", zero=False),
+        scale=alt.Scale(type="log") if log_x else alt.Scale(zero=False),
     )
     shared: dict[str, Any] = {"x": horizontal}
     if series:

@@ -61,7 +61,7 @@ def term_bars(table: pd.DataFrame, *, n_terms: int = 12, level: float = 0.05) ->
     )
     line = pd.DataFrame({"level": [-np.log10(level)]})
     rule = alt.Chart(line).mark_rule(strokeDash=[4, 3], color=MUTED).encode(x="level:Q")
-    return alt.layer(bars, rule).properties(width=360, height={"step": 22})
+    return alt.layer(bars, rule).properties(width=420, height={"step": 22})
 
 
 def term_dots(table: pd.DataFrame, *, n_terms: int = 3, max_terms: int = 60, level: float = 0.05) -> alt.Chart:
@@ -97,7 +97,7 @@ def term_dots(table: pd.DataFrame, *, n_terms: int = 3, max_terms: int = 60, lev
                 "overlap:N",
             ],
         )
-        .properties(width=max(28 * len(topics), 120), height={"step": 20})
+        .properties(width=max(28 * len(topics), 400), height={"step": 20})
     )
 
 

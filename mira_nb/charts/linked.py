@@ -42,7 +42,7 @@ def linked_cells(
     y_title: str = "UMAP 2",
     pseudotime_title: str = "Pseudotime",
     log_ratio_title: str = "Log ratio of fate probabilities",
-    size: int = 300,
+    size: int = 250,
 ) -> tuple[alt.HConcatChart, dict[str, pd.DataFrame]]:
     """UMAP, stream scatter and branch view of the same cells with one shared brush.
 
@@ -75,7 +75,9 @@ def linked_cells(
         raise MiraError("linked views need at least one quantity", remedy="give numeric columns, e.g. topics")
     data = _data(frame, list(dict.fromkeys(names)), group=group, barcode=barcode)
     # 254 steps of a quantity's range are finer than a dot, and the table's means average them out
-    data.attrs[KINDS_ATTRIBUTE] = {barcode: "str"} | dict.fromkeys(set(quantities) - {x, y, pseudotime, log_ratio}, "u8")
+    data.attrs[KINDS_ATTRIBUTE] = {barcode: "str"} | dict.fromkeys(
+        set(quantities) - {x, y, pseudotime, log_ratio}, "u8"
+    )
     palette = {**theme.category_colors(list(data[group].cat.categories)), **(colors or {})}
     look = _look(group, barcode, palette, area=point_size(len(data), width=size, height=size))
     free = alt.Scale(zero=False, nice=False)
@@ -113,7 +115,7 @@ def _look(group: str, barcode: str, palette: Mapping[str, str], *, area: float) 
         type="nominal",
         title=group,
         scale=alt.Scale(domain=list(palette), range=list(palette.values())),
-        legend=alt.Legend(symbolOpacity=1, symbolSize=80, symbolLimit=0, columns=1 + len(palette) // 20),
+        legend=alt.Legend(orient="bottom", symbolOpacity=1, symbolSize=80, symbolLimit=0, columns=6),
     )
     lit = {"condition": {"test": {"and": [{"param": BRUSH}, chosen]}, "value": 0.9}, "value": 0.06}
     tips = [alt.Tooltip(field=_field(name), type="nominal", title=name) for name in (barcode, group)]

@@ -64,7 +64,7 @@ def depth_histograms(values: pd.DataFrame) -> alt.HConcatChart:
             alt.Chart(part)
             .mark_rect(color=CATEGORICAL[i % len(CATEGORICAL)], stroke=None)
             .encode(
-                x=alt.X("left:Q", title=f"{column} (+1)", scale=alt.Scale(type="log", nice=False, zero=False)),
+                x=alt.X("left:Q", title=f"{column} (+1)", scale=alt.Scale(type="log", nice=False)),
                 x2="right:Q",
                 y=alt.Y("n_cells:Q", title="cells" if i == 0 else None),
                 y2=alt.datum(0),
@@ -98,7 +98,7 @@ def depth_by_batch(values: pd.DataFrame, batch: pd.Series) -> alt.HConcatChart:
     for i, column in enumerate(values.columns):
         part = table[table["quantity"] == column].drop(columns=["quantity", "mean", "min", "max"])
         y = alt.Y("cells:N", title=str(batch.name) if i == 0 else None, sort=order)
-        scale = alt.Scale(type="log", nice=False, zero=False)
+        scale = alt.Scale(type="log", nice=False)
         tips = [alt.Tooltip("cells:N", title=str(batch.name)), alt.Tooltip("n_cells:Q", format=",", title="cells")]
         tips += [alt.Tooltip(f"{name}:Q", format=",.0f") for name in bounds]
         base = alt.Chart(part).encode(y=y, tooltip=tips)

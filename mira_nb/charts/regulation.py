@@ -221,7 +221,7 @@ def primed_scatter(frame: pd.DataFrame, *, differential: float, score: float) ->
     frame = frame.assign(shown=np.log10(1 + np.maximum(frame["nite_score"], 0)))
     points = (
         alt.Chart(frame)
-        .mark_circle(size=45, opacity=0.8)
+        .mark_point(filled=True, size=45, opacity=0.8)
         .encode(
             x=alt.X("differential:Q", title="Mean chromatin differential in branch cells (ln)"),
             y=alt.Y("shown:Q", title="NITE score (log10 of 1 + score)"),

@@ -77,6 +77,7 @@ def composition_bars(table: pd.DataFrame, *, category: str) -> alt.Chart:
         table = pooled.groupby(["cluster", "category"], as_index=False)[["n_cells", "share"]].sum()
         names = natural_sort(table["category"].astype(str).unique())
     colors = category_colors(names)
+    table = table.assign(rank=table["category"].astype(str).map({name: i for i, name in enumerate(names)}))
     return (
         alt.Chart(table)
         .mark_bar()
@@ -84,7 +85,7 @@ def composition_bars(table: pd.DataFrame, *, category: str) -> alt.Chart:
             x=alt.X("share:Q", title="share of the cluster's cells", scale=alt.Scale(domain=[0, 1], clamp=True)),
             y=alt.Y("cluster:N", sort=clusters, title="cluster"),
             color=alt.Color("category:N", title=category, scale=alt.Scale(domain=names, range=list(colors.values()))),
-            order=alt.Order("category:N"),
+            order=alt.Order("rank:Q"),
             tooltip=[
                 "cluster:N",
                 alt.Tooltip("category:N", title=category),

@@ -43,6 +43,8 @@ class RunRequest:
         Run just this stage (its upstream results must be there), even when its key is unchanged if `force`.
     seed
         Seed of the run.
+    title
+        Name of the experiment at the head of the report; empty: the one given before, else the folder's name.
     """
 
     spec: InputSpec
@@ -54,6 +56,7 @@ class RunRequest:
     force: bool = False
     seed: int = 0
     command: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -283,6 +286,7 @@ def _open_record(request: RunRequest, store: RunStore, hashes: HashCache) -> dic
         "updated": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": request.command or command_line(),
         "seed": request.seed,
+        "title": request.title or old.get("title", ""),
         "resource_paths": request.resources.to_json(),
         "input_spec": request.spec.to_json(),
         "versions": package_versions(),
