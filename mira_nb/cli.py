@@ -36,8 +36,13 @@ Atac = Annotated[Path | None, typer.Option("--atac", help="Peak counts, .h5ad (w
 Mudata = Annotated[Path | None, typer.Option("--mudata", help="Both in one .h5mu.", metavar="FILE")]
 Tenx = Annotated[Path | None, typer.Option("--tenx", help="10x filtered_feature_bc_matrix.h5.", metavar="FILE")]
 Tss = Annotated[Path | None, typer.Option("--tss", help="Transcription start sites: BED, TSV, GTF.", metavar="FILE")]
-Genome = Annotated[Path | None, typer.Option("--genome", help="Genome, .fa or .fa.gz.", metavar="FILE")]
-Motifs = Annotated[Path | None, typer.Option("--motifs", help="Motifs, .jaspar or .meme.", metavar="FILE")]
+Genome = Annotated[
+    Path | None, typer.Option("--genome", help="Genome, .fa or .fa.gz; or ucsc:mm10, downloaded once.", metavar="FILE")
+]
+Motifs = Annotated[
+    Path | None,
+    typer.Option("--motifs", help="Motifs, .jaspar or .meme; or jaspar:vertebrates, downloaded once.", metavar="FILE"),
+]
 GeneSets = Annotated[list[Path] | None, typer.Option("--gene-sets", help="GMT file; repeatable.", metavar="FILE")]
 MotifHits = Annotated[
     Path | None,
@@ -271,12 +276,16 @@ def _resources(
     start_cell: str | None,
     batch: str | None,
 ) -> Resources:
+    from mira_nb.io.catalogue import local_file
     from mira_nb.io.resources import Resources
+
+    def say(fraction: float, message: str) -> None:
+        _print_progress("download", fraction, message, -1)
 
     return Resources(
         tss=tss,
-        genome=genome,
-        motifs=motifs,
+        genome=genome and local_file(genome, "genome", progress=say),
+        motifs=motifs and local_file(motifs, "motifs", progress=say),
         gene_sets=tuple(gene_sets or ()),
         motif_hits=motif_hits,
         groups=groups,

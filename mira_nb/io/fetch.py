@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from mira_nb.errors import OfflineError
@@ -20,6 +22,34 @@ _BLOCK: Final = 1 << 20
 _TIMEOUT: Final = (10.0, 60.0)
 _TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """Checksum of a file: the algorithm and the hexadecimal digits, in small letters.
+
+    Raises
+    ------
+    ValueError
+        When the digits are not a checksum of this algorithm.
+    """
+
+    algorithm: Literal["sha256", "md5"]
+    value: str
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a checksum."""
+        length = hashlib.new(self.algorithm, usedforsecurity=False).digest_size * 2
+        if not re.fullmatch(f"[0-9a-f]{{{length}}}", self.value):
+            raise ValueError(f"{self.value!r} is not a {self.algorithm} checksum")
+
+    def of(self, path: Path) -> str:
+        """Checksum of a file by the same algorithm, read in blocks."""
+        digest = hashlib.new(self.algorithm, usedforsecurity=False)
+        with path.open("rb") as handle:
+            while block := handle.read(_BLOCK):
+                digest.update(block)
+        return digest.hexdigest()
 
 
 class _Passing(Exception):
@@ -41,7 +71,7 @@ def cache_folder() -> Path:
 def fetch(
     url: str,
     *,
-    sha256: str,
+    checksum: Checksum | None,
     alternative: str,
     folder: Path | None = None,
     attempts: int = 4,
@@ -54,8 +84,9 @@ def fetch(
     ----------
     url
         Where the file lies.
-    sha256
-        Checksum (64 hexadecimal digits); a file with another one is never given out.
+    checksum
+        A file with another one is never given out. None where nobody publishes one: the checksum of the first complete
+        download is then kept beside the file, and what lies in the cache must keep to it.
     alternative
         What to do without network, for the message, e.g. ``give the file with --genome``.
     folder
@@ -73,16 +104,17 @@ def fetch(
         When the file cannot be had; names the address, the reason and the alternative.
     """
     name = Path(unquote(urlsplit(url).path)).name or "download"
-    wanted = sha256.lower()
-    target = (folder or cache_folder()) / wanted[:12] / name
-    if target.is_file() and file_sha256(target) == wanted:
+    place = checksum.value if checksum else hashlib.sha256(url.encode("utf-8")).hexdigest()
+    target = (folder or cache_folder()) / place[:12] / name
+    known = checksum or _kept_checksum(target)
+    if target.is_file() and known is not None and known.of(target) == known.value:
         return target
     reason = "no attempt was made"
     for attempt in range(max(1, attempts)):
         if attempt:
             time.sleep(pause * 2 ** (attempt - 1))
         try:
-            return _download(url, target, wanted, progress)
+            return _download(url, target, checksum, progress)
         except _Passing as error:
             reason = f"{error} (attempt {attempt + 1})"
         except _Final as error:
@@ -95,16 +127,19 @@ def fetch(
     )
 
 
-def file_sha256(path: Path) -> str:
-    """Checksum of a file, read in blocks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while block := handle.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+def _sidecar(target: Path) -> Path:
+    return target.with_name(target.name + ".sha256")
 
 
-def _download(url: str, target: Path, wanted: str, progress: Progress | None) -> Path:
+def _kept_checksum(target: Path) -> Checksum | None:
+    """Checksum that was kept beside an earlier download."""
+    try:
+        return Checksum("sha256", _sidecar(target).read_text(encoding="ascii").strip())
+    except (OSError, ValueError):
+        return None
+
+
+def _download(url: str, target: Path, wanted: Checksum | None, progress: Progress | None) -> Path:
     """One attempt, into a temporary file that is renamed once it is complete and right."""
     import requests
 
@@ -128,9 +163,10 @@ def _download(url: str, target: Path, wanted: str, progress: Progress | None) ->
         try:
             with os.fdopen(handle, "wb") as sink:
                 _copy(answer, sink, target.name, progress)
-            found = file_sha256(Path(part))
-            if found != wanted:
-                raise _Passing(f"the file's checksum is {found[:12]}..., not {wanted[:12]}...")
+            if wanted is None:
+                _sidecar(target).write_text(Checksum("sha256", "0" * 64).of(Path(part)) + "\n", encoding="ascii")
+            elif (found := wanted.of(Path(part))) != wanted.value:
+                raise _Passing(f"the file's checksum is {found[:12]}..., not {wanted.value[:12]}...")
             Path(part).replace(target)
         finally:
             Path(part).unlink(missing_ok=True)

@@ -10,10 +10,10 @@ from typing import ClassVar
 import pytest
 
 from mira_nb.errors import OfflineError
-from mira_nb.io.fetch import cache_folder, fetch
+from mira_nb.io.fetch import Checksum, cache_folder, fetch
 
 CONTENT = b"motif " * 50_000
-SHA = hashlib.sha256(CONTENT).hexdigest()
+SHA = Checksum("sha256", hashlib.sha256(CONTENT).hexdigest())
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -51,7 +51,7 @@ def server() -> Iterator[str]:
 
 def get(url: str, folder: Path, **options) -> Path:
     return fetch(
-        url, alternative="give the file with --motifs.", folder=folder, pause=0.01, **{"sha256": SHA, **options}
+        url, alternative="give the file with --motifs.", folder=folder, pause=0.01, **{"checksum": SHA, **options}
     )
 
 
@@ -84,7 +84,7 @@ def test_failures_that_pass(server, tmp_path, name, n_asked):
         ("missing.txt", {}, "the server answered 404", 1),
         ("busy.txt", {}, "the server answered 503", 4),
         ("truncated.txt", {"attempts": 2}, "the connection broke", 2),
-        ("good.txt", {"sha256": "0" * 64, "attempts": 2}, "checksum", 2),
+        ("good.txt", {"checksum": Checksum("sha256", "0" * 64), "attempts": 2}, "checksum", 2),
     ],
 )
 def test_failures_that_stay(server, tmp_path, name, options, expected, n_asked):
@@ -110,3 +110,19 @@ def test_cache_folder_can_be_set(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path
     monkeypatch.delenv("MIRA_NB_CACHE")
     assert "mira_nb" in str(cache_folder())
+
+
+def test_without_a_published_checksum_the_first_download_sets_it(server, tmp_path):
+    path = get(f"{server}/good.txt", tmp_path, checksum=None)
+    assert get(f"{server}/good.txt", tmp_path, checksum=None) == path
+    assert len(Handler.asked) == 1
+    path.write_bytes(b"changed on disk")
+    assert get(f"{server}/good.txt", tmp_path, checksum=None).read_bytes() == CONTENT
+    assert len(Handler.asked) == 2
+
+
+def test_md5_and_words_that_are_no_checksum(server, tmp_path):
+    md5 = Checksum("md5", hashlib.md5(CONTENT, usedforsecurity=False).hexdigest())
+    assert get(f"{server}/good.txt", tmp_path, checksum=md5).read_bytes() == CONTENT
+    with pytest.raises(ValueError, match="not a md5 checksum"):
+        Checksum("md5", "0" * 64)
