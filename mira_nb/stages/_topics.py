@@ -25,7 +25,10 @@ class TopicsParams(Params):
     """Parameters of a topic model."""
 
     n_topics: TopicCount = param(
-        "auto", "Number of topics; auto takes it from the number of cells: 5 log10(cells) - 5.", unit="topics"
+        "auto",
+        "Number of topics; auto takes it from the size of the data: sqrt(cells x min(1, median count of a cell / D)) "
+        "/ 4, from 4 to 40, with D = 250 transcripts or 500 open peaks.",
+        unit="topics",
     )
     n_epochs: int = param(40, "Passes over the training cells.", unit="epochs", ge=1, le=10_000)
     batch_size: int = param(128, "Cells a training step.", unit="cells", ge=2, le=100_000)
@@ -42,11 +45,16 @@ class TopicsParams(Params):
         "Start of training: nmf = from a Kullback-Leibler factorisation of the counts, random = from noise.",
     )
     restarts: int = param(
-        3, "Random starts of the factorisation, of which the best is kept.", ge=1, le=50, advanced=True
+        7,
+        "Random starts of the factorisation, of which the most likely among the reproducible ones is kept (fewer for "
+        "large data).",
+        ge=1,
+        le=50,
+        advanced=True,
     )
     warmup_epochs: int = param(
         20,
-        "Passes in which the encoder alone learns the factorisation's topics.",
+        "Passes in which the encoder alone learns the factorisation's topics (small data take more, for 300 steps).",
         unit="epochs",
         ge=0,
         le=1000,
@@ -76,6 +84,12 @@ class TopicsParams(Params):
         "cosine", "Shape in which the learning rate rises and falls.", advanced=True
     )
     adam_epsilon: float = param(1e-8, "Smoothing of Adam's steps.", gt=0, le=1, advanced=True)
+    shrinkage: Literal["empirical_bayes", "none"] = param(
+        "empirical_bayes",
+        "empirical_bayes scales each feature's contrasts between topics by what its counts support, after training "
+        "only as far as held-out cells become more likely; none leaves them as trained.",
+        advanced=True,
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = param(
         "auto", "Where to train: auto takes a CUDA device when there is one, else the CPU.", advanced=True
     )

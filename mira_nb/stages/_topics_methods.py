@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mira_nb.core.topics.settings import FULL_DEPTH, RATE_BOUNDS
+
 if TYPE_CHECKING:
     from ._topics_report import Fitted
 
@@ -27,9 +29,10 @@ _DATA = {
 }
 _START = {
     "nmf": (
-        "Training started from a Kullback-Leibler non-negative matrix factorisation of the counts [@lee1999nmf] (best "
-        "of {restarts} random starts): the decoder from the log-linear model closest to it, the encoder after "
-        "{warmup_epochs} epochs of predicting its topics; the published method starts from random weights."
+        "Training started from a Kullback-Leibler non-negative matrix factorisation of the counts [@lee1999nmf], "
+        "fitted by over-relaxed EM [@salakhutdinov2003adaptive]{choice}: the decoder from the log-linear model closest "
+        "to it{contrasts}, the encoder after {warmup_epochs} epochs of predicting its topics; the published method "
+        "starts from random weights."
     ),
     "random": "Training started from random weights.",
 }
@@ -45,8 +48,19 @@ def methods_text(fitted: Fitted) -> str:
         "dropout": s.dropout,
         "restarts": s.restarts,
         "warmup_epochs": s.warmup_epochs,
+        "choice": ""
+        if s.restarts < 2
+        else f" from {s.restarts} random starts, of which the most likely "
+        + ("" if s.restarts < 3 else "among those that other starts find again ")
+        + "was kept",
+        "contrasts": ", its contrasts halved and shrunk as below" if s.shrinkage == "empirical_bayes" else "",
     }
-    rule = " (5 log10(cells) - 5, rounded)" if fitted.params.n_topics == "auto" else ""
+    depth = FULL_DEPTH[fit.modality]
+    rule = (
+        f" (sqrt(cells x min(1, median count / {depth:g})) / 4, from 4 to 40)"
+        if fitted.params.n_topics == "auto"
+        else ""
+    )
     variance = (
         "the paper's Laplace variance" if s.dirichlet_variance == "laplace" else "the Laplace variance of ProdLDA"
     )
@@ -55,7 +69,19 @@ def methods_text(fitted: Fitted) -> str:
         if s.kl_schedule == "linear"
         else "rising from 0 to 1 in three cycles"
     )
-    bounds = "by a learning-rate range test" if len(fit.range_test) else "by the user"
+    shrinkage = (
+        " After training, each feature's contrasts between topics were multiplied by the share of them that its counts "
+        "support (empirical Bayes over a grid of variances [@stephens2017ash]) to the power "
+        f"{fit.shrinkage_power:g}, the one under which held-out cells are most likely (0 leaves them as trained); "
+        "topic activations do not depend on it, and the published method has no such step."
+        if s.shrinkage == "empirical_bayes"
+        else ""
+    )
+    bounds = (
+        "by a learning-rate range test within {:g} to {:g}".format(*RATE_BOUNDS[fit.modality])
+        if len(fit.range_test)
+        else "by the user"
+    )
     n_out = int(fit.held_out.sum())
     held = f" {n_out:,} cells were kept out to follow the held-out ELBO." if n_out else ""
     return " ".join(
@@ -70,7 +96,7 @@ def methods_text(fitted: Fitted) -> str:
             f"batches of at most {s.batch_size} cells, with dropout {s.dropout:g} [@srivastava2014dropout], a "
             f"one-cycle learning rate [@smith2017onecycle] from {float(s.learning_rate_min):.2g} to "
             f"{float(s.learning_rate_max):.2g} (set {bounds}) that peaks after {s.peak_at:.0%} of training, and the KL "
-            f"term's weight {annealing} [@bowman2016sentences].{held}",
+            f"term's weight {annealing} [@bowman2016sentences].{held}{shrinkage}",
             "The objective is computed by compiled code that is tested to equal, in loss and gradients, Pyro's "
             "mean-field ELBO [@bingham2019pyro] of the model. A cell's topics are softmax(mu) of its posterior mean; "
             "topic activations are the decoder's weights standardised by batch-normalisation statistics. Topics are "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mira_nb.keys import PREPARE, TOPICS_ATAC
 
 from ._topics import TopicsParams, run_topics
-from .base import Context, Params, Result, Stage
+from .base import Context, Params, Result, Stage, param
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 class TopicsAtacParams(TopicsParams):
     """Parameters of the stage topics_atac."""
+
+    dropout: float = param(
+        0.2,
+        "Share of a cell's open peaks, and of the encoder's hidden units, that each training step leaves out.",
+        ge=0,
+        lt=1,
+    )
 
 
 class TopicsAtacStage(Stage[TopicsAtacParams]):

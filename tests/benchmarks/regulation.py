@@ -58,15 +58,13 @@ def scipy_best(cells: Cells, sets: PeakSets, g: int, *, starts: int, seed: int) 
     counts = cells.counts[:, [g]].toarray().ravel()
     gene = make_gene(rates.block(index), distance, region, counts)
     prior = Priors().packed(theta_fixed=False)
-    work, empty = np.empty((8, cells.n_cells)), np.zeros((0, cells.n_cells))
+    work = np.empty((kernels.N_WORK, cells.n_cells))
+    inputs = gene.inputs(cells.offset, np.zeros((0, cells.n_cells)), prior)
     rng = np.random.default_rng([seed, g])
 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
         slopes = np.empty(7)
-        value = kernels.objective(
-            x, gene.rates, gene.distance, gene.splits, gene.proximal, gene.counts, cells.offset, gene.tail, empty,
-            prior, work, slopes,
-        )[0]  # fmt: skip
+        value = kernels.objective(x, inputs, work, slopes)[0]
         return value, slopes
 
     there = gene.movable[2:5]

@@ -113,7 +113,7 @@ def test_topic_genes_score_above_genes_that_follow_their_peaks(fitted: Regulatio
     assert np.median(score[1::2]) > 5 * np.median(score[0::2])
 
 
-def kernel_inputs(cells: Cells, sets: PeakSets, g: int, *, nite: bool, theta: float | None) -> tuple:
+def kernel_inputs(cells: Cells, sets: PeakSets, g: int, *, nite: bool) -> tuple[kernels.Inputs, np.ndarray]:
     index, distance, region = sets.of(g)
     rates = np.ascontiguousarray(cells.decoder.composition(cells.topics, index).T * 1e4)
     splits = np.concatenate([[0], np.cumsum([(region == eta).sum() for eta in range(3)])]).astype(np.int64)
@@ -125,19 +125,19 @@ def kernel_inputs(cells: Cells, sets: PeakSets, g: int, *, nite: bool, theta: fl
         np.ascontiguousarray((cells.topics - cells.topics.mean(axis=0)).T) if nite else np.zeros((0, cells.n_cells))
     )
     prior = Priors().packed(theta_fixed=nite)
-    return (
-        rates, distance / 1e3, splits, near, counts, cells.offset, tail_counts(counts), topics, prior,
-        np.empty((8, cells.n_cells)),
-    )  # fmt: skip
+    inputs = kernels.Inputs(
+        rates, distance / 1e3, splits, near, counts, cells.offset, tail_counts(counts), topics, prior
+    )
+    return inputs, np.empty((kernels.N_WORK, cells.n_cells))
 
 
 @pytest.mark.parametrize("nite", [False, True])
 @pytest.mark.parametrize("g", range(4))
 def test_gradient_equals_finite_differences(problem: tuple[Cells, PeakSets], g: int, nite: bool) -> None:
     cells, sets = problem
-    inputs = kernel_inputs(cells, sets, g, nite=nite, theta=None)
+    inputs = kernel_inputs(cells, sets, g, nite=nite)
     rng = np.random.default_rng(g)
-    x = np.array([2.0, 3.0, 0.4, 0.2, 0.5, 0.2, 0.8, *rng.normal(0, 0.4, len(inputs[7]))])
+    x = np.array([2.0, 3.0, 0.4, 0.2, 0.5, 0.2, 0.8, *rng.normal(0, 0.4, len(inputs[0].topics))])
     slopes = np.empty(len(x))
     kernels.objective(x, *inputs, slopes)
 
@@ -159,9 +159,9 @@ def test_map_is_at_least_as_high_as_scipy_from_five_starts(
     rng = np.random.default_rng(5)
     fits = getattr(fitted, model)
     for g in range(len(sets.genes)):
-        inputs = kernel_inputs(cells, sets, g, nite=model == "nite", theta=None)
-        size = 7 + len(inputs[7])
-        there = np.diff(inputs[2]) > 0
+        inputs = kernel_inputs(cells, sets, g, nite=model == "nite")
+        size = 7 + len(inputs[0].topics)
+        there = np.diff(inputs[0].splits) > 0
         bounds = [(-3, 8), (-3, 8), *[(0, None) if t else (0, 0) for t in there], (None, None), (-4, 5)]
         bounds += [(None, None)] * (size - 7)
 
@@ -179,7 +179,7 @@ def test_map_is_at_least_as_high_as_scipy_from_five_starts(
                 bounds[6] = (start[6], start[6])
             best = min(best, optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).fun)
         index, _, region = sets.of(g)
-        constant = float(np.sum([math.lgamma(y + 1) for y in inputs[4]]))
+        constant = float(np.sum([math.lgamma(y + 1) for y in inputs[0].counts]))
         assert fits.log_posterior[g] >= -best - constant - 1e-3 - 1e-6 * abs(best), (g, index.shape, region)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mira_nb.core.regulation import kernels
 from mira_nb.core.regulation.geometry import DOWNSTREAM, PROXIMAL, UPSTREAM
+from mira_nb.core.regulation.lbfgs import minimise
 from mira_nb.core.regulation.model import Floats, PeakRates, Priors
 from mira_nb.core.regulation.starts import (
     Candidate,
@@ -37,9 +38,11 @@ class FitOptions:
     max_iterations
         Limit of iterations of the final run.
     n_starts
-        Most starts of LITE taken from the grid of decay distances (see :mod:`mira_nb.core.regulation.starts`).
-    screen_iterations, screen_margin
-        Every start runs this many iterations; those within the margin (nats) of the best are followed to the end.
+        Most starts of LITE taken from the grid of decay distances (see :mod:`mira_nb.core.regulation.starts`); half as
+        many are tried around the LITE solution, and for NITE.
+    screen_iterations, screen_margins
+        The starts run in rounds of this many iterations; after each, those within the margin (nats) of the best that
+        have not met are kept. The last ones are followed to the end.
     min_cells
         Genes seen in fewer cells are not fitted.
     """
@@ -47,8 +50,8 @@ class FitOptions:
     tolerance: float = 1e-5
     max_iterations: int = 200
     n_starts: int = 4
-    screen_iterations: int = 4
-    screen_margin: float = 2.0
+    screen_iterations: int = 2
+    screen_margins: tuple[float, ...] = (8.0, 2.0)
     min_cells: int = 10
 
 
@@ -63,6 +66,12 @@ class Gene:
     counts: Floats
     tail: Floats
     movable: Floats
+
+    def inputs(self, offset: Floats, topics: Floats, prior: Floats) -> kernels.Inputs:
+        """Return what the compiled posterior takes."""
+        return kernels.Inputs(
+            self.rates, self.distance, self.splits, self.proximal, self.counts, offset, self.tail, topics, prior
+        )
 
 
 @dataclass(frozen=True)
@@ -119,12 +128,10 @@ def make_gene(rates: Floats, distance: NDArray, region: NDArray, counts: Floats)
 def _run(
     gene: Gene, x: Floats, movable: Floats, offset: Floats, topics: Floats, prior: Floats, tolerance: float, limit: int
 ) -> Solution:
-    work = np.empty((8, len(offset)))
+    work = np.empty((kernels.N_WORK, len(offset)))
     x = x.copy()
-    loss, _, iterations, evaluations, converged = kernels.minimise(
-        x, movable, gene.rates, gene.distance, gene.splits, gene.proximal, gene.counts, offset, gene.tail,
-        topics, prior, work, tolerance, limit,
-    )  # fmt: skip
+    inputs = gene.inputs(offset, topics, prior)
+    loss, _, iterations, evaluations, converged = minimise(x, movable, inputs, work, tolerance, limit)
     return Solution(x, loss, iterations, evaluations, converged, work[4].copy())
 
 
@@ -177,8 +184,13 @@ def _best_of(
 
     if len(starts) == 1:
         return run(starts[0], options.max_iterations)
-    trials = [run(x, options.screen_iterations) for x in starts]
-    ends = [run(trial.x, options.max_iterations) for trial in _worth_following(trials, options.screen_margin)]
+    points = starts
+    for margin in options.screen_margins:
+        trials = [run(x, options.screen_iterations) for x in points]
+        points = [trial.x for trial in _worth_following(trials, margin)]
+        if len(points) == 1:
+            break
+    ends = [run(x, options.max_iterations) for x in points]
     return min(ends, key=lambda end: end.loss)
 
 
@@ -212,13 +224,13 @@ def solve_gene(gene: Gene, shared: Shared) -> tuple[Solution, Solution]:
     lite = _best_of(gene, starts, gene.movable, shared, shared.no_topics, prior)
     if np.isfinite(lite.loss):
         near = working_around(gene.counts, shared.offset, lite.rate, math.exp(lite.x[6]))
-        starts = [_start(gene, c, near.theta, prior) for c in look(near, options.n_starts) if _elsewhere(c, lite)]
+        starts = [_start(gene, c, near.theta, prior) for c in look(near, options.n_starts // 2) if _elsewhere(c, lite)]
         if starts:
             other = _best_of(gene, starts, gene.movable, shared, shared.no_topics, prior)
             lite = min(lite, other, key=lambda end: end.loss)
 
     starts = [np.concatenate([lite.x, np.zeros(len(topics))])]
-    for c in look(working, options.n_starts - 1, topics):
+    for c in look(working, options.n_starts // 2, topics):
         x = np.concatenate([_start(gene, c, 1.0, prior), c.topics])
         x[6] = lite.x[6]
         starts.append(x)

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from mira_nb.core.regulation.model import Floats, Priors
 
 GRID_KB: Final[tuple[float, ...]] = (0.7, 1.6, 3.5, 8.0, 16.0, 32.0, 64.0, 130.0, 300.0, 900.0)
-_SUBSETS: Final = tuple([j for j in range(3) if code >> j & 1] for code in range(1, 8))
 
 
 @dataclass(frozen=True)
@@ -212,21 +212,55 @@ def _best_subset(
     gram: Floats, right: Floats, index: NDArray[np.int64], present: tuple[bool, bool, bool]
 ) -> tuple[Floats, Floats]:
     """Non-negative least squares of three features for many grid points: best of all subsets with positive weights."""
-    n = len(index)
-    gain, beta = np.zeros(n), np.zeros((n, 3))
     scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
-    for subset in _SUBSETS:
-        if not all(present[j] for j in subset):
-            continue
-        chosen = index[:, subset]
-        unit = scale[chosen]
-        matrix = gram[chosen[:, :, None], chosen[:, None, :]] / (unit[:, :, None] * unit[:, None, :])
-        matrix[:, range(len(subset)), range(len(subset))] += 1e-6
-        side = right[chosen] / unit
-        solved = np.linalg.solve(matrix, side[:, :, None])[:, :, 0]
-        value = 0.5 * (side * solved).sum(axis=1)
-        better = (solved > 0).all(axis=1) & (value > gain)
-        gain[better] = value[better]
-        beta[better] = 0.0
-        beta[np.ix_(better, subset)] = (solved / unit)[better]
-    return gain, beta
+    gain, beta = np.zeros(len(index)), np.zeros((len(index), 3))
+    missing = sum(1 << bit for bit, there in enumerate(present) if not there)
+    _all_subsets(gram / np.outer(scale, scale), right / scale, index, missing, gain, beta)
+    return gain, beta / scale[index]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _all_subsets(
+    gram: Floats, right: Floats, index: NDArray[np.int64], missing: int, gain: Floats, beta: Floats
+) -> None:
+    """Fill `gain` and `beta` (rows x 3, zero: start); `gram` has a unit diagonal, to which 1e-6 is added.
+
+    Subsets are written as three bits; those that share a bit with `missing` are left out.
+    """
+    matrix, solved = np.empty((3, 4)), np.empty(3)
+    for row in range(len(index)):
+        for code in range(1, 8):
+            if code & missing:
+                continue
+            # features outside of the subset get an equation of their own: 1 times their weight is 0
+            for a in range(3):
+                chosen = (code >> a) & 1
+                for b in range(3):
+                    both = chosen and (code >> b) & 1
+                    matrix[a, b] = gram[index[row, a], index[row, b]] if both else 0.0
+                matrix[a, a] = matrix[a, a] + 1e-6 if chosen else 1.0
+                matrix[a, 3] = right[index[row, a]] if chosen else 0.0
+            _solve_three(matrix, solved)
+            value = 0.0
+            for a in range(3):
+                value += 0.5 * right[index[row, a]] * solved[a]
+                if (code >> a) & 1 and solved[a] <= 0.0:
+                    value = -np.inf
+            if value > gain[row]:
+                gain[row] = value
+                beta[row] = solved
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _solve_three(matrix: Floats, solved: Floats) -> None:
+    """Solve a positive definite system of three equations, right side in the fourth column, which is overwritten."""
+    for a in range(3):
+        for below in range(a + 1, 3):
+            factor = matrix[below, a] / matrix[a, a]
+            for b in range(a, 4):
+                matrix[below, b] -= factor * matrix[a, b]
+    for a in range(2, -1, -1):
+        total = matrix[a, 3]
+        for b in range(a + 1, 3):
+            total -= matrix[a, b] * solved[b]
+        solved[a] = total / matrix[a, a]

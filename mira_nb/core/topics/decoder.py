@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 Floats = NDArray[np.floating]
 
@@ -113,3 +114,12 @@ class Decoder:
             dispersion=None if dispersion is None else np.asarray(dispersion),
             eps=float(arrays.get("eps", 1e-5)),
         )
+
+
+def log_share_per_count(counts: sparse.csr_matrix, decoder: Decoder, topics: NDArray[np.floating]) -> float:
+    """Mean of log rho_ij over all counts, without a cells x features array."""
+    weights, offset = decoder.affine()
+    columns = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
+    depth = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    logits = float((topics * (counts.astype(np.float64) @ weights.T)).sum() + columns @ offset)
+    return (logits - float(depth @ decoder.log_normalizer(topics))) / float(depth.sum())

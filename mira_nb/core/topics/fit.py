@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from mira_nb.errors import InputError
 
 from .data import MIN_CELLS, CellData, check_counts, check_encoder
-from .decoder import Decoder
+from .decoder import Decoder, log_share_per_count
 from .settings import Modality, TopicSettings, topics_for_size
 
 Progress = Callable[[float, str], None]
@@ -58,6 +57,8 @@ class TopicFit:
     n_empty
         Cells without any count in the modelled features; they were left out of training and are given the mean
         composition.
+    shrinkage_power
+        Power of the empirical-Bayes factors under which held-out cells were most likely (0: contrasts as trained).
     seconds
         Seconds of each phase.
     """
@@ -75,6 +76,7 @@ class TopicFit:
     range_test: pd.DataFrame
     held_out: NDArray[np.bool_]
     n_empty: int
+    shrinkage_power: float = 0.0
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -178,15 +180,6 @@ class TopicFit:
         return cls.from_arrays(arrays, topics=arrays.pop("topics"))
 
 
-def log_share_per_count(counts: sparse.csr_matrix, decoder: Decoder, topics: NDArray[np.floating]) -> float:
-    """Mean of log rho_ij over all counts, without a cells x features array."""
-    weights, offset = decoder.affine()
-    columns = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
-    depth = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
-    logits = float((topics * (counts.astype(np.float64) @ weights.T)).sum() + columns @ offset)
-    return (logits - float(depth @ decoder.log_normalizer(topics))) / float(depth.sum())
-
-
 def fit_topic_model(
     counts: Any,
     *,
@@ -234,7 +227,10 @@ def fit_topic_model(
             f"{len(filled)} of {matrix.shape[0]} cells have {modality} counts in the modelled features",
             expected=f"at least {MIN_CELLS} cells",
         )
-    k = topics_for_size(len(filled)) if settings.n_topics == "auto" else int(settings.n_topics)
+    median = float(np.median(np.asarray(matrix.sum(axis=1)).ravel()[filled]))
+    k = topics_for_size(len(filled), median, modality) if settings.n_topics == "auto" else int(settings.n_topics)
+    if settings.n_topics == "auto":
+        k = max(2, min(k, min(len(filled), matrix.shape[1]) - 1))
     if k >= min(len(filled), matrix.shape[1]):
         raise InputError(
             f"{k} topics for {len(filled)} cells and {matrix.shape[1]} features",

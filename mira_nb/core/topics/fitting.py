@@ -20,6 +20,7 @@ from .network import Network
 from .network_store import decoder_of, encoder_weights, order_topics
 from .residuals import pooled_shares
 from .settings import Modality, TopicSettings
+from .shrinkage import held_out_power, shrinkage_factors
 from .threads import Workers, torch_threads
 from .train import Trainer, posterior_means
 from .warmstart import factorise, start_from_factorisation, start_from_moments, warm_up
@@ -92,22 +93,25 @@ class Fitting:
             with self._phase("prediction", 0.97, 1.0):
                 network.to("cpu")
                 return self._result(network, workers, history, test, replace(
-                    s, learning_rate_min=low, learning_rate_max=high))  # fmt: skip
+                    self.settings, learning_rate_min=low, learning_rate_max=high))  # fmt: skip
 
     def _warm_start(self, network: Network, trainer: Trainer, workers: Workers, device: torch.device) -> None:
         s = self.settings
         with self._phase("factorisation", 0.03, 0.18):
-            found = factorise(
+            found, n_starts = factorise(
                 self.data, self.training, int(s.n_topics), s.restarts, self.rng, workers,
                 self._say("factorising the counts for a start"),
             )  # fmt: skip
-            start_from_factorisation(network, found, self.data, self.training, self.encoder, self.rng)
+            start_from_factorisation(
+                network, found, self.data, self.training, self.encoder, self.rng, shrink=s.shrinkage != "none"
+            )
         with self._phase("warm-up", 0.18, 0.25):
             network.to(device)
-            warm_up(
+            n_epochs = warm_up(
                 network, found, self.data, self.training, trainer.encode, trainer.after_backward, s.warmup_epochs,
                 s.batch_size, self.rng, self.generator, self._say("warming up the encoder"),
             )  # fmt: skip
+        self.settings = replace(s, restarts=n_starts, warmup_epochs=n_epochs)
 
     def _rates(self, trainer: Trainer, device: torch.device) -> tuple[float, float, pd.DataFrame]:
         low, high = self.settings.learning_rate_min, self.settings.learning_rate_max
@@ -123,11 +127,24 @@ class Fitting:
         frame = pd.DataFrame({"learning_rate": test.rates, "loss": test.losses, "smoothed": test.smoothed})
         return bottom, max(top, 2 * bottom), frame
 
+    def _shrink(self, network: Network, topics: NDArray[np.float64]) -> float:
+        """Scale every feature's contrasts by what its counts support; returns the power that was taken."""
+        decoder = decoder_of(network)
+        totals = np.asarray(self.data.counts[self.training].sum(axis=0, dtype=np.float64)).ravel()
+        factors = shrinkage_factors(
+            totals, decoder.affine()[0], topics[self.training], self.data.depth[self.training], decoder.dispersion
+        )
+        power = held_out_power(factors, decoder, self.data.counts[self.held_out], topics[self.held_out])
+        with torch.no_grad():
+            network.gamma.mul_(torch.from_numpy(factors**power))
+        return power
+
     def _result(
         self, network: Network, workers: Workers, history: list[dict[str, Any]], test: pd.DataFrame,
         settings: TopicSettings,
     ) -> TopicFit:  # fmt: skip
         found, found_depth = posterior_means(network, self.data, workers, progress=self._say("predicting topics"))
+        power = self._shrink(network, found) if settings.shrinkage == "empirical_bayes" else 0.0
         order = np.argsort(-found.mean(0), kind="stable")
         order_topics(network, order)
         found = found[:, order]
@@ -152,6 +169,7 @@ class Fitting:
             alpha=network.alpha_loc.detach().double().exp().numpy(),
             weights=encoder_weights(network),
             range_test=test,
+            shrinkage_power=power,
             held_out=held_out,
             n_empty=self.n_all - len(self.filled),
             seconds=dict(self.seconds),

@@ -43,7 +43,7 @@ class RangeTest:
     Attributes
     ----------
     rates, losses, smoothed
-        Learning rate, loss a cell and smoothed loss of every step.
+        Learning rate, loss a count and smoothed loss of every step.
     low, high
         Bounds read from the curve.
     """
@@ -56,13 +56,13 @@ class RangeTest:
 
 
 def read_range_test(
-    rates: NDArray[np.float64], losses: NDArray[np.float64], *, floor: float = 1e-4, ceiling: float = 3e-2
+    rates: NDArray[np.float64], losses: NDArray[np.float64], *, bounds: tuple[float, float] = (1e-3, 2e-2)
 ) -> RangeTest:
     """Read bounds from the losses of a sweep of rising learning rates.
 
     The loss is smoothed (exponential average, span of an eighth of the sweep). The upper bound is a third of the rate
     at which the smoothed loss is lowest, that is, where larger steps stop helping; the lower bound is a tenth of the
-    upper. Both are kept between ``floor`` and ``ceiling``.
+    upper. The upper bound is kept within ``bounds``.
     """
     weight = 2 / (len(losses) / 8 + 1)
     smoothed, value, mass = np.empty_like(losses), 0.0, 0.0
@@ -71,5 +71,5 @@ def read_range_test(
         value = (1 - weight) * value + weight * usable
         mass = (1 - weight) * mass + weight
         smoothed[i] = value / mass
-    high = float(np.clip(rates[int(np.argmin(smoothed))] / 3, 10 * floor, ceiling))
+    high = float(np.clip(rates[int(np.argmin(smoothed))] / 3, *bounds))
     return RangeTest(rates, losses, smoothed, high / 10, high)

@@ -14,6 +14,7 @@ DirichletVariance = Literal["laplace", "prodlda"]
 KlSchedule = Literal["linear", "cyclic"]
 Anneal = Literal["cosine", "linear"]
 Initialisation = Literal["nmf", "random"]
+Shrinkage = Literal["empirical_bayes", "none"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -50,13 +51,18 @@ class TopicSettings:
     initialisation
         ``"nmf"`` starts from a Kullback-Leibler factorisation of the counts, ``"random"`` from noise.
     warmup_epochs
-        Passes in which the encoder alone learns the factorisation's topics (``"nmf"`` only).
+        Passes in which the encoder alone learns the factorisation's topics (``"nmf"`` only); small data take as many
+        more as make 300 steps.
     restarts
-        Random starts of the factorisation; the best fit is kept.
+        Random starts of the factorisation, of which the most likely among the reproducible ones is kept (see
+        :func:`.warmstart.most_reproducible`); fewer where counts x topics are many.
     holdout_fraction
         Share of cells kept out of training to follow the held-out ELBO.
     patience
         Stop after this many epochs without a better held-out ELBO once the KL weight is one; 0 never stops early.
+    shrinkage
+        ``"empirical_bayes"`` scales each feature's contrasts by what its counts support, at the start and, as far as
+        that makes held-out cells more likely, after training (see :mod:`.shrinkage`); ``"none"`` does neither.
     device
         ``"cpu"`` trains with the compiled objective, others with dense torch; ``"auto"`` takes CUDA when there.
     """
@@ -78,9 +84,10 @@ class TopicSettings:
     initial_pseudocounts: float = 50.0
     initialisation: Initialisation = "nmf"
     warmup_epochs: int = 20
-    restarts: int = 3
+    restarts: int = 7
     holdout_fraction: float = 0.05
     patience: int = 0
+    shrinkage: Shrinkage = "empirical_bayes"
     device: Device = "auto"
 
     def __post_init__(self) -> None:
@@ -123,9 +130,18 @@ class TopicSettings:
         return cls(**{name: value for name, value in values.items() if name in known})
 
 
-def topics_for_size(n_cells: int) -> int:
-    """Derive the number of topics from the number of cells: 5 log10(n) - 5 rounded, from 4 to 40.
+# bounds of the peak learning rate: above, training forgets the factorisation it starts from; below, it does not get far
+RATE_BOUNDS: dict[Modality, tuple[float, float]] = {"expression": (1e-3, 5e-3), "accessibility": (5e-3, 2e-2)}
+# the size rule: counts above which a cell counts in full, and the limits of the number of topics
+FULL_DEPTH: dict[Modality, float] = {"expression": 250.0, "accessibility": 500.0}
+MIN_TOPICS, MAX_TOPICS = 4, 40
 
-    Gives 12 at 2,000 cells, 15 at 10,000 and 20 at 100,000.
+
+def topics_for_size(n_cells: int, median_count: float, modality: Modality) -> int:
+    """Derive the number of topics from the size of the data.
+
+    sqrt(cells x min(1, median count of a cell / D)) / 4, rounded, from 4 to 40, with D = 250 transcripts or 500 open
+    peaks: 11 for 2,000 well-measured cells, 25 for 10,000, fewer where cells hold little information.
     """
-    return int(min(40, max(4, round(5 * math.log10(max(n_cells, 1)) - 5))))
+    measured = n_cells * min(1.0, median_count / FULL_DEPTH[modality])
+    return int(min(MAX_TOPICS, max(MIN_TOPICS, round(math.sqrt(measured) / 4))))

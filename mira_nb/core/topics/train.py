@@ -19,7 +19,7 @@ from .embedding import peak_average
 from .network import Network, Posterior
 from .objective import Elbo, Noise, negative_elbo
 from .schedule import RangeTest, kl_weight, one_cycle, read_range_test
-from .settings import TopicSettings
+from .settings import RATE_BOUNDS, TopicSettings
 from .threads import Workers
 
 Progress = Callable[[float, str], None]
@@ -121,12 +121,14 @@ class Trainer:
             if not order:
                 order = list(equal_batches(self.rng.permutation(self.training), self.settings.batch_size))
             cells = order.pop()
-            losses.append(self.step(cells, optimiser, rates[len(losses)], 0.0).loss.item() / len(cells))
+            loss = self.step(cells, optimiser, rates[len(losses)], 0.0).loss.item()
+            # a count, not a cell: batches differ in depth far more than a step gains
+            losses.append(loss / float(self.data.depth[cells].sum()))
             progress(len(losses) / RANGE_STEPS)
             if not math.isfinite(losses[-1]) or losses[-1] > 2 * abs(losses[0]) + losses[0]:
                 break
         self.network.load_state_dict(state)
-        return read_range_test(rates[: len(losses)], np.array(losses))
+        return read_range_test(rates[: len(losses)], np.array(losses), bounds=RATE_BOUNDS[self.network.modality])
 
     def run(self, low: float, high: float, progress: Progress, *, seed: int) -> list[dict[str, Any]]:
         """Train; returns one record an epoch."""

@@ -12,15 +12,24 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.optimize import linear_sum_assignment
 
 from .data import Batch, CellData, equal_batches
 from .network import Network, Posterior
 from .nmf import Factorisation, kl_nmf, project
+from .shrinkage import shrinkage_factors
 from .threads import Workers
 
 START_SCALE = 0.2
 MAX_START_NONZEROS = 6_000_000
+MAX_START_WORK = 150_000_000
+MIN_WARM_STEPS = 300
+REPRODUCIBLE = 0.03
 SMOOTHING = 0.02
+START_CONTRAST = 0.5
+RANDOM_CONTRAST = 0.1
+SCALE_CELLS = 1000
 
 Encode = Callable[[Batch, torch.Generator | None], Posterior]
 
@@ -36,6 +45,7 @@ def start_from_moments(network: Network, data: CellData, cells: NDArray[np.intp]
     total = np.asarray(data.counts[cells].sum(axis=0, dtype=np.float64)).ravel() + 0.5
     share = np.log(total / total.sum())
     network.bias.copy_(torch.from_numpy(share - share.mean()))
+    network.gamma.fill_(RANDOM_CONTRAST)
     norm, k = network.encoder.output.norm, network.n_topics
     norm.bias[k : 2 * k] = softplus_inverse(0.5)
     if network.modality == "expression":
@@ -44,6 +54,29 @@ def start_from_moments(network: Network, data: CellData, cells: NDArray[np.intp]
         norm.bias[2 * k] = float(log_depth.mean())
         norm.weight[2 * k + 1] = 0.1
         norm.bias[2 * k + 1] = softplus_inverse(START_SCALE)
+    else:
+        scale_embeddings(network, data, cells)
+
+
+@torch.no_grad()
+def scale_embeddings(network: Network, data: CellData, cells: NDArray[np.intp]) -> None:
+    """Give the mean embedding unit variance over cells.
+
+    The mean over hundreds of peaks of unit-variance embeddings hardly varies, and the hidden layer would see little
+    but the log depth beside it.
+    """
+    table = network.encoder.table
+    part = data.batch(cells[:: max(1, len(cells) // SCALE_CELLS)], by_columns=False)
+    columns = part.encoder_columns
+    if columns is None:
+        return
+    peaks = np.repeat(np.arange(table.shape[0]), np.diff(columns.pointers))
+    size = np.maximum(np.bincount(columns.cells, minlength=part.n_cells), 1)
+    members = sparse.csr_matrix(
+        ((1 / size[columns.cells]).astype(np.float32), (columns.cells, peaks)), shape=(part.n_cells, table.shape[0])
+    )
+    spread = (members @ table.numpy()).std(0)
+    table.div_(torch.from_numpy(np.maximum(spread, 1e-6)))
 
 
 def factorise(
@@ -54,8 +87,8 @@ def factorise(
     rng: np.random.Generator,
     workers: Workers,
     progress: Callable[[float], None],
-) -> Factorisation:
-    """Best of several factorisations of the training cells: short runs from each start, the best one finished.
+) -> tuple[Factorisation, int]:
+    """Return the chosen one of several factorisations of the training cells, and how many were made.
 
     With more than six million counts the features' shares are learnt on a random part of the cells.
     """
@@ -64,26 +97,53 @@ def factorise(
     if counts.nnz > MAX_START_NONZEROS:
         n = max(10 * n_topics, int(len(cells) * MAX_START_NONZEROS / counts.nnz))
         sample = counts[np.sort(rng.choice(len(cells), min(n, len(cells)), replace=False))]
-    best: Factorisation | None = None
-    if restarts > 1:
-        for r in range(restarts):
-            trial = kl_nmf(sample, n_topics, rng, workers, max_iterations=40, tolerance=0.0)
-            progress(0.4 * (r + 1) / restarts)
-            if best is None or trial.log_likelihood > best.log_likelihood:
-                best = trial
-    start = None if best is None else best.features
-    final = kl_nmf(sample, n_topics, rng, workers, start=start, progress=lambda f: progress(0.4 + 0.6 * f))
+    n_starts = int(max(1, min(restarts, MAX_START_WORK // max(sample.nnz * n_topics, 1))))
+    trials: list[Factorisation] = []
+    for start in range(n_starts):
+        trial = kl_nmf(sample, n_topics, rng, workers, progress=_part(progress, start, n_starts))
+        trials.append(trial)
+    best = trials[most_reproducible(trials)]
     if sample is counts:
-        return final
-    topics = project(counts, final.features, workers)
-    return Factorisation(topics, final.features, final.log_likelihood, final.n_iterations)
+        return best, n_starts
+    topics = project(counts, best.features, workers)
+    return Factorisation(topics, best.features, best.log_likelihood, best.n_iterations), n_starts
+
+
+def most_reproducible(trials: list[Factorisation]) -> int:
+    """Choose the most likely factorisation among those that other starts find again.
+
+    The highest likelihood alone can belong to an arrangement that splits one programme and drops another. Similarity
+    of two factorisations is the mean correlation of their best-matched topics; kept are those whose median similarity
+    to the others is within 0.03 of the highest.
+    """
+    if len(trials) < 3:
+        return int(np.argmax([trial.log_likelihood for trial in trials]))
+    k = trials[0].topics.shape[1]
+    step = max(1, len(trials[0].topics) // SCALE_CELLS)
+    shares = [trial.topics[::step].T for trial in trials]
+    similarity = np.empty((len(trials), len(trials)))
+    for a, b in np.ndindex(*similarity.shape):
+        correlation = np.nan_to_num(np.corrcoef(shares[a], shares[b])[:k, k:])
+        rows, columns = linear_sum_assignment(-correlation)
+        similarity[a, b] = correlation[rows, columns].mean()
+    typical = np.array([np.median(np.delete(row, a)) for a, row in enumerate(similarity)])
+    likely = np.array([trial.log_likelihood for trial in trials])
+    return int(np.argmax(np.where(typical >= typical.max() - REPRODUCIBLE, likely, -np.inf)))
+
+
+def _part(progress: Callable[[float], None], done: int, n: int) -> Callable[[float], None]:
+    return lambda share: progress((done + share) / n)
 
 
 def start_from_factorisation(
     network: Network, found: Factorisation, data: CellData, cells: NDArray[np.intp], encoder: NDArray[np.bool_],
-    rng: np.random.Generator,
+    rng: np.random.Generator, *, shrink: bool,
 ) -> None:  # fmt: skip
-    """Set the decoder to the log-linear model closest to the factorisation, and peak embeddings to its features."""
+    """Set the decoder to the log-linear model closest to the factorisation, and peak embeddings to its features.
+
+    ``shrink`` takes off each feature's contrasts what its counts do not support: noise of the very cells that are
+    trained on.
+    """
     pooled = np.asarray(data.counts[cells].sum(axis=0, dtype=np.float64)).ravel() + 0.5
     pooled /= pooled.sum()
     features = (1 - SMOOTHING) * found.features.astype(np.float64) + SMOOTHING * pooled[:, None]
@@ -94,18 +154,24 @@ def start_from_factorisation(
     raw_mean, deviations = topics.mean(0) @ beta, topics - topics.mean(0)
     cov = deviations.T @ deviations / len(topics)
     sd = np.sqrt((beta * (cov @ beta)).sum(0) + 1e-5)
+    supported = np.ones(len(pooled))
+    if shrink:
+        supported = shrinkage_factors(pooled * data.depth[cells].sum(), beta, topics, data.depth[cells][part])
     with torch.no_grad():
         network.beta.copy_(torch.from_numpy(beta - beta.mean(0)))
-        network.gamma.copy_(torch.from_numpy(sd))
+        network.gamma.copy_(torch.from_numpy(START_CONTRAST * supported * sd))
         network.bias.copy_(torch.from_numpy(raw_mean - raw_mean.mean()))
         network.topic_mean.copy_(torch.from_numpy(topics.mean(0)))
         network.topic_cov.copy_(torch.from_numpy(cov))
         if network.modality == "accessibility":
             table = network.encoder.table
             signal = np.log(features[encoder] / pooled[encoder, None])
-            signal = (signal - signal.mean(0)) / (signal.std(0) + 1e-6)
+            signal = (signal - signal.mean(0)) * supported[encoder, None]
+            signal /= signal.std(0) + 1e-6
             mix = rng.normal(size=(network.n_topics, table.shape[1])) / math.sqrt(network.n_topics)
-            table.mul_(0.3).add_(torch.from_numpy((signal @ mix).astype(np.float32)))
+            noise = 0.3 * rng.normal(size=table.shape)
+            table.copy_(torch.from_numpy((signal @ mix + noise).astype(np.float32)))
+            scale_embeddings(network, data, cells)
 
 
 def log_linear_fit(topics: NDArray[np.float64], features: NDArray[np.float64], *, block: int = 1024) -> NDArray:
@@ -122,8 +188,14 @@ def warm_up(
     network: Network, found: Factorisation, data: CellData, cells: NDArray[np.intp], encode: Encode,
     after_backward: Callable[[], None], n_epochs: int, batch_size: int, rng: np.random.Generator,
     generator: torch.Generator, progress: Callable[[float], None],
-) -> None:  # fmt: skip
-    """Train the encoder alone to predict the factorisation's topics (cross-entropy) and the log depth."""
+) -> int:  # fmt: skip
+    """Train the encoder alone to predict the factorisation's topics (cross-entropy) and the log depth.
+
+    Returns the number of epochs: more than asked for where those would be fewer than 300 steps.
+    """
+    n_batches = sum(1 for _ in equal_batches(np.arange(len(cells)), batch_size))
+    if n_epochs:
+        n_epochs = max(n_epochs, -(-MIN_WARM_STEPS // n_batches))
     optimiser = torch.optim.Adam(network.encoder.parameters(), lr=5e-3, fused=True)
     targets = torch.from_numpy(0.98 * found.topics + np.float32(0.02 / network.n_topics))
     norm, k = network.encoder.output.norm, network.n_topics
@@ -150,3 +222,4 @@ def warm_up(
     with torch.no_grad():
         norm.weight[k : 2 * k] = 0.1
         norm.bias[k : 2 * k] = softplus_inverse(START_SCALE)
+    return n_epochs

@@ -10,10 +10,13 @@ import torch
 from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
-from mira_nb.core.topics.fit import TopicFit, fit_topic_model, log_share_per_count
-from mira_nb.core.topics.nmf import kl_nmf, project
+from mira_nb.core.topics.decoder import log_share_per_count
+from mira_nb.core.topics.fit import TopicFit, fit_topic_model
+from mira_nb.core.topics.nmf import Factorisation, kl_nmf, project
 from mira_nb.core.topics.settings import TopicSettings
+from mira_nb.core.topics.shrinkage import POWERS
 from mira_nb.core.topics.threads import Workers
+from mira_nb.core.topics.warmstart import most_reproducible
 from mira_nb.errors import Cancelled, InputError
 
 QUICK = {"n_topics": 3, "n_epochs": 4, "batch_size": 64, "restarts": 1, "warmup_epochs": 2}
@@ -75,6 +78,41 @@ def test_factorisation_finds_planted_topics_and_climbs():
     coo = counts.tocoo()
     expected = (coo.data * np.log(rho[coo.row, coo.col])).sum() / coo.data.sum()
     assert found.log_likelihood == pytest.approx(expected, abs=1e-3)
+
+
+def log_share(counts, found):
+    rho = found.topics.astype(float) @ found.features.T.astype(float)
+    coo = counts.tocoo()
+    return float((coo.data * np.log(rho[coo.row, coo.col])).sum() / coo.data.sum())
+
+
+def test_stretched_steps_never_lose_likelihood():
+    counts, _ = planted("expression", n=150, n_features=60)
+    with Workers(1) as workers:
+        runs = [
+            kl_nmf(counts, 4, np.random.default_rng(3), workers, max_iterations=n, tolerance=0.0) for n in range(1, 41)
+        ]
+    reported = np.array([run.log_likelihood for run in runs])
+    assert (np.diff(reported) >= -1e-9).all()
+    for run in runs[::5]:
+        # what is handed back is one plain update past the likelihood that is reported
+        assert log_share(counts, run) >= run.log_likelihood - 1e-6
+
+
+def test_stretched_steps_reach_the_optimum_of_an_independent_solver():
+    from sklearn.decomposition import NMF
+
+    counts, _ = planted("expression", n=200, n_features=60)
+    with Workers(1) as workers:
+        found = kl_nmf(counts, 3, np.random.default_rng(0), workers, max_iterations=600, tolerance=1e-8)
+    solver = NMF(3, init="random", solver="mu", beta_loss="kullback-leibler", tol=1e-9, max_iter=4000, random_state=0)
+    cells = solver.fit_transform(counts.astype(np.float64))
+    rho = cells @ solver.components_
+    rho /= rho.sum(1, keepdims=True)
+    coo = counts.tocoo()
+    optimum = float((coo.data * np.log(rho[coo.row, coo.col])).sum() / coo.data.sum())
+    assert log_share(counts, found) == pytest.approx(optimum, abs=2e-5)
+    assert found.n_iterations < solver.n_iter_ / 2
 
 
 def test_result_is_complete(quick):
@@ -218,3 +256,28 @@ def test_encoder_subset_models_every_feature():
     silent[:, ~mask] = 0
     depth_only = fit.encode(sparse.csr_matrix(silent))
     assert depth_only.shape == fit.topics.shape
+
+
+def test_shrinkage_is_an_option_that_needs_held_out_cells():
+    counts, _ = planted("accessibility", n=200)
+    common = {**QUICK, "n_epochs": 10}
+    for change in ({"shrinkage": "none"}, {"holdout_fraction": 0.0}):
+        fit = fit_topic_model(counts, modality="accessibility", settings=TopicSettings(**common, **change))
+        assert fit.shrinkage_power == 0
+    with_option = fit_topic_model(counts, modality="accessibility", settings=TopicSettings(**common))
+    assert with_option.shrinkage_power in POWERS
+
+
+def test_start_is_the_likeliest_among_the_reproducible():
+    rng = np.random.default_rng(0)
+    common = rng.dirichlet(np.full(4, 0.5), 300).astype(np.float32)
+    odd = rng.dirichlet(np.full(4, 0.5), 300).astype(np.float32)
+
+    def trial(topics, likelihood):
+        order = rng.permutation(4)
+        noisy = (topics + rng.uniform(0, 0.02, topics.shape))[:, order]
+        return Factorisation(noisy.astype(np.float32), np.ones((5, 4), np.float32), likelihood, 1)
+
+    trials = [trial(common, -7.3), trial(odd, -7.0), trial(common, -7.1), trial(common, -7.2)]
+    assert most_reproducible(trials) == 2
+    assert most_reproducible(trials[:2]) == 1

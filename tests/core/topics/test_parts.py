@@ -11,11 +11,13 @@ from scipy import sparse, special, stats
 
 from mira_nb.core.topics import numerics
 from mira_nb.core.topics.data import CellData, check_counts, equal_batches
+from mira_nb.core.topics.decoder import Decoder
 from mira_nb.core.topics.kernels_embedding import to_columns
 from mira_nb.core.topics.prior import alpha_log_moments, laplace_moments
 from mira_nb.core.topics.residuals import deviance_residuals, pooled_shares
 from mira_nb.core.topics.schedule import kl_weight, one_cycle, read_range_test
 from mira_nb.core.topics.settings import TopicSettings, topics_for_size
+from mira_nb.core.topics.shrinkage import held_out_power, shrinkage_factors
 from mira_nb.errors import InputError, ParameterError
 
 
@@ -185,7 +187,97 @@ def test_settings_are_checked_and_survive_storage():
 
 
 def test_size_rule_grows_slowly_and_is_bounded():
-    sizes = [topics_for_size(n) for n in (1, 10, 500, 2000, 10_000, 100_000, 10**9)]
+    sizes = [topics_for_size(n, 1000.0, "expression") for n in (1, 10, 500, 2000, 10_000, 100_000, 10**9)]
     assert sizes == sorted(sizes)
     assert sizes[0] >= 2
+    assert sizes[3:5] == [11, 25]
     assert sizes[-1] <= 40
+    assert topics_for_size(10_000, 125.0, "accessibility") == round(25 / 2)
+    assert topics_for_size(2000, 1e6, "expression") == topics_for_size(2000, 250.0, "expression")
+
+
+def contrasts_with_variance(rng, topics, support, variance):
+    """Weights of features whose contrasts have the given variance, seen through counts of the given information."""
+    centred = topics - topics.mean(0)
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(topics))
+    whiten = vectors[:, 1:] / np.sqrt(values[1:])  # the first direction is that in which shares sum to one
+    k = topics.shape[1]
+    true = rng.normal(size=(k - 1, len(support))) * np.sqrt(variance / (k - 1))
+    seen = true + rng.normal(size=true.shape) / np.sqrt(support)
+    return whiten @ true, whiten @ seen
+
+
+@pytest.mark.parametrize("dispersion", [None, 0.5])
+def test_shrinkage_factor_has_its_closed_form_when_all_features_share_one_variance(dispersion):
+    rng = np.random.default_rng(1)
+    topics = rng.dirichlet(np.full(6, 0.5), 500)
+    counts = np.tile([20.0, 100.0, 700.0], 1500)
+    support = counts if dispersion is None else counts / (1 + counts / 500 / dispersion)
+    _, seen = contrasts_with_variance(rng, topics, support, 0.25)
+    found = shrinkage_factors(
+        counts, seen, topics, np.ones(500), None if dispersion is None else np.full(len(counts), dispersion)
+    )
+    signal = support * 0.25 / 5
+    for count in (20.0, 100.0, 700.0):
+        # single features scatter with what they support; their mean is lambda / (1 + lambda)
+        own = counts == count
+        assert found[own].mean() == pytest.approx((signal / (1 + signal))[own][0], abs=0.05)
+
+
+def test_shrunk_contrasts_are_close_to_the_best_that_knows_the_truth():
+    """Mean squared error over features of three kinds, against the oracle that knows each feature's variance."""
+    rng = np.random.default_rng(2)
+    topics = rng.dirichlet(np.full(5, 0.5), 800)
+    variance = np.repeat([0.0, 0.125, 2.0], 1000)
+    support = np.tile([15.0, 60.0, 240.0], 1000)
+    true, seen = contrasts_with_variance(rng, topics, support, variance)
+    centred = topics - topics.mean(0)
+    signal = support * variance / 4
+
+    def error(factors):
+        return float(((centred @ (seen * factors - true)) ** 2).mean())
+
+    found = shrinkage_factors(support, seen, topics, np.ones(800))
+    assert error(found) < 0.6 * error(np.ones(3000))
+    assert error(found) < 1.3 * error(signal / (1 + signal))
+    assert (np.diff([np.median(found[variance == v]) for v in (0.0, 0.125, 2.0)]) > 0).all()
+
+
+def test_held_out_cells_decide_how_far_contrasts_are_shrunk():
+    rng = np.random.default_rng(3)
+    topics = rng.dirichlet(np.full(4, 0.5), 3000)
+    flat = np.arange(80) >= 40
+    true = np.where(flat, 0.0, rng.normal(0, 1.2, (4, 80)))
+    noisy = true + np.where(flat, rng.normal(0, 0.8, (4, 80)), 0.0)
+    rho = np.exp(topics @ true)
+    counts = sparse.csr_matrix(rng.poisson(200 * rho / rho.sum(1, keepdims=True)).astype(np.float32))
+    factors = np.where(flat, 0.02, 1.0)
+
+    def decoder(weights):
+        return Decoder(weights, np.zeros(80), np.ones(80), np.ones(80), np.zeros(80))
+
+    assert held_out_power(factors, decoder(noisy), counts, topics) == 1
+    assert held_out_power(np.full(80, 0.5), decoder(true), counts, topics) == 0
+    assert held_out_power(factors, decoder(noisy), counts[:0], topics[:0]) == 0
+
+
+def test_shrinkage_flattens_noise_and_keeps_programmes():
+    """Counts of features with and without a programme; weights from one Newton step away from the flat model."""
+    rng = np.random.default_rng(0)
+    n, k, n_features = 2000, 5, 600
+    topics = rng.dirichlet(np.full(k, 0.5), n)
+    planted = np.arange(n_features) < 150
+    true = np.where(planted, rng.normal(0, 1.5, (k, n_features)), 0.0)
+    mean = 0.05 * np.exp(topics @ true) / np.exp(topics @ true).mean(0)
+    counts = rng.poisson(mean)
+    centred = topics - topics.mean(0)
+    weights = np.linalg.pinv(centred.T @ centred) @ centred.T @ (counts / counts.mean(0) - 1)
+    factors = shrinkage_factors(counts.sum(0), weights, topics, counts.sum(1))
+    assert ((factors > 0) & (factors <= 1)).all()
+    assert np.median(factors[~planted]) < 0.2
+    assert np.median(factors[planted]) > 0.7
+    noise = rng.poisson(0.05, (n, 300))
+    flat = np.linalg.pinv(centred.T @ centred) @ centred.T @ (noise / noise.mean(0) - 1)
+    assert shrinkage_factors(noise.sum(0), flat, topics, noise.sum(1)).mean() < 0.15
+    overdispersed = shrinkage_factors(counts.sum(0), weights, topics, counts.sum(1), np.full(n_features, 0.05))
+    assert overdispersed.mean() < factors.mean()

@@ -1,0 +1,203 @@
+"""Compiled L-BFGS for one gene's posterior, with the expected information as its metric.
+
+The weights of the peak sets are kept non-negative by an active set: a weight at zero whose gradient points outward is
+held there.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numba import njit
+
+from mira_nb.core.regulation.kernels import MATH, N_BASE, Floats, Inputs, objective
+
+MEMORY: Final = 6
+"""Pairs of steps and gradient changes that are kept."""
+HALVINGS: Final = 30
+_jit = njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+
+
+@_jit
+def information(x: Floats, inputs: Inputs, curvature: float, work: Floats, out: Floats) -> None:
+    """Fill `out` with the expected information (Fisher) of x plus the priors' curvature, as a safe metric."""
+    topics, prior = inputs.topics, inputs.prior
+    n, k = work.shape[1], topics.shape[0]
+    rate, info = work[4], work[5]
+    columns = np.empty((N_BASE + k, n))
+    weighted = np.empty((N_BASE + k, n))
+    gap = np.empty(n)
+    columns[3] = inputs.proximal
+    for t in range(k):
+        columns[N_BASE + t] = topics[t]
+    variance = 0.0
+    for i in range(n):
+        columns[0, i] = x[2] * work[2, i]
+        columns[1, i] = x[4] * work[3, i]
+        columns[2, i] = work[0, i]
+        columns[4, i] = work[1, i]
+        columns[5, i] = 1.0
+        columns[6, i] = 0.0
+        gap[i] = rate[i] - x[5]
+        variance += gap[i] * gap[i]
+    for j in range(N_BASE + k):
+        for i in range(n):
+            weighted[j, i] = columns[j, i] * info[i]
+    out[:, :] = np.dot(weighted, columns.T)
+    # the prior of log gamma bends along d log gamma / d x_j = sum_i gap_i column_ij / variance (0 for b and theta);
+    # its positive part keeps the metric safe
+    lean = np.dot(columns, gap) / max(variance, 1e-300)
+    lean[5] = 0.0
+    for a in range(N_BASE + k):
+        for b in range(N_BASE + k):
+            out[a, b] += lean[a] * lean[b] / (prior[3] * prior[3])
+    out[0, 0] += 1.0 / (prior[1] * prior[1])
+    out[1, 1] += 1.0 / (prior[1] * prior[1])
+    out[5, 5] += 1.0 / (prior[4] * prior[4])
+    out[6, 6] = max(abs(curvature), 1.0)
+
+
+@_jit
+def _precondition(metric: Floats, free: Floats, vector: Floats) -> Floats:
+    """Solve metric[free, free] d = vector[free]; zero elsewhere."""
+    index = np.flatnonzero(free)
+    m = len(index)
+    small = np.empty((m, m))
+    right = np.empty(m)
+    scale = np.empty(m)
+    for a in range(m):
+        scale[a] = 1.0 / math.sqrt(metric[index[a], index[a]] + 1e-12)
+    for a in range(m):
+        right[a] = vector[index[a]] * scale[a]
+        for b in range(m):
+            small[a, b] = metric[index[a], index[b]] * scale[a] * scale[b]
+        small[a, a] += 1e-6
+    solved = np.linalg.solve(small, right)
+    out = np.zeros(len(vector))
+    for a in range(m):
+        out[index[a]] = solved[a] * scale[a]
+    return out
+
+
+@_jit
+def _direction(metric: Floats, free: Floats, slopes: Floats, pairs: Floats, n_kept: int, newest: int) -> Floats:
+    """Two-loop recursion of L-BFGS with the inverse information as first metric, on the free coordinates.
+
+    `pairs` (2, MEMORY, size) holds steps and changes of the gradient. Falls back on the metric alone where the result
+    does not go down.
+    """
+    q = slopes * free
+    alphas = np.zeros(MEMORY)
+    for back in range(n_kept):
+        j = (newest - back) % MEMORY
+        s, y = pairs[0, j] * free, pairs[1, j] * free
+        sy = np.dot(s, y)
+        if sy > 0.0:
+            alphas[j] = np.dot(s, q) / sy
+            q = q - alphas[j] * y
+    d = _precondition(metric, free, q)
+    for back in range(n_kept - 1, -1, -1):
+        j = (newest - back) % MEMORY
+        s, y = pairs[0, j] * free, pairs[1, j] * free
+        sy = np.dot(s, y)
+        if sy > 0.0:
+            d = d + s * (alphas[j] - np.dot(y, d) / sy)
+    if n_kept > 0 and np.dot(d, slopes) <= 0.0:
+        d = _precondition(metric, free, slopes * free)
+    # no decay distance, b or theta may change by more than a sane amount
+    factor = 1.0
+    for j, most in ((0, 1.5), (1, 1.5), (5, 4.0), (6, 2.0)):
+        if abs(d[j]) * factor > most:
+            factor = most / abs(d[j])
+    return -factor * d
+
+
+@_jit
+def _free_coordinates(x: Floats, movable: Floats, slopes: Floats, free: Floats) -> bool:
+    """Update which coordinates may move; whether any changed."""
+    changed = False
+    for j in range(len(x)):
+        now = movable[j]
+        if 2 <= j <= 4 and x[j] <= 0.0 and slopes[j] >= 0.0:
+            now = 0.0
+        changed = changed or now != free[j]
+        free[j] = now
+    return changed
+
+
+@_jit
+def _line_search(
+    x: Floats, value: float, slopes: Floats, direction: Floats, inputs: Inputs, work: Floats, trial: Floats, new: Floats
+) -> tuple[bool, float, float, float, int]:
+    """Halve the step until the loss decreases enough; `trial` and `new` are filled with the point and its gradient.
+
+    Returns (accepted, loss, log likelihood, curvature, evaluations). Not accepted: the step is at rounding level.
+    """
+    step = 1.0
+    for count in range(1, HALVINGS + 1):
+        for j in range(len(x)):
+            trial[j] = x[j] + step * direction[j]
+            if 2 <= j <= 4 and trial[j] < 0.0:
+                trial[j] = 0.0
+        found, like, curvature = objective(trial, inputs, work, new)
+        gain = np.dot(slopes, trial - x)
+        if math.isfinite(found) and found <= value + 1e-4 * gain:
+            return True, found, like, curvature, count
+        if math.isfinite(found) and abs(gain) < 1e-13 * abs(value):
+            return False, found, like, curvature, count
+        step *= 0.5 if math.isfinite(found) else 0.1
+    return False, value, 0.0, 0.0, HALVINGS
+
+
+@_jit
+def minimise(
+    x: Floats, movable: Floats, inputs: Inputs, work: Floats, tolerance: float, max_iterations: int
+) -> tuple[float, float, int, int, bool]:
+    """L-BFGS with a_eta >= 0; `x` is changed in place.
+
+    Stops when the loss has not decreased by more than `tolerance` for three iterations (Extended Methods, Parameter
+    Estimation), or when the next step promises less than a thousandth of it. Returns (negative log posterior, log
+    likelihood, iterations, evaluations, converged).
+    """
+    size = len(x)
+    pairs = np.zeros((2, MEMORY, size))
+    slopes, new_slopes, free, trial = np.zeros(size), np.zeros(size), np.zeros(size), np.zeros(size)
+    metric = np.zeros((size, size))
+    value, like, curvature = objective(x, inputs, work, slopes)
+    n_kept, newest, evaluations, idle = 0, -1, 1, 0
+    if not math.isfinite(value):
+        return math.inf, like, 0, evaluations, False
+    for iteration in range(1, max_iterations + 1):
+        changed = _free_coordinates(x, movable, slopes, free)
+        n_kept = 0 if changed else n_kept
+        if changed or iteration <= 4 or iteration % 4 == 0:
+            information(x, inputs, curvature, work, metric)
+        direction = _direction(metric, free, slopes, pairs, n_kept, newest)
+        if -0.5 * np.dot(direction, slopes) < 1e-3 * tolerance:
+            return value, like, iteration, evaluations, True
+        accepted, new_value, new_like, new_curvature, count = _line_search(
+            x, value, slopes, direction, inputs, work, trial, new_slopes
+        )
+        evaluations += count
+        if not accepted:
+            # put the features of x back into `work`
+            value, like, curvature = objective(x, inputs, work, slopes)
+            evaluations += 1
+            idle += 1
+            if n_kept == 0 or idle >= 3:
+                return value, like, iteration, evaluations, True
+            n_kept = 0
+            continue
+        s, y = trial - x, new_slopes - slopes
+        if np.dot(s, y) > 1e-10 * math.sqrt(np.dot(s, s) * np.dot(y, y)):
+            newest = (newest + 1) % MEMORY
+            pairs[0, newest], pairs[1, newest] = s, y
+            n_kept = min(n_kept + 1, MEMORY)
+        idle = idle + 1 if value - new_value <= tolerance else 0
+        x[:], slopes[:] = trial, new_slopes
+        value, like, curvature = new_value, new_like, new_curvature
+        if idle >= 3:
+            return value, like, iteration, evaluations, True
+    return value, like, max_iterations, evaluations, False
