@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -56,6 +56,10 @@ ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML: {stage:
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random number.", min=0)]
 Title = Annotated[str, typer.Option("--title", help="Head of the report; default: the folder's name.", metavar="TEXT")]
+
+
+# the embedded set is a panel of 900 genes: against all genes of a genome every set of it would look enriched
+DEMO_PARAMETERS = {"enrichment": {"background": "modelled"}}
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -149,7 +153,7 @@ def demo(
         spec=files.spec,
         resources=files.resources,
         out=out,
-        parameters=collect_parameters(None, sets or []),
+        parameters=_over(DEMO_PARAMETERS, collect_parameters(None, sets or [])),
         until=until,
         seed=seed,
         title="Simulated differentiation (embedded data)",
@@ -235,6 +239,11 @@ def collect_parameters(file: Path | None, sets: list[str]) -> dict[str, dict[str
         except yaml.YAMLError:
             values.setdefault(stage, {})[name] = raw
     return values
+
+
+def _over(below: Mapping[str, Mapping[str, Any]], values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Parameters by stage and name, `values` winning over those below."""
+    return {stage: {**below.get(stage, {}), **values.get(stage, {})} for stage in {**below, **values}}
 
 
 def _read_parameter_file(file: Path) -> dict[str, dict[str, Any]]:

@@ -32,7 +32,9 @@ def motif_bars(table: pd.DataFrame, *, n_motifs: int = 20) -> alt.HConcatChart:
         part[name] = part[name].replace([np.inf, -np.inf], np.nan)
     keep = ["topic", "label", "family", "rank", "significance", "expressed", "odds_ratio", "odds_low", "odds_high"]
     part = part[[*keep, "n_hits_top", "n_hits"]]
-    menu = alt.param(name=MENU, value=topics[0], bind=alt.binding_select(options=topics, name="Topic "))
+    # opens on the topic with the clearest motif
+    first = str(part["topic"].iloc[int(part["significance"].fillna(-1.0).to_numpy().argmax())])
+    menu = alt.param(name=MENU, value=first, bind=alt.binding_select(options=topics, name="Topic "))
     tips = [
         alt.Tooltip("label:N", title="motif"),
         alt.Tooltip("family:N"),

@@ -6,16 +6,21 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mira_nb.errors import Cancelled, StageError, StoreError
 
 from .progress import read_progress
 
+if TYPE_CHECKING:
+    from traitlets.config import Config
+
 ProgressSink = Callable[[str, float, str, float], None]
 """Called with (stage, fraction, message, remaining seconds or -1)."""
 
 POLL_SECONDS = 0.3
+SOCKET_PATH_LIMIT = 100
+"""Room for a socket's path: 108 bytes on Linux, 104 on macOS."""
 
 
 def template_path(stage: str) -> Path:
@@ -62,6 +67,7 @@ def execute_template(
             progress_bar=False,
             log_output=False,
             cwd=None,
+            config=kernel_config(),
         )
     except PapermillExecutionError as error:
         raise _stage_error(stage, error, output) from None
@@ -70,6 +76,22 @@ def execute_template(
         watcher.join()
         for leftover in (f"{stage}.json", f"{stage}.cancel"):
             (progress_dir / leftover).unlink(missing_ok=True)
+
+
+def kernel_config() -> Config:
+    """Give a stage's kernel sockets in the user's own runtime folder instead of open ports.
+
+    A socket's path may have some 100 characters; where the runtime folder's is too long, and on Windows, the kernel
+    listens on 127.0.0.1 as usual.
+    """
+    from jupyter_core.paths import jupyter_runtime_dir
+    from traitlets.config import Config
+
+    config = Config()
+    longest = len(jupyter_runtime_dir()) + len("/kernel-00000000-0000-0000-0000-000000000000-ipc-5")
+    if os.name == "posix" and longest < SOCKET_PATH_LIMIT:
+        config.KernelManager.transport = "ipc"
+    return config
 
 
 def _stage_error(stage: str, error: Any, output: Path) -> StageError | Cancelled:
