@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from .base import Context, Params, Result, Slot, Stage, param
 
 if TYPE_CHECKING:
     from mudata import MuData
+
+    from ._prepare_report import Prepared
 
 
 class PrepareParams(Params):
@@ -145,24 +147,29 @@ class PrepareStage(Stage[PrepareParams]):
             umap_pca=layouts["pca"],
             umap_lsi=layouts["lsi"],
         )
-        table = genes.table
         return Result(
-            slots={
-                Slot("rna", "var", MODELLED): genes.modelled,
-                Slot("rna", "var", ENCODER): genes.encoder,
-                Slot("rna", "var", "mean_expression"): table["mean"].to_numpy(),
-                Slot("rna", "var", "dispersion"): table["dispersion"].to_numpy(),
-                Slot("rna", "var", "normalised_dispersion"): table["normalised_dispersion"].to_numpy(),
-                Slot("atac", "var", MODELLED): peaks.modelled,
-                Slot("atac", "var", ENCODER): peaks.encoder,
-                Slot("rna", "obsm", X_PCA): components.coordinates,
-                Slot("rna", "obsm", X_UMAP_PCA): layouts["pca"],
-                Slot("atac", "obsm", X_LSI): topics.coordinates,
-                Slot("atac", "obsm", X_UMAP_LSI): layouts["lsi"],
-            },
+            slots=_slots(prepared),
             tables=tables(prepared),
             figures=figures(prepared),
             metrics=metrics(prepared),
             alerts=alerts(prepared),
             methods=methods(prepared),
         )
+
+
+def _slots(done: Prepared) -> dict[Slot, Any]:
+    """Give what later stages read: chosen features and the standard representations."""
+    table = done.genes.table
+    return {
+        Slot("rna", "var", MODELLED): done.genes.modelled,
+        Slot("rna", "var", ENCODER): done.genes.encoder,
+        Slot("rna", "var", "mean_expression"): table["mean"].to_numpy(),
+        Slot("rna", "var", "dispersion"): table["dispersion"].to_numpy(),
+        Slot("rna", "var", "normalised_dispersion"): table["normalised_dispersion"].to_numpy(),
+        Slot("atac", "var", MODELLED): done.peaks.modelled,
+        Slot("atac", "var", ENCODER): done.peaks.encoder,
+        Slot("rna", "obsm", X_PCA): done.pca.coordinates,
+        Slot("rna", "obsm", X_UMAP_PCA): done.umap_pca,
+        Slot("atac", "obsm", X_LSI): done.lsi.coordinates,
+        Slot("atac", "obsm", X_UMAP_LSI): done.umap_lsi,
+    }
