@@ -17,7 +17,7 @@ from mira_nb.core.regulation.starts import (
     Candidate,
     WorkingModel,
     candidates,
-    grid_features,
+    make_grid,
     standardise,
     working_around,
     working_model,
@@ -208,13 +208,10 @@ def solve_gene(gene: Gene, shared: Shared) -> tuple[Solution, Solution]:
     tried, and the highest posterior is kept.
     """
     options, topics, prior = shared.options, shared.centred_topics, shared.lite_prior
-    present = (bool(gene.movable[2]), bool(gene.movable[3]), bool(gene.movable[4]))
-    up, down = grid_features(gene.rates, gene.distance, gene.splits)
+    grid = make_grid(gene.rates, gene.distance, gene.splits, gene.proximal)
 
     def look(working: WorkingModel, most: int, beside: Floats | None = None) -> list[Candidate]:
-        return candidates(
-            working, up, gene.proximal, down, present=present, priors=shared.priors, topics=beside, most=most
-        )
+        return candidates(working, grid, priors=shared.priors, topics=beside, most=most)
 
     working = working_model(gene.counts, shared.offset, topics)
     found = look(working, options.n_starts)
