@@ -22,6 +22,9 @@ REGION_COLORS = {
     "downstream": theme.CATEGORICAL[1],
 }
 
+N_COLUMNS = 3
+"""Panels in a row."""
+
 
 def _menu(field: str, options: list[str], label: str) -> alt.Parameter:
     return alt.selection_point(
@@ -58,7 +61,7 @@ def nite_histogram(score: np.ndarray, called: np.ndarray, *, n_bins: int = 40) -
 
 
 def prediction_lines(frame: pd.DataFrame, *, time_title: str) -> alt.FacetChart:
-    """Observed expression and predictions along time, a panel a lineage, the gene chosen in a menu.
+    """Observed expression and predictions along time, a panel a lineage (three in a row), the gene chosen in a menu.
 
     `frame`: columns ``gene, lineage, time, source, value, n``.
     """
@@ -73,7 +76,7 @@ def prediction_lines(frame: pd.DataFrame, *, time_title: str) -> alt.FacetChart:
         alt.layer(base.mark_line(), base.mark_circle(size=22), data=frame)
         .transform_filter(choose)
         .properties(width=220, height=200)
-        .facet(column=alt.Column("lineage:N", title=None))
+        .facet(facet=alt.Facet("lineage:N", title=None), columns=N_COLUMNS)
         .add_params(choose)
     )
 
@@ -94,13 +97,16 @@ def prediction_bars(frame: pd.DataFrame, *, group_title: str) -> alt.Chart:
         )
         .transform_filter(choose)
         .add_params(choose)
-        .properties(width=max(240, 46 * len(order)), height=240)
+        .properties(width=min(max(240, 46 * len(order)), 820), height=240)
     )
 
 
 def _model_color() -> alt.Color:
     return alt.Color(
-        "source:N", title=None, scale=alt.Scale(domain=list(MODEL_COLORS), range=list(MODEL_COLORS.values()))
+        "source:N",
+        title=None,
+        scale=alt.Scale(domain=list(MODEL_COLORS), range=list(MODEL_COLORS.values())),
+        legend=alt.Legend(orient="top"),
     )
 
 
@@ -158,15 +164,23 @@ def nite_streams(frame: pd.DataFrame, *, order: list[str]) -> alt.VConcatChart:
                 y=alt.Y("lower:Q", title="Topic share (stacked)", axis=alt.Axis(labels=False, ticks=False)),
                 y2="upper:Q",
                 detail="feature:N",
-                color=alt.Color("score:Q", title="Median NITE score (log10 of 1 + score)", scale=scale),
+                color=alt.Color("score:Q", title="Median NITE", scale=scale),
                 tooltip=["label:N", alt.Tooltip("score:Q", format=".2f"), alt.Tooltip("value:Q", format=".1%")],
             )
         )
-        widest = part.loc[part.groupby("feature", sort=False)["value"].idxmax()]
+        # away from the ends, where a name would run into the axis
+        ends = part["pseudotime"].quantile([0.08, 0.92])
+        inner = part[part["pseudotime"].between(*ends)]
+        widest = inner.loc[inner.groupby("feature", sort=False)["value"].idxmax()]
         names = (
             alt.Chart(widest[widest["value"] > 0.08])
             .mark_text(fontSize=11, fontWeight=600)
-            .encode(x="pseudotime:Q", y="middle:Q", text="label:N")
+            .encode(
+                x="pseudotime:Q",
+                y="middle:Q",
+                text="label:N",
+                color=alt.condition(f"datum.score > {sum(scale.domain) / 2}", alt.value("black"), alt.value("white")),
+            )
         )
         panels.append(alt.layer(areas, names).properties(width=560, height=150, title=str(lineage)))
     return alt.vconcat(*panels).resolve_scale(color="shared")

@@ -34,6 +34,8 @@ def gene_table(found: Regulation) -> pd.DataFrame:
             "a_downstream": lite.a[:, 2],
             "decay_upstream_kb": lite.decay_kb[:, 0],
             "decay_downstream_kb": lite.decay_kb[:, 1],
+            "decay_upstream_log_sd": found.fit.decay_log_sd[:, 0],
+            "decay_downstream_log_sd": found.fit.decay_log_sd[:, 1],
             "gamma": lite.gamma,
             "theta": lite.theta,
             "n_peaks": sets.n_peaks,
@@ -65,7 +67,10 @@ def tables(found: Regulation) -> list[Table]:
             f"({null}); adj_pvalue: Benjamini-Hochberg. a_*: weights of the upstream, proximal and downstream peaks "
             "(their common length is set to sqrt(3), only their ratios are estimated); decay_*_kb: distance over "
             "which a "
-            "peak's weight halves (a set of weight 0 keeps the prior's median). n_masked: peaks left out because "
+            "peak's weight halves (a set of weight 0 keeps the prior's median); decay_*_log_sd: posterior standard "
+            "deviation of its natural logarithm, by Laplace's approximation (0.1 = known to 10 %; near "
+            f"{found.params.decay_log_variance**0.5:.2g}, the prior's, = the data do not tell; errors of the "
+            "accessibility estimates are not in it). n_masked: peaks left out because "
             "they lie in another gene's promoter. status: ok, "
             "or "
             "why there is no model.",

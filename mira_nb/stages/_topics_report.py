@@ -167,7 +167,8 @@ def figures(fitted: Fitted) -> list[Figure]:
             Figure(
                 "range_test",
                 "Learning-rate range test",
-                "Loss while the learning rate rises from step to step, before training. The dashed lines are the rates "
+                "Loss while the learning rate rises from step to step, before training, against what the mean profile "
+                "gives the same cells. The dashed lines are the rates "
                 f"taken for the start ({low:.1e}) and the peak ({high:.1e}) of the schedule; the peak should lie where "
                 "the loss still falls or is flat, left of where it climbs.",
                 chart=charts.range_test_chart(fit.range_test, low=low, high=high),

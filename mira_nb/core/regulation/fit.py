@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from mira_nb.core.regulation import kernels
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells, Fits, Floats, PeakRates, Priors, log_prior, negative_binomial
-from mira_nb.core.regulation.search import FitOptions, Gene, Shared, Solution, make_gene, solve_gene
+from mira_nb.core.regulation.search import FitOptions, Gene, Shared, Solution, decay_log_sd, make_gene, solve_gene
 from mira_nb.errors import InputError
 
 Progress = Callable[[float, str], None]
@@ -35,6 +35,8 @@ class RegulationFit:
         Parameters.
     lite_log_rate, nite_log_rate
         (N, G) log rho_ij under each model, float32, NaN for genes without a fit.
+    decay_log_sd
+        (G, 2) posterior standard deviation (Laplace) of the log decay distances of LITE, upstream and downstream.
     gene_statistic
         (G,) Lambda_j = -2 log(L_LITE / L_NITE).
     cell_statistic
@@ -49,6 +51,7 @@ class RegulationFit:
     nite: Fits
     lite_log_rate: NDArray[np.float32]
     nite_log_rate: NDArray[np.float32]
+    decay_log_sd: Floats
     gene_statistic: Floats
     cell_statistic: Floats
     n_expressing: NDArray[np.int64]
@@ -125,8 +128,8 @@ def _estimate(gene: Gene, solution: Solution, shared: Shared, topics: Floats) ->
 
 def _fit_gene(
     shared: Shared, counts: Floats, peaks: NDArray, distance: NDArray, region: NDArray
-) -> tuple[_Estimate, _Estimate] | str:
-    """LITE and NITE of one gene, or why there is none."""
+) -> tuple[_Estimate, _Estimate, Floats] | str:
+    """LITE and NITE of one gene and the uncertainty of its decay distances, or why there is none."""
     seen = int((counts > 0).sum())
     if seen < shared.options.min_cells:
         return f"expressed in {seen} cells, fewer than {shared.options.min_cells}"
@@ -141,7 +144,11 @@ def _fit_gene(
         return "LITE fit has no finite likelihood"
     if not np.isfinite(nite.loss):
         return "NITE fit has no finite likelihood"
-    return _estimate(gene, lite, shared, shared.no_topics), _estimate(gene, nite, shared, shared.centred_topics)
+    return (
+        _estimate(gene, lite, shared, shared.no_topics),
+        _estimate(gene, nite, shared, shared.centred_topics),
+        decay_log_sd(gene, lite, shared),
+    )
 
 
 def _share(cells: Cells, priors: Priors, options: FitOptions) -> Shared:
@@ -231,7 +238,7 @@ def fit_regulation(
     shared = _share(cells, priors or Priors(), options or FitOptions())
     counts = cells.counts
 
-    def work(g: int) -> tuple[_Estimate, _Estimate] | str:
+    def work(g: int) -> tuple[_Estimate, _Estimate, Floats] | str:
         if sets.status[g] != OK:
             return str(sets.status[g])
         column = np.zeros(cells.n_cells)
@@ -258,6 +265,7 @@ class _Store:
 
     models: tuple[dict[str, Any], dict[str, Any]]
     rates: tuple[NDArray[np.float32], NDArray[np.float32]]
+    decay_log_sd: Floats
     gene_statistic: Floats
     cell_statistic: Floats
     status: NDArray[np.object_]
@@ -274,17 +282,21 @@ class _Store:
             return out | {"iterations": np.zeros(genes, np.int64), "converged": np.zeros(genes, bool)}
 
         rates = (np.full((n, genes), np.nan, np.float32), np.full((n, genes), np.nan, np.float32))
-        return cls((model(), model()), rates, np.full(genes, np.nan), np.zeros(n), np.full(genes, OK, dtype=object))
+        return cls(
+            (model(), model()), rates, np.full((genes, 2), np.nan), np.full(genes, np.nan), np.zeros(n),
+            np.full(genes, OK, dtype=object),
+        )  # fmt: skip
 
-    def put(self, g: int, found: tuple[_Estimate, _Estimate] | str) -> None:
+    def put(self, g: int, found: tuple[_Estimate, _Estimate, Floats] | str) -> None:
         if isinstance(found, str):
             self.status[g] = found
             return
-        for arrays, rates, estimate in zip(self.models, self.rates, found, strict=True):
+        for arrays, rates, estimate in zip(self.models, self.rates, found[:2], strict=True):
             for name, values in arrays.items():
                 if name != "a_topics" or len(estimate.a_topics):
                     values[g] = getattr(estimate, name)
             rates[:, g] = estimate.rate
+        self.decay_log_sd[g] = found[2]
         difference = 2.0 * (found[1].cells - found[0].cells)
         self.gene_statistic[g] = difference.sum()
         self.cell_statistic += difference
@@ -296,6 +308,7 @@ class _Store:
             nite=Fits(**nite),
             lite_log_rate=self.rates[0],
             nite_log_rate=self.rates[1],
+            decay_log_sd=self.decay_log_sd,
             gene_statistic=self.gene_statistic,
             cell_statistic=self.cell_statistic,
             n_expressing=n_expressing,

@@ -30,6 +30,8 @@ N_WORK: Final = 7
 LOG2: Final = math.log(2.0)
 NEGLIGIBLE: Final = 1e-17
 """Weight of a peak, relative to the largest of its set, below which it adds nothing to a double."""
+VANISHING: Final = 1e-30
+"""Weight of the nearest peak below which a set has none within reach."""
 TILE: Final = 1024
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -74,11 +76,12 @@ class Inputs(NamedTuple):
 
 @_jit
 def _peak_weights(distance: Floats, first: int, last: int, half: float) -> tuple[Ints, Floats, Floats]:
-    """Peaks that count, their weights 2^(-d/half) up to a common factor, and the derivatives by log(half)."""
+    """Peaks that count, their weights 2^(-d/half), and the derivatives by log(half)."""
     exponents = distance[first:last] * (LOG2 / half)
     least = exponents.min()
-    index = np.flatnonzero(exponents - least < -math.log(NEGLIGIBLE))
-    weights = np.exp(least - exponents[index])
+    reach = least - math.log(NEGLIGIBLE) if least < -math.log(VANISHING) else -1.0
+    index = np.flatnonzero(exponents < reach)
+    weights = np.exp(-exponents[index])
     return index + first, weights, weights * exponents[index]
 
 

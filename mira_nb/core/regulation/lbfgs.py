@@ -17,42 +17,60 @@ from mira_nb.core.regulation.kernels import MATH, N_BASE, Floats, Inputs, object
 MEMORY: Final = 6
 """Pairs of steps and gradient changes that are kept."""
 HALVINGS: Final = 30
+TILE: Final = 256
 _jit = njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+
+
+@_jit
+def _fill_columns(x: Floats, inputs: Inputs, work: Floats, lo: int, hi: int, columns: Floats) -> None:
+    """Fill the derivatives of lambda by each coordinate for the cells lo to hi."""
+    topics = inputs.topics
+    for i in range(hi - lo):
+        columns[0, i] = x[2] * work[2, lo + i]
+        columns[1, i] = x[4] * work[3, lo + i]
+        columns[2, i] = work[0, lo + i]
+        columns[3, i] = inputs.proximal[lo + i]
+        columns[4, i] = work[1, lo + i]
+        columns[5, i] = 1.0
+        columns[6, i] = 0.0
+    for t in range(topics.shape[0]):
+        for i in range(hi - lo):
+            columns[N_BASE + t, i] = topics[t, lo + i]
 
 
 @_jit
 def information(x: Floats, inputs: Inputs, curvature: float, work: Floats, out: Floats) -> None:
     """Fill `out` with the expected information (Fisher) of x plus the priors' curvature, as a safe metric."""
-    topics, prior = inputs.topics, inputs.prior
-    n, k = work.shape[1], topics.shape[0]
-    rate, info = work[4], work[5]
-    columns = np.empty((N_BASE + k, n))
-    weighted = np.empty((N_BASE + k, n))
-    gap = np.empty(n)
-    columns[3] = inputs.proximal
-    for t in range(k):
-        columns[N_BASE + t] = topics[t]
+    prior = inputs.prior
+    n, size = work.shape[1], len(x)
+    columns, weighted, gap, lean = np.empty((size, TILE)), np.empty(TILE), np.empty(TILE), np.zeros(size)
+    out[:, :] = 0.0
     variance = 0.0
-    for i in range(n):
-        columns[0, i] = x[2] * work[2, i]
-        columns[1, i] = x[4] * work[3, i]
-        columns[2, i] = work[0, i]
-        columns[4, i] = work[1, i]
-        columns[5, i] = 1.0
-        columns[6, i] = 0.0
-        gap[i] = rate[i] - x[5]
-        variance += gap[i] * gap[i]
-    for j in range(N_BASE + k):
-        for i in range(n):
-            weighted[j, i] = columns[j, i] * info[i]
-    out[:, :] = np.dot(weighted, columns.T)
+    for lo in range(0, n, TILE):
+        m = min(TILE, n - lo)
+        _fill_columns(x, inputs, work, lo, lo + m, columns)
+        for i in range(m):
+            gap[i] = work[4, lo + i] - x[5]
+            variance += gap[i] * gap[i]
+        for a in range(size):
+            total = 0.0
+            for i in range(m):
+                weighted[i] = columns[a, i] * work[5, lo + i]
+                total += columns[a, i] * gap[i]
+            lean[a] += total
+            for b in range(a + 1):
+                product = 0.0
+                for i in range(m):
+                    product += weighted[i] * columns[b, i]
+                out[a, b] += product
     # the prior of log gamma bends along d log gamma / d x_j = sum_i gap_i column_ij / variance (0 for b and theta);
     # its positive part keeps the metric safe
-    lean = np.dot(columns, gap) / max(variance, 1e-300)
+    lean /= max(variance, 1e-300)
     lean[5] = 0.0
-    for a in range(N_BASE + k):
-        for b in range(N_BASE + k):
+    for a in range(size):
+        for b in range(a + 1):
             out[a, b] += lean[a] * lean[b] / (prior[3] * prior[3])
+            out[b, a] = out[a, b]
     out[0, 0] += 1.0 / (prior[1] * prior[1])
     out[1, 1] += 1.0 / (prior[1] * prior[1])
     out[5, 5] += 1.0 / (prior[4] * prior[4])
@@ -145,7 +163,7 @@ def _line_search(
         gain = np.dot(slopes, trial - x)
         if math.isfinite(found) and found <= value + 1e-4 * gain:
             return True, found, like, curvature, count
-        if math.isfinite(found) and abs(gain) < 1e-13 * abs(value):
+        if math.isfinite(found) and abs(gain) < 1e-11 * abs(value):
             return False, found, like, curvature, count
         step *= 0.5 if math.isfinite(found) else 0.1
     return False, value, 0.0, 0.0, HALVINGS

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from mira_nb.core.regulation import kernels
 from mira_nb.core.regulation.geometry import DOWNSTREAM, PROXIMAL, UPSTREAM
-from mira_nb.core.regulation.lbfgs import minimise
+from mira_nb.core.regulation.lbfgs import information, minimise
 from mira_nb.core.regulation.model import Floats, PeakRates, Priors
 from mira_nb.core.regulation.starts import (
     Candidate,
     WorkingModel,
     candidates,
-    grid_features,
+    make_grid,
     standardise,
     working_around,
     working_model,
@@ -135,6 +135,28 @@ def _run(
     return Solution(x, loss, iterations, evaluations, converged, work[4].copy())
 
 
+def decay_log_sd(gene: Gene, solution: Solution, shared: Shared) -> Floats:
+    """Posterior standard deviation of log Delta of the LITE model, upstream and downstream (Laplace approximation).
+
+    The curvature is the expected information plus the priors'. A set without weight says nothing about its decay
+    distance: its standard deviation is the prior's. NaN for a set without peaks.
+    """
+    x = solution.x
+    inputs = gene.inputs(shared.offset, shared.no_topics, shared.lite_prior)
+    work, slopes = np.empty((kernels.N_WORK, len(shared.offset))), np.empty(len(x))
+    metric = np.empty((len(x), len(x)))
+    curvature = kernels.objective(x, inputs, work, slopes)[2]
+    information(x, inputs, curvature, work, metric)
+    free = gene.movable > 0
+    free[2:5] &= x[2:5] > 0
+    index = np.flatnonzero(free)
+    out = np.full(len(x), np.nan)
+    scale = 1.0 / np.sqrt(np.diag(metric)[index])
+    covariance = np.linalg.pinv(metric[np.ix_(index, index)] * np.outer(scale, scale), hermitian=True)
+    out[index] = np.sqrt(np.maximum(np.diag(covariance), 0.0)) * scale
+    return np.asarray(out[:2])
+
+
 def _start(gene: Gene, candidate: Candidate, theta: float, prior: Floats) -> Floats:
     x = np.array([*np.log(candidate.decay_kb), *candidate.weights, candidate.bias, math.log(theta)])
     x[:2] = np.where(gene.movable[:2] > 0, x[:2], prior[0])
@@ -208,13 +230,10 @@ def solve_gene(gene: Gene, shared: Shared) -> tuple[Solution, Solution]:
     tried, and the highest posterior is kept.
     """
     options, topics, prior = shared.options, shared.centred_topics, shared.lite_prior
-    present = (bool(gene.movable[2]), bool(gene.movable[3]), bool(gene.movable[4]))
-    up, down = grid_features(gene.rates, gene.distance, gene.splits)
+    grid = make_grid(gene.rates, gene.distance, gene.splits, gene.proximal)
 
     def look(working: WorkingModel, most: int, beside: Floats | None = None) -> list[Candidate]:
-        return candidates(
-            working, up, gene.proximal, down, present=present, priors=shared.priors, topics=beside, most=most
-        )
+        return candidates(working, grid, priors=shared.priors, topics=beside, most=most)
 
     working = working_model(gene.counts, shared.offset, topics)
     found = look(working, options.n_starts)

@@ -57,7 +57,6 @@ class _Regressions:
 
     gram: Floats
     right: Floats
-    covariance: Floats
     feature_mean: Floats
     response_mean: float
     topic_mean: Floats
@@ -116,14 +115,34 @@ def standardise(features: Floats) -> Floats:
     return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
 
 
-def grid_features(rates: Floats, distance: Floats, splits: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Compute standardised upstream and downstream sums for every decay distance of the grid, (grid, N) each."""
-    out = []
-    for first, last in ((splits[0], splits[1]), (splits[2], splits[3])):
-        decay = np.exp2(-distance[first:last][None, :] / np.array(GRID_KB)[:, None])
-        features = decay @ rates[first:last]
-        out.append(standardise(features))
-    return out[0], out[1]
+@dataclass(frozen=True)
+class Grid:
+    """Standardised sums for every decay distance of the grid.
+
+    Attributes
+    ----------
+    features
+        (2 x grid + 1, N): upstream by decay distance, proximal, downstream by decay distance.
+    covariance
+        Their covariance over cells.
+    present
+        Whether the upstream, proximal and downstream sets have peaks.
+    """
+
+    features: Floats
+    covariance: Floats
+    present: tuple[bool, bool, bool]
+
+
+def make_grid(rates: Floats, distance: Floats, splits: NDArray[np.int64], proximal: Floats) -> Grid:
+    """Sum each set's (peaks, N) rates for every decay distance; `proximal` is the standardised proximal sum."""
+    up, down = (
+        standardise(np.exp2(-distance[first:last][None, :] / np.array(GRID_KB)[:, None]) @ rates[first:last])
+        for first, last in ((splits[0], splits[1]), (splits[2], splits[3]))
+    )
+    features = np.vstack([up, proximal[None, :], down])
+    sizes = np.diff(splits) > 0
+    return Grid(features, features @ features.T / features.shape[1], (bool(sizes[0]), bool(sizes[1]), bool(sizes[2])))
 
 
 def _regressions(working: WorkingModel, features: Floats, topics: Floats | None) -> _Regressions:
@@ -147,35 +166,22 @@ def _regressions(working: WorkingModel, features: Floats, topics: Floats | None)
         solved = np.linalg.solve(inner, np.column_stack([cross, zw @ response]))
         gram = gram - cross.T @ solved[:, :-1]
         right = right - cross.T @ solved[:, -1]
-    covariance = features @ features.T / features.shape[1]
-    return _Regressions(gram, right, covariance, feature_mean, response_mean, topic_mean, solved)
+    return _Regressions(gram, right, feature_mean, response_mean, topic_mean, solved)
 
 
 def candidates(
-    working: WorkingModel,
-    up: Floats,
-    proximal: Floats,
-    down: Floats,
-    *,
-    present: tuple[bool, bool, bool],
-    priors: Priors,
-    topics: Floats | None = None,
-    most: int = 3,
+    working: WorkingModel, grid: Grid, *, priors: Priors, topics: Floats | None = None, most: int = 3
 ) -> list[Candidate]:
     """Return the best starts, best first; empty when no set of peaks goes along with expression.
 
     Parameters
     ----------
-    up, proximal, down
-        Standardised features: (grid, N), (N,), (grid, N).
-    present
-        Whether the upstream, proximal and downstream sets have peaks.
     topics
         (K, N) centred topics to be fitted beside (NITE), or None (LITE).
     """
     size = len(GRID_KB)
-    features = np.vstack([up, proximal[None, :], down])
-    equations = _regressions(working, features, topics)
+    present = grid.present
+    equations = _regressions(working, grid.features, topics)
     rows_u, rows_d = np.divmod(np.arange(size * size), size)
     if not present[0]:
         rows_u = np.full(size, 4)
@@ -184,11 +190,10 @@ def candidates(
         rows_u, rows_d = np.unique(rows_u), np.full(len(np.unique(rows_u)), 4)
     index = np.column_stack([rows_u, np.full(len(rows_u), size), size + 1 + rows_d])
     gain, beta = _best_subset(equations.gram, equations.right, index, present)
-    grid = np.log(GRID_KB)
-    away = (grid - math.log(priors.decay_median_kb)) / priors.decay_log_sd
+    away = (np.log(GRID_KB) - math.log(priors.decay_median_kb)) / priors.decay_log_sd
     penalty = 0.5 * (away[rows_u] ** 2 * present[0] + away[rows_d] ** 2 * present[2])
     if topics is None:
-        part = equations.covariance[index[:, :, None], index[:, None, :]]
+        part = grid.covariance[index[:, :, None], index[:, None, :]]
         variance = np.einsum("ni,nij,nj->n", beta, part, beta)
         with np.errstate(divide="ignore"):
             log_gamma = np.where(variance > 0, 0.5 * np.log(np.maximum(variance, 1e-300)), -np.inf)

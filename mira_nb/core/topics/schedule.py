@@ -60,9 +60,10 @@ def read_range_test(
 ) -> RangeTest:
     """Read bounds from the losses of a sweep of rising learning rates.
 
-    The loss is smoothed (exponential average, span of an eighth of the sweep). The upper bound is a third of the rate
-    at which the smoothed loss is lowest, that is, where larger steps stop helping; the lower bound is a tenth of the
-    upper. The upper bound is kept within ``bounds``.
+    The loss is smoothed (exponential average, span of an eighth of the sweep). The upper bound is a third of the last
+    rate at which the smoothed loss is its lowest up to noise (four standard errors, from the differences of successive
+    losses), that is, where larger steps start to harm; the lower bound is a tenth of the upper. The upper bound is kept
+    within ``bounds``.
     """
     weight = 2 / (len(losses) / 8 + 1)
     smoothed, value, mass = np.empty_like(losses), 0.0, 0.0
@@ -71,5 +72,10 @@ def read_range_test(
         value = (1 - weight) * value + weight * usable
         mass = (1 - weight) * mass + weight
         smoothed[i] = value / mass
-    high = float(np.clip(rates[int(np.argmin(smoothed))] / 3, *bounds))
+    steps = np.abs(np.diff(losses))
+    steps = steps[np.isfinite(steps)]
+    noise = float(np.median(steps)) / (0.6745 * math.sqrt(2)) if len(steps) else 0.0
+    band = 4 * noise * math.sqrt(weight / (2 - weight))
+    last = int(np.flatnonzero(smoothed <= smoothed.min() + band)[-1])
+    high = float(np.clip(rates[last] / 3, *bounds))
     return RangeTest(rates, losses, smoothed, high / 10, high)

@@ -131,7 +131,7 @@ class TopicSettings:
 
 
 # bounds of the peak learning rate: above, training forgets the factorisation it starts from; below, it does not get far
-RATE_BOUNDS: dict[Modality, tuple[float, float]] = {"expression": (1e-3, 5e-3), "accessibility": (5e-3, 2e-2)}
+RATE_BOUNDS: dict[Modality, tuple[float, float]] = {"expression": (1e-3, 5e-3), "accessibility": (1e-2, 2e-2)}
 # the size rule: counts above which a cell counts in full, and the limits of the number of topics
 FULL_DEPTH: dict[Modality, float] = {"expression": 250.0, "accessibility": 500.0}
 MIN_TOPICS, MAX_TOPICS = 4, 40

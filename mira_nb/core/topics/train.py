@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.special import gammaln
 
 from mira_nb.errors import ConvergenceError
 
@@ -117,13 +119,16 @@ class Trainer:
         rates = low * (high / low) ** (np.arange(RANGE_STEPS) / (RANGE_STEPS - 1))
         losses: list[float] = []
         order: list[NDArray[np.intp]] = []
+        pooled = pooled_losses(self.data.counts, self.training)
+        mean = pooled[self.training].sum() / self.data.depth[self.training].sum()
         while len(losses) < RANGE_STEPS:
             if not order:
                 order = list(equal_batches(self.rng.permutation(self.training), self.settings.batch_size))
             cells = order.pop()
             loss = self.step(cells, optimiser, rates[len(losses)], 0.0).loss.item()
-            # a count, not a cell: batches differ in depth far more than a step gains
-            losses.append(loss / float(self.data.depth[cells].sum()))
+            # a count, and against what the pooled profile gives the same cells: batches differ in depth and in how
+            # likely their features are far more than a step gains
+            losses.append(float((loss - pooled[cells].sum()) / self.data.depth[cells].sum() + mean))
             progress(len(losses) / RANGE_STEPS)
             if not math.isfinite(losses[-1]) or losses[-1] > 2 * abs(losses[0]) + losses[0]:
                 break
@@ -205,3 +210,13 @@ def posterior_means(
             if progress is not None:
                 progress(done / len(groups))
     return np.concatenate(topics), np.concatenate(depths) if depths else None
+
+
+def pooled_losses(counts: sparse.csr_matrix, training: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Multinomial negative log-likelihood of every cell under the pooled profile of the training cells, (cells,)."""
+    totals = np.asarray(counts[training].sum(axis=0, dtype=np.float64)).ravel() + 0.5
+    depth = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    repeats = counts.copy()
+    repeats.data = gammaln(counts.data + 1.0)
+    coefficient = gammaln(depth + 1) - np.asarray(repeats.sum(axis=1)).ravel()
+    return -coefficient - counts @ np.log(totals / totals.sum())

@@ -18,6 +18,7 @@ from mira_nb.core.topics.residuals import deviance_residuals, pooled_shares
 from mira_nb.core.topics.schedule import kl_weight, one_cycle, read_range_test
 from mira_nb.core.topics.settings import TopicSettings, topics_for_size
 from mira_nb.core.topics.shrinkage import held_out_power, shrinkage_factors
+from mira_nb.core.topics.train import pooled_losses
 from mira_nb.errors import InputError, ParameterError
 
 
@@ -86,6 +87,23 @@ def test_range_test_reads_bounds_left_of_the_climb():
     broken = losses.copy()
     broken[-5:] = np.nan
     assert np.isfinite(read_range_test(rates, broken).smoothed).all()
+
+
+def test_range_test_of_a_flat_curve_reads_where_it_starts_to_climb():
+    rates = 1e-5 * 1e5 ** (np.arange(100) / 99)
+    for seed in range(5):
+        losses = 5 + (rates / 0.1) ** 2 + np.random.default_rng(seed).normal(0, 1e-3, 100)
+        assert 5e-4 < read_range_test(rates, losses, bounds=(0, 1)).high < 1e-2
+
+
+def test_pooled_losses_equal_scipy():
+    rng = np.random.default_rng(0)
+    counts = sparse.csr_matrix(rng.poisson(0.7, (12, 9)).astype(np.float32))
+    training = np.arange(8)
+    pooled = counts[training].toarray().sum(0) + 0.5
+    dense = counts.toarray()
+    expected = -stats.multinomial.logpmf(dense, dense.sum(1), pooled / pooled.sum())
+    np.testing.assert_allclose(pooled_losses(counts, training), expected, rtol=1e-6)
 
 
 def test_fast_exponential_and_logarithm():
