@@ -44,7 +44,7 @@ def term_bars(table: pd.DataFrame, *, n_terms: int = 12, level: float = 0.05) ->
         .mark_bar()
         .encode(
             x=alt.X("significance:Q", title="-log10 adjusted p value"),
-            y=alt.Y("label:N", title=None, sort=alt.SortField("rank"), axis=alt.Axis(labelLimit=380)),
+            y=alt.Y("label:N", title=None, sort=alt.SortField("rank"), axis=alt.Axis(labelLimit=300)),
             color=alt.Color(
                 "ontology:N", title="collection", scale=alt.Scale(domain=ontologies, range=list(colors.values()))
             ),
@@ -85,8 +85,8 @@ def term_dots(table: pd.DataFrame, *, n_terms: int = 3, max_terms: int = 60, lev
         alt.Chart(part)
         .mark_circle(stroke=MUTED, strokeWidth=0.5, opacity=1)
         .encode(
-            x=alt.X("topic:N", sort=topics, title="expression topic", axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=380)),
+            x=alt.X("topic:N", sort=topics, title="expression topic", axis=alt.Axis(labelAngle=0, labelOverlap=False)),
+            y=alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=300)),
             size=alt.Size("odds_ratio:Q", title="odds ratio", scale=alt.Scale(type="sqrt", range=[10, 260])),
             color=alt.Color("significance:Q", title="-log10 adj. p", scale=alt.Scale(scheme=SEQUENTIAL)),
             tooltip=[
@@ -97,7 +97,7 @@ def term_dots(table: pd.DataFrame, *, n_terms: int = 3, max_terms: int = 60, lev
                 "overlap:N",
             ],
         )
-        .properties(width=max(28 * len(topics), 400), height={"step": 20})
+        .properties(width=min(max(28 * len(topics), 400), 520), height={"step": 20})
     )
 
 
