@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from mira_nb.core.continuity import STRETCH
 from mira_nb.core.support import ROUND, SLOW, SUPPORTED, UNSUPPORTED
 from mira_nb.keys import FATE_PROBABILITIES, LINEAGE_STATE, LINEAGE_TREE, PSEUDOTIME, TRANSPORT_MAP
 
+from ._trajectory_gaps import gap_alerts, gap_metric, gap_table
 from ._trajectory_run import Traced
 from .base import Alert, Metric, Slot, Table
 
@@ -48,6 +50,7 @@ def _tree_record(traced: Traced) -> dict[str, Any]:
         "start_cell": str(traced.names[manifold.start]),
         "threshold": float(traced.tree.threshold),
         "supported": bool(traced.supported),
+        "lineage_supported": np.asarray([name in traced.supported_lineages for name in traced.lineages], dtype=bool),
     }
 
 
@@ -70,6 +73,7 @@ def tables(traced: Traced) -> list[Table]:
             terminal_table(traced),
         ),
     ]
+    out.append(gap_table(traced))
     if len(traced.intervals):
         out.append(
             Table(
@@ -133,6 +137,8 @@ def terminal_table(traced: Traced) -> pd.DataFrame:
             reason = str(row["reason"])
             if row["accepted"] and not accepted:
                 reason = "terminal cells were given" if given else "no supported trajectory"
+            elif accepted and lineage[cell] not in traced.supported_lineages:
+                reason = "its way crosses a gap: not supported"
             rows.append(
                 [
                     lineage.get(cell, "") if accepted else "",
@@ -166,7 +172,7 @@ def component_table(traced: Traced) -> pd.DataFrame:
 
 def metrics(traced: Traced) -> list[Metric]:
     """Key figures."""
-    n_lineages = len(traced.lineages) if traced.supported else 0
+    n_lineages = len(traced.supported_lineages)
     shift = np.corrcoef(_ranks(traced.found.pseudotime), _ranks(traced.found.path_pseudotime))[0, 1]
     out = [
         Metric("Lineages", n_lineages, key=True, help="terminal states with support; 0: no supported trajectory"),
@@ -186,6 +192,7 @@ def metrics(traced: Traced) -> list[Metric]:
             help=f"of at most 1,000 cells; above {SLOW:g}: a long way through few states at a time; below {ROUND:g}: a "
             "round cloud, as cells of one type make",
         ),
+        *gap_metric(traced),
         Metric(
             "Closed classes of the transport map",
             traced.found.n_recurrent,
@@ -209,7 +216,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 def alerts(traced: Traced) -> list[Alert]:
     """Say what limits the trajectory."""
-    return [*_support_alerts(traced), *_start_alerts(traced), *_lineage_alerts(traced)]
+    return [*_support_alerts(traced), *gap_alerts(traced), *_start_alerts(traced), *_lineage_alerts(traced)]
 
 
 def _support_alerts(traced: Traced) -> list[Alert]:
@@ -362,8 +369,14 @@ def methods(traced: Traced) -> str:
     else:
         text += (
             "No lineage tree was reported, because the cells show no supported trajectory (agreement of the assays "
-            f"{traced.support.correlation:.2f}, second eigenvalue {traced.support.eigenvalue:.3f}). "
+            f"{traced.support.correlation:.2f}, second eigenvalue {traced.support.eigenvalue:.3f}, lowest continuity "
+            f"of a way {traced.continuity.table['continuity'].min():.3f}). "
         )
+    text += (
+        "The way to each end was tested for gaps by the committor [@metzner2009transition] of the random walk on the "
+        f"neighbour graph: a way is continuous if the emptiest {STRETCH:g} of the committor holds at least "
+        f"{p.min_continuity:g} of the cells expected. "
+    )
     return text + (
         "Values along the tree were smoothed by a Savitzky-Golay filter [@savitzky1964smoothing] in a window of "
         f"{p.stream_window:g} of the range of pseudotime."

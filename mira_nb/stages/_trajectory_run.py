@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from mira_nb.core.continuity import Continuity, judge_continuity
 from mira_nb.core.differentiation import Differentiation, Settings, differentiate
 from mira_nb.core.lineage_tree import (
     LineageTree,
@@ -55,6 +56,8 @@ class Traced:
         Lineage tree; a single node ``root`` when there is no supported trajectory.
     support
         What speaks for a trajectory.
+    continuity
+        Whether cells stand all along the way of each lineage.
     """
 
     data: MuData
@@ -65,6 +68,7 @@ class Traced:
     found: Differentiation
     tree: LineageTree
     support: Support
+    continuity: Continuity
     rna_topics: pd.DataFrame
     atac_topics: pd.DataFrame
     sweep: pd.DataFrame
@@ -73,7 +77,17 @@ class Traced:
     @property
     def supported(self) -> bool:
         """Whether there is a trajectory at all."""
-        return self.support.verdict != "none"
+        return self.support.verdict != "none" and not self.only_gaps
+
+    @property
+    def only_gaps(self) -> bool:
+        """Whether the way to every end found crosses a gap; ends named by the user stand."""
+        return _only_gaps(self.params, self.found, self.continuity)
+
+    @property
+    def supported_lineages(self) -> tuple[str, ...]:
+        """Lineages whose way crosses no gap; none without a supported trajectory."""
+        return tuple(name for name in self.lineages if self.supported and name not in self.continuity.gapped)
 
     @property
     def cells(self) -> np.ndarray:
@@ -184,8 +198,9 @@ def trace(data: MuData, params: TrajectoryParams, context: Context) -> Traced:
     # The shortest-path pseudotime: the clock already knows the topics.
     spaces = [np.asarray(ilr(topics[inside]), dtype=np.float64) for topics in kept]
     support = judge_support(found.path_pseudotime, spaces[0], spaces[1])
+    continuity = judge_continuity(manifold.graph, found.pseudotime, found.tree, min_continuity=params.min_continuity)
     tree = found.tree
-    if support.verdict == "none":
+    if support.verdict == "none" or _only_gaps(params, found, continuity):
         ones = np.ones((len(inside), 1))
         tree = lineage_tree(
             found.pseudotime, ones, [UNSUPPORTED], start=manifold.start, threshold=params.branch_threshold
@@ -199,11 +214,18 @@ def trace(data: MuData, params: TrajectoryParams, context: Context) -> Traced:
         found=found,
         tree=tree,
         support=support,
+        continuity=continuity,
         rna_topics=rna,
         atac_topics=atac,
         sweep=_sweep(found, tree, manifold.start, params),
         intervals=_intervals(found, tree, manifold.start, params, seed=context.seed),
     )
+
+
+def _only_gaps(params: TrajectoryParams, found: Differentiation, continuity: Continuity) -> bool:
+    """Whether the way to every end that was found, not given, crosses a gap."""
+    given = bool(params.terminal_cells) or bool(params.fate_key)
+    return not given and len(continuity.gapped) == len(found.lineages)
 
 
 def _cells_used(

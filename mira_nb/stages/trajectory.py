@@ -54,6 +54,13 @@ class TrajectoryParams(Params):
     backstep: float = param(
         1.5, "How far back in pseudotime a step may lead, in local neighbour distances.", ge=0, le=10, advanced=True
     )
+    min_continuity: float = param(
+        0.1,
+        "A lineage whose way has a stretch with less than this share of the cells expected crosses a gap; 0: no test.",
+        ge=0,
+        le=1,
+        advanced=True,
+    )
     clock: Literal["lineages", "paths"] = param(
         "lineages",
         "lineages: all lineages run by one clock counted in cells; paths: shortest-path distances as they are.",

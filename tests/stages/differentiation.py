@@ -13,15 +13,19 @@ from mira_nb.core.representation import joint_representation
 
 
 def differentiating(
-    n_cells: int = 700, *, seed: int = 0, branched: bool = True, one_type: bool = False
+    n_cells: int = 700, *, seed: int = 0, branched: bool = True, one_type: bool = False, discrete: bool = False
 ) -> mudata.MuData:
     """Root, progenitors, then ends A and B (from pseudotime 0.45); obs ``time``, ``lineage``, ``stage``.
 
-    ``one_type``: the same topics in all cells, with noise that the assays do not share.
+    ``one_type``: the same topics in all cells, with noise that the assays do not share. ``discrete``: few cells in
+    transit, one in twenty; every other cell's time moves to the nearest of 0, 0.45 and 1.
     """
     rng = np.random.default_rng(seed)
     time, lineage = rng.random(n_cells), rng.integers(0, 2 if branched else 1, n_cells)
     time[0] = 0.0
+    if discrete:
+        types = np.array([0.0, 0.45, 1.0])[np.abs(time[:, None] - [0.0, 0.45, 1.0]).argmin(axis=1)]
+        time = np.where(rng.random(n_cells) < 0.05, time, types)
     past = np.clip((time - 0.45) / 0.5, 0, 1)
     weights = np.column_stack(
         [

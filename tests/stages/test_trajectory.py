@@ -96,6 +96,36 @@ def test_one_cell_type_yields_an_alert_and_no_tree():
     assert "lineage_tree" not in [figure.name for figure in result.figures]
 
 
+def test_distinct_populations_are_no_supported_trajectory():
+    data = differentiating(1600, discrete=True)
+    context = Context(resources=Resources(groups="stage", start_cell="cell0"))
+    result = run(data, context)
+    alert = next(alert for alert in result.alerts if "crosses a gap" in alert.title)
+    assert alert.level == "error"
+    assert "from early" in alert.cause
+    assert (table(result, "continuity")["verdict"] == "gap").all()
+    assert table(result, "lineage_tree")["node"].tolist() == ["root"]
+    assert not slot(result, "lineage_tree")["lineage_supported"].any()
+    # Ends that the user names stand, but are marked.
+    obs = data.mod["rna"].obs
+    end = obs.index[(obs["lineage"] == "A") & (obs["time"] == 1)][0]
+    named = run(data, context, terminal_cells=[f"A={end}"])
+    assert any(alert.level == "warning" and alert.title.startswith("Not supported: A") for alert in named.alerts)
+    assert not slot(named, "lineage_tree")["lineage_supported"].any()
+    assert next(metric.value for metric in named.metrics if metric.name == "Lineages") == 0
+    off = run(data, context, min_continuity=0)
+    assert slot(off, "lineage_tree")["lineage_supported"].all()
+
+
+def test_continuous_branching_has_no_gap():
+    result = run(differentiating(1500))
+    frame = table(result, "continuity")
+    assert frame["verdict"].tolist() == ["continuous", "continuous"]
+    assert (frame["continuity"] > 0.2).all()
+    assert slot(result, "lineage_tree")["lineage_supported"].tolist() == [True, True]
+    assert not [alert for alert in result.alerts if alert.level in {"error", "warning"}]
+
+
 def test_unbranched_differentiation_has_one_lineage():
     result = run(differentiating(500, branched=False))
     assert len(table(result, "lineage_tree")) == 1
