@@ -36,6 +36,7 @@ END: Final = "end"
 NITE_SCORE: Final = "nite_score"
 NITE_PVALUE: Final = "nite_pvalue"
 NITE_FDR: Final = "nite_fdr"
+NITE_SHARE: Final = "nite_share"
 
 # obsm
 X_PCA: Final = "X_pca"

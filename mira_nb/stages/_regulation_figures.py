@@ -72,17 +72,17 @@ def figures(found: Regulation) -> list[Figure]:
 
 
 def _nite_figures(found: Regulation) -> list[Figure]:
-    called = found.fdr[found.ok] < found.params.level
+    called = found.called[found.ok]
     return [
         Figure(
             "nite_distribution",
             "NITE scores of the genes",
             f"NITE score of {int(found.ok.sum()):,} genes: how much better the cell's whole chromatin state predicts "
-            "expression than the chromatin around the gene. Coloured: genes whose test (likelihood ratio of NITE "
-            "against "
-            f"LITE, Benjamini-Hochberg) falls below {found.params.level:g}: {int(called.sum()):,}. A body near 0 "
-            "with a "
-            "tail to the right is usual; a body far from 0 means that accessibility is poorly imputed.",
+            "expression than the chromatin around the gene. Coloured: the "
+            f"{int(called.sum()):,} genes called NITE (likelihood ratio of NITE against LITE, Benjamini-Hochberg "
+            f"adjusted p < {found.params.level:g}, and at least {found.params.min_share:.0%} of what NITE explains is "
+            "left unexplained by the chromatin around the gene). A body near 0 with a tail to the right is usual; a "
+            "body far from 0 means that accessibility is poorly imputed.",
             chart=nite_histogram(found.nite_score[found.ok], called),
             section="NITE regulation",
         )

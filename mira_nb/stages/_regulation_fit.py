@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse, stats
 
+from mira_nb.core.regulation.explained import constant_log_likelihood, unexplained_share
 from mira_nb.core.regulation.geometry import ChromosomeMatch, match_chromosomes
 from mira_nb.core.regulation.model import Gauge
 from mira_nb.core.regulatory_potential import (
@@ -94,6 +95,17 @@ class Regulation:
     def fdr(self) -> NDArray[np.float64]:
         """Benjamini-Hochberg adjusted p values over the fitted genes."""
         return benjamini_hochberg(self.pvalue)
+
+    @cached_property
+    def nite_share(self) -> NDArray[np.float64]:
+        """Share of the explained log-likelihood that the chromatin around the gene leaves to the cell's state."""
+        constant = constant_log_likelihood(self.cells.counts, self.cells.offset, self.fit.lite.theta)
+        return unexplained_share(constant, self.fit.lite.log_likelihood, self.fit.nite.log_likelihood)
+
+    @cached_property
+    def called(self) -> NDArray[np.bool_]:
+        """Genes called NITE: a significant test and a departure from LITE that is worth the name."""
+        return np.asarray((self.fdr < self.params.level) & (self.nite_share >= self.params.min_share))
 
     @cached_property
     def differential(self) -> NDArray[np.float32]:

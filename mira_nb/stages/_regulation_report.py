@@ -26,6 +26,8 @@ def gene_table(found: Regulation) -> pd.DataFrame:
         {
             "gene": found.genes,
             "nite_score": found.nite_score,
+            "nite": found.called,
+            "nite_share": found.nite_share,
             "statistic": found.fit.gene_statistic,
             "pvalue": found.pvalue,
             "adj_pvalue": found.fdr,
@@ -63,17 +65,16 @@ def tables(found: Regulation) -> list[Table]:
             "genes",
             "LITE and NITE models of the genes",
             "nite_score: likelihood ratio of NITE over LITE, scaled by the cells that express the gene; pvalue: its "
-            "test "
-            f"({null}); adj_pvalue: Benjamini-Hochberg. a_*: weights of the upstream, proximal and downstream peaks "
-            "(their common length is set to sqrt(3), only their ratios are estimated); decay_*_kb: distance over "
-            "which a "
-            "peak's weight halves (a set of weight 0 keeps the prior's median); decay_*_log_sd: posterior standard "
-            "deviation of its natural logarithm, by Laplace's approximation (0.1 = known to 10 %; near "
+            f"test ({null}); adj_pvalue: Benjamini-Hochberg. nite_share: part of what NITE explains that LITE does "
+            f"not; nite: adj_pvalue < {found.params.level:g} and nite_share >= {found.params.min_share:g}. a_*: "
+            "weights of the upstream, proximal and downstream peaks (their common length is set to sqrt(3), only "
+            "their ratios are estimated); decay_*_kb: distance over which a peak's weight halves (a set of weight 0 "
+            "keeps the prior's median); decay_*_log_sd: posterior standard deviation of its natural logarithm, by "
+            "Laplace's approximation (0.1 = known to 10 %; near "
             f"{found.params.decay_log_variance**0.5:.2g}, the prior's, = the data do not tell; errors of the "
-            "accessibility estimates are not in it). n_masked: peaks left out because "
-            "they lie in another gene's promoter. status: ok, "
-            "or "
-            "why there is no model.",
+            "accessibility estimates are not in it). "
+            "n_masked: peaks left out because they lie in another gene's promoter. status: ok, or why there is no "
+            "model.",
             gene_table(found),
         ),
         Table("cell_nite_tests", f"NITE regulation of cells by {found.groups[0]}", _TEST, cell_tests(found)),
@@ -107,7 +108,8 @@ def metrics(found: Regulation) -> list[Metric]:
     """Key figures."""
     ok = found.ok
     lite = found.fit.lite
-    called = int((found.fdr[ok] < found.params.level).sum())
+    called = int(found.called.sum())
+    significant = int((found.fdr[ok] < found.params.level).sum())
     distances = lite.decay_kb[ok]
     weight = np.nan_to_num(lite.a[ok][:, [0, 2]])
     used = np.isfinite(distances) & (weight > 1e-3)
@@ -115,7 +117,15 @@ def metrics(found: Regulation) -> list[Metric]:
         Metric("Genes with models", int(ok.sum()), "genes", f"of {len(ok):,} asked for", key=True),
         Metric(
             "NITE genes", called, "genes",
-            f"expression not explained by local accessibility (false discovery rate {found.params.level:g})", key=True,
+            f"local accessibility leaves at least {found.params.min_share:.0%} of what is explained to the cell's "
+            "state (nite_share), and the test says that this is not chance (false discovery rate "
+            f"{found.params.level:g})",
+            key=True,
+        ),
+        Metric(
+            "Genes that reject LITE", significant, "genes",
+            "by the test alone; with many cells it also finds departures too small to matter, such as those from "
+            "imprecise accessibility",
         ),
         Metric("Median NITE score", float(np.nanmedian(found.nite_score)) if ok.any() else float("nan"), "",
                "0 = local accessibility explains expression as well as the cell's whole state"),
@@ -254,7 +264,10 @@ def methods(found: Regulation) -> str:
         "keeps its dispersion. The NITE score is the likelihood ratio statistic [@neyman1928lrt] over 1 + the number "
         "of "
         f"expressing cells relative to its median over genes; for cells likewise over genes. P values come from {null}"
-        f"{check}, adjusted by Benjamini-Hochberg [@benjamini1995fdr]. The chromatin differential is the natural log "
+        f"{check}, adjusted by Benjamini-Hochberg [@benjamini1995fdr]. As this test finds any departure from LITE once "
+        "there are enough cells, a gene was called NITE when, besides, at least "
+        f"{p.min_share:.0%} of the gain in log-likelihood of NITE over a constant rate was not reached by LITE "
+        "(nite_share, all three at LITE's dispersion). The chromatin differential is the natural log "
         "of "
         "the LITE over the NITE prediction. Groups were compared by Wilcoxon rank-sum tests [@wilcoxon1945ranks]."
     )

@@ -49,6 +49,13 @@ class RegulationParams(Params):
         "with one degree of freedom less than there are accessibility topics.",
     )
     level: float = param(0.05, "False discovery rate below which a gene is called NITE.", gt=0, lt=1)
+    min_share: float = param(
+        0.1,
+        "Least share of the explained log-likelihood that the chromatin around a gene must leave to the cell's state "
+        "for the gene to be called NITE; 0 = the test alone.",
+        ge=0,
+        le=1,
+    )
     show_genes: list[str] = param([], "Genes to draw in detail; empty: the most NITE and the most LITE genes.")
     n_shown: int = param(6, "Genes drawn in detail when none are named.", unit="genes", ge=1, le=30, advanced=True)
     n_top: int = param(200, "Top genes of an expression topic, for the NITE regulation of topics.", ge=5, le=5000)
@@ -117,6 +124,7 @@ class RegulationStage(Stage[RegulationParams]):
                 Slot("rna", "var", keys.NITE_SCORE): found.per_gene(found.nite_score),
                 Slot("rna", "var", keys.NITE_PVALUE): found.per_gene(found.pvalue),
                 Slot("rna", "var", keys.NITE_FDR): found.per_gene(found.fdr),
+                Slot("rna", "var", keys.NITE_SHARE): found.per_gene(found.nite_share),
                 Slot("rna", "uns", keys.PEAK_SETS): found.stored_sets(),
                 Slot("joint", "obs", keys.NITE_SCORE): found.cell_score,
             },
