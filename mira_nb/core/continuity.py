@@ -28,7 +28,7 @@ Verdict = Literal["continuous", "gap", "too few cells"]
 
 STRETCH: Final = 0.3
 END_CELLS: Final = 20
-MIN_JUDGED: Final = 600
+MIN_JUDGED: Final = 1000
 _STEP: Final = 0.01
 COLUMNS: Final = (
     "lineage",

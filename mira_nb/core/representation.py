@@ -122,11 +122,13 @@ def ilr(compositions: Floats, *, floor: float = 1e-8) -> Floats:
     return clr(compositions, floor=floor) @ ilr_basis(compositions.shape[1])
 
 
-def joint_representation(rna_topics: Floats, atac_topics: Floats, *, floor: float = 1e-8) -> Floats:
-    """Concatenate the ILR coordinates of both modalities, (n, K_rna + K_atac - 2)."""
+def joint_representation(
+    rna_topics: Floats, atac_topics: Floats, *, floor: float = 1e-8, weights: tuple[float, float] = (1.0, 1.0)
+) -> Floats:
+    """Concatenate the ILR coordinates of both modalities, (n, K_rna + K_atac - 2), each times its weight."""
     if len(rna_topics) != len(atac_topics):
         raise InputError(
             f"{len(rna_topics)} cells with expression topics but {len(atac_topics)} with accessibility topics",
             expected="the same cells in the same order",
         )
-    return np.hstack([ilr(rna_topics, floor=floor), ilr(atac_topics, floor=floor)])
+    return np.hstack([weights[0] * ilr(rna_topics, floor=floor), weights[1] * ilr(atac_topics, floor=floor)])

@@ -16,6 +16,7 @@ from mira_nb.core.representation import ilr
 from mira_nb.keys import ATAC, RNA, X_LSI, X_PCA
 
 from ._cells import MISSING_GROUP, CellAnnotations
+from ._joint_weights import Weights
 from .base import Alert, Metric, Table
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from .joint import JointParams
 
+LOW_WEIGHT = 0.5
 REPRESENTATIONS = ("PCA", "RNA topics", "LSI", "ATAC topics", "joint")
 
 
@@ -37,6 +39,7 @@ class Joined:
     rna_topics: pd.DataFrame
     atac_topics: pd.DataFrame
     joint: np.ndarray
+    weights: Weights
     neighbors: Neighbors
     graph: sparse.csr_matrix
     leiden: pd.Categorical
@@ -176,6 +179,17 @@ def metrics(joined: Joined, comparison: Comparison) -> list[Metric]:
     out = [
         Metric("Clusters", joined.n_clusters, key=True, help=f"Leiden, resolution {joined.params.resolution}"),
         Metric("Dimensions of the joint space", joined.joint.shape[1], help="expression + accessibility topics - 2"),
+        *(
+            Metric(
+                f"Reliability of the {name.upper()} topics",
+                round(value, 4),
+                help="share of the variation of their log-ratio coordinates that another sequencing of the same cells "
+                "would repeat (split-half, Spearman-Brown); 1 = free of counting noise",
+            )
+            for name, value in joined.weights.reliability.items()
+        ),
+        Metric("Weight of RNA in the joint space", round(joined.weights.rna, 4)),
+        Metric("Weight of ATAC in the joint space", round(joined.weights.atac, 4)),
         Metric(
             "Neighbours shared by RNA and ATAC topics",
             round(comparison.shared("RNA topics", "ATAC topics"), 4),
@@ -212,6 +226,19 @@ def alerts(joined: Joined, comparison: Comparison) -> list[Alert]:
                 "A trajectory cannot cross the gap; raise joint.n_neighbors to connect them, or study parts apart.",
             )
         )
+    weights = joined.weights
+    if weights.why_balanced:
+        out.append(Alert("info", "Both modalities count the same in the joint space", weights.why_balanced))
+    elif min(weights.rna, weights.atac) < LOW_WEIGHT:
+        weaker, weight = min(("RNA", weights.rna), ("ATAC", weights.atac), key=lambda pair: pair[1])
+        out.append(
+            Alert(
+                "info",
+                f"The joint space rests mostly on one modality: {weaker} has weight {weight:.2f}",
+                f"Most of the variation of the {weaker} topics is noise of shallow counts.",
+                "joint.weights: balanced gives both the same weight.",
+            )
+        )
     n_floored = int((joined.rna_topics < joined.params.floor).to_numpy().sum()) + int(
         (joined.atac_topics < joined.params.floor).to_numpy().sum()
     )
@@ -246,6 +273,18 @@ def alerts(joined: Joined, comparison: Comparison) -> list[Alert]:
     return out
 
 
+def _weighting(weights: Weights) -> str:
+    if not weights.reliability or weights.why_balanced:
+        return ", both modalities with the same weight"
+    return (
+        f", expression with weight {weights.rna:.2f} and accessibility with weight {weights.atac:.2f}, in proportion "
+        f"to the split-half reliability of their coordinates ({weights.reliability[RNA]:.2f} and "
+        f"{weights.reliability[ATAC]:.2f}: counts were split at random, both halves encoded and correlated, and the "
+        "correlation was carried over to full counts by the Spearman-Brown formula [@brown1910]; the published method "
+        "gives both the same weight)"
+    )
+
+
 def methods(joined: Joined, comparison: Comparison) -> str:
     """Methods sentences."""
     p = joined.params
@@ -253,8 +292,9 @@ def methods(joined: Joined, comparison: Comparison) -> str:
     text = (
         f"Topic compositions ({joined.rna_topics.shape[1]} expression, {joined.atac_topics.shape[1]} accessibility "
         "topics) were transformed by the isometric log-ratio [@egozcue2003ilr] and concatenated to a joint space of "
-        f"{joined.joint.shape[1]} dimensions [@lynch2022mira]. The {joined.neighbors.k} nearest neighbours of every "
-        f"cell were found by Manhattan distance [@aggarwal2001distance] ({search} search); the graph was clustered by "
+        f"{joined.joint.shape[1]} dimensions [@lynch2022mira]{_weighting(joined.weights)}. "
+        f"The {joined.neighbors.k} nearest neighbours of every cell were found by Manhattan distance "
+        f"[@aggarwal2001distance] ({search} search); the graph was clustered by "
         f"the Leiden algorithm (resolution {p.resolution:g}, {joined.n_clusters} clusters) [@traag2019leiden] and laid "
         f"out by UMAP (min_dist {p.min_dist:g}) [@mcinnes2018umap]."
     )

@@ -16,6 +16,12 @@ from ._trajectory_gaps import gap_alerts, gap_metric, gap_table
 from ._trajectory_run import Traced
 from .base import Alert, Metric, Slot, Table
 
+TURNS = "Another start turns pseudotime around and changes which states count as ends."
+REMEDY = (
+    "Compare the table of candidates with what is known, and give the right one with --start-cell, or genes of the "
+    "earliest state with start_markers."
+)
+
 
 def slots(traced: Traced) -> dict[Slot, Any]:
     """Values for the MuData; cells outside the trajectory get NaN, no state and empty rows."""
@@ -99,6 +105,9 @@ def tables(traced: Traced) -> list[Table]:
                 "start_candidates",
                 "Candidates for the start cell",
                 "Extremes of the diffusion components; numbers are means over each candidate and its 20 neighbours. "
+                "genes_at_equal_depth: genes expected among equally many counts; entropy: of the topic proportions, "
+                "high in cells that mix programmes; is_tip: on no shortest way between two others; score: sum of the "
+                "last three kinds of evidence in units of the spread between neighbours. "
                 f"Chosen by: {traced.start.origin}.",
                 traced.start.candidates,
             )
@@ -248,21 +257,44 @@ def _support_alerts(traced: Traced) -> list[Alert]:
     return []
 
 
+def _proposal_alert(rivals: tuple[tuple[str, str, str], ...]) -> Alert:
+    """Say how sure the proposal of a start is, and name the other candidate where evidence disagrees."""
+    names = [f"{cell} ({group})" if group else cell for cell, group, _ in rivals]
+    if len(rivals) == 1:
+        return Alert(
+            "warning",
+            f"The start cell was proposed, not given: {names[0]}",
+            "Among the tips of the manifold, its neighbourhood has the most genes at equal depth and mixes the most "
+            f"topics of either assay. Which way time runs cannot be known from a snapshot. {TURNS}",
+            REMEDY,
+        )
+    reasons = [
+        f"for {name}: {why}" if why else f"for {name}: the sum of all"
+        for name, (_, _, why) in zip(names, rivals, strict=True)
+    ]
+    return Alert(
+        "warning",
+        f"It is not clear where the differentiation begins: {names[0]} was proposed, {names[1]} is as possible",
+        f"Evidence disagrees ({'; '.join(reasons)}). {TURNS}",
+        REMEDY,
+    )
+
+
 def _start_alerts(traced: Traced) -> list[Alert]:
     out = []
     start = traced.start
-    if start.origin != "given":
-        name = traced.names[start.manifold.start]
-        by = "highest expression of the start markers" if start.origin == "markers" else "most genes detected"
+    if start.origin == "markers":
         out.append(
             Alert(
-                "warning" if start.origin == "detected genes" else "info",
-                f"The start cell was proposed, not given: {name}",
-                f"Among the extremes of the diffusion components, its neighbourhood has the {by}. Another start turns "
-                "pseudotime around and changes which states count as ends.",
-                "Compare the table of candidates with what is known, and give the right one with --start-cell.",
+                "info",
+                f"The start cell was proposed, not given: {traced.names[start.manifold.start]}",
+                "Among the extremes of the diffusion components, its neighbourhood has the highest expression of the "
+                f"start markers. {TURNS}",
+                REMEDY,
             )
         )
+    if start.origin == "evidence":
+        out.append(_proposal_alert(start.rivals))
     if start.missing_markers:
         out.append(
             Alert("warning", f"Start markers that are not in the data were ignored: {', '.join(start.missing_markers)}")
@@ -322,8 +354,8 @@ def methods(traced: Traced) -> str:
     chosen = {
         "given": f"the start cell {start} was given",
         "markers": f"the start cell {start} was chosen by the expression of {', '.join(p.start_markers)}",
-        "detected genes": f"the start cell {start} was proposed as the extreme of the diffusion components whose "
-        "neighbourhood has the most genes detected",
+        "evidence": f"the start cell {start} was proposed as the tip of the manifold whose neighbourhood has most "
+        "genes at equal depth [@hurlbert1971nonconcept] and mixes most topics (sum of standardised values)",
     }[traced.start.origin]
     text = (
         f"Pseudotime was computed as in Palantir [@setty2019palantir] on the joint neighbour graph of "

@@ -13,7 +13,8 @@ from mira_nb.core.trajectory import split_components
 from mira_nb.errors import InputError, ParameterError
 from mira_nb.keys import RNA
 
-from ._cells import cell_depths, gene_expression
+from ._cells import gene_expression
+from ._trajectory_evidence import StartEvidence, weigh_starts
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from .trajectory import TrajectoryParams
 
-Origin = Literal["given", "markers", "detected genes"]
+Origin = Literal["given", "markers", "evidence"]
 NEAR = 20
 
 
@@ -34,11 +35,13 @@ class Start:
     row
         Row among the cells used.
     origin
-        ``given``, by ``markers``, or by the number of ``detected genes``.
+        ``given``, by ``markers``, or by the ``evidence`` of :mod:`._trajectory_evidence`.
     candidates
         Extremes of the diffusion components with the reasons for and against; empty when the cell was given.
     missing_markers
         Marker genes that are not in the data.
+    rivals
+        (cell, group or empty, reasons) of the proposed cell and, where evidence disagrees, of its strongest rival.
     """
 
     row: int
@@ -46,6 +49,7 @@ class Start:
     manifold: Manifold
     candidates: pd.DataFrame
     missing_markers: tuple[str, ...] = ()
+    rivals: tuple[tuple[str, str, str], ...] = ()
 
 
 def find_cell(names: pd.Index, given: str | int, *, option: str) -> int:
@@ -104,28 +108,43 @@ def choose_start(
     extremes = list(dict.fromkeys(int(k) for column in space.T for k in (column.argmin(), column.argmax())))
     near = np.column_stack([np.arange(len(space)), manifold.neighbors.indices[:, :NEAR]])
     markers, missing = _markers(data, params.start_markers)
-    detected = cell_depths(data)["n_genes"].to_numpy()[rows][manifold.cells].astype(float)
     frame = pd.DataFrame({"cell": names[manifold.cells[extremes]].astype(str)})
     frame["component"] = [_which(space, cell) for cell in extremes]
     if groups is not None:
         labels = groups.to_numpy()[rows][manifold.cells]
         frame["group"] = [pd.Series(labels[near[cell]]).mode().iloc[0] for cell in extremes]
-    frame["detected_genes"] = [float(detected[near[cell]].mean()) for cell in extremes]
-    criterion: Origin = "detected genes"
-    score = frame["detected_genes"].to_numpy()
+    inside = rows[manifold.cells]
+    evidence = weigh_starts(data, inside, near, extremes, manifold.graph)
+    frame = pd.concat([frame, evidence.table], axis=1)
+    criterion: Origin = "evidence"
+    score = frame["score"].to_numpy()
     if markers:
-        expression = gene_expression(data, markers).to_numpy()[rows][manifold.cells]
+        expression = gene_expression(data, markers).to_numpy()[inside]
         scaled = expression / np.maximum(expression.max(axis=0), 1e-12)
         frame["marker_expression"] = [float(scaled[near[cell]].mean()) for cell in extremes]
         criterion, score = "markers", frame["marker_expression"].to_numpy()
     best = int(np.argmax(score))
+    rivals = () if markers else _rivals(frame, best, evidence)
     frame["chosen"] = np.arange(len(frame)) == best
     frame = frame.iloc[np.argsort(-score, kind="stable")].reset_index(drop=True)
     row = int(manifold.cells[extremes[best]])
     placed = Manifold(
         manifold.cells, extremes[best], manifold.others, manifold.diffusion, manifold.neighbors, manifold.graph
     )
-    return Start(row, criterion, placed, frame, missing)
+    return Start(row, criterion, placed, frame, missing, rivals)
+
+
+def _rivals(frame: pd.DataFrame, best: int, evidence: StartEvidence) -> tuple[tuple[str, str, str], ...]:
+    """Name the candidate proposed and the one that most of the rest of the evidence speaks for, with the reasons."""
+    favoured = {
+        place: [name for name, winner in evidence.winners.items() if winner == place] for place in range(len(frame))
+    }
+    places = [best]
+    others = [place for place, reasons in favoured.items() if reasons and place != best]
+    if others:
+        places.append(max(others, key=lambda place: (len(favoured[place]), frame["score"].iloc[place])))
+    labels = frame["group"].astype(str) if "group" in frame else pd.Series([""] * len(frame))
+    return tuple((str(frame["cell"].iloc[k]), labels.iloc[k], ", ".join(favoured[k])) for k in places)
 
 
 def _markers(data: MuData, wanted: list[str]) -> tuple[list[str], tuple[str, ...]]:

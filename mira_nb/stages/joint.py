@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pandas as pd
 
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 class JointParams(Params):
     """Parameters of the stage joint."""
 
+    weights: Literal["balanced", "reliability"] = param(
+        "reliability",
+        "How much each modality counts in the joint space: by the share of its topics' variation that another "
+        "sequencing would repeat (reliability), or both the same as published (balanced).",
+    )
     n_neighbors: int = param(15, "Neighbours of every cell in the joint graph.", unit="cells", ge=2, le=500)
     resolution: float = param(1.0, "Leiden: higher gives more and smaller clusters.", gt=0, le=100)
     min_dist: float = param(0.1, "UMAP: how tightly points may be packed (0 tight, 1 loose).", ge=0, le=1)
@@ -82,9 +87,13 @@ class JointStage(Stage[JointParams]):
         from ._cells import cell_annotations, cell_depths, topic_frame
         from ._joint_figures import figures, marker_alerts
         from ._joint_report import Joined, alerts, compare, methods, metrics, tables
+        from ._joint_weights import modality_weights
 
         rna, atac = topic_frame(data, RNA), topic_frame(data, ATAC)
-        joint = joint_representation(rna.to_numpy(), atac.to_numpy(), floor=params.floor)
+        weights = modality_weights(data, params.weights, floor=params.floor, context=context)
+        joint = joint_representation(
+            rna.to_numpy(), atac.to_numpy(), floor=params.floor, weights=(weights.rna, weights.atac)
+        )
         context.progress(0.05, "neighbours in the joint space")
         neighbors = nearest_neighbors(joint, k=params.n_neighbors, metric="manhattan", seed=context.seed)
         graph = connectivities(neighbors)
@@ -112,6 +121,7 @@ class JointStage(Stage[JointParams]):
             rna_topics=rna,
             atac_topics=atac,
             joint=joint,
+            weights=weights,
             neighbors=neighbors,
             graph=graph,
             leiden=labels,

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks``: speed and memory of the topic models, against the reference where it can be had."""
+"""``python -m tests.benchmarks``: speed and memory, against the reference implementation where it can be had."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from scipy import sparse
+
 from mira_nb.run.compute import available_cores
 from mira_nb.run.provenance import package_versions, platform_facts
-from tests.benchmarks.data import write_counts
+from tests.benchmarks.data import write_counts, write_genome
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -57,7 +59,7 @@ def measure(python: Path, script: str, **options: Any) -> dict[str, Any]:
     """Run one fit in a process of its own; returns its figures, or the error's last line."""
     arguments = [item for name, value in options.items() for item in (f"--{name}", str(value))]
     threads = str(options["threads"])
-    env = {**os.environ, "PYTHONPATH": str(ROOT) if script == "ours.py" else "", "TQDM_DISABLE": "1"}
+    env = {**os.environ, "PYTHONPATH": str(ROOT) if script.startswith("ours") else "", "TQDM_DISABLE": "1"}
     env |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), threads)
     done = subprocess.run(
         [str(python), str(HERE / script), *arguments], capture_output=True, text=True, env=env, check=False
@@ -96,11 +98,48 @@ def summary(rows: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", *errors]).rstrip() + "\n"
 
 
+def regulation_summary(regulation: dict[str, Any]) -> str:
+    """Markdown table of the regulatory potential models."""
+    lines = ["", "| a gene | ours, ms | reference, ms | ratio |", "|---|---:|---:|---:|"]
+    ours, theirs = regulation["ours"], regulation["reference"]
+    for label, name in (("LITE and NITE", "fit_gene_s"), ("in-silico deletion, 60 factors", "deletion_gene_s")):
+        for kind, key in (("", name), (", CPU", name.replace("_s", "_cpu_s"))):
+            values = [side.get(key) for side in (ours, theirs)]
+            cells = [f"{1e3 * value:.2f}" if value is not None else "-" for value in values]
+            cells.append(f"{values[1] / values[0]:.0f}" if None not in values else "-")
+            lines.append("| " + " | ".join([label + kind, *cells]) + " |")
+    errors = [f"- {name}: {side['error']}" for name, side in (("ours", ours), ("reference", theirs)) if "error" in side]
+    return "\n".join([*lines, "", *errors]).rstrip() + "\n"
+
+
+def measure_regulation(folder: Path, theirs: Path | None, options: argparse.Namespace) -> dict[str, Any]:
+    """LITE, NITE and in-silico deletion of some genes, on topic models of a few epochs."""
+    size = SIZES["small"]
+    if not (folder / "rna.npz").exists():
+        # the reference fails on most genes of few topics
+        write_counts(folder, **size, n_topics=N_TOPICS, evenness=3.0)
+    if not (folder / "hits.npz").exists():
+        shapes = [sparse.load_npz(folder / f"{name}.npz").shape[1] for name in ("rna", "atac")]
+        write_genome(folder, n_genes=shapes[0], n_peaks=shapes[1])
+    common = {
+        "folder": folder, "topics": N_TOPICS, "epochs": options.epochs, "batch": BATCH, "threads": options.threads,
+        "genes": options.genes,
+    }  # fmt: skip
+    out: dict[str, Any] = {
+        "genes": options.genes,
+        "ours": measure(Path(sys.executable), "ours_regulation.py", **common),
+    }
+    out["reference"] = measure(theirs, "reference_regulation.py", **common) if theirs is not None else {}
+    return out
+
+
 def main() -> int:
     """Measure everything; exit status 1 when a fit of ours failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--out", type=Path, default=Path("benchmark-results"))
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--genes", type=int, default=48)
+    parser.add_argument("--parts", nargs="+", choices=["topics", "regulation"], default=["topics", "regulation"])
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--no-reference", action="store_true")
@@ -110,7 +149,7 @@ def main() -> int:
     if not options.no_reference:
         theirs = reference_python(Path(os.environ.get("PEER_VENV") or ROOT / ".peer-venv"))
     rows = []
-    for size in options.sizes:
+    for size in options.sizes if "topics" in options.parts else ():
         folder = options.out / "data" / size
         if not (folder / "atac.npz").exists():
             say(f"Simulating {size}: {SIZES[size]}")
@@ -126,12 +165,20 @@ def main() -> int:
                 row["reference"] = measure(theirs, "reference.py", **common)
             say(json.dumps(row))
             rows.append(row)
-    facts = {"rows": rows, "threads": options.threads, "versions": package_versions(), "platform": platform_facts()}
+    regulation = None
+    if "regulation" in options.parts:
+        regulation = measure_regulation(options.out / "data" / "regulation", theirs, options)
+        say(json.dumps(regulation))
+    facts = {
+        "rows": rows, "regulation": regulation, "threads": options.threads, "versions": package_versions(),
+        "platform": platform_facts(),
+    }  # fmt: skip
     (options.out / "results.json").write_text(json.dumps(facts, indent=1) + "\n")
     note = "" if theirs is not None else "\nThe reference was not measured.\n"
-    (options.out / "summary.md").write_text(summary(rows) + note)
-    say("\n" + summary(rows) + note)
-    return int(any("error" in row["ours"] for row in rows))
+    text = (summary(rows) if rows else "") + (regulation_summary(regulation) if regulation else "") + note
+    (options.out / "summary.md").write_text(text)
+    say("\n" + text)
+    return int(any("error" in row["ours"] for row in [*rows, *([regulation] if regulation else [])]))
 
 
 if __name__ == "__main__":

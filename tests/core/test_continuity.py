@@ -67,9 +67,9 @@ def test_emptiest_stretch_against_every_window() -> None:
 def test_stream_of_cells_is_continuous_even_where_it_is_thin(seed: int, noise: float) -> None:
     rng = np.random.default_rng(seed)
     # A pool of early cells, a thin stream (a third of the density), a pool of late cells.
-    hidden = np.concatenate([rng.uniform(0, 0.3, 350), rng.uniform(0.3, 0.7, 160), rng.uniform(0.7, 1, 350)])
-    points = np.column_stack([hidden, np.zeros(860), np.zeros(860)]) + rng.normal(size=(860, 3)) * noise
-    found = judge_continuity(graph_of(points), hidden, one_lineage(860))
+    hidden = np.concatenate([rng.uniform(0, 0.3, 500), rng.uniform(0.3, 0.7, 230), rng.uniform(0.7, 1, 500)])
+    points = np.column_stack([hidden, np.zeros(1230), np.zeros(1230)]) + rng.normal(size=(1230, 3)) * noise
+    found = judge_continuity(graph_of(points), hidden, one_lineage(1230))
     assert found.table["verdict"].tolist() == ["continuous"]
     assert found.table["continuity"].iloc[0] > 0.2
     assert found.gapped == ()
@@ -79,7 +79,7 @@ def test_stream_of_cells_is_continuous_even_where_it_is_thin(seed: int, noise: f
 @pytest.mark.parametrize("n_between", [1, 6])
 def test_two_populations_joined_by_a_few_cells_are_a_gap(seed: int, n_between: int) -> None:
     rng = np.random.default_rng(seed)
-    blobs = [rng.normal(size=(500, 3)) * 0.1, rng.normal(size=(400, 3)) * 0.1 + [1.5, 0, 0]]
+    blobs = [rng.normal(size=(600, 3)) * 0.1, rng.normal(size=(550, 3)) * 0.1 + [1.5, 0, 0]]
     bridge = np.column_stack([np.linspace(0.3, 1.2, n_between), np.zeros((n_between, 2))])
     points = np.vstack([*blobs, bridge])
     found = judge_continuity(graph_of(points), points[:, 0] - points[:, 0].min(), one_lineage(len(points)))

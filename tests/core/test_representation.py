@@ -53,6 +53,9 @@ def test_joint_concatenates_both_modalities():
     assert joint.shape == (9, 5 + 3 - 2)
     np.testing.assert_allclose(joint[:, :4], ilr(rna))
     np.testing.assert_allclose(joint[:, 4:], ilr(atac))
+    weighted = joint_representation(rna, atac, weights=(1.0, 0.25))
+    np.testing.assert_allclose(weighted[:, :4], joint[:, :4])
+    np.testing.assert_allclose(weighted[:, 4:], 0.25 * joint[:, 4:])
     with pytest.raises(InputError, match="same cells"):
         joint_representation(rna, atac[:4])
     with pytest.raises(InputError, match="two topics"):

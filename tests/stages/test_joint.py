@@ -8,8 +8,11 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import adjusted_rand_score
 
 from mira_nb.core.representation import ilr
+from mira_nb.core.topics.fit import fit_topic_model
+from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.errors import StoreError
 from mira_nb.io.resources import Resources
+from mira_nb.stages._joint_weights import modality_weights
 from mira_nb.stages.base import Context, apply_slots
 from mira_nb.stages.joint import JointParams, JointStage
 from mira_nb.stages.prepare import PrepareParams, PrepareStage
@@ -126,6 +129,49 @@ def test_without_annotation_there_are_no_label_scores(prepared):
 def test_missing_topics_are_refused():
     with pytest.raises(StoreError, match="topics_rna"):
         JointStage().run(planted_multiome(n_cells=30), JointParams(), Context())
+
+
+@pytest.fixture(scope="module")
+def with_models():
+    """Deep expression, accessibility of a few open peaks a cell, both with the models that gave their topics."""
+    data = planted_multiome()
+    peaks = data.mod["atac"].X
+    peaks.data *= np.random.default_rng(0).random(peaks.nnz) < 0.15
+    peaks.eliminate_zeros()
+    settings = TopicSettings(n_topics=3, n_epochs=10, batch_size=64, restarts=1, warmup_epochs=5)
+    apply_slots(data, PrepareStage().run(data, PrepareParams(), CONTEXT).slots)
+    for name, modality in (("rna", "expression"), ("atac", "accessibility")):
+        part = data.mod[name]
+        modelled = part.var["modelled"].to_numpy(bool)
+        fit = fit_topic_model(part.X[:, modelled], modality=modality, settings=settings)
+        part.obsm["X_topics"] = fit.topics
+        part.uns["topic_model"] = fit.to_arrays()
+        part.varm["topic_activations"] = np.zeros((part.n_vars, 3))
+    return data
+
+
+def test_modalities_count_by_their_reliability(with_models):
+    weights = modality_weights(with_models, "reliability", floor=1e-8, context=CONTEXT)
+    assert weights.rna == 1
+    assert weights.reliability["rna"] > 0.8
+    assert 0 < weights.atac < 0.8
+    result = JointStage().run(with_models, JointParams(), CONTEXT)
+    joint = slot(result, "X_joint")
+    np.testing.assert_allclose(joint[:, 2:], weights.atac * ilr(with_models.mod["atac"].obsm["X_topics"]))
+    assert "split-half" in result.methods
+    shown = {metric.name: metric.value for metric in result.metrics}
+    assert shown["Weight of ATAC in the joint space"] == pytest.approx(weights.atac, abs=1e-4)
+
+
+def test_balanced_weights_are_the_published_space(with_models):
+    result = JointStage().run(with_models, JointParams(weights="balanced"), CONTEXT)
+    joint = slot(result, "X_joint")
+    np.testing.assert_allclose(joint[:, 2:], ilr(with_models.mod["atac"].obsm["X_topics"]))
+    assert "same weight" in result.methods
+
+
+def test_topics_without_their_model_count_the_same_and_it_is_said(result):
+    assert any("count the same" in alert.title for alert in result.alerts)
 
 
 def test_sampled_comparison_is_said(prepared):

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from mira_nb.core.regulation import kernels
 from mira_nb.core.regulation.geometry import DOWNSTREAM, PROXIMAL, UPSTREAM
-from mira_nb.core.regulation.lbfgs import information, minimise
+from mira_nb.core.regulation.lbfgs import information as expected_information
+from mira_nb.core.regulation.lbfgs import minimise
 from mira_nb.core.regulation.model import Floats, PeakRates, Priors
 from mira_nb.core.regulation.starts import (
+    GRID_KB,
     Candidate,
+    Grid,
     WorkingModel,
     candidates,
     make_grid,
@@ -25,6 +28,9 @@ from mira_nb.core.regulation.starts import (
 
 WEAK: Final = 10.0
 """Gain (nats) of the best start below which the sets of peaks are also tried one by one."""
+
+LEAST_GAIN: Final = -0.25
+"""Gain (nats) promised to a set without weight from which it is tried again; the promise on the grid is rough."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ def decay_log_sd(gene: Gene, solution: Solution, shared: Shared) -> Floats:
     work, slopes = np.empty((kernels.N_WORK, len(shared.offset))), np.empty(len(x))
     metric = np.empty((len(x), len(x)))
     curvature = kernels.objective(x, inputs, work, slopes)[2]
-    information(x, inputs, curvature, work, metric)
+    expected_information(x, inputs, curvature, work, metric)
     free = gene.movable > 0
     free[2:5] &= x[2:5] > 0
     index = np.flatnonzero(free)
@@ -222,6 +228,44 @@ def _elsewhere(candidate: Candidate, solution: Solution) -> bool:
     return bool((np.abs(np.log(candidate.decay_kb) - solution.x[:2])[used] > 0.5).any())
 
 
+def _with_idle_sets(gene: Gene, solution: Solution, grid: Grid, shared: Shared) -> Floats | None:
+    """Start at a LITE solution in which sets without weight get some, where a decay distance of the grid promises gain.
+
+    At weight 0 the decay distance rests at the prior's median, from where the way up may not be seen.
+    """
+    x, priors = solution.x, shared.priors
+    theta, mean = math.exp(x[6]), np.exp(solution.rate + shared.offset)
+    gap = solution.rate - x[5]
+    square = float(gap @ gap)
+    if not square > 0:
+        return None
+    log_gamma = 0.5 * math.log(square / len(gap))
+    pull = -(log_gamma - priors.gamma_log_mean) / priors.gamma_log_sd**2 - float(priors.natural_scale)
+    force = theta * (gene.counts - mean) / (theta + mean) + pull / square * gap
+    score = grid.features @ force
+    information = mean * theta / (theta + mean)
+    # b and the length of what is there adapt to what is added
+    adapting = np.vstack([np.ones(len(gap)), gap])
+    weighted = adapting * information
+    cross = weighted @ grid.features.T
+    curvature = (grid.features**2) @ information
+    curvature -= (cross * np.linalg.solve(weighted @ adapting.T, cross)).sum(axis=0)
+    log_kb = np.log(GRID_KB)
+    size = len(GRID_KB)
+    penalty = 0.5 * ((log_kb - math.log(priors.decay_median_kb)) / priors.decay_log_sd) ** 2
+    start, any_set = x.copy(), False
+    for weight, decay, rows in ((2, 0, np.arange(size)), (4, 1, size + 1 + np.arange(size))):
+        if not gene.movable[weight] or x[weight] > 0:
+            continue
+        step = np.maximum(score[rows], 0.0) / np.maximum(curvature[rows], 1e-12)
+        gain = np.where(step > 0, 0.5 * score[rows] * step - penalty, -np.inf)
+        best = int(np.argmax(gain))
+        if gain[best] > LEAST_GAIN:
+            start[decay], start[weight] = log_kb[best], step[best]
+            any_set = True
+    return start if any_set else None
+
+
 def solve_gene(gene: Gene, shared: Shared) -> tuple[Solution, Solution]:
     """LITE from the best of a few starts, then NITE from LITE's estimate with zero topic coefficients.
 
@@ -246,6 +290,10 @@ def solve_gene(gene: Gene, shared: Shared) -> tuple[Solution, Solution]:
         starts = [_start(gene, c, near.theta, prior) for c in look(near, options.n_starts // 2) if _elsewhere(c, lite)]
         if starts:
             other = _best_of(gene, starts, gene.movable, shared, shared.no_topics, prior)
+            lite = min(lite, other, key=lambda end: end.loss)
+        start = _with_idle_sets(gene, lite, grid, shared)
+        if start is not None:
+            other = _best_of(gene, [start], gene.movable, shared, shared.no_topics, prior)
             lite = min(lite, other, key=lambda end: end.loss)
 
     starts = [np.concatenate([lite.x, np.zeros(len(topics))])]

@@ -160,3 +160,17 @@ def equal_batches(cells: NDArray[np.intp], batch_size: int) -> Iterator[NDArray[
     """
     n_batches = max(1, min(-(-len(cells) // batch_size), len(cells) // 2))
     yield from np.array_split(cells, n_batches)
+
+
+def blocks(n: int, size: int = 512) -> list[slice]:
+    """Consecutive slices of at most ``size`` of ``n`` cells."""
+    return [slice(first, min(first + size, n)) for first in range(0, n, size)]
+
+
+def column_totals(counts: sparse.csr_matrix, cells: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Sum of every feature over the given cells, (features,), without a copy of their counts."""
+    out = np.zeros(counts.shape[1])
+    for rows in blocks(len(cells)):
+        part = counts[cells[rows]]
+        out += np.bincount(part.indices, weights=part.data, minlength=counts.shape[1])
+    return out

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .data import CellData
+from .data import CellData, column_totals
 from .fit import Progress, TopicFit
 from .network import Network
 from .network_store import decoder_of, encoder_weights, order_topics
@@ -130,7 +130,7 @@ class Fitting:
     def _shrink(self, network: Network, topics: NDArray[np.float64]) -> float:
         """Scale every feature's contrasts by what its counts support; returns the power that was taken."""
         decoder = decoder_of(network)
-        totals = np.asarray(self.data.counts[self.training].sum(axis=0, dtype=np.float64)).ravel()
+        totals = column_totals(self.data.counts, self.training)
         factors = shrinkage_factors(
             totals, decoder.affine()[0], topics[self.training], self.data.depth[self.training], decoder.dispersion
         )

@@ -16,7 +16,7 @@ from scipy.special import gammaln
 
 from mira_nb.errors import ConvergenceError
 
-from .data import Batch, CellData, equal_batches
+from .data import Batch, CellData, blocks, column_totals, equal_batches
 from .embedding import peak_average
 from .network import Network, Posterior
 from .objective import Elbo, Noise, negative_elbo
@@ -214,9 +214,12 @@ def posterior_means(
 
 def pooled_losses(counts: sparse.csr_matrix, training: NDArray[np.intp]) -> NDArray[np.float64]:
     """Multinomial negative log-likelihood of every cell under the pooled profile of the training cells, (cells,)."""
-    totals = np.asarray(counts[training].sum(axis=0, dtype=np.float64)).ravel() + 0.5
-    depth = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
-    repeats = counts.copy()
-    repeats.data = gammaln(counts.data + 1.0)
-    coefficient = gammaln(depth + 1) - np.asarray(repeats.sum(axis=1)).ravel()
-    return -coefficient - counts @ np.log(totals / totals.sum())
+    totals = column_totals(counts, training) + 0.5
+    log_share = np.log(totals / totals.sum())
+    out = np.empty(counts.shape[0])
+    for rows in blocks(counts.shape[0]):
+        part = counts[rows].astype(np.float64)
+        likely = part @ log_share + gammaln(np.asarray(part.sum(axis=1)).ravel() + 1)
+        part.data = gammaln(part.data + 1)
+        out[rows] = np.asarray(part.sum(axis=1)).ravel() - likely
+    return out

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
-from .data import Batch, CellData, equal_batches
+from .data import Batch, CellData, blocks, column_totals, equal_batches
 from .network import Network, Posterior
 from .nmf import Factorisation, kl_nmf, project
 from .shrinkage import shrinkage_factors
@@ -42,7 +42,7 @@ def softplus_inverse(value: float) -> float:
 @torch.no_grad()
 def start_from_moments(network: Network, data: CellData, cells: NDArray[np.intp]) -> None:
     """Set decoder offsets at the mean composition, read depth at the observed one, narrow posteriors."""
-    total = np.asarray(data.counts[cells].sum(axis=0, dtype=np.float64)).ravel() + 0.5
+    total = column_totals(data.counts, cells) + 0.5
     share = np.log(total / total.sum())
     network.bias.copy_(torch.from_numpy(share - share.mean()))
     network.gamma.fill_(RANDOM_CONTRAST)
@@ -92,20 +92,23 @@ def factorise(
 
     With more than six million counts the features' shares are learnt on a random part of the cells.
     """
-    counts = data.counts[cells]
-    sample = counts
-    if counts.nnz > MAX_START_NONZEROS:
-        n = max(10 * n_topics, int(len(cells) * MAX_START_NONZEROS / counts.nnz))
-        sample = counts[np.sort(rng.choice(len(cells), min(n, len(cells)), replace=False))]
+    n_counts = int(np.diff(data.counts.indptr)[cells].sum())
+    sampled = n_counts > MAX_START_NONZEROS
+    picked = cells
+    if sampled:
+        n = max(10 * n_topics, int(len(cells) * MAX_START_NONZEROS / n_counts))
+        picked = cells[np.sort(rng.choice(len(cells), min(n, len(cells)), replace=False))]
+    sample = data.counts[picked]
     n_starts = int(max(1, min(restarts, MAX_START_WORK // max(sample.nnz * n_topics, 1))))
     trials: list[Factorisation] = []
     for start in range(n_starts):
         trial = kl_nmf(sample, n_topics, rng, workers, progress=_part(progress, start, n_starts))
         trials.append(trial)
     best = trials[most_reproducible(trials)]
-    if sample is counts:
+    if not sampled:
         return best, n_starts
-    topics = project(counts, best.features, workers)
+    # in blocks: a copy of all training cells would be the largest array there is
+    topics = np.vstack([project(data.counts[cells[rows]], best.features, workers) for rows in blocks(len(cells))])
     return Factorisation(topics, best.features, best.log_likelihood, best.n_iterations), n_starts
 
 
@@ -144,7 +147,7 @@ def start_from_factorisation(
     ``shrink`` takes off each feature's contrasts what its counts do not support: noise of the very cells that are
     trained on.
     """
-    pooled = np.asarray(data.counts[cells].sum(axis=0, dtype=np.float64)).ravel() + 0.5
+    pooled = column_totals(data.counts, cells) + 0.5
     pooled /= pooled.sum()
     features = (1 - SMOOTHING) * found.features.astype(np.float64) + SMOOTHING * pooled[:, None]
     part = np.sort(rng.choice(len(cells), min(len(cells), 2000), replace=False))
@@ -169,8 +172,9 @@ def start_from_factorisation(
             signal = (signal - signal.mean(0)) * supported[encoder, None]
             signal /= signal.std(0) + 1e-6
             mix = rng.normal(size=(network.n_topics, table.shape[1])) / math.sqrt(network.n_topics)
-            noise = 0.3 * rng.normal(size=table.shape)
-            table.copy_(torch.from_numpy((signal @ mix + noise).astype(np.float32)))
+            for rows in blocks(len(table), 8192):
+                noise = 0.3 * rng.normal(size=table[rows].shape)
+                table[rows] = torch.from_numpy((signal[rows] @ mix + noise).astype(np.float32))
             scale_embeddings(network, data, cells)
 
 

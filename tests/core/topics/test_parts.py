@@ -10,7 +10,7 @@ import torch
 from scipy import sparse, special, stats
 
 from mira_nb.core.topics import numerics
-from mira_nb.core.topics.data import CellData, check_counts, equal_batches
+from mira_nb.core.topics.data import CellData, check_counts, column_totals, equal_batches
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.core.topics.kernels_embedding import to_columns
 from mira_nb.core.topics.prior import alpha_log_moments, laplace_moments
@@ -94,6 +94,12 @@ def test_range_test_of_a_flat_curve_reads_where_it_starts_to_climb():
     for seed in range(5):
         losses = 5 + (rates / 0.1) ** 2 + np.random.default_rng(seed).normal(0, 1e-3, 100)
         assert 5e-4 < read_range_test(rates, losses, bounds=(0, 1)).high < 1e-2
+
+
+def test_column_totals_equal_a_plain_sum():
+    matrix = sparse.random(1300, 40, 0.1, format="csr", random_state=0, dtype=np.float32)
+    cells = np.random.default_rng(0).permutation(1300)[:1100]
+    np.testing.assert_allclose(column_totals(matrix, cells), matrix.toarray()[cells].sum(0, dtype=float), rtol=1e-12)
 
 
 def test_pooled_losses_equal_scipy():
