@@ -80,8 +80,8 @@ def judge_continuity(
     tree
         Lineage tree of the same cells.
     min_continuity
-        A way whose emptiest stretch holds less than this share of the cells expected crosses a gap. Ways of fewer
-        than `MIN_JUDGED` cells are not judged: they have gaps by chance.
+        A way whose emptiest stretch holds less than this share of the cells expected crosses a gap; with fewer than
+        `MIN_JUDGED` cells it may do so by chance, and there is no verdict.
     """
     states = tree.states.astype(str)
     edges = sparse.csr_matrix((np.ones(graph.nnz), graph.indices, graph.indptr), shape=graph.shape)
@@ -103,9 +103,9 @@ def judge_continuity(
         ranked = inner[np.argsort(values, kind="stable")]
         cut, end = (int(np.searchsorted(np.sort(values), at)) for at in (begin, begin + STRETCH))
         before, after = ranked[max(cut - END_CELLS, 0) : cut], ranked[end : end + END_CELLS]
-        verdict: Verdict = "gap" if n_gap < min_continuity * expected else "continuous"
-        if len(inner) < MIN_JUDGED:
-            verdict = "too few cells"
+        verdict: Verdict = "continuous"
+        if n_gap < min_continuity * expected:
+            verdict = "gap" if len(inner) >= MIN_JUDGED else "too few cells"
         times = [float(np.median(pseudotime[side])) if len(side) else np.nan for side in (before, after)]
         rows.append((lineage, len(inner), n_gap, expected, n_gap / expected, *times, verdict))
         sides.append((before, after))

@@ -20,7 +20,8 @@ def gap_table(traced: Traced) -> Table:
         f"its first. n_in_gap: cells in the emptiest {STRETCH:g} of that probability; n_expected: cells expected "
         f"there on an even way; continuity: their ratio, good above {traced.params.min_continuity:g}. Below it, "
         "few cells join what lies before and after: distinct populations rather than stages of one "
-        f"differentiation. Ways of fewer than {MIN_JUDGED} cells have gaps by chance and are not judged.",
+        f"differentiation. Ways of fewer than {MIN_JUDGED:,} cells have empty stretches by chance; then there is no "
+        "verdict.",
         continuity_table(traced),
     )
 
@@ -64,7 +65,7 @@ def gap_alerts(traced: Traced) -> list[Alert]:
         return []
     if not traced.continuity.gapped:
         title = f"Too few cells to tell whether the way is continuous: {', '.join(unjudged)}"
-        cause = f"The way has an empty stretch, but ways of fewer than {MIN_JUDGED} cells have them by chance."
+        cause = f"The way has an empty stretch, but ways of fewer than {MIN_JUDGED:,} cells have them by chance."
         return [Alert("info", title, cause)] if unjudged else []
     found = []
     for row in frame[frame["verdict"] == "gap"].to_dict("records"):
