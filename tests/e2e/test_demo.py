@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 from mira_nb.keys import STAGE_ORDER
 from mira_nb.report.atlas import read_atlas
 from mira_nb.run.store import read_h5mu
+from tests.e2e.commands import mira_nb
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -49,12 +48,6 @@ TABLES = {
         ]
     },
 }  # fmt: skip
-
-
-def mira_nb(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mira_nb", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture(scope="module")
