@@ -24,7 +24,7 @@ from mira_nb.core.neighbors import nearest_neighbors
 from mira_nb.core.representation import ilr, joint_representation
 from mira_nb.core.support import Support, judge_support
 from mira_nb.errors import InputError
-from mira_nb.keys import ATAC, JOINT_DISTANCES, RNA, X_JOINT
+from mira_nb.keys import ATAC, JOINT_DISTANCES, JOINT_WEIGHTS, RNA, X_JOINT
 
 from ._cells import CellAnnotations, cell_annotations, topic_frame
 from ._trajectory_start import Start, choose_start, find_cell
@@ -237,7 +237,10 @@ def _cells_used(
     if not params.only_groups and not params.exclude_topics:
         return rows, graph
     k = int(np.diff(graph.indptr).min())
-    space = joint_representation(*kept) if params.exclude_topics else np.asarray(data.obsm[X_JOINT])
+    space = np.asarray(data.obsm[X_JOINT])
+    if params.exclude_topics:
+        weights = data.uns.get(JOINT_WEIGHTS, {})
+        space = joint_representation(*kept, weights=(float(weights.get(RNA, 1.0)), float(weights.get(ATAC, 1.0))))
     return rows, nearest_neighbors(space[rows], k=max(k, 5), metric="manhattan").to_sparse()
 
 

@@ -11,6 +11,7 @@ from mira_nb.keys import (
     JOINT_CONNECTIVITIES,
     JOINT_DISTANCES,
     JOINT_STAGE,
+    JOINT_WEIGHTS,
     LEIDEN,
     PREPARE,
     RNA,
@@ -133,6 +134,7 @@ class JointStage(Stage[JointParams]):
         return Result(
             slots={
                 Slot("joint", "obsm", X_JOINT): joint,
+                Slot("joint", "uns", JOINT_WEIGHTS): {RNA: weights.rna, ATAC: weights.atac},
                 Slot("joint", "obsm", X_UMAP): maps["joint"],
                 Slot("joint", "obsp", JOINT_DISTANCES): neighbors.to_sparse(),
                 Slot("joint", "obsp", JOINT_CONNECTIVITIES): graph,
