@@ -100,7 +100,8 @@ def header(run: RunState, *, demonstration: bool) -> str:
     facts.append(f"<li>from {text(names)}</li>")
     facts.append(f"<li>seed <b>{text(run.record.get('seed', 0))}</b></li>")
     facts.append(f"<li>mira_nb <b>{text(run.record.get('package_version', ''))}</b></li>")
-    title = "Demonstration on the embedded data set" if demonstration else text(run.root.resolve().name)
+    name = run.record.get("title") or run.root.resolve().name
+    title = "Demonstration on the embedded data set" if demonstration else text(name)
     return f'<h1>MIRA analysis: {title}</h1><ul class="mn-facts">{"".join(facts)}</ul>'
 
 
