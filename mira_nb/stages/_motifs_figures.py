@@ -141,9 +141,10 @@ def _family_figures(done: MotifResults) -> list[Figure]:
             f"axis: Spearman correlation of the gene's log-normalised expression with its motif score over {n:,} "
             "cells (two-sided, Benjamini-Hochberg adjusted over all factors; see the tooltip); size: mean expression; "
             "colour: enrichment of the motif in its best topic. A well expressed member far to the right is the likely "
-            "activator; far to the left, a repressor. Motif scores are smooth over neighbouring cells, so cells are not "
-            "independent and these p values are too small: read the size of the correlation. The menu chooses a family, or the member of each whose "
-            "expression follows the motif score best; families are ordered by enrichment.",
+            "activator; far to the left, a repressor. Motif scores are smooth over neighbouring cells, so cells "
+            "are not independent and these p values are too small: read the size of the correlation. The menu chooses "
+            "a family, or the member of each whose expression follows the motif score best; families are ordered by "
+            "enrichment.",
             chart=family_dots(table),
             section="Families",
         )

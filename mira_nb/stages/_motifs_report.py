@@ -51,7 +51,8 @@ def tables(done: MotifResults) -> list[Table]:
             "hit_pvalue: chance of a hit at one position of random sequence (larger than asked for when the motif is "
             "too short). family: motifs that hit the same peaks. correlation: Spearman, of the gene's log-normalised "
             f"expression with the motif score over {done.data.n_obs:,} cells; two-sided p, Benjamini-Hochberg over all "
-            "factors, too small because scores are smooth over neighbouring cells. in_expr: all genes of the motif's name are in the expression data.",
+            "factors, too small because scores are smooth over neighbouring cells. in_expr: "
+            "all genes of the motif's name are in the expression data.",
             factors,
         ),
     ]
