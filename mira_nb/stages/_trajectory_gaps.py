@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -69,9 +73,7 @@ def gap_alerts(traced: Traced) -> list[Alert]:
         return [Alert("info", title, cause)] if unjudged else []
     found = []
     for row in frame[frame["verdict"] == "gap"].to_dict("records"):
-        places = [f"pseudotime {row['pseudotime_before']:.2f}", f"pseudotime {row['pseudotime_after']:.2f}"]
-        if "group_before" in row:
-            places = [f"{row['group_before']} ({places[0]})", f"{row['group_after']} ({places[1]})"]
+        places = [_place(row, "before") or "its start", _place(row, "after") or "its end"]
         found.append(
             f"the way to {row['lineage']} crosses a gap from {places[0]} to {places[1]}: {row['n_in_gap']:,} of its "
             f"{row['n_cells']:,} cells stand in it, {row['n_expected']:.0f} expected (continuity "
@@ -88,3 +90,12 @@ def gap_alerts(traced: Traced) -> list[Alert]:
         return [Alert("error", title, cause[0].upper() + cause[1:], remedy)]
     title = f"Not supported: {', '.join(traced.continuity.gapped)}, beyond a gap without cells in transit"
     return [Alert("warning", title, cause[0].upper() + cause[1:] + ".", remedy)]
+
+
+def _place(row: Mapping[Hashable, Any], side: str) -> str:
+    """Where the cells nearest to a gap stand; empty where none stand on that side."""
+    time = float(row[f"pseudotime_{side}"])
+    if not math.isfinite(time):
+        return ""
+    group = str(row.get(f"group_{side}") or "")
+    return f"{group} (pseudotime {time:.2f})" if group else f"pseudotime {time:.2f}"
