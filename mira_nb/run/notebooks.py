@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,16 +61,17 @@ def execute_template(
     watcher = threading.Thread(target=_watch, args=(stage, progress_dir, sink, done), daemon=True)
     watcher.start()
     try:
-        papermill.execute_notebook(
-            template_path(stage),
-            output,
-            parameters=dict(parameters),
-            kernel_name="python3",
-            progress_bar=False,
-            log_output=False,
-            cwd=None,
-            config=kernel_config(),
-        )
+        with kernel_config() as config:
+            papermill.execute_notebook(
+                template_path(stage),
+                output,
+                parameters=dict(parameters),
+                kernel_name="python3",
+                progress_bar=False,
+                log_output=False,
+                cwd=None,
+                config=config,
+            )
     except PapermillExecutionError as error:
         raise _stage_error(stage, error, output) from None
     finally:
@@ -78,20 +81,22 @@ def execute_template(
             (progress_dir / leftover).unlink(missing_ok=True)
 
 
-def kernel_config() -> Config:
-    """Give a stage's kernel sockets in the user's own runtime folder instead of open ports.
+@contextmanager
+def kernel_config() -> Iterator[Config]:
+    """Give a stage's kernel sockets in a folder only the user can read, instead of open ports; removed at the end.
 
-    A socket's path may have some 100 characters; where the runtime folder's is too long, and on Windows, the kernel
+    A socket's path may have some 100 characters; where the temporary folder's is too long, and on Windows, the kernel
     listens on 127.0.0.1 as usual.
     """
-    from jupyter_core.paths import jupyter_runtime_dir
     from traitlets.config import Config
 
     config = Config()
-    longest = len(jupyter_runtime_dir()) + len("/kernel-00000000-0000-0000-0000-000000000000-ipc-5")
-    if os.name == "posix" and longest < SOCKET_PATH_LIMIT:
-        config.KernelManager.transport = "ipc"
-    return config
+    with tempfile.TemporaryDirectory(prefix="mira-nb-", ignore_cleanup_errors=True) as folder:
+        address = str(Path(folder) / "kernel")
+        if os.name == "posix" and len(address) + len("-5") < SOCKET_PATH_LIMIT:
+            config.KernelManager.transport = "ipc"
+            config.KernelManager.ip = address
+        yield config
 
 
 def _stage_error(stage: str, error: Any, output: Path) -> StageError | Cancelled:
