@@ -2,7 +2,8 @@
 
 The numbers behind the stage ``regulation``. Parts: :mod:`~mira_nb.core.regulation.geometry` (peak sets),
 :mod:`~mira_nb.core.regulation.model` (formulas, priors), :mod:`~mira_nb.core.regulation.kernels` (compiled posterior),
-:mod:`~mira_nb.core.regulation.fit` (MAP for all genes) and :mod:`~mira_nb.core.regulation.scores`.
+:mod:`~mira_nb.core.regulation.fit` (MAP for all genes), :mod:`~mira_nb.core.regulation.decay_posterior` (uncertainty of
+decay distances) and :mod:`~mira_nb.core.regulation.scores`.
 """
 
 from __future__ import annotations

@@ -147,6 +147,7 @@ class Regulation:
                 f"{prefix}bn_sd": fits.bn_sd,
                 f"{prefix}log_likelihood": fits.log_likelihood,
             }
+        columns |= decay_columns(self.fit)
         if self.fit.nite.a_topics is not None:
             names = topic_frame(self.data, ATAC).columns
             columns |= {f"nite_a_{name}": self.fit.nite.a_topics[:, t] for t, name in enumerate(names)}
@@ -182,6 +183,16 @@ class Regulation:
         if LEIDEN in self.data.obs:
             return "cluster", self.data.obs[LEIDEN].astype(str)
         return "cells", pd.Series("all", index=self.data.obs_names)
+
+
+def decay_columns(fit: RegulationFit) -> dict[str, NDArray[np.float64]]:
+    """Posterior mean and 95 % credible interval of LITE's decay distances, a column a side."""
+    parts = {"mean": fit.decay_mean_kb, "low": fit.decay_low_kb, "high": fit.decay_high_kb}
+    return {
+        f"decay_{side}_{part}_kb": values[:, n]
+        for n, side in enumerate(("upstream", "downstream"))
+        for part, values in parts.items()
+    }
 
 
 def model_decoder(data: MuData, modality: str) -> tuple[Decoder, NDArray[np.int64]]:

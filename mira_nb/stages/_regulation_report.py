@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
 from mira_nb.core.regulation.geometry import NO_CHROMOSOME, NO_TSS
 
-from ._regulation_fit import Regulation
+from ._regulation_fit import Regulation, decay_columns
 from ._regulation_lineages import state_table
 from ._regulation_tests import cell_tests, primed_genes, terminal_tests, topic_tests
 from .base import Alert, Metric, Table
+
+if TYPE_CHECKING:
+    from .regulation import RegulationParams
 
 _TEST = (
     "Two-sided Wilcoxon rank-sum test against all others; effect_size: rank-biserial correlation (Cliff's delta, -1 to "
@@ -36,8 +42,7 @@ def gene_table(found: Regulation) -> pd.DataFrame:
             "a_downstream": lite.a[:, 2],
             "decay_upstream_kb": lite.decay_kb[:, 0],
             "decay_downstream_kb": lite.decay_kb[:, 1],
-            "decay_upstream_log_sd": found.fit.decay_log_sd[:, 0],
-            "decay_downstream_log_sd": found.fit.decay_log_sd[:, 1],
+            **decay_columns(found.fit),
             "gamma": lite.gamma,
             "theta": lite.theta,
             "n_peaks": sets.n_peaks,
@@ -57,6 +62,13 @@ def gene_table(found: Regulation) -> pd.DataFrame:
     return frame.sort_values("nite_score", ascending=False, kind="stable", na_position="last").reset_index(drop=True)
 
 
+def prior_interval(params: RegulationParams) -> str:
+    """Central 95 % of the prior of the decay distances, kb."""
+    reach = 1.96 * math.sqrt(params.decay_log_variance)
+    low, high = (params.decay_median_kb * math.exp(end) for end in (-reach, reach))
+    return f"{low:.2g} to {high:.3g}"
+
+
 def tables(found: Regulation) -> list[Table]:
     """Genes, tests of cells and topics, primed genes."""
     null = "gamma fitted to simulated LITE genes" if found.params.null == "bootstrap" else "chi-square"
@@ -68,11 +80,14 @@ def tables(found: Regulation) -> list[Table]:
             f"test ({null}); adj_pvalue: Benjamini-Hochberg. nite_share: part of what NITE explains that LITE does "
             f"not; nite: adj_pvalue < {found.params.level:g} and nite_share >= {found.params.min_share:g}. a_*: "
             "weights of the upstream, proximal and downstream peaks (their common length is set to sqrt(3), only "
-            "their ratios are estimated); decay_*_kb: distance over which a peak's weight halves (a set of weight 0 "
-            "keeps the prior's median); decay_*_log_sd: posterior standard deviation of its natural logarithm, by "
-            "Laplace's approximation (0.1 = known to 10 %; near "
-            f"{found.params.decay_log_variance**0.5:.2g}, the prior's, = the data do not tell; errors of the "
-            "accessibility estimates are not in it). "
+            "their ratios are estimated). Decay distances, over which a peak's weight halves: decay_*_kb is the "
+            "maximum a posteriori, which the predictions, tracks and factor deletions use (a set of weight 0 keeps "
+            "the prior's median); decay_*_mean_kb is the posterior mean (exp of the mean logarithm), which takes the "
+            "whole posterior into account; decay_*_low_kb to decay_*_high_kb is the 95 % credible interval. Quote the "
+            f"interval: distances are poorly determined, and where it spans about {prior_interval(found.params)} kb, "
+            "the prior's, the data do not tell and the mean is the prior's. Errors of the accessibility estimates "
+            "enter it only as far as LITE fits worse than NITE: in simulations 92 to 94 % of the intervals held the "
+            "true distance, but fewer than half of those narrower than a factor of four. "
             "n_masked: peaks left out because they lie in another gene's promoter. status: ok, or why there is no "
             "model.",
             gene_table(found),
@@ -259,7 +274,13 @@ def methods(found: Regulation) -> str:
         "prior's root mean square; log-normal parameters were maximised on the log scale. The maximum a posteriori was "
         "found on all cells by L-BFGS [@liu1989lbfgs] with the expected information as first metric, from the best of "
         "several starts on a grid of decay distances, stopping after three iterations that gained less than "
-        f"{p.tolerance:g}. The NITE model adds a coefficient for each accessibility topic, starts at the LITE "
+        f"{p.tolerance:g}. Decay distances in predictions are these maxima; their posterior mean and 95 % credible "
+        "interval come from a grid of pairs of log distances (0.7 to 900 kb at most), on which the other "
+        "parameters were profiled out with the likelihood as a weighted least-squares problem around the estimate. "
+        "There, the log likelihood was divided by "
+        "the statistic of LITE against NITE over one degree of freedom less than there are accessibility topics, where "
+        "that exceeds 1 [@wedderburn1974quasi], because accessibility is itself estimated. "
+        "The NITE model adds a coefficient for each accessibility topic, starts at the LITE "
         "estimate and "
         "keeps its dispersion. The NITE score is the likelihood ratio statistic [@neyman1928lrt] over 1 + the number "
         "of "

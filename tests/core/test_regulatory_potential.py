@@ -183,62 +183,13 @@ def test_map_is_at_least_as_high_as_scipy_from_five_starts(
         assert fits.log_posterior[g] >= -best - constant - 1e-3 - 1e-6 * abs(best), (g, index.shape, region)
 
 
-def test_uncertainty_of_decay_distances_follows_the_curvature(
-    problem: tuple[Cells, PeakSets], fitted: RegulationFit
-) -> None:
-    """Against the inverse of a numerical Fisher information, and the prior's where a set has no weight."""
-    cells, sets = problem
-    prior_sd = Priors().decay_log_sd
-    for g in (0, 2, 4):
-        inputs, _ = kernel_inputs(cells, sets, g, nite=False)
-        fits = fitted.lite
-        a = np.nan_to_num(fits.a[g])
-
-        def rate(z: np.ndarray, g: int = g, a: np.ndarray = a, inputs: kernels.Inputs = inputs) -> np.ndarray:
-            """Log rate by log decay distances, the three amplitudes w and b."""
-            out = np.full(cells.n_cells, z[5])
-            for eta in range(3):
-                rows = slice(inputs.splits[eta], inputs.splits[eta + 1])
-                half = {0: np.exp(z[0]), 1: np.inf, 2: np.exp(z[1])}[eta]
-                total = 2.0 ** (-inputs.distance[rows] / half) @ inputs.rates[rows]
-                if a[eta] > 0:
-                    out += z[2 + eta] * (total - total.mean()) / total.std()
-            return out
-
-        w = np.zeros(3)
-        for eta in range(3):
-            rows = slice(inputs.splits[eta], inputs.splits[eta + 1])
-            half = {0: fits.decay_kb[g, 0], 1: np.inf, 2: fits.decay_kb[g, 1]}[eta]
-            spread = (2.0 ** (-inputs.distance[rows] / half) @ inputs.rates[rows]).std()
-            w[eta] = fits.gamma[g] * a[eta] * spread / fits.bn_sd[g]
-        z = np.array([*np.log(np.nan_to_num(fits.decay_kb[g], nan=15.0)), *w, fits.bias[g]])
-        lam = rate(z)
-        assert np.allclose(lam, fitted.lite_log_rate[:, g], atol=1e-4)
-        mean = np.exp(lam + cells.offset)
-        weight = mean * fits.theta[g] / (mean + fits.theta[g])
-        step = 1e-5
-        jac = np.array([(rate(z + step * e) - rate(z - step * e)) / (2 * step) for e in np.eye(6)])
-        info = (jac * weight) @ jac.T + np.diag([prior_sd**-2, prior_sd**-2, 0, 0, 0, 1 / 25])
-        lean = jac @ (lam - lam.mean()) / ((lam - lam.mean()) ** 2).sum()
-        info += np.outer(lean, lean) * (np.arange(6) != 5) * (np.arange(6) != 5)[:, None]
-        free = np.array([True, True, *(w > 0), True])
-        covariance = np.linalg.inv(info[np.ix_(free, free)])
-        expected = np.sqrt(np.diag(covariance)[:2])
-        for side, eta in ((0, 0), (1, 2)):
-            if inputs.splits[eta + 1] == inputs.splits[eta]:
-                assert np.isnan(fitted.decay_log_sd[g, side])
-            elif w[eta] == 0:
-                assert fitted.decay_log_sd[g, side] == pytest.approx(prior_sd, rel=1e-6)
-            else:
-                assert fitted.decay_log_sd[g, side] == pytest.approx(expected[side], rel=1e-3)
-
-
 def test_result_does_not_depend_on_threads_or_company(problem: tuple[Cells, PeakSets], fitted: RegulationFit) -> None:
     cells, sets = problem
     some = np.array([3, 0])
     part = fit_regulation(replace(cells, counts=cells.counts[:, some]), take_genes(sets, some), n_threads=1)
     assert np.array_equal(part.gene_statistic, fitted.gene_statistic[some])
     assert np.array_equal(part.lite.a, fitted.lite.a[some], equal_nan=True)
+    assert np.array_equal(part.decay_mean_kb, fitted.decay_mean_kb[some], equal_nan=True)
 
 
 def test_genes_without_a_model_carry_a_reason(problem: tuple[Cells, PeakSets]) -> None:
@@ -254,6 +205,7 @@ def test_genes_without_a_model_carry_a_reason(problem: tuple[Cells, PeakSets]) -
     assert found.status[4] == "no transcription start site"
     assert found.status[6] == "a cell has 3,000,000,000 counts, more than 100,000"
     assert np.isnan(found.lite.gamma[[2, 4, 6]]).all()
+    assert np.isnan(found.decay_mean_kb[[2, 4, 6]]).all()
     assert np.isnan(found.lite_log_rate[:, [2, 4, 6]]).all()
     assert (np.delete(found.status, [2, 4, 6]) == "ok").all()
 

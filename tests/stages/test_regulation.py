@@ -95,7 +95,8 @@ def test_keys_and_columns_of_the_contract(regulated: tuple[mudata.MuData, Result
         assert np.isfinite(np.delete(rna.layers[name], [4, 11], axis=1)).all()
     genes = table(result, "genes").set_index("gene")
     assert list(rna.varm["rp_parameters"].index) == GENES
-    for column in ("a_upstream", "a_proximal", "a_downstream", "decay_upstream_kb", "decay_downstream_kb"):
+    decay = [f"decay_{side}_{part}kb" for side in ("upstream", "downstream") for part in ("", "mean_", "low_", "high_")]
+    for column in ("a_upstream", "a_proximal", "a_downstream", *decay):
         expected = rna.varm["rp_parameters"][column].reindex(genes.index)
         assert np.allclose(genes[column], expected, equal_nan=True)
     assert np.allclose(genes["nite_score"], rna.var["nite_score"].reindex(genes.index), equal_nan=True)
@@ -104,6 +105,21 @@ def test_keys_and_columns_of_the_contract(regulated: tuple[mudata.MuData, Result
     assert rna.var["nite_pvalue"].between(0, 1).sum() == 10
     ratio = np.log(rna.layers["lite_prediction"] / rna.layers["nite_prediction"])
     assert np.allclose(ratio, rna.layers["chromatin_differential"], atol=1e-4, equal_nan=True)
+
+
+def test_decay_distances_come_with_a_mean_and_an_interval(regulated: tuple[mudata.MuData, Result]) -> None:
+    _, result = regulated
+    genes = table(result, "genes")
+    for side in ("upstream", "downstream"):
+        low, mean, high = (genes[f"decay_{side}_{part}_kb"] for part in ("low", "mean", "high"))
+        there = (genes["status"] == "ok") & (genes[f"n_{side}"] > 0)
+        assert there.any()
+        assert ((low < mean) & (mean < high))[there].all()
+        assert mean[~there].isna().all()
+    caption = next(item.caption for item in result.tables if item.name == "genes")
+    assert "decay_*_kb is the maximum a posteriori" in caption
+    assert "1.4 to 158 kb" in caption, "15 kb times or over exp(1.96 x 1.2)"
+    assert "@wedderburn1974quasi" in result.methods
 
 
 def test_genes_without_a_model_are_named(regulated: tuple[mudata.MuData, Result]) -> None:

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from mira_nb.core.regulation import kernels
+from mira_nb.core.regulation.decay_posterior import DecayPosterior, decay_posterior, heterogeneity_factor
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells, Fits, Floats, PeakRates, Priors, log_prior, negative_binomial
-from mira_nb.core.regulation.search import FitOptions, Gene, Shared, Solution, decay_log_sd, make_gene, solve_gene
+from mira_nb.core.regulation.search import FitOptions, Gene, Shared, Solution, make_gene, solve_gene
+from mira_nb.core.regulation.starts import make_grid, working_around
 from mira_nb.errors import InputError
 
 Progress = Callable[[float, str], None]
@@ -35,8 +37,10 @@ class RegulationFit:
         Parameters.
     lite_log_rate, nite_log_rate
         (N, G) log rho_ij under each model, float32, NaN for genes without a fit.
-    decay_log_sd
-        (G, 2) posterior standard deviation (Laplace) of the log decay distances of LITE, upstream and downstream.
+    decay_mean_kb
+        (G, 2) posterior mean of LITE's decay distances (exp of the mean of log Delta), upstream and downstream.
+    decay_low_kb, decay_high_kb
+        (G, 2) ends of their central 95 % credible interval.
     gene_statistic
         (G,) Lambda_j = -2 log(L_LITE / L_NITE).
     cell_statistic
@@ -51,7 +55,9 @@ class RegulationFit:
     nite: Fits
     lite_log_rate: NDArray[np.float32]
     nite_log_rate: NDArray[np.float32]
-    decay_log_sd: Floats
+    decay_mean_kb: Floats
+    decay_low_kb: Floats
+    decay_high_kb: Floats
     gene_statistic: Floats
     cell_statistic: Floats
     n_expressing: NDArray[np.int64]
@@ -128,8 +134,8 @@ def _estimate(gene: Gene, solution: Solution, shared: Shared, topics: Floats) ->
 
 def _fit_gene(
     shared: Shared, counts: Floats, peaks: NDArray, distance: NDArray, region: NDArray
-) -> tuple[_Estimate, _Estimate, Floats] | str:
-    """LITE and NITE of one gene and the uncertainty of its decay distances, or why there is none."""
+) -> tuple[_Estimate, _Estimate, DecayPosterior] | str:
+    """LITE and NITE of one gene and the posterior of its decay distances, or why there is none."""
     seen = int((counts > 0).sum())
     if seen < shared.options.min_cells:
         return f"expressed in {seen} cells, fewer than {shared.options.min_cells}"
@@ -139,16 +145,24 @@ def _fit_gene(
     spread = gene.rates.std(axis=1)
     if not (spread > 1e-9 * gene.rates.mean(axis=1)).any():
         return "accessibility does not vary"
-    lite, nite = solve_gene(gene, shared)
+    grid = make_grid(gene.rates, gene.distance, gene.splits, gene.proximal)
+    lite, nite = solve_gene(gene, shared, grid)
     if not np.isfinite(lite.loss):
         return "LITE fit has no finite likelihood"
     if not np.isfinite(nite.loss):
         return "NITE fit has no finite likelihood"
-    return (
-        _estimate(gene, lite, shared, shared.no_topics),
-        _estimate(gene, nite, shared, shared.centred_topics),
-        decay_log_sd(gene, lite, shared),
+    estimates = _estimate(gene, lite, shared, shared.no_topics), _estimate(gene, nite, shared, shared.centred_topics)
+    statistic = 2.0 * (estimates[1].log_likelihood - estimates[0].log_likelihood)
+    posterior = decay_posterior(
+        working_around(counts, shared.offset, lite.rate, math.exp(lite.x[6])),
+        grid,
+        distance=gene.distance,
+        splits=gene.splits,
+        importance=spread,
+        priors=shared.priors,
+        heterogeneity=heterogeneity_factor(statistic, len(shared.centred_topics)),
     )
+    return *estimates, posterior
 
 
 def _share(cells: Cells, priors: Priors, options: FitOptions) -> Shared:
@@ -238,7 +252,7 @@ def fit_regulation(
     shared = _share(cells, priors or Priors(), options or FitOptions())
     counts = cells.counts
 
-    def work(g: int) -> tuple[_Estimate, _Estimate, Floats] | str:
+    def work(g: int) -> tuple[_Estimate, _Estimate, DecayPosterior] | str:
         if sets.status[g] != OK:
             return str(sets.status[g])
         column = np.zeros(cells.n_cells)
@@ -265,7 +279,7 @@ class _Store:
 
     models: tuple[dict[str, Any], dict[str, Any]]
     rates: tuple[NDArray[np.float32], NDArray[np.float32]]
-    decay_log_sd: Floats
+    decay: NDArray[np.float64]
     gene_statistic: Floats
     cell_statistic: Floats
     status: NDArray[np.object_]
@@ -283,11 +297,11 @@ class _Store:
 
         rates = (np.full((n, genes), np.nan, np.float32), np.full((n, genes), np.nan, np.float32))
         return cls(
-            (model(), model()), rates, np.full((genes, 2), np.nan), np.full(genes, np.nan), np.zeros(n),
+            (model(), model()), rates, np.full((3, genes, 2), np.nan), np.full(genes, np.nan), np.zeros(n),
             np.full(genes, OK, dtype=object),
         )  # fmt: skip
 
-    def put(self, g: int, found: tuple[_Estimate, _Estimate, Floats] | str) -> None:
+    def put(self, g: int, found: tuple[_Estimate, _Estimate, DecayPosterior] | str) -> None:
         if isinstance(found, str):
             self.status[g] = found
             return
@@ -296,7 +310,7 @@ class _Store:
                 if name != "a_topics" or len(estimate.a_topics):
                     values[g] = getattr(estimate, name)
             rates[:, g] = estimate.rate
-        self.decay_log_sd[g] = found[2]
+        self.decay[:, g] = found[2].mean_kb, found[2].low_kb, found[2].high_kb
         difference = 2.0 * (found[1].cells - found[0].cells)
         self.gene_statistic[g] = difference.sum()
         self.cell_statistic += difference
@@ -308,7 +322,9 @@ class _Store:
             nite=Fits(**nite),
             lite_log_rate=self.rates[0],
             nite_log_rate=self.rates[1],
-            decay_log_sd=self.decay_log_sd,
+            decay_mean_kb=self.decay[0],
+            decay_low_kb=self.decay[1],
+            decay_high_kb=self.decay[2],
             gene_statistic=self.gene_statistic,
             cell_statistic=self.cell_statistic,
             n_expressing=n_expressing,

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mira_nb.core.regulation import kernels
 from mira_nb.core.regulation.geometry import DOWNSTREAM, PROXIMAL, UPSTREAM
-from mira_nb.core.regulation.lbfgs import information as expected_information
 from mira_nb.core.regulation.lbfgs import minimise
 from mira_nb.core.regulation.model import Floats, PeakRates, Priors
 from mira_nb.core.regulation.starts import (
@@ -20,7 +19,6 @@ from mira_nb.core.regulation.starts import (
     Grid,
     WorkingModel,
     candidates,
-    make_grid,
     standardise,
     working_around,
     working_model,
@@ -117,7 +115,7 @@ def make_gene(rates: Floats, distance: NDArray, region: NDArray, counts: Floats)
     """Arrange one gene for the kernels."""
     sizes = [int((region == code).sum()) for code in (UPSTREAM, PROXIMAL, DOWNSTREAM)]
     splits = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    proximal = standardise(rates[splits[1] : splits[2]].sum(axis=0))
+    proximal, _ = standardise(rates[splits[1] : splits[2]].sum(axis=0))
     there = [float(size > 0) for size in sizes]
     movable = np.array([there[0], there[2], *there, 1.0, 1.0])
     return Gene(
@@ -139,28 +137,6 @@ def _run(
     inputs = gene.inputs(offset, topics, prior)
     loss, _, iterations, evaluations, converged = minimise(x, movable, inputs, work, tolerance, limit)
     return Solution(x, loss, iterations, evaluations, converged, work[4].copy())
-
-
-def decay_log_sd(gene: Gene, solution: Solution, shared: Shared) -> Floats:
-    """Posterior standard deviation of log Delta of the LITE model, upstream and downstream (Laplace approximation).
-
-    The curvature is the expected information plus the priors'. A set without weight says nothing about its decay
-    distance: its standard deviation is the prior's. NaN for a set without peaks.
-    """
-    x = solution.x
-    inputs = gene.inputs(shared.offset, shared.no_topics, shared.lite_prior)
-    work, slopes = np.empty((kernels.N_WORK, len(shared.offset))), np.empty(len(x))
-    metric = np.empty((len(x), len(x)))
-    curvature = kernels.objective(x, inputs, work, slopes)[2]
-    expected_information(x, inputs, curvature, work, metric)
-    free = gene.movable > 0
-    free[2:5] &= x[2:5] > 0
-    index = np.flatnonzero(free)
-    out = np.full(len(x), np.nan)
-    scale = 1.0 / np.sqrt(np.diag(metric)[index])
-    covariance = np.linalg.pinv(metric[np.ix_(index, index)] * np.outer(scale, scale), hermitian=True)
-    out[index] = np.sqrt(np.maximum(np.diag(covariance), 0.0)) * scale
-    return np.asarray(out[:2])
 
 
 def _start(gene: Gene, candidate: Candidate, theta: float, prior: Floats) -> Floats:
@@ -266,7 +242,7 @@ def _with_idle_sets(gene: Gene, solution: Solution, grid: Grid, shared: Shared) 
     return start if any_set else None
 
 
-def solve_gene(gene: Gene, shared: Shared) -> tuple[Solution, Solution]:
+def solve_gene(gene: Gene, shared: Shared, grid: Grid) -> tuple[Solution, Solution]:
     """LITE from the best of a few starts, then NITE from LITE's estimate with zero topic coefficients.
 
     Starts of LITE come from the grid around a flexible prediction, and once more from the grid around the LITE solution
@@ -274,7 +250,6 @@ def solve_gene(gene: Gene, shared: Shared) -> tuple[Solution, Solution]:
     tried, and the highest posterior is kept.
     """
     options, topics, prior = shared.options, shared.centred_topics, shared.lite_prior
-    grid = make_grid(gene.rates, gene.distance, gene.splits, gene.proximal)
 
     def look(working: WorkingModel, most: int, beside: Floats | None = None) -> list[Candidate]:
         return candidates(working, grid, priors=shared.priors, topics=beside, most=most)

@@ -52,7 +52,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class _Regressions:
+class Regressions:
     """Normal equations of the working model with the intercept (and the topics) projected out."""
 
     gram: Floats
@@ -108,11 +108,17 @@ def working_around(counts: Floats, offset: Floats, rate: Floats, theta: float) -
     return WorkingModel(rate + (counts - mean) / mean, mean * theta / (theta + mean), theta)
 
 
-def standardise(features: Floats) -> Floats:
-    """Bring rows to mean 0 and standard deviation 1 (rows without variation to 0)."""
+def standardise(features: Floats) -> tuple[Floats, Floats]:
+    """Bring rows to mean 0 and standard deviation 1 (rows without variation to 0); also return what they had."""
     centred = features - features.mean(axis=-1, keepdims=True)
     spread = np.sqrt((centred * centred).mean(axis=-1, keepdims=True))
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
+    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0), spread[..., 0]
+
+
+def grid_weights(distance: Floats) -> Floats:
+    """(grid, peaks) weights of one set's peaks for every decay distance, relative to the nearest peak's."""
+    beyond = distance - distance.min() if len(distance) else distance
+    return np.asarray(np.exp2(-beyond[None, :] / np.array(GRID_KB)[:, None]))
 
 
 @dataclass(frozen=True)
@@ -125,27 +131,35 @@ class Grid:
         (2 x grid + 1, N): upstream by decay distance, proximal, downstream by decay distance.
     covariance
         Their covariance over cells.
+    spread
+        (2 x grid,) standard deviations of the upstream and downstream sums before, the nearest peak's weight being 1.
     present
         Whether the upstream, proximal and downstream sets have peaks.
     """
 
     features: Floats
     covariance: Floats
+    spread: Floats
     present: tuple[bool, bool, bool]
 
 
 def make_grid(rates: Floats, distance: Floats, splits: NDArray[np.int64], proximal: Floats) -> Grid:
     """Sum each set's (peaks, N) rates for every decay distance; `proximal` is the standardised proximal sum."""
-    up, down = (
-        standardise(np.exp2(-distance[first:last][None, :] / np.array(GRID_KB)[:, None]) @ rates[first:last])
+    (up, up_spread), (down, down_spread) = (
+        standardise(grid_weights(distance[first:last]) @ rates[first:last])
         for first, last in ((splits[0], splits[1]), (splits[2], splits[3]))
     )
     features = np.vstack([up, proximal[None, :], down])
     sizes = np.diff(splits) > 0
-    return Grid(features, features @ features.T / features.shape[1], (bool(sizes[0]), bool(sizes[1]), bool(sizes[2])))
+    return Grid(
+        features,
+        features @ features.T / features.shape[1],
+        np.concatenate([up_spread, down_spread]),
+        (bool(sizes[0]), bool(sizes[1]), bool(sizes[2])),
+    )
 
 
-def _regressions(working: WorkingModel, features: Floats, topics: Floats | None) -> _Regressions:
+def regressions(working: WorkingModel, features: Floats, topics: Floats | None) -> Regressions:
     """Weighted normal equations; `topics` (K, N) are projected out when given."""
     weight = working.weight
     total = weight.sum()
@@ -166,7 +180,7 @@ def _regressions(working: WorkingModel, features: Floats, topics: Floats | None)
         solved = np.linalg.solve(inner, np.column_stack([cross, zw @ response]))
         gram = gram - cross.T @ solved[:, :-1]
         right = right - cross.T @ solved[:, -1]
-    return _Regressions(gram, right, feature_mean, response_mean, topic_mean, solved)
+    return Regressions(gram, right, feature_mean, response_mean, topic_mean, solved)
 
 
 def candidates(
@@ -181,7 +195,7 @@ def candidates(
     """
     size = len(GRID_KB)
     present = grid.present
-    equations = _regressions(working, grid.features, topics)
+    equations = regressions(working, grid.features, topics)
     rows_u, rows_d = np.divmod(np.arange(size * size), size)
     if not present[0]:
         rows_u = np.full(size, 4)
@@ -189,7 +203,7 @@ def candidates(
     if not present[2]:
         rows_u, rows_d = np.unique(rows_u), np.full(len(np.unique(rows_u)), 4)
     index = np.column_stack([rows_u, np.full(len(rows_u), size), size + 1 + rows_d])
-    gain, beta = _best_subset(equations.gram, equations.right, index, present)
+    gain, beta = best_subset(equations.gram, equations.right, index, present)
     away = (np.log(GRID_KB) - math.log(priors.decay_median_kb)) / priors.decay_log_sd
     penalty = 0.5 * (away[rows_u] ** 2 * present[0] + away[rows_d] ** 2 * present[2])
     if topics is None:
@@ -213,7 +227,7 @@ def candidates(
     return out
 
 
-def _best_subset(
+def best_subset(
     gram: Floats, right: Floats, index: NDArray[np.int64], present: tuple[bool, bool, bool]
 ) -> tuple[Floats, Floats]:
     """Non-negative least squares of three features for many grid points: best of all subsets with positive weights."""
