@@ -124,7 +124,7 @@ def select_genes(
     min_mean: float = 0.0125,
     min_dispersion: float = 0.0,
     encoder_min_dispersion: float = 0.5,
-    encoder_min_genes: int = 500,
+    encoder_min_genes: int = 2000,
     encoder_fill_genes: int = 2000,
     target_sum: float = 1e4,
 ) -> GeneSelection:
@@ -133,7 +133,8 @@ def select_genes(
     Modelled: mean above `min_mean` and dispersion (log variance-to-mean ratio) above `min_dispersion`. Encoder:
     modelled genes whose normalised dispersion is above `encoder_min_dispersion`. When fewer than `encoder_min_genes`
     pass, as in a gene panel, the threshold would starve the encoder, which is limited for speed only: it then reads
-    the `encoder_fill_genes` modelled genes of highest normalised dispersion, or all.
+    the `encoder_fill_genes` modelled genes of highest normalised dispersion, or all. A cell's topics know nothing of
+    genes that the encoder does not read, though the decoder models them.
 
     Raises
     ------

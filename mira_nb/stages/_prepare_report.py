@@ -240,7 +240,7 @@ def alerts(done: Prepared) -> list[Alert]:
                 f"{done.genes.n_added} genes were added to the encoder's input",
                 f"Only {int(done.genes.encoder.sum()) - done.genes.n_added} genes have a normalised dispersion above "
                 f"{done.params.encoder_min_dispersion}, fewer than prepare.encoder_min_genes = "
-                f"{done.params.encoder_min_genes}, as is usual for a gene panel.",
+                f"{done.params.encoder_min_genes:,}.",
                 "Nothing to do; prepare.encoder_fill_genes sets the number.",
             )
         )
@@ -258,7 +258,11 @@ def methods(done: Prepared) -> str:
         f"{int(done.genes.modelled.sum()):,} genes with mean above {p.min_mean} and dispersion (log variance-to-mean "
         f"ratio) above {p.min_dispersion} were modelled; {int(done.genes.encoder.sum()):,} of them "
         f"(normalised dispersion above {p.encoder_min_dispersion}"
-        + (f", and the {done.genes.n_added} next highest" if done.genes.n_added else "")
+        + (
+            f", and, in addition to the published rule, the {done.genes.n_added:,} next highest"
+            if done.genes.n_added
+            else ""
+        )
         + f") were read by the encoder [@lynch2022mira]. All {int(done.peaks.modelled.sum()):,} peaks open in at least "
         f"one cell were modelled, {int(done.peaks.encoder.sum()):,} of them read by the encoder. For comparison, the "
         f"standardised expression of the encoder's genes was reduced to {done.pca.coordinates.shape[1]} principal "

@@ -49,9 +49,10 @@ class PrepareParams(Params):
         le=10,
     )
     encoder_min_genes: int = param(
-        500,
-        "When fewer genes than this pass the threshold above, as in a gene panel, genes of next highest normalised "
-        "dispersion are added up to encoder_fill_genes.",
+        2000,
+        "When fewer genes than this pass the threshold above, genes of next highest normalised dispersion are added "
+        "up to encoder_fill_genes: weak programmes are found by many genes together (0: threshold alone, as "
+        "published).",
         unit="genes",
         ge=0,
         le=100_000,
