@@ -21,6 +21,8 @@ from .threads import Workers
 CHUNKS = 4
 GROWTH = 1.1
 MAX_POWER = 8.0
+# bytes of feature shares above which, read in the order of a cell's counts, they would not stay in the cache
+CACHE = 2_000_000
 Floats = NDArray[np.float32]
 
 
@@ -49,9 +51,13 @@ class Factorisation:
 @njit(cache=True, nogil=True, fastmath=True)
 def _chunk(
     chunk: int, n_chunks: int, indptr: Any, columns: Any, counts: Any, topics: Any, features: Any,
-    new_topics: Any, new_features: Any, log_lik: Any,
+    new_topics: Any, new_features: Any, log_lik: Any, normalise: bool,
 ) -> None:  # fmt: skip
-    """Sum the expected counts of each cell and topic, and (per chunk) of each feature and topic."""
+    """Sum the expected counts of each cell and topic, and (per chunk) of each feature and topic.
+
+    Those of cells are multiplied by the present shares and, with ``normalise``, sum to one. Cells and features may
+    change places.
+    """
     n_cells, k = topics.shape
     mine = new_features[chunk]
     mine[:] = 0
@@ -76,8 +82,9 @@ def _chunk(
         for t in range(k):
             out[t] *= theta[t]
             size += out[t]
-        for t in range(k):
-            out[t] /= max(size, np.float32(1e-30))
+        if normalise:
+            for t in range(k):
+                out[t] /= max(size, np.float32(1e-30))
     log_lik[chunk] = total
 
 
@@ -117,9 +124,13 @@ def kl_nmf(
     total = float(counts.data.sum(dtype=np.float64))
     plain = topics, features
     before, power, done = -np.inf, 1.0, 0
-    work = np.empty((CHUNKS, n_features, n_topics), np.float32)
+    by_features = features.nbytes > CACHE and n_features > n_cells
+    if by_features:
+        counts = counts.T.tocsr()
+    work = np.empty((CHUNKS, n_cells if by_features else n_features, n_topics), np.float32)
+    update = _update_by_features if by_features else _update
     for done in range(1, max_iterations + 1):
-        new_topics, new_features, now = _update(counts, topics, features, work, workers)
+        new_topics, new_features, now = update(counts, topics, features, work, workers)
         now /= total
         if now < before and power > 1:
             # the last stretch overshot: go back to the plain update it started from, which cannot be worse
@@ -147,10 +158,25 @@ def _update(
     new_topics = np.empty_like(topics)
     log_lik = np.empty(CHUNKS)
     workers.parts(
-        CHUNKS, _chunk, counts.indptr, counts.indices, counts.data, topics, features, new_topics, work, log_lik
+        CHUNKS, _chunk, counts.indptr, counts.indices, counts.data, topics, features, new_topics, work, log_lik, True
     )
     new_features = features * work.sum(0)
     new_features /= np.maximum(new_features.sum(0), 1e-30)
+    return new_topics, new_features, float(log_lik.sum())
+
+
+def _update_by_features(
+    counts: sparse.csr_matrix, topics: Floats, features: Floats, work: Floats, workers: Workers
+) -> tuple[Floats, Floats, float]:
+    """Make the same step from counts by features (features x cells), so that the larger array is read in order."""
+    new_features = np.empty_like(features)
+    log_lik = np.empty(CHUNKS)
+    workers.parts(
+        CHUNKS, _chunk, counts.indptr, counts.indices, counts.data, features, topics, new_features, work, log_lik, False
+    )
+    new_features /= np.maximum(new_features.sum(0), 1e-30)
+    new_topics = topics * work.sum(0)
+    new_topics /= np.maximum(new_topics.sum(1, keepdims=True), 1e-30)
     return new_topics, new_features, float(log_lik.sum())
 
 
@@ -163,16 +189,45 @@ def _stretch(old: Floats, new: Floats, power: float, axis: int) -> Floats:
     return out / out.sum(axis, keepdims=True)
 
 
-def project(counts: sparse.csr_matrix, features: Floats, workers: Workers, *, n_iterations: int = 50) -> Floats:
-    """Topic shares (cells, K) of cells under fixed feature shares (features, K)."""
+@njit(cache=True, nogil=True, fastmath=True)
+def _chunk_topics(
+    chunk: int, n_chunks: int, indptr: Any, columns: Any, counts: Any, topics: Any, features: Any, new_topics: Any
+) -> None:  # fmt: skip
+    """Do the part of :func:`_chunk` that topics of cells need under fixed features."""
+    n_cells, k = topics.shape
+    for i in range(n_cells * chunk // n_chunks, n_cells * (chunk + 1) // n_chunks):
+        theta, out = topics[i], new_topics[i]
+        out[:] = 0
+        for p in range(indptr[i], indptr[i + 1]):
+            phi = features[columns[p]]
+            share = np.float32(0)
+            for t in range(k):
+                share += theta[t] * phi[t]
+            ratio = counts[p] / max(share, np.float32(1e-30))
+            for t in range(k):
+                out[t] += ratio * phi[t]
+        size = np.float32(0)
+        for t in range(k):
+            out[t] *= theta[t]
+            size += out[t]
+        for t in range(k):
+            out[t] /= max(size, np.float32(1e-30))
+
+
+def project(
+    counts: sparse.csr_matrix, features: Floats, workers: Workers, *, n_iterations: int = 50, tolerance: float = 1e-3
+) -> Floats:
+    """Topic shares (cells, K) of cells under fixed feature shares (features, K).
+
+    Stops after ``n_iterations`` EM steps, or when none of the shares moves by ``tolerance`` in a step.
+    """
     n_topics = features.shape[1]
     topics = np.full((counts.shape[0], n_topics), 1 / n_topics, np.float32)
     new_topics = np.empty_like(topics)
-    unused = np.empty((CHUNKS, *features.shape), np.float32)
-    log_lik = np.empty(CHUNKS)
     for _ in range(n_iterations):
-        workers.parts(
-            CHUNKS, _chunk, counts.indptr, counts.indices, counts.data, topics, features, new_topics, unused, log_lik
-        )
+        workers.parts(CHUNKS, _chunk_topics, counts.indptr, counts.indices, counts.data, topics, features, new_topics)
+        moved = float(np.abs(new_topics - topics).max(initial=0.0))
         topics, new_topics = new_topics, topics
+        if moved < tolerance:
+            break
     return topics

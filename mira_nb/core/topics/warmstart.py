@@ -24,6 +24,9 @@ from .threads import Workers
 START_SCALE = 0.2
 MAX_START_NONZEROS = 6_000_000
 MAX_START_WORK = 150_000_000
+# most updates of a factorisation, and the gain at which it stops, with all cells (False) and a part of them (True): on
+# large data the start shall cost no more than about ten epochs of the training that refines it with every cell
+UPDATES, TOLERANCE = {False: 300, True: 100}, {False: 1e-6, True: 1e-5}
 MIN_WARM_STEPS = 300
 REPRODUCIBLE = 0.03
 SMOOTHING = 0.02
@@ -102,7 +105,10 @@ def factorise(
     n_starts = int(max(1, min(restarts, MAX_START_WORK // max(sample.nnz * n_topics, 1))))
     trials: list[Factorisation] = []
     for start in range(n_starts):
-        trial = kl_nmf(sample, n_topics, rng, workers, progress=_part(progress, start, n_starts))
+        trial = kl_nmf(
+            sample, n_topics, rng, workers,
+            max_iterations=UPDATES[sampled], tolerance=TOLERANCE[sampled], progress=_part(progress, start, n_starts),
+        )  # fmt: skip
         trials.append(trial)
     best = trials[most_reproducible(trials)]
     if not sampled:

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from scipy.optimize import linear_sum_assignment
+from scipy.optimize import linear_sum_assignment, minimize
+from scipy.special import logsumexp
 
+from mira_nb.core.topics import nmf, warmstart
+from mira_nb.core.topics.data import CellData
 from mira_nb.core.topics.decoder import log_share_per_count
 from mira_nb.core.topics.fit import TopicFit, fit_topic_model
 from mira_nb.core.topics.nmf import Factorisation, kl_nmf, project
@@ -78,6 +81,54 @@ def test_factorisation_finds_planted_topics_and_climbs():
     coo = counts.tocoo()
     expected = (coo.data * np.log(rho[coo.row, coo.col])).sum() / coo.data.sum()
     assert found.log_likelihood == pytest.approx(expected, abs=1e-3)
+
+
+def test_projection_reaches_each_cells_optimum():
+    counts, _ = planted("expression", n=12)
+    rng = np.random.default_rng(2)
+    features = rng.dirichlet(np.ones(150), 3).T.astype(np.float32)
+    with Workers(2) as workers:
+        found = project(counts, features, workers)
+        exact = project(counts, features, workers, n_iterations=5000, tolerance=1e-7)
+    np.testing.assert_allclose(found, exact, atol=0.02)
+    for row, topics in zip(counts.toarray(), exact, strict=True):
+        best = minimize(
+            lambda z, x=row: -(x @ np.log(features @ np.exp(z - logsumexp(z)))) / x.sum(), np.zeros(3), tol=1e-10
+        )
+        assert row @ np.log(features @ topics) / row.sum() == pytest.approx(-best.fun, abs=1e-5)
+
+
+def test_order_of_reading_does_not_matter(monkeypatch):
+    counts, _ = planted("accessibility", n=100)
+    with Workers(2) as workers:
+        by_cells = kl_nmf(counts, 3, np.random.default_rng(0), workers, max_iterations=20)
+        monkeypatch.setattr(nmf, "CACHE", 0)
+        by_features = kl_nmf(counts, 3, np.random.default_rng(0), workers, max_iterations=20)
+    assert by_features.n_iterations == by_cells.n_iterations
+    assert by_features.log_likelihood == pytest.approx(by_cells.log_likelihood, abs=1e-5)
+    np.testing.assert_allclose(by_features.topics, by_cells.topics, atol=1e-3)
+    np.testing.assert_allclose(by_features.features, by_cells.features, atol=1e-4)
+
+
+def test_start_of_large_data_is_bounded(monkeypatch):
+    counts, topics = planted("accessibility", n=400)
+    data = CellData(counts, "accessibility", np.ones(150, bool), None)
+    seen = []
+
+    def spy(sample, *arguments, **options):
+        seen.append((sample.nnz, options["max_iterations"]))
+        return kl_nmf(sample, *arguments, **options)
+
+    monkeypatch.setattr(warmstart, "kl_nmf", spy)
+    monkeypatch.setattr(warmstart, "MAX_START_NONZEROS", counts.nnz // 2)
+    with Workers(1) as workers:
+        found, n = warmstart.factorise(
+            data, np.arange(400), 3, 2, np.random.default_rng(0), workers, lambda fraction: None
+        )
+    assert n == 2
+    assert all(size < 0.6 * counts.nnz and limit == 100 for size, limit in seen)
+    assert found.topics.shape == (400, 3)
+    assert matched(topics, found.topics).min() > 0.9
 
 
 def log_share(counts, found):
