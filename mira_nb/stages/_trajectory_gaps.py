@@ -88,7 +88,12 @@ def gap_alerts(traced: Traced) -> list[Alert]:
         cause += ". Pseudotime is given, but no lineages and no branches are reported."
         title = "There is no supported trajectory in these cells: every way crosses a gap"
         return [Alert("error", title, cause[0].upper() + cause[1:], remedy)]
-    title = f"Not supported: {', '.join(traced.continuity.gapped)}, beyond a gap without cells in transit"
+    names = ", ".join(traced.continuity.gapped)
+    if traced.supported_lineages:
+        cause += ". Other ways are continuous, and a thin joint may be chance, so the lineage is kept"
+        title = f"Few cells in transit on the way to {names}: check whether it belongs to this differentiation"
+    else:
+        title = f"Not supported: {names}, beyond a gap without cells in transit"
     return [Alert("warning", title, cause[0].upper() + cause[1:] + ".", remedy)]
 
 

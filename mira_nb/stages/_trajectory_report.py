@@ -407,7 +407,7 @@ def methods(traced: Traced) -> str:
     text += (
         "The way to each end was tested for gaps by the committor [@metzner2009transition] of the random walk on the "
         f"neighbour graph: a way is continuous if the emptiest {STRETCH:g} of the committor holds at least "
-        f"{p.min_continuity:g} of the cells expected. "
+        f"{p.min_continuity:g} of the cells expected; gaps on every way mean that there is no trajectory. "
     )
     return text + (
         "Values along the tree were smoothed by a Savitzky-Golay filter [@savitzky1964smoothing] in a window of "

@@ -86,8 +86,12 @@ class Traced:
 
     @property
     def supported_lineages(self) -> tuple[str, ...]:
-        """Lineages whose way crosses no gap; none without a supported trajectory."""
-        return tuple(name for name in self.lineages if self.supported and name not in self.continuity.gapped)
+        """All lineages, unless every way crosses a gap.
+
+        One thinly joined way among continuous ones occurs in continuous simulated data too, so it is only warned of.
+        """
+        doubtful = self.continuity.gapped if len(self.continuity.gapped) == len(self.lineages) else ()
+        return tuple(name for name in self.lineages if self.supported and name not in doubtful)
 
     @property
     def cells(self) -> np.ndarray:

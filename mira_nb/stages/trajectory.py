@@ -56,7 +56,8 @@ class TrajectoryParams(Params):
     )
     min_continuity: float = param(
         0.1,
-        "A lineage whose way has a stretch with less than this share of the cells expected crosses a gap; 0: no test.",
+        "A way with a stretch of less than this share of the cells expected crosses a gap; where all do, there is no "
+        "supported trajectory; 0: no test.",
         ge=0,
         le=1,
         advanced=True,

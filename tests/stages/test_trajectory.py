@@ -126,6 +126,26 @@ def test_continuous_branching_has_no_gap():
     assert not [alert for alert in result.alerts if alert.level in {"error", "warning"}]
 
 
+def test_one_thin_joint_among_continuous_ways_is_a_warning(monkeypatch):
+    from dataclasses import replace
+
+    from mira_nb.stages import _trajectory_run
+
+    judge = _trajectory_run.judge_continuity
+
+    def one_gap(*arguments, **options):
+        found = judge(*arguments, **options)
+        verdicts = np.where(found.table["lineage"] == "A", "gap", "continuous")
+        return replace(found, table=found.table.assign(verdict=verdicts))
+
+    monkeypatch.setattr(_trajectory_run, "judge_continuity", one_gap)
+    result = run(differentiating(1500))
+    assert slot(result, "lineage_tree")["lineage_supported"].tolist() == [True, True]
+    (alert,) = [alert for alert in result.alerts if alert.level == "warning"]
+    assert "Few cells in transit on the way to A" in alert.title
+    assert next(metric.value for metric in result.metrics if metric.name == "Lineages") == 2
+
+
 def test_unbranched_differentiation_has_one_lineage():
     result = run(differentiating(500, branched=False))
     assert len(table(result, "lineage_tree")) == 1
