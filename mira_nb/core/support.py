@@ -23,6 +23,7 @@ Verdict = Literal["supported", "weak", "none"]
 
 SUPPORTED: Final = 0.6
 UNSUPPORTED: Final = 0.4
+NOISE: Final = 0.2
 SLOW: Final = 0.95
 ROUND: Final = 0.9
 EIGENVALUE_CELLS: Final = 1000
@@ -54,8 +55,13 @@ class Support:
 
     @property
     def verdict(self) -> Verdict:
-        """``supported``, ``weak`` or ``none``."""
-        if not (self.correlation >= UNSUPPORTED and self.eigenvalue >= ROUND):
+        """``supported``, ``weak`` or ``none``.
+
+        Shallow accessibility agrees with expression little even along a real way (0.37 in 398 oligodendrocyte cells of
+        82 open peaks each); where the way is long, agreement above that of noise is enough for ``weak``.
+        """
+        least = NOISE if self.eigenvalue >= SLOW else UNSUPPORTED
+        if not (self.correlation >= least and self.eigenvalue >= ROUND):
             return "none"
         return "supported" if self.correlation >= SUPPORTED and self.eigenvalue >= SLOW else "weak"
 

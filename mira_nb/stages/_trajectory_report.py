@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from mira_nb.core.continuity import STRETCH
-from mira_nb.core.support import ROUND, SLOW, SUPPORTED, UNSUPPORTED
+from mira_nb.core.support import NOISE, ROUND, SLOW, SUPPORTED, UNSUPPORTED
 from mira_nb.keys import FATE_PROBABILITIES, LINEAGE_STATE, LINEAGE_TREE, PSEUDOTIME, TRANSPORT_MAP
 
 from ._trajectory_gaps import gap_alerts, gap_metric, gap_table
@@ -233,7 +233,8 @@ def _support_alerts(traced: Traced) -> list[Alert]:
     found = (
         f"Expression alone and accessibility alone agree on the order of the cells with a correlation of "
         f"{support.correlation:.2f} (n = {support.n_cells:,} cells; good: above {SUPPORTED:g}, noise: below "
-        f"{UNSUPPORTED:g}), and the second eigenvalue of the diffusion map is {support.eigenvalue:.3f} (a long way: "
+        f"{UNSUPPORTED:g}, or below {NOISE:g} on a long way), and the second eigenvalue of the diffusion map is "
+        f"{support.eigenvalue:.3f} (a long way: "
         f"above {SLOW:g}; a round cloud, as cells of one type make: below {ROUND:g})."
     )
     if support.verdict == "none":

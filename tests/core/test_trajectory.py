@@ -204,3 +204,21 @@ def test_second_eigenvalue_is_that_of_the_dense_problem() -> None:
     kernel = adaptive_kernel(joint_graph(points)).toarray()
     values = np.sort(np.linalg.eigvals(kernel / kernel.sum(axis=1, keepdims=True)).real)
     assert second_eigenvalue(points) == pytest.approx(values[-2], abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("correlation", "eigenvalue", "verdict"),
+    [
+        (0.9, 0.99, "supported"),
+        (0.9, 0.93, "weak"),
+        (0.5, 0.99, "weak"),
+        (0.3, 0.97, "weak"),  # shallow accessibility along a long way
+        (0.3, 0.93, "none"),  # the same agreement in a rounder cloud
+        (0.1, 0.99, "none"),
+        (0.9, 0.85, "none"),  # one type of cells, which both assays order alike
+    ],
+)
+def test_verdict_weighs_agreement_and_length(correlation: float, eigenvalue: float, verdict: str) -> None:
+    from mira_nb.core.support import Support
+
+    assert Support(correlation, 0.9, 0.9, eigenvalue, 400).verdict == verdict
