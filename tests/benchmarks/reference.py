@@ -5,6 +5,7 @@ import json
 import resource
 import sys
 import time
+from pathlib import Path
 
 import anndata
 import numpy as np
