@@ -26,6 +26,7 @@ from .threads import Workers
 BN_EPS = 1e-5
 BLOCK = 1024
 CHUNKS = 4
+MAX_TABULATED = 100_000
 
 
 @dataclass(frozen=True)
@@ -215,8 +216,15 @@ def _normal_kl(mean: Tensor, scale: Tensor, prior_mean: Tensor | float, prior_sc
 
 def _count_constant(network: Network, batch: Batch) -> float:
     """Terms that depend on the counts alone: -sum lgamma(x + 1), and for the multinomial + lgamma(n + 1)."""
-    own = gammaln(batch.rows.data.astype(np.float64) + 1).sum() if network.modality == "expression" else 0.0
-    return float(gammaln(batch.depth + 1).sum()) if network.modality == "accessibility" else -float(own)
+    if network.modality == "accessibility":
+        return float(gammaln(batch.depth + 1).sum())
+    counts = batch.rows.data
+    whole = counts.astype(np.int64)
+    if len(whole) and (whole.max() > MAX_TABULATED or not np.array_equal(whole, counts)):
+        return -float(gammaln(counts.astype(np.float64) + 1).sum())
+    # few different counts occur, each very often
+    often = np.bincount(whole)
+    return -float(often @ gammaln(np.arange(len(often)) + 1.0))
 
 
 def _compiled(

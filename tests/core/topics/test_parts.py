@@ -305,3 +305,18 @@ def test_shrinkage_flattens_noise_and_keeps_programmes():
     assert shrinkage_factors(noise.sum(0), flat, topics, noise.sum(1)).mean() < 0.15
     overdispersed = shrinkage_factors(counts.sum(0), weights, topics, counts.sum(1), np.full(n_features, 0.05))
     assert overdispersed.mean() < factors.mean()
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 300_000.0])
+def test_constant_of_the_counts_is_that_of_scipy(scale: float) -> None:
+    from types import SimpleNamespace
+    from typing import Any, cast
+
+    from scipy.special import gammaln
+
+    from mira_nb.core.topics.objective import _count_constant
+
+    rows = sparse.random(20, 30, density=0.4, rng=np.random.default_rng(2), format="csr")
+    rows.data = np.ceil(rows.data * 9) * scale  # whole numbers, halves, and numbers too large for a table
+    found = _count_constant(cast(Any, SimpleNamespace(modality="expression")), cast(Any, SimpleNamespace(rows=rows)))
+    np.testing.assert_allclose(found, -gammaln(rows.toarray() + 1).sum(), rtol=1e-12)
