@@ -193,7 +193,8 @@ def metrics(traced: Traced) -> list[Metric]:
             round(traced.support.correlation, 3),
             key=True,
             help="correlation over cells of the pseudotime predicted from expression topics alone with that from "
-            f"accessibility topics alone; above {SUPPORTED:g} supported, below {UNSUPPORTED:g} not better than noise",
+            f"accessibility topics alone; above {SUPPORTED:g} supported, below {UNSUPPORTED:g} (on a long way, below "
+            f"{NOISE:g}) not better than noise",
         ),
         Metric(
             "Second eigenvalue of the diffusion map",
