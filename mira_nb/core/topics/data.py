@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.special import gammaln
 
 from mira_nb.errors import InputError
 
@@ -30,10 +31,29 @@ class Columns:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some cells: counts by rows (CSR parts), by columns (accessibility) and the encoder's input."""
+    """Some cells: where their counts are, counts by columns (accessibility) and the encoder's input.
 
-    rows: sparse.csr_matrix
+    Attributes
+    ----------
+    counts, cells
+        Counts of all cells, and positions of the batch's cells in them.
+    largest
+        Largest count of any cell.
+    depth
+        (cells,) sum of counts.
+    constant
+        Terms of the log-likelihood that depend on the counts alone, summed over the batch.
+    columns, encoder_columns
+        Accessibility by peaks: all of them, and those the encoder reads.
+    residuals
+        (cells, encoder genes) deviance residuals of expression.
+    """
+
+    counts: sparse.csr_matrix
+    cells: NDArray[np.intp]
+    largest: float
     depth: NDArray[np.floating]
+    constant: float
     columns: Columns | None
     encoder_columns: Columns | None
     residuals: NDArray[np.floating] | None
@@ -117,6 +137,9 @@ class CellData:
         self.counts = counts
         self.modality = modality
         self.depth = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+        self._largest = float(counts.data.max(initial=0))
+        # of the multinomial log n! (its counts are 0 or 1), of the negative binomial -sum log x!
+        self._constants = gammaln(self.depth + 1) if modality == "accessibility" else -log_factorials(counts)
         subset = counts if encoder.all() else counts[:, np.flatnonzero(encoder)].tocsr()
         self._encoder_counts: sparse.csr_matrix | None = None
         self._residuals: Residuals | None = None
@@ -134,15 +157,17 @@ class CellData:
 
     def batch(self, cells: NDArray[np.intp], *, by_columns: bool = True) -> Batch:
         """Cells with the given positions; ``by_columns=False`` leaves out what only the likelihood needs."""
+        columns = encoder = residuals = None
         if self._residuals is not None:
-            rows = self.counts[cells] if by_columns else self.counts[:0]
-            return Batch(rows, self.depth[cells], None, None, self._residuals.rows(cells))
-        rows = self.counts[cells]
-        columns = None
-        if by_columns or self._encoder_counts is None:
-            columns = _columns(rows)
-        encoder = columns if self._encoder_counts is None else _columns(self._encoder_counts[cells])
-        return Batch(rows, self.depth[cells], columns, encoder, None)
+            residuals = self._residuals.rows(cells)
+        else:
+            if by_columns or self._encoder_counts is None:
+                columns = _columns(self.counts[cells])
+            encoder = columns if self._encoder_counts is None else _columns(self._encoder_counts[cells])
+        constant = float(self._constants[cells].sum())
+        return Batch(
+            self.counts, cells, self._largest, self.depth[cells], constant, columns, encoder, residuals
+        )  # fmt: skip
 
 
 def _columns(rows: sparse.csr_matrix) -> Columns:
@@ -165,6 +190,16 @@ def equal_batches(cells: NDArray[np.intp], batch_size: int) -> Iterator[NDArray[
 def blocks(n: int, size: int = 512) -> list[slice]:
     """Consecutive slices of at most ``size`` of ``n`` cells."""
     return [slice(first, min(first + size, n)) for first in range(0, n, size)]
+
+
+def log_factorials(counts: sparse.csr_matrix) -> NDArray[np.float64]:
+    """Sum of log x! over the counts of every cell, (cells,)."""
+    out = np.empty(counts.shape[0])
+    for rows in blocks(counts.shape[0]):
+        part = counts[rows].astype(np.float64)
+        part.data = gammaln(part.data + 1)
+        out[rows] = np.asarray(part.sum(axis=1)).ravel()
+    return out
 
 
 def column_totals(counts: sparse.csr_matrix, cells: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -1,8 +1,10 @@
 """Compiled multinomial log-likelihood of the decoder, with gradients, in blocks of features.
 
-No array of cells x features exists: one block of logits of one cell is held at a time, and the second pass computes
-it again to form the gradient. Logits enter the likelihood at open peaks only, plus one log-sum-exp per cell. Every
-block writes to its own slots, and sums over blocks are taken in order, so the result does not depend on threads.
+No array of cells x features exists: one block of logits, small enough for the cache, is held at a time, and the second
+pass computes it again to form the gradient. Logits enter the likelihood at open peaks only, plus one log-sum-exp per
+cell. Offsets are the last row of the weights, which meets a column of ones beside the topics, so that a block is three
+matrix products. Features are dealt to a fixed number of chunks whose sums are added in order, so the result does not
+depend on threads.
 """
 
 from __future__ import annotations
@@ -12,15 +14,15 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from .numerics import add_gradients, add_products, exp
+from .numerics import exp, largest
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def fold(
     first: int, last: int, block: int, beta: Any, gamma: Any, bias: Any, mean: Any, cov: Any, eps: Any,
-    variance: Any, centre: Any, weights: Any, offset: Any,
+    variance: Any, centre: Any, weights: Any,
 ) -> None:  # fmt: skip
-    """Fold batch normalisation into weights W = beta * scale and offset c, for blocks ``first`` to ``last``.
+    """Fold batch normalisation into weights (K + 1, F): beta * scale, and the offset c; blocks ``first`` to ``last``.
 
     The statistics of Z beta over a batch follow from the mean and covariance of Z: mean beta, beta' cov beta.
     """
@@ -47,80 +49,110 @@ def fold(
             for j in range(hi - lo):
                 out[j] = row[j] * scale[j]
         for j in range(hi - lo):
-            offset[lo + j] = bias[lo + j] - m[j] * scale[j]
+            weights[n_topics, lo + j] = bias[lo + j] - m[j] * scale[j]
 
 
-@njit(cache=True, fastmath=True, nogil=True)
-def block_log_sums(
-    first: int, last: int, block: int, topics: Any, weights: Any, offset: Any, tops: Any, sums: Any
-) -> None:
-    """Maximum of the logits and sum of exp(logit - maximum) of each cell in each block: (blocks, cells) each."""
-    n_cells, n_features = topics.shape[0], offset.shape[0]
-    logits = np.empty(block, topics.dtype)
-    for b in range(first, last):
-        lo, hi = b * block, min((b + 1) * block, n_features)
-        n = hi - lo
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
+def chunk_log_sums(chunk: int, n_chunks: int, block: int, topics: Any, weights: Any, tops: Any, sums: Any) -> None:
+    """Fill row ``chunk`` of both (chunks, cells): maximum of each cell's logits, and sum of exp(logit - maximum)."""
+    n_cells, n_rows = topics.shape
+    n_features = weights.shape[1]
+    space, copied = np.empty(n_cells * block, topics.dtype), np.empty(n_rows * block, topics.dtype)
+    first, last = _share(chunk, n_chunks, block, n_features)
+    tops[chunk] = -np.inf
+    sums[chunk] = 0
+    for lo in range(first, last, block):
+        hi = min(lo + block, n_features)
+        logits, _ = _logits(topics, weights, lo, hi, space, copied)
         for i in range(n_cells):
-            for j in range(n):
-                logits[j] = offset[lo + j]
-            add_products(topics[i], weights, lo, hi, logits)
-            top = logits[0]
-            for j in range(n):
-                top = max(top, logits[j])
+            row = logits[i]
+            top = max(tops[chunk, i], largest(row, hi - lo))
             total = 0 * top
-            for j in range(n):
-                total += exp(logits[j] - top)
-            tops[b, i] = top
-            sums[b, i] = total
+            for j in range(hi - lo):
+                total += exp(row[j] - top)
+            sums[chunk, i] = sums[chunk, i] * exp(tops[chunk, i] - top) + total
+            tops[chunk, i] = top
 
 
-@njit(cache=True, fastmath=True, nogil=True)
-def block_gradients(
-    first: int, last: int, block: int, topics: Any, weights: Any, offset: Any, log_sum: Any, depth: Any,
-    colptr: Any, cells: Any, counts: Any, d_weights: Any, d_offset: Any, d_topics: Any, log_lik: Any,
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
+def chunk_gradients(
+    chunk: int, n_chunks: int, block: int, topics: Any, across: Any, weights: Any, shift: Any,
+    colptr: Any, cells: Any, counts: Any, d_weights: Any, d_topics: Any, log_lik: Any,
 ) -> None:  # fmt: skip
-    """Gradients of -sum_ij x_ij log rho_ij in W, c and Z, and sum_ij x_ij logit_ij, for blocks first to last.
+    """Gradients of -sum_ij x_ij log rho_ij in W and Z, and sum_ij x_ij logit_ij, over the features of one chunk.
 
-    ``colptr, cells, counts`` hold the batch by column. ``d_topics`` is (blocks, cells, topics), ``log_lik`` (blocks,).
+    ``across`` is the transpose of ``topics``; ``shift`` each cell's log-sum-exp less its log depth, so that
+    exp(logit - shift) is its expected count. ``colptr, cells, counts`` hold the batch by column. ``d_weights``
+    (rows, features) is filled; ``d_topics`` (chunks, cells, rows) and ``log_lik`` (chunks,) are sums over the chunk.
     """
-    n_cells, n_topics = topics.shape
-    n_features = offset.shape[0]
-    grad = np.empty(block, topics.dtype)
-    for b in range(first, last):
-        lo, hi = b * block, min((b + 1) * block, n_features)
-        n = hi - lo
-        d_topics[b] = 0
-        d_weights[:, lo:hi] = 0
-        d_off = d_offset[lo:hi]
-        d_off[:] = 0
+    n_cells, n_rows = topics.shape
+    n_features = weights.shape[1]
+    space, copied = np.empty(n_cells * block, topics.dtype), np.empty(n_rows * block, topics.dtype)
+    slopes, moved = np.empty(n_rows * block, topics.dtype), np.empty((n_cells, n_rows), topics.dtype)
+    first, last = _share(chunk, n_chunks, block, n_features)
+    mine = d_topics[chunk]
+    mine[:] = 0
+    log_lik[chunk] = 0
+    for lo in range(first, last, block):
+        hi = min(lo + block, n_features)
+        expected, part = _logits(topics, weights, lo, hi, space, copied)
         for i in range(n_cells):
-            for j in range(n):
-                grad[j] = offset[lo + j] - log_sum[i]
-            add_products(topics[i], weights, lo, hi, grad)
-            d = depth[i]
-            for j in range(n):
-                grad[j] = d * exp(grad[j])
-                d_off[j] += grad[j]
-            add_gradients(grad, topics[i], weights, lo, hi, d_weights, d_topics[b, i])
-        total = 0.0
-        for j in range(lo, hi):
-            for p in range(colptr[j], colptr[j + 1]):
-                i, x = cells[p], counts[p]
-                logit = offset[j]
-                for k in range(n_topics):
-                    z = topics[i, k]
-                    logit += z * weights[k, j]
-                    d_weights[k, j] -= x * z
-                    d_topics[b, i, k] -= x * weights[k, j]
-                d_offset[j] -= x
-                total += x * logit
-        log_lik[b] = total
+            row, own = expected[i], shift[i]
+            for j in range(hi - lo):
+                row[j] = exp(row[j] - own)
+        d_part = slopes[: n_rows * (hi - lo)].reshape(n_rows, hi - lo)
+        np.dot(across, expected, d_part)
+        np.dot(expected, part.T, moved)
+        mine += moved
+        log_lik[chunk] += _subtract_observed(topics, part, lo, hi, colptr, cells, counts, d_part, mine)
+        d_weights[:, lo:hi] = d_part
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
+def _share(chunk: int, n_chunks: int, block: int, n_features: int) -> tuple[int, int]:
+    """First and last feature of a chunk of whole blocks."""
+    n_blocks = (n_features + block - 1) // block
+    return n_blocks * chunk // n_chunks * block, min(n_blocks * (chunk + 1) // n_chunks * block, n_features)
+
+
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
+def _logits(topics: Any, weights: Any, lo: int, hi: int, space: Any, copied: Any) -> Any:
+    """Logits (cells, features) of a block, in ``space``, and its weights (rows, features), in ``copied``."""
+    part = copied[: len(weights) * (hi - lo)].reshape(len(weights), hi - lo)
+    part[:] = weights[:, lo:hi]
+    logits = space[: len(topics) * (hi - lo)].reshape(len(topics), hi - lo)
+    np.dot(topics, part, logits)
+    return logits, part
+
+
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
+def _subtract_observed(
+    topics: Any, part: Any, lo: int, hi: int, colptr: Any, cells: Any, counts: Any, d_part: Any, d_topics: Any
+) -> float:
+    """Take the observed counts of a block off both gradients; returns sum_ij x_ij logit_ij."""
+    n_rows = topics.shape[1]
+    weight, used = np.empty(n_rows, topics.dtype), np.empty(n_rows, topics.dtype)
+    total = 0.0
+    for j in range(lo, hi):
+        for k in range(n_rows):
+            weight[k] = part[k, j - lo]
+            used[k] = 0
+        for p in range(colptr[j], colptr[j + 1]):
+            i, x = cells[p], counts[p]
+            for k in range(n_rows):
+                used[k] += x * topics[i, k]
+            for k in range(n_rows):
+                d_topics[i, k] -= x * weight[k]
+        for k in range(n_rows):
+            total += used[k] * weight[k]
+            d_part[k, j - lo] -= used[k]
+    return total
+
+
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def unfold_gradients(
     first: int, last: int, block: int, beta: Any, gamma: Any, mean: Any, cov: Any, eps: Any, variance: Any,
-    centre: Any, d_weights: Any, d_offset: Any, d_beta: Any, d_gamma: Any, d_mean: Any, d_cov: Any,
+    centre: Any, d_weights: Any, d_beta: Any, d_gamma: Any, d_mean: Any, d_cov: Any,
 ) -> None:  # fmt: skip
     """Chain rule of :func:`fold`: gradients in beta and gamma, and per block in the mean and covariance of Z."""
     n_topics, n_features = beta.shape
@@ -129,7 +161,7 @@ def unfold_gradients(
         n = hi - lo
         inverse_sd = 1 / np.sqrt(variance[lo:hi] + eps)
         scale = gamma[lo:hi] * inverse_sd
-        d_off = d_offset[lo:hi]
+        d_off = d_weights[n_topics, lo:hi]
         d_scale = -d_off * centre[lo:hi]
         for k in range(n_topics):
             row, dw = beta[k, lo:hi], d_weights[k, lo:hi]

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from .decoder import Decoder
+from .likelihoods import BN_EPS
 from .network import Network
-from .objective import BN_EPS
 
 if TYPE_CHECKING:
     from .fit import TopicFit

@@ -17,7 +17,7 @@ from numba.extending import intrinsic, overload
 _LOG2E = np.float32(1.44269504088896341)
 _LN2_HIGH = np.float32(0.693359375)
 _LN2_LOW = np.float32(-2.12194440e-4)
-_HALF_SQRT2 = np.float32(0.70710678118654752)
+_HALF_SQRT2_BITS = int(np.float32(0.70710678118654752).view(np.int32))
 
 
 @intrinsic
@@ -35,31 +35,37 @@ def _power_of_two(typingctx: Any, exponent: Any) -> Any:
 
 
 @intrinsic
-def _exponent(typingctx: Any, value: Any) -> Any:
-    """Exponent e of a positive float32 = m 2^e with m in [1/2, 1)."""
+def _octave(typingctx: Any, value: Any) -> Any:
+    """Exponent e of a positive float32 = m 2^e with m from sqrt(1/2) to below sqrt(2)."""
     if value != types.float32:
         return None
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        int32 = context.get_value_type(types.int32)
-        bits = builder.lshr(builder.bitcast(args[0], int32), int32(23))
-        return builder.sitofp(builder.sub(bits, int32(126)), context.get_value_type(types.float32))
+        exponent, _ = _split(context, builder, args[0])
+        return builder.sitofp(exponent, context.get_value_type(types.float32))
 
     return types.float32(types.float32), codegen
 
 
 @intrinsic
-def _mantissa(typingctx: Any, value: Any) -> Any:
-    """Mantissa m in [1/2, 1) of a positive float32 = m 2^e."""
+def _within_octave(typingctx: Any, value: Any) -> Any:
+    """Mantissa m from sqrt(1/2) to below sqrt(2) of a positive float32 = m 2^e."""
     if value != types.float32:
         return None
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        int32 = context.get_value_type(types.int32)
-        bits = builder.and_(builder.bitcast(args[0], int32), int32(0x007FFFFF))
-        return builder.bitcast(builder.or_(bits, int32(0x3F000000)), context.get_value_type(types.float32))
+        exponent, bits = _split(context, builder, args[0])
+        shifted = builder.sub(bits, builder.shl(exponent, context.get_value_type(types.int32)(23)))
+        return builder.bitcast(shifted, context.get_value_type(types.float32))
 
     return types.float32(types.float32), codegen
+
+
+def _split(context: Any, builder: Any, value: Any) -> tuple[Any, Any]:
+    """Exponent that brings a float32 between sqrt(1/2) and sqrt(2), and its bits."""
+    int32 = context.get_value_type(types.int32)
+    bits = builder.bitcast(value, int32)
+    return builder.ashr(builder.sub(bits, int32(_HALF_SQRT2_BITS)), int32(23)), bits
 
 
 def exp(x: Any) -> Any:
@@ -103,24 +109,21 @@ def _log1p(x: Any) -> Any:
 
         def single(x: Any) -> Any:
             w = np.float32(1.0) + x
-            lost = (x - (w - np.float32(1.0))) / w
-            e = _exponent(w)
-            m = _mantissa(w)
-            small = m < _HALF_SQRT2
-            e = e - np.float32(1.0) if small else e
-            m = (m + m if small else m) - np.float32(1.0)
-            z = m * m
+            e = _octave(w)
+            # below sqrt(2) - 1 the argument itself is used, which 1 + x has rounded
+            f = x if e == np.float32(0.0) else _within_octave(w) - np.float32(1.0)
+            z = f * f
             p = np.float32(7.0376836292e-2)
-            p = p * m + np.float32(-1.1514610310e-1)
-            p = p * m + np.float32(1.1676998740e-1)
-            p = p * m + np.float32(-1.2420140846e-1)
-            p = p * m + np.float32(1.4249322787e-1)
-            p = p * m + np.float32(-1.6668057665e-1)
-            p = p * m + np.float32(2.0000714765e-1)
-            p = p * m + np.float32(-2.4999993993e-1)
-            p = p * m + np.float32(3.3333331174e-1)
-            p = p * m * z + e * _LN2_LOW - np.float32(0.5) * z
-            return m + p + e * _LN2_HIGH + lost
+            p = p * f + np.float32(-1.1514610310e-1)
+            p = p * f + np.float32(1.1676998740e-1)
+            p = p * f + np.float32(-1.2420140846e-1)
+            p = p * f + np.float32(1.4249322787e-1)
+            p = p * f + np.float32(-1.6668057665e-1)
+            p = p * f + np.float32(2.0000714765e-1)
+            p = p * f + np.float32(-2.4999993993e-1)
+            p = p * f + np.float32(3.3333331174e-1)
+            p = p * f * z + e * _LN2_LOW - np.float32(0.5) * z
+            return f + p + e * _LN2_HIGH
 
         return single
 
@@ -144,21 +147,49 @@ def digamma(x: float) -> float:
 
 @njit(cache=True, inline="always")
 def gamma_terms(count: float, theta: float) -> tuple[float, float]:
-    """Return lgamma(x + theta) - lgamma(theta) and digamma(x + theta) - digamma(theta) for an integer x >= 0.
+    """Return lgamma(x + theta) - lgamma(theta) - x log(theta) and digamma(x + theta) - digamma(theta) for x >= 0."""
+    x, t = float(count), float(theta)
+    return math.lgamma(x + t) - math.lgamma(t) - x * math.log(t), digamma(x + t) - digamma(t)
 
-    Small counts use the product theta (theta + 1) ... (theta + x - 1).
+
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
+def gamma_tables(theta: Any, values: Any, slopes: Any) -> None:
+    """Fill row x of both tables (counts, genes) with :func:`gamma_terms` of count x, for x = 0, 1, ...
+
+    The first is the sum of log(1 + r / theta) over r < x, the second that of 1 / (theta + r).
     """
-    if count <= 8.0:
-        product, derivative, r = 1.0, 0.0, 0.0
-        while r < count:
-            product *= theta + r
-            derivative += 1.0 / (theta + r)
-            r += 1.0
-        return math.log(product), derivative
-    return math.lgamma(count + theta) - math.lgamma(theta), digamma(count + theta) - digamma(theta)
+    n_counts, n_genes = values.shape
+    values[0] = 0
+    slopes[0] = 0
+    for x in range(1, n_counts):
+        r = theta.dtype.type(x - 1)
+        value, slope = values[x], slopes[x]
+        for j in range(n_genes):
+            value[j] = log1p(r / theta[j])
+        for j in range(n_genes):
+            slope[j] = 1 / (theta[j] + r)
+        value += values[x - 1]
+        slope += slopes[x - 1]
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
+def largest(values: Any, n: int) -> Any:
+    """Maximum of the first ``n`` values; in lanes, because compilers do not vectorise a running maximum."""
+    width = min(64, n)
+    lanes = values[:width].copy()
+    whole = n - n % width
+    for start in range(width, whole, width):
+        for lane in range(width):
+            lanes[lane] = max(lanes[lane], values[start + lane])
+    top = lanes[0]
+    for lane in range(width):
+        top = max(top, lanes[lane])
+    for j in range(whole, n):
+        top = max(top, values[j])
+    return top
+
+
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def add_products(shares: Any, weights: Any, lo: int, hi: int, out: Any) -> None:
     """Add shares @ weights[:, lo:hi] to ``out``; four topics at a time, so that ``out`` is visited less often."""
     k, n_topics = 0, shares.shape[0]
@@ -176,7 +207,7 @@ def add_products(shares: Any, weights: Any, lo: int, hi: int, out: Any) -> None:
         k += 1
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def add_gradients(grad: Any, shares: Any, weights: Any, lo: int, hi: int, d_weights: Any, d_shares: Any) -> None:
     """Add to ``d_weights[:, lo:hi]`` and ``d_shares`` the gradients of :func:`add_products` with upstream ``grad``."""
     k, n_topics = 0, shares.shape[0]

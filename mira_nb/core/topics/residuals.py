@@ -11,8 +11,10 @@ non-zero counts are stored.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import xlogy
@@ -30,11 +32,24 @@ class Residuals:
 
     def rows(self, cells: NDArray[np.intp]) -> NDArray[np.float32]:
         """Dense residuals of some cells, (len(cells), genes), clipped at +-10."""
-        out = -self.cell_factor[cells, None] * self.gene_factor
-        np.maximum(out, -CLIP, out=out)
-        part = self.stored[cells]
-        out[np.repeat(np.arange(len(cells)), np.diff(part.indptr)), part.indices] = part.data
+        stored = self.stored
+        out = np.empty((len(cells), stored.shape[1]), np.float32)
+        _fill(cells, stored.indptr, stored.indices, stored.data, self.cell_factor, self.gene_factor, out)
         return out
+
+
+@njit(cache=True, nogil=True)
+def _fill(
+    cells: Any, indptr: Any, genes: Any, values: Any, cell_factor: Any, gene_factor: Any, out: Any
+) -> None:  # fmt: skip
+    """Write residuals at zeros, then those at counts, of each cell while its row is in the cache."""
+    for i in range(cells.shape[0]):
+        cell, row = cells[i], out[i]
+        factor = cell_factor[cell]
+        for j in range(row.shape[0]):
+            row[j] = max(-factor * gene_factor[j], np.float32(-CLIP))
+        for p in range(indptr[cell], indptr[cell + 1]):
+            row[genes[p]] = values[p]
 
 
 def pooled_shares(counts: sparse.csr_matrix) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from scipy.special import gammaln
 
 from mira_nb.errors import ConvergenceError
 
-from .data import Batch, CellData, blocks, column_totals, equal_batches
+from .data import Batch, CellData, blocks, column_totals, equal_batches, log_factorials
 from .embedding import peak_average
 from .network import Network, Posterior
 from .objective import Elbo, Noise, negative_elbo
@@ -216,10 +216,8 @@ def pooled_losses(counts: sparse.csr_matrix, training: NDArray[np.intp]) -> NDAr
     """Multinomial negative log-likelihood of every cell under the pooled profile of the training cells, (cells,)."""
     totals = column_totals(counts, training) + 0.5
     log_share = np.log(totals / totals.sum())
-    out = np.empty(counts.shape[0])
+    out = log_factorials(counts)
     for rows in blocks(counts.shape[0]):
         part = counts[rows].astype(np.float64)
-        likely = part @ log_share + gammaln(np.asarray(part.sum(axis=1)).ravel() + 1)
-        part.data = gammaln(part.data + 1)
-        out[rows] = np.asarray(part.sum(axis=1)).ravel() - likely
+        out[rows] -= part @ log_share + gammaln(np.asarray(part.sum(axis=1)).ravel() + 1)
     return out
