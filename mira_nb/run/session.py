@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import resource
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,22 +20,11 @@ from mira_nb.stages.registry import get_stage
 from .compute import available_cores, get_compute
 from .files import HashCache
 from .identity import stage_key
+from .memory import peak_rss_mb
 from .progress import ProgressFile
 from .store import RunStore
 
 MAX_ROWS_IN_NOTEBOOK = 4000
-
-
-def peak_rss_mb() -> float:
-    """Largest memory of this process so far, in MB."""
-    # getrusage also counts the process this one was forked from; Linux knows better
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1024 if sys.platform != "darwin" else peak / 1024**2
 
 
 def upstream_stages(stage: Stage[Any], store: RunStore) -> tuple[str, ...]:

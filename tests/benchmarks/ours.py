@@ -11,7 +11,7 @@ from scipy import sparse
 
 from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import TopicSettings
-from mira_nb.run.session import peak_rss_mb
+from mira_nb.run.memory import peak_rss_mb
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from mira_nb.core.regulatory_potential import Cells, expression_normalizer, fit_
 from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.io.tss import read_tss
-from mira_nb.run.session import peak_rss_mb
+from mira_nb.run.memory import peak_rss_mb
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:

@@ -209,3 +209,9 @@ def column_totals(counts: sparse.csr_matrix, cells: NDArray[np.intp]) -> NDArray
         part = counts[cells[rows]]
         out += np.bincount(part.indices, weights=part.data, minlength=counts.shape[1])
     return out
+
+
+def pooled_shares(counts: sparse.csr_matrix, cells: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Share pi_j of every feature in all counts of the given cells, (features,)."""
+    totals = column_totals(counts, cells)
+    return totals / max(float(totals.sum()), 1.0)

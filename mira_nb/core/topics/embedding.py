@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from .data import Batch
-from .kernels_embedding import add_embeddings, embedding_gradient, mean_weights
+from .kernels_adam import update_embeddings
+from .kernels_embedding import add_embeddings, mean_weights
 from .network import Network
 from .threads import Workers
 
@@ -17,14 +18,13 @@ PARTS = 4
 class PeakAverage:
     """v_i = mean over the kept open peaks of their embeddings.
 
-    On a CPU the table takes no part in autograd: its gradient (as large as the table) is written to one buffer by
-    :meth:`fill_gradient` after ``backward``.
+    On a CPU the table takes no part in autograd: :meth:`update` follows ``backward`` and never forms its gradient,
+    which would be as large as the table.
     """
 
     def __init__(self, table: torch.nn.Parameter, workers: Workers) -> None:
         self.table = table
         self._workers = workers
-        self._buffer: Tensor | None = None
         self._pending: tuple[Batch, np.ndarray, Tensor] | None = None
 
     def __call__(self, batch: Batch, rate: float, generator: torch.Generator | None) -> Tensor:
@@ -48,22 +48,22 @@ class PeakAverage:
             self._pending = (batch, weights, mean)
         return mean
 
-    def fill_gradient(self) -> None:
-        """Put the table's gradient where the optimiser looks for it (after ``backward``)."""
+    def update(self, mean: Tensor, square: Tensor, scalars: tuple[float, ...]) -> None:
+        """Update the table by Adam with the gradient that ``backward`` has left in the last means.
+
+        ``mean`` and ``square`` are the table's moments, ``scalars`` those of :func:`.kernels_adam.update`.
+        """
         if self._pending is None:
             return
-        batch, weights, mean = self._pending
+        batch, weights, averages = self._pending
         self._pending = None
         columns = batch.encoder_columns
-        if columns is None or mean.grad is None:
+        if columns is None or averages.grad is None:
             return
-        if self._buffer is None:
-            self._buffer = torch.empty_like(self.table, requires_grad=False)
+        arrays = (value.detach().numpy() for value in (self.table, mean, square))
         self._workers.parts(
-            PARTS, embedding_gradient, mean.grad.numpy(), columns.pointers, columns.cells, weights,
-            self._buffer.numpy(),
-        )  # fmt: skip
-        self.table.grad = self._buffer
+            PARTS, update_embeddings, averages.grad.numpy(), columns.pointers, columns.cells, weights, *arrays, *scalars
+        )
 
     def _dense(self, batch: Batch, weights: np.ndarray) -> Tensor:
         columns = batch.encoder_columns

@@ -97,7 +97,7 @@ class TopicFit:
             If the number of features differs or the counts are not counts.
         """
         from .network_store import network_of
-        from .threads import Workers, torch_threads
+        from .threads import Workers, library_threads
         from .train import posterior_means
 
         matrix = check_counts(counts, self.modality)
@@ -110,7 +110,7 @@ class TopicFit:
         depth = np.zeros(matrix.shape[0]) if self.modality == "expression" else None
         if len(filled):
             data = CellData(matrix[filled], self.modality, self.encoder_features, self.shares)
-            with Workers(n_threads) as workers, torch_threads(1):
+            with Workers(n_threads) as workers, library_threads(1):
                 topics[filled], found = posterior_means(network_of(self), data, workers)
             if depth is not None and found is not None:
                 depth[filled] = found

@@ -14,14 +14,13 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .data import CellData, column_totals
+from .data import CellData, column_totals, pooled_shares
 from .fit import Progress, TopicFit
 from .network import Network
 from .network_store import decoder_of, encoder_weights, order_topics
-from .residuals import pooled_shares
 from .settings import Modality, TopicSettings
 from .shrinkage import held_out_power, shrinkage_factors
-from .threads import Workers, torch_threads
+from .threads import Workers, library_threads
 from .train import Trainer, posterior_means
 from .warmstart import factorise, start_from_factorisation, start_from_moments, warm_up
 
@@ -49,7 +48,7 @@ class Fitting:
         self.generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
         kept = counts if len(filled) == self.n_all else counts[filled]
         self.training, self.held_out = self._split(len(filled))
-        self.shares = pooled_shares(kept[self.training])
+        self.shares = pooled_shares(kept, self.training)
         self.data = CellData(kept, modality, encoder, self.shares)
 
     def _split(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -80,7 +79,7 @@ class Fitting:
         s = self.settings
         k = int(s.n_topics)
         device = _device(s.device)
-        with Workers(self.n_threads) as workers, torch_threads(1):
+        with Workers(self.n_threads) as workers, library_threads(1):
             network = Network(self.modality, self.data.counts.shape[1], int(self.encoder.sum()), k, s, self.generator)
             start_from_moments(network, self.data, self.training)
             trainer = Trainer(network, self.data, s, self.training, self.held_out, workers, self.rng, self.generator)
@@ -108,7 +107,8 @@ class Fitting:
         with self._phase("warm-up", 0.18, 0.25):
             network.to(device)
             n_epochs = warm_up(
-                network, found, self.data, self.training, trainer.encode, trainer.after_backward, s.warmup_epochs,
+                network, found, self.data, self.training, trainer.encode,
+                trainer.optimiser(network.encoder.parameters()), s.warmup_epochs,
                 s.batch_size, self.rng, self.generator, self._say("warming up the encoder"),
             )  # fmt: skip
         self.settings = replace(s, restarts=n_starts, warmup_epochs=n_epochs)

@@ -1,6 +1,6 @@
-"""Compiled mean of peak embeddings (the deep averaging network's first layer), and its gradient.
+"""Compiled mean of peak embeddings (the deep averaging network's first layer).
 
-Both walk the peaks in order, so the table of embeddings streams through the cache once.
+It walks the peaks in order, so that the table of embeddings streams through the cache once.
 """
 
 from __future__ import annotations
@@ -41,21 +41,6 @@ def add_embeddings(part: int, n_parts: int, table: Any, colptr: Any, cells: Any,
                 target = mine[cells[p]]
                 for h in range(width):
                     target[h] += w * row[h]
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def embedding_gradient(part: int, n_parts: int, upstream: Any, colptr: Any, cells: Any, weights: Any, out: Any) -> None:
-    """Gradient in the table, (peaks, width), of one part of the peaks; ``upstream`` is (cells, width)."""
-    n_features, width = out.shape
-    for j in range(n_features * part // n_parts, n_features * (part + 1) // n_parts):
-        row = out[j]
-        row[:] = 0
-        for p in range(colptr[j], colptr[j + 1]):
-            w = weights[p]
-            if w != 0:
-                source = upstream[cells[p]]
-                for h in range(width):
-                    row[h] += w * source[h]
 
 
 @njit(cache=True, nogil=True)

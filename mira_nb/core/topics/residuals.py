@@ -10,6 +10,7 @@ non-zero counts are stored.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.special import xlogy
 
 CLIP = 10.0
 
@@ -52,27 +52,29 @@ def _fill(
             row[genes[p]] = values[p]
 
 
-def pooled_shares(counts: sparse.csr_matrix) -> NDArray[np.float64]:
-    """Share pi_j of every gene in all counts, (genes,)."""
-    total = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
-    return total / max(total.sum(), 1.0)
-
-
 def deviance_residuals(
     counts: sparse.csr_matrix, depth: NDArray[np.floating], shares: NDArray[np.floating]
 ) -> Residuals:
     """Residuals of ``counts`` (cells x genes) given each cell's depth over all modelled genes and pooled shares."""
-    n = np.repeat(np.asarray(depth, np.float64), np.diff(counts.indptr))
-    x = counts.data.astype(np.float64)
+    n = np.asarray(depth, np.float64)
     # a gene never seen in training has no expectation: its residual is bounded by half a count of that depth
     pi = np.clip(np.asarray(shares, np.float64), 1e-9, 1 - 1e-9)
-    expected = n * pi[counts.indices]
-    deviance = xlogy(x, x / expected) + xlogy(n - x, (n - x) / (n - expected))
-    values = np.sign(x - expected) * np.sqrt(2 * np.maximum(deviance, 0))
-    stored = sparse.csr_matrix(
-        (np.clip(values, -CLIP, CLIP).astype(np.float32), counts.indices, counts.indptr), shape=counts.shape
-    )
+    values = np.empty(counts.nnz, np.float32)
+    _at_counts(n, pi, counts.indptr, counts.indices, counts.data, values)
+    stored = sparse.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
     seen = np.where(np.asarray(shares) > 0, pi, 0.0)
-    return Residuals(
-        stored, np.sqrt(np.asarray(depth)).astype(np.float32), np.sqrt(-2 * np.log1p(-seen)).astype(np.float32)
-    )
+    return Residuals(stored, np.sqrt(n).astype(np.float32), np.sqrt(-2 * np.log1p(-seen)).astype(np.float32))
+
+
+@njit(cache=True, nogil=True)
+def _at_counts(depth: Any, shares: Any, indptr: Any, genes: Any, counts: Any, values: Any) -> None:
+    """Residuals of non-zero counts, one at a time: arrays of all counts in double precision would be the largest."""
+    for i in range(depth.shape[0]):
+        n = depth[i]
+        for p in range(indptr[i], indptr[i + 1]):
+            x, pi = np.float64(counts[p]), shares[genes[p]]
+            deviance = x * math.log(x / (n * pi))
+            if x < n:
+                deviance += (n - x) * math.log((n - x) / (n - n * pi))
+            root = math.sqrt(2 * max(deviance, 0.0))
+            values[p] = min(root, CLIP) if x > n * pi else max(-root, -CLIP)

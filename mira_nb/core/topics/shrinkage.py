@@ -20,7 +20,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import sparse
 
 from .decoder import Decoder, log_share_per_count
 
@@ -60,7 +60,9 @@ def shrinkage_factors(
     statistic = np.maximum(support * (weights * (cov @ weights)).sum(0), 1e-9)
     signal = support[:, None] * GRID / freedom
     # log density of each feature's statistic under each variance of the grid
-    log_density = stats.chi2.logpdf(statistic[:, None] / (1 + signal), freedom) - np.log1p(signal)
+    scaled = statistic[:, None] / (1 + signal)
+    # the chi-square log density, up to what does not depend on the signal
+    log_density = (freedom / 2 - 1) * np.log(scaled) - scaled / 2 - np.log1p(signal)
     density = np.exp(log_density - log_density.max(1, keepdims=True))
     prior = np.full(len(GRID), 1 / len(GRID))
     for _ in range(EM_STEPS):

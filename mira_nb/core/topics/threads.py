@@ -9,6 +9,8 @@ from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
 
+from threadpoolctl import threadpool_limits
+
 
 class Workers:
     """Deals ranges of blocks or numbered parts of a loop to ``n`` threads."""
@@ -48,13 +50,17 @@ class Workers:
 
 
 @contextmanager
-def torch_threads(n: int) -> Iterator[None]:
-    """Give torch ``n`` threads inside the block (many tiny operations run slower on several) and restore."""
+def library_threads(n: int) -> Iterator[None]:
+    """Give torch and the linear algebra libraries ``n`` threads inside the block, and restore.
+
+    Many tiny operations run slower on several, and the compiled loops bring their own.
+    """
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
-        yield
+        with threadpool_limits(n, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from scipy.special import gammaln
 
 from mira_nb.errors import ConvergenceError
 
+from .adam import Adam
 from .data import Batch, CellData, blocks, column_totals, equal_batches, log_factorials
 from .embedding import peak_average
 from .network import Network, Posterior
@@ -63,11 +64,6 @@ class Trainer:
         """Posterior of a batch; with a generator, dropout is on."""
         return encode_batch(self.network, batch, self._average, self.settings.dropout, generator)
 
-    def after_backward(self) -> None:
-        """Complete the gradients that autograd leaves out."""
-        if self._average is not None:
-            self._average.fill_gradient()
-
     def elbo(self, batch: Batch, posterior: Posterior, noise: Noise, weight: float, *, running: bool = False) -> Elbo:
         """Negative ELBO of a batch under the settings."""
         return negative_elbo(
@@ -75,26 +71,24 @@ class Trainer:
             pseudocounts=self.settings.initial_pseudocounts, variance=self.settings.dirichlet_variance, running=running,
         )  # fmt: skip
 
-    def step(self, cells: NDArray[np.intp], optimiser: torch.optim.Optimizer, rate: float, weight: float) -> Elbo:
+    def step(self, cells: NDArray[np.intp], optimiser: Adam, rate: float, weight: float) -> Elbo:
         """One update on some cells."""
-        for group in optimiser.param_groups:
-            group["lr"] = rate
         batch = self.data.batch(cells)
         posterior = self.encode(batch, self.generator)
         terms = self.elbo(batch, posterior, Noise.draw(self.network, batch.n_cells, self.generator), weight)
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad()
         (terms.loss / batch.n_cells).backward()
-        self.after_backward()
-        optimiser.step()
+        optimiser.step(rate)
         self.network.track(terms.topics, BN_MOMENTUM)
         return terms
 
-    def optimiser(self) -> torch.optim.Optimizer:
-        """Adam over all parameters."""
+    def optimiser(self, parameters: Iterable[torch.Tensor] | None = None) -> Adam:
+        """Adam over all parameters, or some of them."""
         s = self.settings
-        return torch.optim.Adam(
-            self.network.parameters(), lr=1e-3, betas=(s.adam_beta1, s.adam_beta2), eps=s.adam_epsilon, fused=True
-        )
+        return Adam(
+            self.network.parameters() if parameters is None else parameters, self.workers, self._average,
+            beta1=s.adam_beta1, beta2=s.adam_beta2, epsilon=s.adam_epsilon,
+        )  # fmt: skip
 
     @torch.no_grad()
     def held_out_elbo(self, seed: int) -> float:

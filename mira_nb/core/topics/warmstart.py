@@ -12,10 +12,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
+from .adam import Adam
 from .data import Batch, CellData, blocks, column_totals, equal_batches
+from .embedding import PeakAverage
 from .network import Network, Posterior
 from .nmf import Factorisation, kl_nmf, project
 from .shrinkage import shrinkage_factors
@@ -28,6 +29,7 @@ MAX_START_WORK = 150_000_000
 # large data the start shall cost no more than about ten epochs of the training that refines it with every cell
 UPDATES, TOLERANCE = {False: 300, True: 100}, {False: 1e-6, True: 1e-5}
 MIN_WARM_STEPS = 300
+WARM_RATE = 5e-3
 REPRODUCIBLE = 0.03
 SMOOTHING = 0.02
 START_CONTRAST = 0.5
@@ -69,17 +71,11 @@ def scale_embeddings(network: Network, data: CellData, cells: NDArray[np.intp]) 
     but the log depth beside it.
     """
     table = network.encoder.table
-    part = data.batch(cells[:: max(1, len(cells) // SCALE_CELLS)], by_columns=False)
-    columns = part.encoder_columns
-    if columns is None:
-        return
-    peaks = np.repeat(np.arange(table.shape[0]), np.diff(columns.pointers))
-    size = np.maximum(np.bincount(columns.cells, minlength=part.n_cells), 1)
-    members = sparse.csr_matrix(
-        ((1 / size[columns.cells]).astype(np.float32), (columns.cells, peaks)), shape=(part.n_cells, table.shape[0])
-    )
-    spread = (members @ table.numpy()).std(0)
-    table.div_(torch.from_numpy(np.maximum(spread, 1e-6)))
+    some = cells[:: max(1, len(cells) // SCALE_CELLS)]
+    with Workers(1) as workers:
+        average = PeakAverage(table, workers)
+        means = [average(data.batch(some[rows], by_columns=False), 0.0, None) for rows in blocks(len(some), 128)]
+    table.div_(torch.cat(means).std(0).clamp_min(1e-6))
 
 
 def factorise(
@@ -196,7 +192,7 @@ def log_linear_fit(topics: NDArray[np.float64], features: NDArray[np.float64], *
 
 def warm_up(
     network: Network, found: Factorisation, data: CellData, cells: NDArray[np.intp], encode: Encode,
-    after_backward: Callable[[], None], n_epochs: int, batch_size: int, rng: np.random.Generator,
+    optimiser: Adam, n_epochs: int, batch_size: int, rng: np.random.Generator,
     generator: torch.Generator, progress: Callable[[float], None],
 ) -> int:  # fmt: skip
     """Train the encoder alone to predict the factorisation's topics (cross-entropy) and the log depth.
@@ -206,7 +202,6 @@ def warm_up(
     n_batches = sum(1 for _ in equal_batches(np.arange(len(cells)), batch_size))
     if n_epochs:
         n_epochs = max(n_epochs, -(-MIN_WARM_STEPS // n_batches))
-    optimiser = torch.optim.Adam(network.encoder.parameters(), lr=5e-3, fused=True)
     targets = torch.from_numpy(0.98 * found.topics + np.float32(0.02 / network.n_topics))
     norm, k = network.encoder.output.norm, network.n_topics
     with torch.no_grad():
@@ -214,8 +209,7 @@ def warm_up(
         norm.weight[:k] = (spread - spread.mean(1, keepdim=True)).std(0)
         norm.bias[:k] = (spread - spread.mean(1, keepdim=True)).mean(0)
     for epoch in range(n_epochs):
-        for group in optimiser.param_groups:
-            group["lr"] = 5e-3 * (1 - epoch / n_epochs)
+        rate = WARM_RATE * (1 - epoch / n_epochs)
         for picked in equal_batches(rng.permutation(len(cells)), batch_size):
             batch = data.batch(cells[picked])
             posterior = encode(batch, generator)
@@ -224,10 +218,9 @@ def warm_up(
             if posterior.depth_mean is not None:
                 log_depth = torch.as_tensor(np.log(batch.depth), dtype=loss.dtype, device=loss.device)
                 loss = loss + ((posterior.depth_mean - log_depth) ** 2).mean()
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad()
             loss.backward()
-            after_backward()
-            optimiser.step()
+            optimiser.step(rate)
         progress((epoch + 1) / n_epochs)
     with torch.no_grad():
         norm.weight[k : 2 * k] = 0.1

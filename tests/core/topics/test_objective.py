@@ -10,12 +10,11 @@ from pyro.infer import TraceMeanField_ELBO
 from scipy import sparse, stats
 
 from mira_nb.core.topics import likelihoods, objective
-from mira_nb.core.topics.data import CellData
+from mira_nb.core.topics.data import CellData, pooled_shares
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.core.topics.model import Weights, guide, model
 from mira_nb.core.topics.network import Network, Posterior
 from mira_nb.core.topics.objective import Noise, negative_elbo
-from mira_nb.core.topics.residuals import pooled_shares
 from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.core.topics.threads import Workers
 
@@ -31,7 +30,7 @@ def make(modality: str, n_features: int, *, seed: int = 0):
         dense = (rng.random((N_CELLS, n_features)) < 0.2).astype(int)
     dense[:, 2] = 0
     counts = sparse.csr_matrix(dense.astype(np.float64))
-    data = CellData(counts, modality, np.ones(n_features, bool), pooled_shares(counts))
+    data = CellData(counts, modality, np.ones(n_features, bool), pooled_shares(counts, np.arange(N_CELLS)))
     batch = data.batch(np.arange(N_CELLS))
     g = torch.Generator().manual_seed(seed)
     network = Network(modality, n_features, n_features, K, TopicSettings(n_topics=K), g).double()

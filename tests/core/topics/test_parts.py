@@ -10,11 +10,11 @@ import torch
 from scipy import sparse, special, stats
 
 from mira_nb.core.topics import numerics
-from mira_nb.core.topics.data import CellData, check_counts, column_totals, equal_batches
+from mira_nb.core.topics.data import CellData, check_counts, column_totals, equal_batches, pooled_shares
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.core.topics.kernels_embedding import to_columns
 from mira_nb.core.topics.prior import alpha_log_moments, laplace_moments
-from mira_nb.core.topics.residuals import deviance_residuals, pooled_shares
+from mira_nb.core.topics.residuals import deviance_residuals
 from mira_nb.core.topics.schedule import kl_weight, one_cycle, read_range_test
 from mira_nb.core.topics.settings import Modality, TopicSettings, topics_for_size
 from mira_nb.core.topics.shrinkage import held_out_power, shrinkage_factors
@@ -158,7 +158,7 @@ def test_deviance_residuals_equal_the_binomial_formula():
     rng = np.random.default_rng(0)
     counts = sparse.csr_matrix(rng.poisson(rng.gamma(0.5, 2.0, (30, 40))).astype(float))
     counts = counts[np.asarray(counts.sum(1)).ravel() > 0]
-    depth, shares = np.asarray(counts.sum(1)).ravel(), pooled_shares(counts)
+    depth, shares = np.asarray(counts.sum(1)).ravel(), pooled_shares(counts, np.arange(counts.shape[0]))
     found = deviance_residuals(counts, depth, shares).rows(np.arange(counts.shape[0]))
     x, n, mean = counts.toarray(), depth[:, None], depth[:, None] * shares
     full = stats.binom.logpmf(x, n, x / n) - stats.binom.logpmf(x, n, shares)
@@ -333,7 +333,7 @@ def test_shrinkage_flattens_noise_and_keeps_programmes():
 def test_constant_of_the_counts_is_that_of_scipy(modality: Modality) -> None:
     counts = sparse.random(20, 30, density=0.4, rng=np.random.default_rng(2), format="csr", dtype=np.float32)
     counts.data = np.ceil(counts.data * 9) if modality == "expression" else np.ones_like(counts.data)
-    data = CellData(counts, modality, np.ones(30, bool), pooled_shares(counts))
+    data = CellData(counts, modality, np.ones(30, bool), pooled_shares(counts, np.arange(20)))
     cells = np.array([3, 17, 5])
     dense = counts.toarray()[cells].astype(float)
     expected = special.gammaln(dense.sum(1) + 1).sum()

@@ -1,0 +1,75 @@
+"""Adam (Kingma and Ba 2015): in compiled loops on a CPU, in plain torch elsewhere.
+
+The same updates as ``torch.optim.Adam``, to which a test holds them. Compiled, they run on all threads, and the table
+of peak embeddings, by far the largest parameter, is updated row by row without an array for its gradient. torch's own
+optimiser would also load its compiler, which takes longer and more memory than training a small model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from .embedding import PeakAverage
+from .kernels_adam import update
+from .threads import Workers
+
+
+class Adam:
+    """Adam over some parameters.
+
+    Parameters
+    ----------
+    parameters
+        What is trained.
+    workers
+        Threads of the compiled loops (the result does not depend on them).
+    average
+        Layer whose table of embeddings is updated without a gradient array; None where there is none.
+    beta1, beta2, epsilon
+        Decay rates of the moments, and what is added to the root of the second.
+    """
+
+    def __init__(
+        self, parameters: Iterable[Tensor], workers: Workers, average: PeakAverage | None = None, *,
+        beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
+    ) -> None:  # fmt: skip
+        self._state = [(p, torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
+        self._workers = workers
+        self._average = average
+        self._betas, self._epsilon = (beta1, beta2), epsilon
+        self._n_steps = 0
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter, _, _ in self._state:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Make one update at a learning rate."""
+        self._n_steps += 1
+        first, second = (1 - beta**self._n_steps for beta in self._betas)
+        # p -= rate / first * m / (sqrt(v / second) + epsilon), with the corrections drawn together
+        root = math.sqrt(second)
+        scalars = (*self._betas, rate * root / first, self._epsilon * root)
+        for parameter, mean, square in self._state:
+            if self._average is not None and parameter is self._average.table and parameter.device.type == "cpu":
+                self._average.update(mean, square, scalars)
+            elif parameter.grad is not None:
+                self._update(parameter, parameter.grad, mean, square, scalars)
+
+    def _update(
+        self, parameter: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, scalars: tuple[float, ...]
+    ) -> None:  # fmt: skip
+        beta1, beta2, rate, epsilon = scalars
+        if parameter.device.type == "cpu":
+            flat = (value.reshape(-1).numpy() for value in (parameter, gradient, mean, square))
+            self._workers.ranges(parameter.numel(), update, *flat, *scalars)
+            return
+        mean.lerp_(gradient, 1 - beta1)
+        square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        parameter.addcdiv_(mean, square.sqrt().add_(epsilon), value=-rate)
