@@ -17,6 +17,8 @@ from .embedding import PeakAverage
 from .kernels_adam import update
 from .threads import Workers
 
+WORTH_THREADS = 1 << 18
+
 
 class Adam:
     """Adam over some parameters.
@@ -67,8 +69,11 @@ class Adam:
     ) -> None:  # fmt: skip
         beta1, beta2, rate, epsilon = scalars
         if parameter.device.type == "cpu":
-            flat = (value.reshape(-1).numpy() for value in (parameter, gradient, mean, square))
-            self._workers.ranges(parameter.numel(), update, *flat, *scalars)
+            flat = [value.reshape(-1).numpy() for value in (parameter, gradient, mean, square)]
+            if parameter.numel() < WORTH_THREADS:
+                update(0, parameter.numel(), *flat, *scalars)
+            else:
+                self._workers.ranges(parameter.numel(), update, *flat, *scalars)
             return
         mean.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+BLOCK = 1024
+
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def update(
@@ -20,13 +22,16 @@ def update(
     """
     kind = parameter.dtype.type
     b1, b2, r, e = kind(1 - beta1), kind(1 - beta2), kind(rate), kind(epsilon)
-    for i in range(first, last):
-        g = gradient[i]
-        m = mean[i] + b1 * (g - mean[i])
-        v = square[i] + b2 * (g * g - square[i])
-        mean[i] = m
-        square[i] = v
-        parameter[i] -= r * m / (math.sqrt(v) + e)
+    # three loops over few arrays that start at zero: what compilers vectorise
+    for lo in range(first, last, BLOCK):
+        hi = min(lo + BLOCK, last)
+        x, g, m, v = parameter[lo:hi], gradient[lo:hi], mean[lo:hi], square[lo:hi]
+        for i in range(hi - lo):
+            m[i] += b1 * (g[i] - m[i])
+        for i in range(hi - lo):
+            v[i] += b2 * (g[i] * g[i] - v[i])
+        for i in range(hi - lo):
+            x[i] -= r * m[i] / (math.sqrt(v[i]) + e)
 
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from threadpoolctl import threadpool_limits
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 class Workers:
@@ -36,6 +39,20 @@ class Workers:
     def parts(self, n_parts: int, kernel: Callable[..., None], *arguments: Any) -> None:
         """Call ``kernel(part, n_parts, *arguments)`` for every part."""
         self._run([(kernel, part, n_parts, arguments) for part in range(n_parts)])
+
+    def ahead(self, make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+        """Yield ``make(item)`` of every item in order; with threads, the next is made while one is used."""
+        if self._pool is None:
+            yield from map(make, items)
+            return
+        waiting: Future[Made] | None = None
+        for item in items:
+            following = self._pool.submit(make, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
 
     def _run(self, calls: list[tuple[Callable[..., None], int, int, tuple[Any, ...]]]) -> None:
         if self._pool is None:

@@ -71,9 +71,8 @@ class Trainer:
             pseudocounts=self.settings.initial_pseudocounts, variance=self.settings.dirichlet_variance, running=running,
         )  # fmt: skip
 
-    def step(self, cells: NDArray[np.intp], optimiser: Adam, rate: float, weight: float) -> Elbo:
-        """One update on some cells."""
-        batch = self.data.batch(cells)
+    def step(self, batch: Batch, optimiser: Adam, rate: float, weight: float) -> Elbo:
+        """One update on a batch."""
         posterior = self.encode(batch, self.generator)
         terms = self.elbo(batch, posterior, Noise.draw(self.network, batch.n_cells, self.generator), weight)
         optimiser.zero_grad()
@@ -119,7 +118,7 @@ class Trainer:
             if not order:
                 order = list(equal_batches(self.rng.permutation(self.training), self.settings.batch_size))
             cells = order.pop()
-            loss = self.step(cells, optimiser, rates[len(losses)], 0.0).loss.item()
+            loss = self.step(self.data.batch(cells), optimiser, rates[len(losses)], 0.0).loss.item()
             # a count, and against what the pooled profile gives the same cells: batches differ in depth and in how
             # likely their features are far more than a step gains
             losses.append(float((loss - pooled[cells].sum()) / self.data.depth[cells].sum() + mean))
@@ -140,10 +139,11 @@ class Trainer:
         for epoch in range(1, s.n_epochs + 1):
             clock, sums = time.monotonic(), np.zeros(3)
             rate = weight = 0.0
-            for cells in equal_batches(self.rng.permutation(self.training), s.batch_size):
+            order = equal_batches(self.rng.permutation(self.training), s.batch_size)
+            for batch in self.workers.ahead(self.data.batch, order):
                 rate = one_cycle(step, n_steps, low, high, peak_at=s.peak_at, anneal=s.anneal)
                 weight = kl_weight(step, n_steps, s.kl_schedule)
-                terms = self.step(cells, optimiser, rate, weight)
+                terms = self.step(batch, optimiser, rate, weight)
                 sums += [terms.loss.item(), terms.log_likelihood.item(), terms.kl.item()]
                 step += 1
                 progress(step / n_steps, _left(epoch, s.n_epochs, step, n_steps, started))

@@ -18,6 +18,7 @@ from mira_nb.core.topics.residuals import deviance_residuals
 from mira_nb.core.topics.schedule import kl_weight, one_cycle, read_range_test
 from mira_nb.core.topics.settings import Modality, TopicSettings, topics_for_size
 from mira_nb.core.topics.shrinkage import held_out_power, shrinkage_factors
+from mira_nb.core.topics.threads import Workers
 from mira_nb.core.topics.train import pooled_losses
 from mira_nb.errors import InputError, ParameterError
 
@@ -340,3 +341,12 @@ def test_constant_of_the_counts_is_that_of_scipy(modality: Modality) -> None:
     if modality == "expression":
         expected = -special.gammaln(dense + 1).sum()
     assert data.batch(cells).constant == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_items_made_ahead_come_in_order_and_errors_reach_the_caller(n_threads: int) -> None:
+    with Workers(n_threads) as workers:
+        assert list(workers.ahead(lambda x: x * x, range(7))) == [x * x for x in range(7)]
+        assert list(workers.ahead(str, [])) == []
+        with pytest.raises(ZeroDivisionError):
+            list(workers.ahead(lambda x: 1 // x, [1, 0, 2]))
