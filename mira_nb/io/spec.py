@@ -12,8 +12,6 @@ from mira_nb.errors import InputError
 if TYPE_CHECKING:
     from mudata import MuData
 
-    from .resources import Resources
-
 FindingLevel = Literal["warning", "info"]
 
 _USAGE = "--rna FILE.h5ad with --atac FILE.h5ad, or --mudata FILE.h5mu, or --tenx FILE.h5"
@@ -118,9 +116,3 @@ class CheckedPair:
     data: MuData
     findings: tuple[Finding, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
-
-    def check_annotations(self, resources: Resources) -> tuple[Finding, ...]:
-        """Check the group, batch and start cell that were named; see :mod:`mira_nb.io.annotations`."""
-        from .annotations import check_annotations
-
-        return check_annotations(self.data, resources)

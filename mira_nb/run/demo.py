@@ -11,6 +11,7 @@ from mira_nb.keys import STAGE_ORDER
 from mira_nb.stages.base import no_progress
 from mira_nb.stages.registry import get_stage
 
+from .session import Session
 from .store import RunStore
 
 
@@ -29,7 +30,6 @@ def demonstration(stage: str, *, folder: Path | None = None, size: Size = "small
     from mira_nb.io.datasets import write_demo
 
     from .pipeline import RunRequest, open_run
-    from .session import Session
 
     root = folder or Path(tempfile.gettempdir()) / f"mira_nb-demonstration-{__version__}-{_user()}-{size}-{seed}"
     demo = write_demo(root / "data", size=size, seed=seed)

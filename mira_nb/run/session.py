@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from mudata import MuData
 
 from mira_nb.errors import ParameterError, StoreError
 from mira_nb.io.resources import Resources
-from mira_nb.stages.base import Context, Figure, Params, Progress, Result, Stage, no_progress
+from mira_nb.stages.base import Context, Figure, Params, Progress, Result, Stage
 from mira_nb.stages.registry import get_stage
 
 from .compute import available_cores, get_compute
@@ -234,35 +233,3 @@ def _markdown(text: str) -> None:
 
 def _number(value: float | int | str) -> str:
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def open_stage(name: str, values: Mapping[str, Any], *, progress: Progress | None = None) -> Session:
-    """Open a stage with a notebook's variables (usually ``globals()``).
-
-    Parameters
-    ----------
-    name
-        The stage.
-    values
-        ``run_dir`` (empty: a small demonstration made on the spot), ``seed`` and the stage's parameters by name;
-        other variables are ignored.
-
-    Raises
-    ------
-    ParameterError
-        When a value has a wrong type or is out of bounds.
-    """
-    stage = get_stage(name)
-    params = stage.Params.parse(name, {key: values[key] for key in stage.Params.model_fields if key in values})
-    run_dir = str(values.get("run_dir") or "")
-    if run_dir:
-        store = RunStore(Path(run_dir))
-    else:
-        from .demo import demonstration
-
-        store = demonstration(name)
-    return Session(stage, store, params, seed=int(values.get("seed", 0)), progress=progress or _default(run_dir))
-
-
-def _default(run_dir: str) -> Progress | None:
-    return None if run_dir else no_progress

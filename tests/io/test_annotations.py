@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mira_nb.errors import InputError
-from mira_nb.io.annotations import suggest
+from mira_nb.io.annotations import check_annotations, suggest
 from mira_nb.io.read import check_pair
 from mira_nb.io.resources import Resources
 
@@ -22,7 +22,7 @@ def pair(rna, atac):
 
 def test_good_names(pair):
     resources = Resources(groups="cell_type", batch="cluster", start_cell=pair.data.obs_names[5])
-    assert pair.check_annotations(resources) == ()
+    assert check_annotations(pair.data, resources) == ()
 
 
 @pytest.mark.parametrize(
@@ -38,20 +38,20 @@ def test_good_names(pair):
 )
 def test_bad_names(pair, given, expected):
     with pytest.raises(InputError) as caught:
-        pair.check_annotations(Resources(**given))
+        check_annotations(pair.data, Resources(**given))
     assert expected in str(caught.value)
 
 
 def test_start_cell_without_its_suffix(pair):
     name = str(pair.data.obs_names[7])
     with pytest.raises(InputError, match=f"close: '{name}'"):
-        pair.check_annotations(Resources(start_cell=name.removesuffix("-1")))
+        check_annotations(pair.data, Resources(start_cell=name.removesuffix("-1")))
 
 
 def test_findings(pair):
-    (single,) = pair.check_annotations(Resources(groups="one"))
+    (single,) = check_annotations(pair.data, Resources(groups="one"))
     assert "has a single value" in single.title
-    (missing,) = pair.check_annotations(Resources(batch="some"))
+    (missing,) = check_annotations(pair.data, Resources(batch="some"))
     assert "missing for 1 cells" in missing.title
 
 

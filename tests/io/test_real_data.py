@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mira_nb.errors import InputError
+from mira_nb.io.annotations import check_annotations
 from mira_nb.io.read import read_input
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
@@ -18,7 +19,7 @@ def test_snare_seq_cortex(shared_data):
     assert set(pair.dropped) == {"peaks_without_counts"}
     assert pair.data["atac"].X.max() == 1
     assert any(finding.title == "Peak counts were binarised" for finding in pair.findings)
-    assert pair.check_annotations(Resources(groups="cluster", batch="batch")) == ()
+    assert check_annotations(pair.data, Resources(groups="cluster", batch="batch")) == ()
 
 
 def test_denoised_values_are_refused(shared_data):

@@ -15,6 +15,7 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 from mira_nb.errors import ParameterError
+from mira_nb.io.annotations import check_annotations
 from mira_nb.io.datasets import SIZES, write_demo
 from mira_nb.io.gene_sets import read_gene_sets
 from mira_nb.io.genome import read_sequences
@@ -64,7 +65,7 @@ def test_files_are_read_without_any_finding(small_demo):
     assert pair.findings == ()
     assert pair.dropped == {}
     assert (pair.data["rna"].shape, pair.data["atac"].shape) == ((300, 200), (300, 1200))
-    assert pair.check_annotations(small_demo.resources) == ()
+    assert check_annotations(pair.data, small_demo.resources) == ()
     resources = small_demo.resources
     assert read_tss(resources.tss).frame["gene"].tolist() == pair.data["rna"].var_names.tolist()
     assert len(read_motifs(resources.motifs)) == 24
@@ -340,7 +341,7 @@ def test_batches(tmp_path):
     demo = write_demo(tmp_path, size="small", n_batches=3)
     pair = read_input(demo.spec)
     assert pair.data.obs["batch"].nunique() == 3
-    assert pair.check_annotations(demo.resources) == ()
+    assert check_annotations(pair.data, demo.resources) == ()
 
 
 def test_negative_control(tmp_path):

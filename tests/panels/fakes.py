@@ -25,8 +25,8 @@ from mira_nb.io.spec import InputSpec
 from mira_nb.keys import STAGE_ORDER
 from mira_nb.run import pipeline
 from mira_nb.run.notebooks import ProgressSink
+from mira_nb.run.open_stage import open_stage
 from mira_nb.run.pipeline import RunRequest
-from mira_nb.run.session import open_stage
 from mira_nb.run.store import RunStore
 from mira_nb.stages import registry
 from mira_nb.stages.base import Alert, Context, ExportFile, Figure, Metric, Params, Result, Slot, Stage, Table, param

@@ -21,8 +21,8 @@ from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 from mira_nb.keys import STAGE_ORDER
 from mira_nb.run import pipeline
+from mira_nb.run.open_stage import open_stage
 from mira_nb.run.pipeline import RunRequest, run_pipeline
-from mira_nb.run.session import open_stage
 from mira_nb.run.store import RunStore, read_h5mu
 from mira_nb.stages import registry
 

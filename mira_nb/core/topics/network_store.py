@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +12,7 @@ from numpy.typing import NDArray
 from .decoder import Decoder
 from .likelihoods import BN_EPS
 from .network import Network
-
-if TYPE_CHECKING:
-    from .fit import TopicFit
+from .settings import Modality, TopicSettings
 
 COUNTER = "num_batches_tracked"
 
@@ -38,14 +37,16 @@ def encoder_weights(network: Network) -> dict[str, NDArray[Any]]:
     }
 
 
-def network_of(fit: TopicFit) -> Network:
-    """Network with a stored model's encoder (its decoder parameters are not filled)."""
+def network_of(
+    weights: Mapping[str, NDArray[Any]], modality: Modality, n_features: int, encoder: NDArray[np.bool_],
+    settings: TopicSettings, *, n_topics: int,
+) -> Network:  # fmt: skip
+    """Network with stored encoder ``weights`` (its decoder parameters are not filled)."""
     network = Network(
-        fit.modality, fit.decoder.n_features, int(fit.encoder_features.sum()), fit.n_topics, fit.settings,
-        torch.Generator().manual_seed(0),
+        modality, n_features, int(encoder.sum()), n_topics, settings, torch.Generator().manual_seed(0)
     )  # fmt: skip
     state = {name: value for name, value in network.encoder.state_dict().items() if name.endswith(COUNTER)}
-    state |= {name: torch.from_numpy(np.array(value)) for name, value in fit.weights.items()}
+    state |= {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
     network.encoder.load_state_dict(state)
     return network.eval()
 
