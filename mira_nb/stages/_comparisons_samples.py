@@ -29,8 +29,10 @@ def sampled(done: Compared, kinds: tuple[str, ...] = ()) -> pd.DataFrame:
 
 def sample_metrics(done: Compared) -> list[Metric]:
     """Share of the discoveries over cells that hold over samples."""
+    if done.samples is None:
+        return []
     out = []
-    for kind in done.quantities if done.samples is not None else ():
+    for kind in done.quantities:
         tests = done.tests[(done.tests["kind"] == kind) & (done.tests["adj_pvalue"] < done.params.alpha)]
         untested = int(tests["sample_difference"].isna().sum())
         tests = tests.dropna(subset="sample_difference")
@@ -72,7 +74,7 @@ def sample_alerts(done: Compared) -> list[Alert]:
     missing = [f"{one} vs {two}" for one, two in done.compared if (one, two) not in done_contrasts]
     if not missing:
         return []
-    listed = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
+    listed = ", ".join(missing[:8]) + (" and others" if len(missing) > 8 else "")
     return [
         Alert(
             "info",
@@ -136,6 +138,8 @@ def sample_words(done: Compared, kind: str, quantity: str, pairs: pd.DataFrame |
 
 def sample_figures(done: Compared, genes: list[str], topics: list[str]) -> list[Figure]:
     """Draw the means of genes and topics in every sample, each in its contrast of largest effect."""
+    if done.samples is None:
+        return []
     out = []
     for name, quantities, kinds, unit, section in (
         ("genes_samples", genes, ("gene",), "mean of log(1 + counts per 10,000)", "Genes"),
@@ -153,12 +157,12 @@ def sample_figures(done: Compared, genes: list[str], topics: list[str]) -> list[
             Figure(
                 name,
                 f"{section} in every sample",
-                f"One line a sample ({done.samples.name if done.samples is not None else ''}; those with at least "
-                f"{done.params.min_cells_per_sample} cells of both groups): mean over its cells of either group; short "
-                "rules: means over samples. Each in its contrast of largest effect, with the mean difference and its "
-                f"95 % confidence interval; p: {SAMPLE_TEST}, Benjamini-Hochberg over {' and over '.join(numbers)}. "
-                "What holds for samples runs the same way in nearly all of them; one sample alone cannot make it.",
-                chart=sample_pairs(_marks(done, drawn, genes=kinds == ("gene",)), value_title=unit),
+                f"One line a sample ({done.samples.name}; those with at least {done.params.min_cells_per_sample} cells "
+                "of both groups): mean over its cells of either group; short rules: means over samples. Each in the "
+                "contrast of largest effect over cells of those that could be tested over samples, with the mean "
+                f"difference and its 95 % confidence interval; p: {SAMPLE_TEST}, Benjamini-Hochberg over "
+                f"{' and over '.join(numbers)}. What holds for samples runs the same way in nearly all of them.",
+                chart=sample_pairs(_marks(done, done.samples, drawn), value_title=unit),
                 section=section,
             )
         )
@@ -179,17 +183,16 @@ def _result(row: Any) -> str:
     return f"{said}, adj. p = {row.sample_adj_pvalue:.1e}, n = {row.n_samples}"
 
 
-def _marks(done: Compared, drawn: pd.DataFrame, *, genes: bool) -> pd.DataFrame:
+def _marks(done: Compared, samples: pd.Series, drawn: pd.DataFrame) -> pd.DataFrame:
     """One row a quantity and sample, as the chart needs them."""
-    if done.samples is None:
-        return pd.DataFrame()
+    genes = drawn["kind"].eq("gene").all()
     values = gene_expression(done.data, list(drawn["quantity"])) if genes else done.topics
     parts = []
     for row in drawn.itertuples():
         means = sample_means(
             values[[row.quantity]].to_numpy(),
             done.labels.to_numpy(object),
-            done.samples.to_numpy(object),
+            samples.to_numpy(object),
             (str(row.group_1), str(row.group_2)),
             min_cells=done.params.min_cells_per_sample,
         )
