@@ -50,7 +50,9 @@ MotifHits = Annotated[
 ]
 Groups = Annotated[str | None, typer.Option("--groups", help="Cell annotation to compare.", metavar="COLUMN")]
 StartCell = Annotated[str | None, typer.Option("--start-cell", help="Where it begins.", metavar="NAME")]
-Batch = Annotated[str | None, typer.Option("--batch", help="Cell annotation: batch.", metavar="COLUMN")]
+Batch = Annotated[
+    str | None, typer.Option("--batch", help="Cell annotation: batch, animal or donor.", metavar="COLUMN")
+]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="One parameter; repeatable.", metavar="STAGE.NAME=VALUE")]
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML: {stage: {name: value}}.", metavar="FILE")]
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]

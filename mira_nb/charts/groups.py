@@ -1,11 +1,11 @@
-"""Distributions by group: boxes or violins, with brackets for the tests between them."""
+"""Distributions by group, with brackets for the tests between them; means of two groups in every sample."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import altair as alt
 import numpy as np
@@ -16,6 +16,12 @@ from mira_nb.errors import MiraError
 from . import theme
 
 N_DENSITY = 64
+_DIRECTIONS: Final = {
+    "higher on the left": (theme.CATEGORICAL[0], [1, 0]),
+    "higher on the right": (theme.HIGHLIGHT, [5, 3]),
+    "equal": (theme.MUTED, [1, 3]),
+}
+"""Colour and dashes of the line of a sample."""
 
 
 def by_group(
@@ -79,6 +85,69 @@ def by_group(
     return chart.properties(title=title) if title else chart
 
 
+def sample_pairs(
+    frame: pd.DataFrame, *, value_title: str, columns: int = 3, width: int = 190, height: int = 210
+) -> alt.VConcatChart:
+    """Draw means of two groups in every sample, joined by a line; one panel a quantity.
+
+    Parameters
+    ----------
+    frame
+        One row a panel and sample: ``panel`` (its heading), ``note`` (text below, lines apart by a line break),
+        ``sample``, ``group_1``, ``group_2``, ``mean_1``, ``mean_2``.
+    columns
+        Panels side by side.
+
+    Notes
+    -----
+    Direction is told by colour and by dashes; short rules are the means over the samples.
+    """
+    if frame.empty:
+        raise MiraError("no sample has means to draw", expected="one row a panel and sample")
+    panels = [
+        _pair_panel(part, value_title=value_title if place % columns == 0 else "", width=width, height=height)
+        for place, (_, part) in enumerate(frame.groupby("panel", sort=False))
+    ]
+    rows = [alt.hconcat(*panels[start : start + columns]) for start in range(0, len(panels), columns)]
+    return alt.vconcat(*rows).resolve_scale(color="shared", strokeDash="shared")
+
+
+def _pair_panel(part: pd.DataFrame, *, value_title: str, width: int, height: int) -> Any:
+    head = part.iloc[0]
+    names = [str(head["group_1"]), str(head["group_2"])]
+    means = part[["mean_1", "mean_2"]].to_numpy(dtype=np.float64)
+    low, high = float(means.min()), float(means.max())
+    margin = 0.08 * (high - low or abs(high) or 1.0)
+    plane = _Plane(
+        value_title=value_title, group_title="", labels=names, low=low - margin, high=high + margin, step=width // 2
+    )
+    directions = list(_DIRECTIONS)
+    towards = np.select([means[:, 0] > means[:, 1], means[:, 0] < means[:, 1]], directions[:2], directions[2])
+    marks = pd.DataFrame(
+        {
+            "sample": np.tile(part["sample"].map(str), 2),
+            "group": np.repeat(names, len(part)),
+            "place": np.repeat([0, 1], len(part)),
+            "value": means.T.ravel(),
+            "samples": np.tile(towards, 2),
+        }
+    )
+    colors, dashes = ([look[i] for look in _DIRECTIONS.values()] for i in (0, 1))
+    legend = alt.Legend(title="samples", orient="bottom")
+    color = alt.Color("samples:N", scale=alt.Scale(domain=directions, range=colors), legend=legend)
+    dash = alt.StrokeDash("samples:N", scale=alt.Scale(domain=directions, range=dashes), legend=legend)
+    tips = [alt.Tooltip("sample:N"), alt.Tooltip("group:N"), alt.Tooltip("value:Q", format=".4~g", title="mean")]
+    base = alt.Chart(marks).encode(x=plane.x(), y=plane.y(), color=color, tooltip=tips)
+    middles = pd.DataFrame({"place": [-0.3, 1.08], "end": [-0.08, 1.3], "value": means.mean(axis=0)})
+    layers = [
+        base.mark_line(strokeWidth=1.5, opacity=0.8).encode(detail="sample:N", strokeDash=dash),
+        base.mark_circle(size=45, opacity=0.9),
+        alt.Chart(middles).mark_rule(strokeWidth=3).encode(x=plane.x(), x2="end:Q", y=plane.y()),
+    ]
+    title = alt.Title(str(head["panel"]), subtitle=str(head["note"]).split("\n"))
+    return alt.layer(*layers).properties(width=width, height=height, title=title)
+
+
 @dataclass(frozen=True)
 class _Plane:
     """The two axes. Groups sit at 0, 1, 2, ...: brackets and violins can then end anywhere between them."""
@@ -103,7 +172,7 @@ class _Plane:
 
     def y(self, field: str = "value") -> alt.Y:
         scale = alt.Scale(domain=[self.low, self.high], nice=False, zero=False)
-        return alt.Y(f"{field}:Q", title=self.value_title, scale=scale)
+        return alt.Y(f"{field}:Q", title=self.value_title or None, scale=scale)
 
 
 def _samples(

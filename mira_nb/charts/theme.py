@@ -57,7 +57,7 @@ def config(*, dark: bool = False) -> dict[str, Any]:
     return {
         "background": "transparent",
         "font": FONT,
-        "title": {"color": ink, "fontSize": 13, "fontWeight": 600, "anchor": "start"},
+        "title": {"color": ink, "subtitleColor": ink, "fontSize": 13, "fontWeight": 600, "anchor": "start"},
         "axis": {**axis, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500},
         "legend": {
             "labelColor": ink,

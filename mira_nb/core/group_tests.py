@@ -64,16 +64,9 @@ def compare_groups(
     InputError
         When a contrast names a group that no cell has.
     """
-    known = pd.notna(labels)
-    present = set(map(str, labels[known]))
-    text = np.where(known, np.asarray(labels, dtype=object), "")
     parts = []
     for first, second in compared:
-        missing = [name for name in (first, second) if name not in present and name != REST]
-        if missing:
-            raise InputError(f"no cell is in group {missing[0]!r}", expected=f"one of {', '.join(sorted(present))}")
-        one = np.flatnonzero(text == first)
-        two = np.flatnonzero((text == second) if second != REST else (known & (text != first)))
+        one, two = map(np.flatnonzero, sides(labels, first, second))
         if min(len(one), len(two)) < min_cells:
             continue
         test = rank_sum(values[one], values[two])
@@ -97,12 +90,31 @@ def compare_groups(
     return pd.concat(parts, ignore_index=True)
 
 
-def adjust(tests: pd.DataFrame, *, within: str) -> pd.DataFrame:
-    """Add ``adj_pvalue``: Benjamini-Hochberg over all tests of the same value of the column `within`."""
+def sides(labels: NDArray, first: str, second: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell which cells are on either side of a contrast; the rest are all other cells that are in a group.
+
+    Raises
+    ------
+    InputError
+        When no cell is in a group that is named.
+    """
+    known = pd.notna(labels)
+    text = np.where(known, np.asarray(labels, dtype=object), "")
+    one = text == first
+    two = (text == second) if second != REST else (known & ~one)
+    for name, side in ((first, one), (second, two)):
+        if name != REST and not side.any():
+            present = sorted(set(map(str, text[known])))
+            raise InputError(f"no cell is in group {name!r}", expected=f"one of {', '.join(present)}")
+    return one, two
+
+
+def adjust(tests: pd.DataFrame, *, within: str, pvalue: str = "pvalue", into: str = "adj_pvalue") -> pd.DataFrame:
+    """Add the column `into`: Benjamini-Hochberg over all tests of the same value of the column `within`."""
     out = tests.copy()
-    out["adj_pvalue"] = np.nan
+    out[into] = np.nan
     for _, rows in out.groupby(within, sort=False).groups.items():
-        out.loc[rows, "adj_pvalue"] = benjamini_hochberg(out.loc[rows, "pvalue"].to_numpy(dtype=np.float64))
+        out.loc[rows, into] = benjamini_hochberg(out.loc[rows, pvalue].to_numpy(dtype=np.float64))
     return out
 
 

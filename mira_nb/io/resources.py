@@ -37,7 +37,7 @@ class Resources:
     start_cell
         Name of the cell where the differentiation begins.
     batch
-        Cell annotation (obs column) with the batch.
+        Cell annotation (obs column) with the batch or sample (animal, donor): shown, and tested over by comparisons.
     """
 
     tss: Path | None = None

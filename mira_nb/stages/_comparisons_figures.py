@@ -12,18 +12,20 @@ from mira_nb.keys import NITE_SCORE
 
 from ._cells import gene_expression
 from ._comparisons_run import Compared
+from ._comparisons_samples import TOPIC_KINDS, sample_figures, sample_words
 from .base import Figure
 
 MAX_BRACKETS = 6
 
 
 def figures(done: Compared) -> list[Figure]:
-    """Topic sharing, redundancy, genes, NITE scores and effects."""
-    out = [_sharing(done), _redundancy(done), *_genes(done)]
+    """Topic sharing, redundancy, genes, NITE scores, effects, and what is seen in every sample."""
+    genes = _best_genes(done)
+    out = [_sharing(done), _redundancy(done), *_genes(done, genes)]
     if NITE_SCORE in done.data.obs:
         out.append(_nite(done))
     out.append(_effects(done))
-    return out
+    return [*out, *sample_figures(done, genes, _best(done, TOPIC_KINDS))]
 
 
 def _sharing(done: Compared) -> Figure:
@@ -77,10 +79,15 @@ def _redundancy(done: Compared) -> Figure:
 
 
 def _best_genes(done: Compared) -> list[str]:
-    """One gene a group: the one with the largest effect among the significant ones."""
+    """Return the genes that were named, else the best of each group."""
     if done.params.draw:
         return [gene for gene in done.params.draw if gene in done.data.mod["rna"].var_names]
-    tests = done.tests[(done.tests["kind"] == "gene") & (done.tests["adj_pvalue"] < done.params.alpha)]
+    return _best(done, ("gene",))
+
+
+def _best(done: Compared, kinds: tuple[str, ...]) -> list[str]:
+    """One quantity a group: the one with the largest effect among the significant ones."""
+    tests = done.tests[done.tests["kind"].isin(kinds) & (done.tests["adj_pvalue"] < done.params.alpha)]
     picked: list[str] = []
     for _, rows in tests.groupby("group_1", sort=True):
         ordered = rows.sort_values(["effect_size", "quantity"], ascending=[False, True], kind="stable")
@@ -88,8 +95,7 @@ def _best_genes(done: Compared) -> list[str]:
     return picked[: done.params.n_draw]
 
 
-def _genes(done: Compared) -> list[Figure]:
-    genes = _best_genes(done)
+def _genes(done: Compared, genes: list[str]) -> list[Figure]:
     if not genes:
         return []
     values = gene_expression(done.data, genes)
@@ -110,7 +116,7 @@ def _genes(done: Compared) -> list[Figure]:
             Figure(
                 "genes" if number == 0 else f"genes_{number + 1}",
                 f"{gene} by {done.grouping}",
-                f"Log-normalised expression by group, n below each name.{_test_words(done, 'gene')}",
+                f"Log-normalised expression by group, n below each name.{_test_words(done, 'gene', gene)}",
                 chart=chart,
                 section="Genes",
             )
@@ -135,7 +141,7 @@ def _nite(done: Compared) -> Figure:
         f"NITE regulation of cells by {done.grouping}",
         "Higher: the cell's expression is explained less by the chromatin near its genes. Box: median and "
         "quartiles; whiskers "
-        f"to the farthest value within 1.5 interquartile ranges.{_test_words(done, 'cell NITE score')}",
+        f"to the farthest value within 1.5 interquartile ranges.{_test_words(done, 'cell NITE score', NITE_SCORE)}",
         chart=chart,
         section="NITE regulation",
     )
@@ -178,16 +184,19 @@ def _brackets(done: Compared, kind: str, quantity: str) -> pd.DataFrame | None:
     return strongest[["group_1", "group_2"]].assign(label=labels)
 
 
-def _test_words(done: Compared, kind: str) -> str:
-    """Say which test the brackets stand for."""
+def _test_words(done: Compared, kind: str, quantity: str) -> str:
+    """Say which test the brackets stand for, and what the test over samples says."""
     number = int((done.tests["kind"] == kind).sum())
+    pairs = _brackets(done, kind, quantity)
     if any(second != REST for _, second in done.compared):
-        return (
-            f" Brackets: the (at most {MAX_BRACKETS}) significant pairs of largest effect; Wilcoxon rank-sum test, "
-            "adjusted p "
+        said = (
+            f" Brackets: the (at most {MAX_BRACKETS}) significant pairs of largest effect; stars and p are over cells: "
+            "Wilcoxon rank-sum test, adjusted p "
             f"(Benjamini-Hochberg over {number:,} tests) < {done.params.alpha}."
         )
-    return (
-        f" Every group was tested against all others (Wilcoxon rank-sum, Benjamini-Hochberg over {number:,} tests); "
-        "see the table."
-    )
+    else:
+        said = (
+            f" Every group was tested against all others over cells (Wilcoxon rank-sum, Benjamini-Hochberg over "
+            f"{number:,} tests); see the table."
+        )
+    return said + sample_words(done, kind, quantity, pairs)

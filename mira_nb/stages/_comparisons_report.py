@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from mira_nb.core.group_tests import COLUMNS
+from mira_nb.core.sample_tests import SAMPLE_COLUMNS
 
 from ._comparisons_run import Compared
+from ._comparisons_samples import sample_alerts, sample_caption, sample_methods, sample_metrics
 from .base import Alert, Metric, Table
 
 
 def tables(done: Compared) -> list[Table]:
     """All tests, and how the groups share the topics."""
-    frame = done.tests[[*COLUMNS, "kind"]].sort_values(
+    over_samples = [] if done.samples is None else [*SAMPLE_COLUMNS, "sample_adj_pvalue"]
+    frame = done.tests[[*COLUMNS, "kind", *over_samples]].sort_values(
         ["adj_pvalue", "pvalue", "quantity"], kind="stable", ignore_index=True
     )
     return [
@@ -21,7 +24,8 @@ def tables(done: Compared) -> list[Table]:
             "cells that are in a group). effect_size: rank-biserial correlation (Cliff's delta), from -1 to 1, "
             "positive "
             "where group_1 is higher; with many cells, tiny effects have tiny p values, so read the effect first. "
-            "adj_pvalue: Benjamini-Hochberg over all tests of the same kind. Genes: log-normalised expression.",
+            "adj_pvalue: Benjamini-Hochberg over all tests of the same kind. Genes: log-normalised expression."
+            + sample_caption(done),
             frame,
         ),
         Table(
@@ -49,19 +53,20 @@ def metrics(done: Compared) -> list[Metric]:
         found = int(done.tests.loc[rows & significant, "quantity"].nunique())
         out.append(
             Metric(
-                f"{kind.capitalize()}s that differ",
+                f"{kind[0].upper()}{kind[1:]}s that differ",
                 f"{found:,} of {number:,}",
                 help=f"adjusted p < {done.params.alpha} in at least one contrast",
                 key=kind == "gene",
             )
         )
+    out += sample_metrics(done)
     specific = int((done.sharing["sharing"] == "specific").sum())
     out.append(Metric("Topics of one group", f"{specific} of {len(done.sharing)}", help="the others are shared"))
     return out
 
 
 def alerts(done: Compared) -> list[Alert]:
-    """Say what was left out, and that cells are not independent experiments."""
+    """Say what was left out, and where cells were taken as independent experiments."""
     out = []
     if done.left_out:
         listed = ", ".join(f"{name} ({size})" for name, size in list(done.left_out.items())[:8])
@@ -73,16 +78,7 @@ def alerts(done: Compared) -> list[Alert]:
                 "Merge groups or lower comparisons.min_cells.",
             )
         )
-    out.append(
-        Alert(
-            "info",
-            "Tests take every cell as an observation",
-            "Cells of one sample are not independent replicates, so p values say what differs in these cells, not "
-            "between "
-            "animals or patients.",
-            "For claims about a population, repeat the comparison over samples.",
-        )
-    )
+    out += sample_alerts(done)
     if done.grouping == "leiden":
         out.append(
             Alert(
@@ -106,5 +102,5 @@ def methods(done: Compared) -> str:
         "Benjamini-Hochberg procedure [@benjamini1995fdr] over all tests of one kind of quantity. Effect sizes are "
         "rank-biserial correlations. A topic was called specific to a group when no other group's mean proportion "
         "reached "
-        f"{done.params.shared_fraction:.0%} of that group's."
+        f"{done.params.shared_fraction:.0%} of that group's.{sample_methods(done)}"
     )

@@ -11,10 +11,11 @@ import pandas as pd
 from scipy import sparse
 
 from mira_nb.core.group_tests import REST, adjust, compare_groups, contrasts, share_topics
+from mira_nb.core.sample_tests import SAMPLE_COLUMNS, compare_samples
 from mira_nb.errors import InputError, ParameterError
 from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, MODELLED, MOTIF_SCORES, NITE_SCORE, RNA
 
-from ._cells import cell_annotation, topic_frame
+from ._cells import MISSING_GROUP, cell_annotation, topic_frame
 from .base import Context
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ class Compared:
         Group of every cell; None for cells in no group or in one that is too small.
     left_out
         Groups with too few cells, and their sizes.
+    samples
+        Sample of every cell, None for cells without one; None as a whole when no --batch is given.
     tests
-        Contract columns plus ``kind`` (gene, expression topic, ...), adjusted within each kind.
+        Contract columns plus ``kind`` (gene, expression topic, ...), adjusted within each kind; with samples also
+        the columns of the tests over them and ``sample_adj_pvalue``.
     quantities
         Kind -> number of quantities tested.
     """
@@ -45,6 +49,7 @@ class Compared:
     params: ComparisonsParams
     grouping: str
     labels: pd.Series
+    samples: pd.Series | None
     groups: list[str]
     left_out: dict[str, int]
     compared: list[tuple[str, str]]
@@ -69,17 +74,31 @@ def compare(data: MuData, params: ComparisonsParams, context: Context) -> Compar
             remedy="choose another comparisons.grouping or lower comparisons.min_cells",
         )
     compared = _contrasts(groups, params)
+    samples = cell_annotation(data, context.resources.batch, option="--batch")
+    if samples is not None:
+        samples = samples.where(samples != MISSING_GROUP, None)
     parts, quantities = [], {}
     kinds = list(_quantities(data, params))
     for step, (kind, values, names) in enumerate(kinds):
         context.progress(0.05 + 0.75 * step / len(kinds), f"testing {len(names):,} quantities: {kind}")
         tests = compare_groups(values, names, labels.to_numpy(object), compared, min_cells=params.min_cells)
+        if samples is not None:
+            over_samples = compare_samples(
+                values, names, labels.to_numpy(object), samples.to_numpy(object), compared,
+                min_cells=params.min_cells_per_sample,
+            )  # fmt: skip
+            # the same contrasts and quantities in the same order
+            tests = tests.join(over_samples[list(SAMPLE_COLUMNS)])
         parts.append(tests.assign(kind=kind))
         quantities[kind] = len(names)
     tests = adjust(pd.concat(parts, ignore_index=True), within="kind")
+    if samples is not None:
+        tests = adjust(tests, within="kind", pvalue="sample_pvalue", into="sample_adj_pvalue")
     topics = pd.concat([topic_frame(data, RNA), topic_frame(data, ATAC)], axis=1)
     sharing = share_topics(topics, labels.to_numpy(object), fraction=params.shared_fraction)
-    return Compared(data, params, grouping, labels, groups, small, compared, tests, quantities, sharing, topics)
+    return Compared(
+        data, params, grouping, labels, samples, groups, small, compared, tests, quantities, sharing, topics
+    )
 
 
 def _labels(data: MuData, params: ComparisonsParams, context: Context) -> tuple[str, pd.Series]:

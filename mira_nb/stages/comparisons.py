@@ -36,10 +36,20 @@ class ComparisonsParams(Params):
         le=1,
     )
     min_cells: int = param(10, "Groups with fewer cells are not compared.", unit="cells", ge=3, le=1000)
+    min_cells_per_sample: int = param(
+        10,
+        "With --batch: a sample takes part in a test over samples when it holds this many cells of both groups.",
+        unit="cells",
+        ge=2,
+        le=1000,
+    )
 
 
 class ComparisonsStage(Stage[ComparisonsParams]):
-    """Rank-sum tests of genes, topics, motif scores and NITE scores between groups; topics shared by groups."""
+    """Tests of genes, topics, motif scores and NITE scores between groups; topics shared by groups.
+
+    Rank-sum tests over cells and, where --batch names enough samples, paired t-tests over samples.
+    """
 
     name: ClassVar[str] = COMPARISONS
     title: ClassVar[str] = "Comparisons"
@@ -50,7 +60,7 @@ class ComparisonsStage(Stage[ComparisonsParams]):
     Params: ClassVar[type[Params]] = ComparisonsParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA, TOPICS_ATAC, JOINT_STAGE)
     uses: ClassVar[tuple[str, ...]] = (MOTIFS, TRAJECTORY, REGULATION)
-    optional_resources: ClassVar[tuple[str, ...]] = ("groups",)
+    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch")
 
     def run(self, data: MuData, params: ComparisonsParams, context: Context) -> Result:
         """Choose the groups, test every quantity, classify the topics and draw."""

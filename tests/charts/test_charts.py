@@ -227,3 +227,24 @@ def test_groups_draw_with_brackets(kind: Any) -> None:
     assert f"n = {(frame.g == 'a').sum() - int(frame.g[0] == 'a'):,}" in svg
     with pytest.raises(MiraError, match="not drawn"):
         groups.by_group(frame, value="v", group="g", value_title="", brackets=brackets.assign(group_2="zz"))
+
+
+def test_pairs_of_samples_join_the_means_of_either_group() -> None:
+    frame = pd.DataFrame(
+        {
+            "panel": ["G1"] * 3 + ["<b>"] * 3, "note": "0.5 (0.1 to 0.9)\nn = 3", "sample": ["s1", "s2", "s3"] * 2,
+            "group_1": "a|b", "group_2": "rest", "mean_1": [1.0, 2, 3, 0, 0, 0], "mean_2": [0.5, 2.5, 3, 0, 0, 0],
+        }
+    )  # fmt: skip
+    chart = groups.sample_pairs(frame, value_title="Mean", columns=1)
+    marks = pd.DataFrame([row for rows in chart.to_dict()["datasets"].values() for row in rows])
+    marks = marks.dropna(subset="sample")
+    first = marks[marks["value"] > 0].sort_values(["sample", "place"])
+    assert first["value"].tolist() == [1, 0.5, 2, 2.5, 3, 3]
+    assert first["samples"].tolist()[::2] == ["higher on the left", "higher on the right", "equal"]
+    svg = drawn(chart)
+    assert svg.count("higher on the left") >= 1
+    assert "n = 3" in svg
+    assert "&lt;b&gt;" in svg
+    with pytest.raises(MiraError, match="no sample"):
+        groups.sample_pairs(frame[:0], value_title="Mean")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from scipy.stats import mannwhitneyu
+from scipy.stats import false_discovery_control, mannwhitneyu, ttest_rel
 
+from mira_nb.core.sample_tests import SAMPLE_COLUMNS
 from mira_nb.errors import InputError, ParameterError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context, Result
@@ -82,3 +85,112 @@ def test_mistakes_are_named(data) -> None:  # type: ignore[no-untyped-def]
         run(data, genes=["NOGENE"])
     with pytest.raises(InputError, match="group"):
         run(data, min_cells=1000)
+
+
+@pytest.fixture(scope="module")
+def sampled(data):  # type: ignore[no-untyped-def]
+    """Four samples; s4 holds no cell of A, and one topic differs between A and B in every sample."""
+    mdata = data.copy()
+    rng = np.random.default_rng(3)
+    labels = mdata.obs["cell_type"].astype(str).to_numpy()
+    sample = rng.choice(np.array(["s1", "s2", "s3", "s4"], dtype=object), mdata.n_obs)
+    sample[(labels == "A") & (sample == "s4")] = "s1"
+    sample[:5] = None
+    mdata.obs["animal"] = sample
+    topics = mdata.mod["rna"].obsm["X_topics"].copy()
+    topics[labels == "A", 0] += 3
+    mdata.mod["rna"].obsm["X_topics"] = topics / topics.sum(axis=1, keepdims=True)
+    return mdata
+
+
+def run_sampled(mdata, **params: object) -> Result:  # type: ignore[no-untyped-def]
+    context = Context(resources=Resources(groups="cell_type", batch="animal"))
+    return ComparisonsStage().run(mdata, ComparisonsParams(min_cells_per_sample=3, **params), context)  # type: ignore[arg-type]
+
+
+def group_tests(result: Result) -> pd.DataFrame:
+    return next(table.frame for table in result.tables if table.name == "group_tests")
+
+
+def test_tests_over_samples_equal_scipy(sampled) -> None:  # type: ignore[no-untyped-def]
+    frame = group_tests(run_sampled(sampled))
+    assert list(frame.columns) == [*CONTRACT, "kind", *SAMPLE_COLUMNS, "sample_adj_pvalue"]
+    cells = pd.DataFrame(
+        {
+            "value": sampled.obs["nite_score"].to_numpy(),
+            "group": sampled.obs["cell_type"].astype(str).to_numpy(),
+            "sample": sampled.obs["animal"].to_numpy(),
+        }
+    ).dropna()
+    means = cells.pivot_table(index="sample", columns="group", values="value", aggfunc="mean")
+    sizes = cells.pivot_table(index="sample", columns="group", values="value", aggfunc="size", fill_value=0)
+    rows = frame[frame["kind"] == "cell NITE score"]
+    for row in rows.itertuples():
+        pair = [row.group_1, row.group_2]
+        held = means.loc[(sizes[pair] >= 3).all(axis=1), pair]
+        assert row.n_samples == len(held) == (3 if "A" in pair else 4)
+        assert row.sample_pvalue == pytest.approx(ttest_rel(*held.to_numpy().T).pvalue)
+        assert row.sample_difference == pytest.approx((held[pair[0]] - held[pair[1]]).mean())
+    np.testing.assert_allclose(
+        rows["sample_adj_pvalue"], false_discovery_control(rows["sample_pvalue"].to_numpy(float)), rtol=1e-9
+    )
+    # the columns over cells are those of a run without samples
+    plain = group_tests(run(sampled))
+    assert list(plain.columns) == [*CONTRACT, "kind"]
+    pd.testing.assert_frame_equal(frame[[*CONTRACT, "kind"]], plain)
+
+
+def test_figures_and_words_over_samples(sampled) -> None:  # type: ignore[no-untyped-def]
+    result = run_sampled(sampled)
+    figures = {figure.name: figure for figure in result.figures}
+    marks = [row for rows in figures["topics_samples"].chart.to_dict()["datasets"].values() for row in rows]
+    labels, topic = sampled.obs["cell_type"].astype(str), sampled.mod["rna"].obsm["X_topics"][:, 0]
+    row = group_tests(result).query("quantity == 'e1' and n_samples == 3").nlargest(1, "effect_size").iloc[0]
+    cells = (sampled.obs["animal"] == "s2").to_numpy() & (labels == "A").to_numpy()
+    assert row["group_1"] == "A"
+    assert any(
+        mark.get("sample") == "s2" and mark["group"] == "A" and mark["value"] == pytest.approx(topic[cells].mean())
+        for mark in marks
+    )
+    for name in ("genes_samples", "topics_samples"):
+        assert "animal" in figures[name].caption
+        assert "paired t-test" in figures[name].caption
+    assert "stars and p are over cells" in figures["nite"].caption
+    said = re.search(r"over samples .*: (.*)\.$", figures["nite"].caption)
+    assert said is not None
+    assert said[1].count("adj. p = ") == said[1].count("n = ") >= 1
+    assert "paired t-tests" in result.methods
+    assert "animal" in result.methods
+    held = next(metric for metric in result.metrics if metric.name == "Gene differences that hold over samples")
+    frame = group_tests(result).query("kind == 'gene' and adj_pvalue < 0.05 and n_samples >= 3")
+    same = frame["sample_difference"] * frame["effect_size"] > 0
+    n_held = int((same & (frame["sample_adj_pvalue"] < 0.05)).sum())
+    assert held.key
+    assert held.value == f"{n_held / len(frame):.0%} ({n_held:,} of {len(frame):,})"
+    assert not [alert for alert in result.alerts if "sample" in alert.title]
+
+
+def test_without_enough_samples_the_reader_is_told(sampled, data) -> None:  # type: ignore[no-untyped-def]
+    alone = run(data)
+    (told,) = [alert for alert in alone.alerts if "every cell as an observation" in alert.title]
+    assert (told.level, "--batch" in told.remedy) == ("info", True)
+    assert not any("samples" in figure.name for figure in alone.figures)
+    assert "over samples" not in " ".join(figure.caption for figure in alone.figures)
+
+    two = sampled.copy()
+    labels = two.obs["cell_type"].astype(str)
+    two.obs["animal"] = two.obs["animal"].where((labels != "A") | two.obs["animal"].isin(["s1", "s2"]), None)
+    result = run_sampled(two, pairs=["A | B", "B | C"])
+    frame = group_tests(result)
+    assert frame.loc[frame["group_1"] == "A", "n_samples"].eq(2).all()
+    assert frame.loc[frame["group_1"] == "A", "sample_pvalue"].isna().all()
+    assert frame.loc[frame["group_1"] == "B", "sample_pvalue"].notna().all()
+    (told,) = [alert for alert in result.alerts if "over samples" in alert.title]
+    assert told.level == "info"
+    assert told.title.startswith("1 of 2")
+    assert "A vs B" in told.cause
+
+    none = run_sampled(two, pairs=["A | B"])
+    assert not any("samples" in figure.name for figure in none.figures)
+    assert "paired" not in none.methods
+    assert any("1 of 1" in alert.title for alert in none.alerts)
