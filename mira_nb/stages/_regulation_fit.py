@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -131,7 +131,11 @@ class Regulation:
         return out
 
     def parameters(self) -> pd.DataFrame:
-        """Parameters of both models over all genes of the RNA matrix; NITE's carry the prefix ``nite_``."""
+        """Parameters of both models over all genes of the RNA matrix; NITE's carry the prefix ``nite_``.
+
+        All are maxima a posteriori, also the decay distances, with which the other parameters go together; LITE's
+        posterior mean and interval of the decay distances stand beside them.
+        """
         columns: dict[str, NDArray] = {}
         for prefix, fits in (("", self.fit.lite), ("nite_", self.fit.nite)):
             columns |= {
@@ -147,7 +151,7 @@ class Regulation:
                 f"{prefix}bn_sd": fits.bn_sd,
                 f"{prefix}log_likelihood": fits.log_likelihood,
             }
-        columns |= decay_columns(self.fit)
+        columns |= decay_columns(self.fit, plain="map")
         if self.fit.nite.a_topics is not None:
             names = topic_frame(self.data, ATAC).columns
             columns |= {f"nite_a_{name}": self.fit.nite.a_topics[:, t] for t, name in enumerate(names)}
@@ -185,13 +189,23 @@ class Regulation:
         return "cells", pd.Series("all", index=self.data.obs_names)
 
 
-def decay_columns(fit: RegulationFit) -> dict[str, NDArray[np.float64]]:
-    """Posterior mean and 95 % credible interval of LITE's decay distances, a column a side."""
-    parts = {"mean": fit.decay_mean_kb, "low": fit.decay_low_kb, "high": fit.decay_high_kb}
+def decay_columns(fit: RegulationFit, *, plain: Literal["mean", "map"]) -> dict[str, NDArray[np.float64]]:
+    """LITE's decay distances, kb: two estimates and the 95 % credible interval, a column a side.
+
+    `plain` names the estimate that is called just ``decay_SIDE_kb``; the other one is ``decay_SIDE_map_kb`` or
+    ``decay_SIDE_mean_kb``. The table of genes shows the posterior mean under the plain name, as it is nearer the
+    truth; among the parameters of the models it is the maximum a posteriori, which all predictions use.
+    """
+    parts = {
+        "mean": fit.decay_mean_kb,
+        "low": fit.decay_low_kb,
+        "high": fit.decay_high_kb,
+        "map": fit.lite.decay_kb,
+    }
     return {
-        f"decay_{side}_{part}_kb": values[:, n]
+        f"decay_{side}_kb" if part == plain else f"decay_{side}_{part}_kb": values[:, n]
         for n, side in enumerate(("upstream", "downstream"))
-        for part, values in parts.items()
+        for part, values in sorted(parts.items(), key=lambda item: item[0] != plain)
     }
 
 

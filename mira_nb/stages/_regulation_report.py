@@ -40,9 +40,7 @@ def gene_table(found: Regulation) -> pd.DataFrame:
             "a_upstream": lite.a[:, 0],
             "a_proximal": lite.a[:, 1],
             "a_downstream": lite.a[:, 2],
-            "decay_upstream_kb": lite.decay_kb[:, 0],
-            "decay_downstream_kb": lite.decay_kb[:, 1],
-            **decay_columns(found.fit),
+            **decay_columns(found.fit, plain="mean"),
             "gamma": lite.gamma,
             "theta": lite.theta,
             "n_peaks": sets.n_peaks,
@@ -81,9 +79,10 @@ def tables(found: Regulation) -> list[Table]:
             f"not; nite: adj_pvalue < {found.params.level:g} and nite_share >= {found.params.min_share:g}. a_*: "
             "weights of the upstream, proximal and downstream peaks (their common length is set to sqrt(3), only "
             "their ratios are estimated). Decay distances, over which a peak's weight halves: decay_*_kb is the "
-            "maximum a posteriori, which the predictions, tracks and factor deletions use (a set of weight 0 keeps "
-            "the prior's median); decay_*_mean_kb is the posterior mean (exp of the mean logarithm), which takes the "
-            "whole posterior into account; decay_*_low_kb to decay_*_high_kb is the 95 % credible interval. Quote the "
+            "posterior mean (exp of the mean logarithm), which takes the whole posterior into account and is nearer "
+            "the truth in simulations; decay_*_low_kb to decay_*_high_kb is the 95 % credible interval; "
+            "decay_*_map_kb is the maximum a posteriori, which the predictions, tracks and factor deletions use (a "
+            "set of weight 0 keeps the prior's median). Quote the "
             f"interval: distances are poorly determined, and where it spans about {prior_interval(found.params)} kb, "
             "the prior's, the data do not tell and the mean is the prior's. Errors of the accessibility estimates "
             "enter it only as far as LITE fits worse than NITE: in simulations 92 to 94 % of the intervals held the "
@@ -125,7 +124,7 @@ def metrics(found: Regulation) -> list[Metric]:
     lite = found.fit.lite
     called = int(found.called.sum())
     significant = int((found.fdr[ok] < found.params.level).sum())
-    distances = lite.decay_kb[ok]
+    distances = found.fit.decay_mean_kb[ok]
     weight = np.nan_to_num(lite.a[ok][:, [0, 2]])
     used = np.isfinite(distances) & (weight > 1e-3)
     out = [
@@ -146,7 +145,7 @@ def metrics(found: Regulation) -> list[Metric]:
                "0 = local accessibility explains expression as well as the cell's whole state"),
         Metric("Median peaks a gene", float(np.median(found.sets.n_peaks[ok])) if ok.any() else 0.0, "peaks"),
         Metric("Median decay distance", float(np.median(distances[used])) if used.any() else float("nan"), "kb",
-               "over which the influence of a peak halves; sets without weight left out"),
+               "over which the influence of a peak halves, posterior means; sets without weight left out"),
     ]  # fmt: skip
     if found.null is not None:
         out += [
@@ -274,10 +273,10 @@ def methods(found: Regulation) -> str:
         "prior's root mean square; log-normal parameters were maximised on the log scale. The maximum a posteriori was "
         "found on all cells by L-BFGS [@liu1989lbfgs] with the expected information as first metric, from the best of "
         "several starts on a grid of decay distances, stopping after three iterations that gained less than "
-        f"{p.tolerance:g}. Decay distances in predictions are these maxima; their posterior mean and 95 % credible "
-        "interval come from a grid of pairs of log distances (0.7 to 900 kb at most), on which the other "
-        "parameters were profiled out with the likelihood as a weighted least-squares problem around the estimate. "
-        "There, the log likelihood was divided by "
+        f"{p.tolerance:g}. Predictions and deletions use these maxima, also of the decay distances. The "
+        "distances that are reported are posterior means with 95 % credible intervals, from a grid of pairs of log "
+        "distances (0.7 to 900 kb at most), on which the other parameters were profiled out with the likelihood as a "
+        "weighted least-squares problem around the estimate. There, the log likelihood was divided by "
         "the statistic of LITE against NITE over one degree of freedom less than there are accessibility topics, where "
         "that exceeds 1 [@wedderburn1974quasi], because accessibility is itself estimated. "
         "The NITE model adds a coefficient for each accessibility topic, starts at the LITE "

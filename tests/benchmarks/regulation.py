@@ -113,7 +113,7 @@ def report_truth(truth: dict[str, Any], genes: list[str], fit: RegulationFit, la
     for name, part in (("all", np.ones(len(genes), bool)), ("48", chosen)):
         print(
             f"{label}, {name} genes: AUC {auc(score[part], nite[part]):.3f}, median abs log2 error of decay distances "
-            f"{np.nanmedian(error[part]):.3f}, of their posterior mean {np.nanmedian(error_mean[part]):.3f} (of always "
+            f"{np.nanmedian(error_mean[part]):.3f}, of their MAP {np.nanmedian(error[part]):.3f} (of always "
             f"15 kb {np.nanmedian(np.abs(np.log2(15 / planted[part]))):.3f}), "
             f"in the interval {np.nanmean(held[part]):.3f}"
         )
