@@ -163,6 +163,33 @@ def test_genes_without_a_model_are_named(regulated: tuple[mudata.MuData, Result]
     assert any("Chromosome names" in alert.title for alert in result.alerts)
 
 
+def test_poorly_measured_accessibility_is_said(tss: Path) -> None:
+    """Fewer open peaks a cell leave more unexplained by error alone; beyond a quarter an alert says so."""
+    from dataclasses import replace
+
+    from mira_nb.stages._regulation_fit import fit_models
+    from mira_nb.stages._regulation_report import alerts, metrics
+
+    error, params = [], RegulationParams(window_kb=400, null_genes=80)
+    for is_open in (0.01, 0.5):
+        data = multiome()
+        atac = data.mod["atac"]
+        atac.X = sparse.csr_matrix(np.random.default_rng(1).random(atac.shape) < is_open, dtype=np.float32)
+        found = fit_models(data, params, Context(resources=Resources(tss=tss)), lambda fraction, message: None)
+        (shown,) = (metric for metric in metrics(found) if metric.name == "Unexplained share by error alone")
+        assert shown.key
+        assert shown.value == found.error_share
+        error.append(found.error_share)
+    assert error[0] > 2 * error[1]
+    (alert,) = (alert for alert in alerts(replace(found, error_share=0.42)) if "poorly measured" in alert.title)
+    assert alert.level == "warning"
+    assert alert.title.endswith("42%")
+    assert f"With {int(np.median(found.n_open))} open peaks in the median cell" in alert.cause
+    assert alert.remedy
+    for fine in (0.2, float("nan")):
+        assert not any("poorly measured" in alert.title for alert in alerts(replace(found, error_share=fine)))
+
+
 def test_tests_state_their_n_and_figures_are_drawn(regulated: tuple[mudata.MuData, Result]) -> None:
     data, result = regulated
     tests = table(result, "cell_nite_tests")
