@@ -3,7 +3,8 @@
 The numbers behind the stage ``regulation``. Parts: :mod:`~mira_nb.core.regulation.geometry` (peak sets),
 :mod:`~mira_nb.core.regulation.model` (formulas, priors), :mod:`~mira_nb.core.regulation.kernels` (compiled posterior),
 :mod:`~mira_nb.core.regulation.fit` (MAP for all genes), :mod:`~mira_nb.core.regulation.decay_posterior` (uncertainty of
-decay distances) and :mod:`~mira_nb.core.regulation.scores`.
+decay distances), :mod:`~mira_nb.core.regulation.redraw` (errors of accessibility) and
+:mod:`~mira_nb.core.regulation.scores`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mira_nb.core.regulation.model import (
 )
 from mira_nb.core.regulation.scores import (
     NullDistribution,
+    NullGenes,
     chromatin_differential,
     fit_null,
     nite_score,
@@ -35,6 +37,7 @@ __all__ = [
     "FitOptions",
     "Fits",
     "NullDistribution",
+    "NullGenes",
     "PeakRates",
     "PeakSets",
     "Priors",

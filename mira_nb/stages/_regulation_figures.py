@@ -81,8 +81,9 @@ def _nite_figures(found: Regulation) -> list[Figure]:
             "expression than the chromatin around the gene. Coloured: the "
             f"{int(called.sum()):,} genes called NITE (likelihood ratio of NITE against LITE, Benjamini-Hochberg "
             f"adjusted p < {found.params.level:g}, and at least {found.params.min_share:.0%} of what NITE explains is "
-            "left unexplained by the chromatin around the gene). A body near 0 with a tail to the right is usual; a "
-            "body far from 0 means that accessibility is poorly imputed.",
+            "left unexplained by the chromatin around the gene). A body near 0 with a tail to the right is usual. "
+            "Errors of the estimated accessibility move the body away from 0: the test allows for them, the score does "
+            "not.",
             chart=nite_histogram(found.nite_score[found.ok], called),
             section="NITE regulation",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from mira_nb.core.regulatory_potential import (
     Cells,
     FitOptions,
     NullDistribution,
+    NullGenes,
     PeakSets,
     Priors,
     RegulationFit,
@@ -44,10 +45,18 @@ if TYPE_CHECKING:
 
 FEW_NULL = 40
 
+LITE_LIKE = (1 / 3, 1 / 2)
+"""Least and most of the genes, those of smallest unexplained share, from which the null is learned."""
+
 
 @dataclass(frozen=True)
 class Regulation:
-    """Everything the stage found; arrays over genes follow `genes`, positions in the RNA matrix are `position`."""
+    """Everything the stage found; arrays over genes follow `genes`, positions in the RNA matrix are `position`.
+
+    `nite_share` is the share of the explained log-likelihood that the chromatin around the gene leaves to the cell's
+    state; `error_share` is the share that 5 % of the genes simulated under LITE exceed by chance and errors of
+    accessibility alone (NaN without a null distribution); `n_open` the open peaks of each cell.
+    """
 
     data: MuData
     params: RegulationParams
@@ -58,7 +67,10 @@ class Regulation:
     cells: Cells
     sets: PeakSets
     fit: RegulationFit
+    nite_share: NDArray[np.float64]
     null: NullDistribution | None
+    error_share: float
+    n_open: NDArray[np.int64]
     chromosomes: ChromosomeMatch
     n_tss_rows: int
     tss_findings: tuple[Any, ...]
@@ -97,12 +109,6 @@ class Regulation:
         return benjamini_hochberg(self.pvalue)
 
     @cached_property
-    def nite_share(self) -> NDArray[np.float64]:
-        """Share of the explained log-likelihood that the chromatin around the gene leaves to the cell's state."""
-        constant = constant_log_likelihood(self.cells.counts, self.cells.offset, self.fit.lite.theta)
-        return unexplained_share(constant, self.fit.lite.log_likelihood, self.fit.nite.log_likelihood)
-
-    @cached_property
     def called(self) -> NDArray[np.bool_]:
         """Genes called NITE: a significant test and a departure from LITE that is worth the name."""
         return np.asarray((self.fdr < self.params.level) & (self.nite_share >= self.params.min_share))
@@ -131,7 +137,11 @@ class Regulation:
         return out
 
     def parameters(self) -> pd.DataFrame:
-        """Parameters of both models over all genes of the RNA matrix; NITE's carry the prefix ``nite_``."""
+        """Parameters of both models over all genes of the RNA matrix; NITE's carry the prefix ``nite_``.
+
+        All are maxima a posteriori, also the decay distances, with which the other parameters go together; LITE's
+        posterior mean and interval of the decay distances stand beside them.
+        """
         columns: dict[str, NDArray] = {}
         for prefix, fits in (("", self.fit.lite), ("nite_", self.fit.nite)):
             columns |= {
@@ -147,7 +157,7 @@ class Regulation:
                 f"{prefix}bn_sd": fits.bn_sd,
                 f"{prefix}log_likelihood": fits.log_likelihood,
             }
-        columns |= decay_columns(self.fit)
+        columns |= decay_columns(self.fit, plain="map")
         if self.fit.nite.a_topics is not None:
             names = topic_frame(self.data, ATAC).columns
             columns |= {f"nite_a_{name}": self.fit.nite.a_topics[:, t] for t, name in enumerate(names)}
@@ -185,13 +195,18 @@ class Regulation:
         return "cells", pd.Series("all", index=self.data.obs_names)
 
 
-def decay_columns(fit: RegulationFit) -> dict[str, NDArray[np.float64]]:
-    """Posterior mean and 95 % credible interval of LITE's decay distances, a column a side."""
-    parts = {"mean": fit.decay_mean_kb, "low": fit.decay_low_kb, "high": fit.decay_high_kb}
+def decay_columns(fit: RegulationFit, *, plain: Literal["mean", "map"]) -> dict[str, NDArray[np.float64]]:
+    """LITE's decay distances, kb: two estimates and the 95 % credible interval, a column a side.
+
+    `plain` names the estimate that is called just ``decay_SIDE_kb``; the other one is ``decay_SIDE_map_kb`` or
+    ``decay_SIDE_mean_kb``. The table of genes shows the posterior mean under the plain name, as it is nearer the
+    truth; among the parameters of the models it is the maximum a posteriori, which all predictions use.
+    """
+    parts = {"mean": fit.decay_mean_kb, "low": fit.decay_low_kb, "high": fit.decay_high_kb, "map": fit.lite.decay_kb}
     return {
-        f"decay_{side}_{part}_kb": values[:, n]
+        f"decay_{side}_kb" if part == plain else f"decay_{side}_{part}_kb": values[:, n]
         for n, side in enumerate(("upstream", "downstream"))
-        for part, values in parts.items()
+        for part, values in sorted(parts.items(), key=lambda item: item[0] != plain)
     }
 
 
@@ -300,34 +315,45 @@ def _priors(params: RegulationParams) -> Priors:
 
 
 def _fit_with_null(
-    cells: Cells, sets: PeakSets, params: RegulationParams, context: Context, progress: Progress
-) -> tuple[RegulationFit, NullDistribution | None]:
-    """Fit the genes, then genes simulated under their LITE models for the null distribution."""
+    cells: Cells, sets: PeakSets, n_open: NDArray, params: RegulationParams, context: Context, progress: Progress
+) -> tuple[RegulationFit, NDArray[np.float64], NullGenes]:
+    """Fit the genes, then genes simulated under LITE; the fit, the genes' unexplained share, the simulated genes.
+
+    What is simulated are genes with an unexplained share too small to be called NITE, within the limits of
+    `LITE_LIKE`: the LITE model of a gene that does not follow its chromatin says nothing about genes that do. If fewer
+    genes than these follow LITE, the test becomes conservative.
+    """
     priors = _priors(params)
     options = FitOptions(tolerance=params.tolerance, max_iterations=params.max_iterations, min_cells=params.min_cells)
-    share = len(sets.genes) / (len(sets.genes) + params.null_genes)
+    part = len(sets.genes) / (len(sets.genes) + params.null_genes)
     fit = fit_regulation(
         cells,
         sets,
         priors=priors,
         options=options,
         n_threads=context.n_threads,
-        progress=lambda fraction, message: progress(share * fraction, message),
+        progress=lambda fraction, message: progress(part * fraction, message),
     )
-    if not (fit.status == "ok").any():
-        return fit, None
+    constant = constant_log_likelihood(cells.counts, cells.offset, fit.lite.theta)
+    share = unexplained_share(constant, fit.lite.log_likelihood, fit.nite.log_likelihood)
+    known = share[np.isfinite(share)]
+    among = None
+    if len(known):
+        among = ~(share > np.quantile(known, np.clip(np.mean(known < params.min_share), *LITE_LIKE)))
     simulated = simulate_null(
         fit,
         cells,
         sets,
         generator=np.random.default_rng([context.seed, 7]),
         n_genes=params.null_genes,
+        n_open=n_open,
+        among=among,
         priors=priors,
         options=options,
         n_threads=context.n_threads,
-        progress=lambda fraction, _: progress(share + (1 - share) * fraction, "null distribution of the NITE test"),
+        progress=lambda fraction, _: progress(part + (1 - part) * fraction, "null distribution of the NITE test"),
     )
-    return fit, fit_null(simulated, n_topics=cells.topics.shape[1]) if len(simulated) >= FEW_NULL else None
+    return fit, share, simulated
 
 
 def fit_models(data: MuData, params: RegulationParams, context: Context, progress: Progress) -> Regulation:
@@ -344,9 +370,11 @@ def fit_models(data: MuData, params: RegulationParams, context: Context, progres
     cells, modelled_peaks = build_cells(data, position, gauge=params.normalizer)
     progress(0.02, "peaks around transcription start sites")
     sets, peaks = _peak_sets(data, params, table.frame, names, modelled_peaks, path)
-    fit, null = _fit_with_null(
-        cells, sets, params, context, lambda fraction, message: progress(0.05 + 0.95 * fraction, message)
+    n_open = np.asarray((sparse.csr_matrix(data.mod[ATAC].X)[:, modelled_peaks] != 0).sum(axis=1)).ravel()
+    fit, share, simulated = _fit_with_null(
+        cells, sets, n_open, params, context, lambda fraction, message: progress(0.05 + 0.95 * fraction, message)
     )
+    enough = len(simulated.statistic) >= FEW_NULL
     return Regulation(
         data=data,
         params=params,
@@ -357,7 +385,10 @@ def fit_models(data: MuData, params: RegulationParams, context: Context, progres
         cells=cells,
         sets=sets,
         fit=fit,
-        null=null,
+        nite_share=share,
+        null=fit_null(simulated.statistic, n_topics=cells.topics.shape[1]) if enough else None,
+        error_share=float(np.nanquantile(simulated.unexplained, 0.95)) if enough else float("nan"),
+        n_open=n_open,
         chromosomes=match_chromosomes(peaks["chrom"], table.frame["chrom"]),
         n_tss_rows=len(table.frame),
         tss_findings=tuple(table.findings),

@@ -45,8 +45,9 @@ class RegulationParams(Params):
     )
     null: Literal["bootstrap", "chi2"] = param(
         "bootstrap",
-        "Null distribution of the NITE test: a gamma fitted to genes simulated under their LITE models, or chi-square "
-        "with one degree of freedom less than there are accessibility topics.",
+        "Null distribution of the NITE test: bootstrap = a gamma fitted to genes simulated under their LITE models, "
+        "with accessibility estimated again from simulated open peaks; chi2 = chi-square with one degree of freedom "
+        "less than there are accessibility topics, which takes accessibility as exact.",
     )
     level: float = param(0.05, "False discovery rate below which a gene is called NITE.", gt=0, lt=1)
     min_share: float = param(

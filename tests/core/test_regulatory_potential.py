@@ -238,8 +238,8 @@ def test_null_is_calibrated_on_genes_simulated_under_lite(
     problem: tuple[Cells, PeakSets], fitted: RegulationFit
 ) -> None:
     cells, sets = problem
-    statistics = simulate_null(fitted, cells, sets, generator=np.random.default_rng(3), n_genes=240)
-    null = fit_null(statistics, n_topics=cells.topics.shape[1])
+    simulated = simulate_null(fitted, cells, sets, generator=np.random.default_rng(3), n_genes=240)
+    null = fit_null(simulated.statistic, n_topics=cells.topics.shape[1])
     # 240 genes: the 99.9 % range of a binomial proportion around 0.05
     assert 0.01 <= null.gamma_rate <= 0.105
     assert null.pvalue(np.array([0.0, 1e6, np.nan])) == pytest.approx([1.0, 0.0, np.nan], nan_ok=True)

@@ -11,6 +11,7 @@ import pytest
 from scipy import sparse
 
 from mira_nb.core.deletion import driver_test
+from mira_nb.core.regulation.model import PeakRates, log_rate, peak_weights
 from mira_nb.errors import InputError, ResourceError, StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context, Result, apply_slots
@@ -95,8 +96,7 @@ def test_keys_and_columns_of_the_contract(regulated: tuple[mudata.MuData, Result
         assert np.isfinite(np.delete(rna.layers[name], [4, 11], axis=1)).all()
     genes = table(result, "genes").set_index("gene")
     assert list(rna.varm["rp_parameters"].index) == GENES
-    decay = [f"decay_{side}_{part}kb" for side in ("upstream", "downstream") for part in ("", "mean_", "low_", "high_")]
-    for column in ("a_upstream", "a_proximal", "a_downstream", *decay):
+    for column in ("a_upstream", "a_proximal", "a_downstream"):
         expected = rna.varm["rp_parameters"][column].reindex(genes.index)
         assert np.allclose(genes[column], expected, equal_nan=True)
     assert np.allclose(genes["nite_score"], rna.var["nite_score"].reindex(genes.index), equal_nan=True)
@@ -107,19 +107,51 @@ def test_keys_and_columns_of_the_contract(regulated: tuple[mudata.MuData, Result
     assert np.allclose(ratio, rna.layers["chromatin_differential"], atol=1e-4, equal_nan=True)
 
 
-def test_decay_distances_come_with_a_mean_and_an_interval(regulated: tuple[mudata.MuData, Result]) -> None:
+def test_decay_distances_are_posterior_means_with_an_interval(regulated: tuple[mudata.MuData, Result]) -> None:
     _, result = regulated
     genes = table(result, "genes")
     for side in ("upstream", "downstream"):
-        low, mean, high = (genes[f"decay_{side}_{part}_kb"] for part in ("low", "mean", "high"))
+        low, mean, high = (genes[f"decay_{side}_{part}kb"] for part in ("low_", "", "high_"))
         there = (genes["status"] == "ok") & (genes[f"n_{side}"] > 0)
         assert there.any()
         assert ((low < mean) & (mean < high))[there].all()
         assert mean[~there].isna().all()
+        assert f"decay_{side}_mean_kb" not in genes, "one name for one thing"
     caption = next(item.caption for item in result.tables if item.name == "genes")
-    assert "decay_*_kb is the maximum a posteriori" in caption
+    assert "decay_*_kb is the posterior mean" in caption
+    assert "decay_*_map_kb is the maximum a posteriori" in caption
     assert "1.4 to 158 kb" in caption, "15 kb times or over exp(1.96 x 1.2)"
     assert "@wedderburn1974quasi" in result.methods
+
+
+def test_models_keep_the_maximum_a_posteriori(regulated: tuple[mudata.MuData, Result]) -> None:
+    """The stored parameters reproduce the stored LITE prediction; the posterior means would not."""
+    from mira_nb.stages._drivers_fit import build_cells, stored_lite
+
+    data, result = regulated
+    genes = table(result, "genes").set_index("gene")
+    stored = data.mod["rna"].varm["rp_parameters"].reindex(genes.index)
+    for side in ("upstream", "downstream"):
+        for ours, theirs in (("", "mean_"), ("low_", "low_"), ("high_", "high_"), ("map_", "")):
+            assert np.array_equal(
+                genes[f"decay_{side}_{ours}kb"], stored[f"decay_{side}_{theirs}kb"], equal_nan=True
+            )  # fmt: skip
+    names, position, sets, lite = stored_lite(data)
+    g = names.index("Gene0")
+    cells, modelled = build_cells(data, position)
+    rates = PeakRates(cells.decoder, cells.topics, cells.peak_normalizer)
+    peaks, distance, region = sets.of(g)
+    block = rates.block(np.searchsorted(modelled, peaks))
+    layer = data.mod["rna"].layers["lite_prediction"][:, position[g]]
+
+    def departure(decay_kb: np.ndarray) -> float:
+        c = peak_weights(distance, region, lite.a[g], decay_kb) @ block
+        rate = log_rate(c, gamma=lite.gamma[g], bias=lite.bias[g], bn_mean=lite.bn_mean[g], bn_sd=lite.bn_sd[g])
+        return float(np.abs(rate - cells.log_normalizer - np.log(layer)).max())
+
+    assert departure(lite.decay_kb[g]) < 1e-4
+    means = genes.loc["Gene0", ["decay_upstream_kb", "decay_downstream_kb"]].to_numpy(float)
+    assert departure(means) > 1e-3
 
 
 def test_genes_without_a_model_are_named(regulated: tuple[mudata.MuData, Result]) -> None:
@@ -129,6 +161,33 @@ def test_genes_without_a_model_are_named(regulated: tuple[mudata.MuData, Result]
     assert "Gene11" not in genes.index, "not modelled by the expression topic model"
     assert any("1 of 11 genes have no model" in alert.title for alert in result.alerts)
     assert any("Chromosome names" in alert.title for alert in result.alerts)
+
+
+def test_poorly_measured_accessibility_is_said(tss: Path) -> None:
+    """Fewer open peaks a cell leave more unexplained by error alone; beyond a quarter an alert says so."""
+    from dataclasses import replace
+
+    from mira_nb.stages._regulation_fit import fit_models
+    from mira_nb.stages._regulation_report import alerts, metrics
+
+    error, params = [], RegulationParams(window_kb=400, null_genes=80)
+    for is_open in (0.01, 0.5):
+        data = multiome()
+        atac = data.mod["atac"]
+        atac.X = sparse.csr_matrix(np.random.default_rng(1).random(atac.shape) < is_open, dtype=np.float32)
+        found = fit_models(data, params, Context(resources=Resources(tss=tss)), lambda fraction, message: None)
+        (shown,) = (metric for metric in metrics(found) if metric.name == "Unexplained share by error alone")
+        assert shown.key
+        assert shown.value == found.error_share
+        error.append(found.error_share)
+    assert error[0] > 2 * error[1]
+    (alert,) = (alert for alert in alerts(replace(found, error_share=0.42)) if "poorly measured" in alert.title)
+    assert alert.level == "warning"
+    assert alert.title.endswith("42%")
+    assert f"With {int(np.median(found.n_open))} open peaks in the median cell" in alert.cause
+    assert alert.remedy
+    for fine in (0.2, float("nan")):
+        assert not any("poorly measured" in alert.title for alert in alerts(replace(found, error_share=fine)))
 
 
 def test_tests_state_their_n_and_figures_are_drawn(regulated: tuple[mudata.MuData, Result]) -> None:

@@ -1,7 +1,7 @@
 """How much of a gene's predictable expression the chromatin around it leaves unexplained.
 
 The likelihood-ratio test of NITE against LITE grows with the number of cells: with enough of them it rejects LITE for
-the slightest departure, such as an imprecise estimate of accessibility. This is the size of the departure beside it.
+the slightest departure. This is the size of the departure beside it.
 """
 
 from __future__ import annotations

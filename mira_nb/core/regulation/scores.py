@@ -5,15 +5,17 @@ Extended Methods, LITE vs. NITE regulation test; Cell NITE score; Chromatin diff
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, stats
 
+from mira_nb.core.regulation.explained import constant_log_likelihood, unexplained_share
 from mira_nb.core.regulation.fit import OK, Progress, RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells, Floats, Priors
+from mira_nb.core.regulation.redraw import redraw_accessibility
 from mira_nb.core.regulation.search import FitOptions
 
 
@@ -51,7 +53,7 @@ def chromatin_differential(lite_log_rate: NDArray, nite_log_rate: NDArray) -> ND
 
 @dataclass(frozen=True)
 class NullDistribution:
-    """Distribution of Lambda for genes that follow LITE exactly.
+    """Distribution of Lambda for genes that follow LITE.
 
     Attributes
     ----------
@@ -133,6 +135,22 @@ def simulate_lite(
     return sparse.csc_matrix(np.column_stack(columns)) if columns else sparse.csc_matrix((cells.n_cells, 0))
 
 
+@dataclass(frozen=True)
+class NullGenes:
+    """Genes simulated under their own LITE fit and fitted again.
+
+    Attributes
+    ----------
+    statistic
+        Lambda of the simulated genes that could be fitted.
+    unexplained
+        Their share of the explained log-likelihood that LITE misses by chance and error (:func:`.unexplained_share`).
+    """
+
+    statistic: Floats
+    unexplained: Floats
+
+
 def simulate_null(
     fit: RegulationFit,
     cells: Cells,
@@ -140,32 +158,43 @@ def simulate_null(
     *,
     generator: np.random.Generator,
     n_genes: int = 300,
+    n_open: NDArray | None = None,
+    among: NDArray[np.bool_] | None = None,
     priors: Priors | None = None,
     options: FitOptions | None = None,
     n_threads: int = 2,
     progress: Progress | None = None,
-) -> Floats:
+) -> NullGenes:
     """Statistics of genes simulated under their own LITE fit and fitted again (parametric bootstrap).
 
     Genes are taken at even steps of the order of their number of expressing cells, so that weakly and strongly
     expressed genes are represented as they occur; when fewer genes than `n_genes` are fitted, they are used again
     with new counts.
+
+    Parameters
+    ----------
+    n_open
+        (N,) open peaks of each cell: the accessibility of the genes' peaks is drawn and estimated again as well (see
+        :mod:`.redraw`), so that the statistics contain its errors. None takes accessibility as exact.
+    among
+        (G,) genes to choose from, such as those that may follow LITE; None: all.
     """
-    fitted = np.flatnonzero(fit.status == OK)
+    usable = fit.status == OK
+    fitted = np.flatnonzero(usable if among is None else usable & among)
     if not len(fitted):
-        return np.zeros(0)
+        return NullGenes(*np.zeros((2, 0)))
     ranked = fitted[np.argsort(fit.n_expressing[fitted], kind="stable")]
     chosen = ranked[np.floor(np.arange(n_genes) * len(ranked) / n_genes).astype(np.int64)]
-    counts = simulate_lite(fit, cells, chosen, generator)
-    again = fit_regulation(
-        Cells(counts, cells.log_depth, cells.log_normalizer, cells.topics, cells.decoder, cells.peak_normalizer),
-        take_genes(sets, chosen),
-        priors=priors,
-        options=options,
-        n_threads=n_threads,
-        progress=progress,
-    )
-    return again.gene_statistic[np.isfinite(again.gene_statistic)]
+    simulated = replace(cells, counts=simulate_lite(fit, cells, chosen, generator))
+    taken = take_genes(sets, chosen)
+    if n_open is not None:
+        decoder = redraw_accessibility(cells, n_open, taken.peak, generator=generator).decoder
+        simulated = replace(simulated, decoder=decoder)
+    again = fit_regulation(simulated, taken, priors=priors, options=options, n_threads=n_threads, progress=progress)
+    constant = constant_log_likelihood(simulated.counts, simulated.offset, again.lite.theta)
+    unexplained = unexplained_share(constant, again.lite.log_likelihood, again.nite.log_likelihood)
+    found = np.isfinite(again.gene_statistic)
+    return NullGenes(again.gene_statistic[found], unexplained[found])
 
 
 def take_genes(sets: PeakSets, genes: NDArray[np.int64]) -> PeakSets:
