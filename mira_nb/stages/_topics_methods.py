@@ -30,9 +30,10 @@ _DATA = {
 _START = {
     "nmf": (
         "Training started from a Kullback-Leibler non-negative matrix factorisation of the counts [@lee1999nmf], "
-        "fitted by over-relaxed EM [@salakhutdinov2003adaptive]{choice}: the decoder from the log-linear model closest "
-        "to it{contrasts}, the encoder after {warmup_epochs} epochs of predicting its topics; the published method "
-        "starts from random weights."
+        "fitted by over-relaxed EM [@salakhutdinov2003adaptive] under Dirichlet priors ({cell_pseudocounts:.2g} counts "
+        "a cell and topic, as the model's own, and one a feature and topic){choice}: the decoder from the log-linear "
+        "model closest to it{contrasts}, the encoder after {warmup_epochs} epochs of predicting its topics; the "
+        "published method starts from random weights."
     ),
     "random": "Training started from random weights.",
 }
@@ -48,6 +49,7 @@ def methods_text(fitted: Fitted) -> str:
         "dropout": s.dropout,
         "restarts": s.restarts,
         "warmup_epochs": s.warmup_epochs,
+        "cell_pseudocounts": s.initial_pseudocounts / fit.n_topics,
         "choice": ""
         if s.restarts < 2
         else f" from {s.restarts} random starts, of which the most likely "

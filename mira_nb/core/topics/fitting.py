@@ -99,7 +99,7 @@ class Fitting:
         with self._phase("factorisation", 0.03, 0.18):
             found, n_starts = factorise(
                 self.data, self.training, int(s.n_topics), s.restarts, self.rng, workers,
-                self._say("factorising the counts for a start"),
+                self._say("factorising the counts for a start"), pseudocounts=s.initial_pseudocounts,
             )  # fmt: skip
             start_from_factorisation(
                 network, found, self.data, self.training, self.encoder, self.rng, shrink=s.shrinkage != "none"

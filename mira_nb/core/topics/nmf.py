@@ -3,6 +3,9 @@
 Multiplicative updates (Lee and Seung), which for normalised factors are the EM steps of probabilistic latent
 semantic analysis; only non-zero counts are visited. Steps are stretched as long as the likelihood rises (adaptive
 over-relaxation, Salakhutdinov and Roweis 2003), which takes several times fewer of them.
+
+Pseudocounts turn it into a posterior mode under Dirichlet priors: without them a weak topic, for which every cell and
+feature has few counts, is fitted to noise.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ class Factorisation:
     features
         (features, K), columns sum to 1.
     log_likelihood
-        Mean log share of a count under the factorisation.
+        Mean log share of a count under the factorisation, plus the log priors a count where there are pseudocounts.
     n_iterations
         Updates made.
     """
@@ -51,12 +54,12 @@ class Factorisation:
 @njit(cache=True, nogil=True, fastmath=True)
 def _chunk(
     chunk: int, n_chunks: int, indptr: Any, columns: Any, counts: Any, topics: Any, features: Any,
-    new_topics: Any, new_features: Any, log_lik: Any, normalise: bool,
+    new_topics: Any, new_features: Any, log_lik: Any,
 ) -> None:  # fmt: skip
     """Sum the expected counts of each cell and topic, and (per chunk) of each feature and topic.
 
-    Those of cells are multiplied by the present shares and, with ``normalise``, sum to one. Cells and features may
-    change places.
+    Those of cells are multiplied by the present shares, those of features not yet. Cells and features may change
+    places.
     """
     n_cells, k = topics.shape
     mine = new_features[chunk]
@@ -78,13 +81,8 @@ def _chunk(
             for t in range(k):
                 out[t] += ratio * phi[t]
                 target[t] += ratio * theta[t]
-        size = np.float32(0)
         for t in range(k):
             out[t] *= theta[t]
-            size += out[t]
-        if normalise:
-            for t in range(k):
-                out[t] /= max(size, np.float32(1e-30))
     log_lik[chunk] = total
 
 
@@ -96,6 +94,8 @@ def kl_nmf(
     *,
     max_iterations: int = 300,
     tolerance: float = 1e-6,
+    topic_pseudocounts: float = 0.0,
+    feature_pseudocounts: float = 0.0,
     progress: Callable[[float], None] | None = None,
 ) -> Factorisation:
     """Factorise counts (cells x features).
@@ -113,6 +113,10 @@ def kl_nmf(
     max_iterations, tolerance
         Stop after so many updates, or when the mean log share of a count rises by less than ``tolerance`` times the
         stretch of the step.
+    topic_pseudocounts
+        Counts added to every topic of every cell.
+    feature_pseudocounts
+        Counts added to every topic in the pooled proportions, so many a feature on average.
     progress
         Called with the share of iterations done.
     """
@@ -122,15 +126,15 @@ def kl_nmf(
     drawn = rng.gamma(5.0, 0.2, (n_features, n_topics)) * pooled[:, None]
     features: Floats = (drawn / drawn.sum(0)).astype(np.float32)
     total = float(counts.data.sum(dtype=np.float64))
+    priors = np.float32(topic_pseudocounts), feature_pseudocounts * n_features * pooled[:, None] / pooled.sum()
     plain = topics, features
     before, power, done = -np.inf, 1.0, 0
     by_features = features.nbytes > CACHE and n_features > n_cells
     if by_features:
         counts = counts.T.tocsr()
     work = np.empty((CHUNKS, n_cells if by_features else n_features, n_topics), np.float32)
-    update = _update_by_features if by_features else _update
     for done in range(1, max_iterations + 1):
-        new_topics, new_features, now = update(counts, topics, features, work, workers)
+        new_topics, new_features, now = _update(counts, topics, features, priors, work, workers)
         now /= total
         if now < before and power > 1:
             # the last stretch overshot: go back to the plain update it started from, which cannot be worse
@@ -152,32 +156,30 @@ def kl_nmf(
 
 
 def _update(
-    counts: sparse.csr_matrix, topics: Floats, features: Floats, work: Floats, workers: Workers
-) -> tuple[Floats, Floats, float]:
-    """One EM step; also the log-likelihood before it."""
-    new_topics = np.empty_like(topics)
-    log_lik = np.empty(CHUNKS)
-    workers.parts(
-        CHUNKS, _chunk, counts.indptr, counts.indices, counts.data, topics, features, new_topics, work, log_lik, True
-    )
-    new_features = features * work.sum(0)
-    new_features /= np.maximum(new_features.sum(0), 1e-30)
-    return new_topics, new_features, float(log_lik.sum())
+    counts: sparse.csr_matrix, topics: Floats, features: Floats, priors: tuple[np.float32, NDArray[np.float64]],
+    work: Floats, workers: Workers,
+) -> tuple[Floats, Floats, float]:  # fmt: skip
+    """One EM step; also the log-likelihood (with the log priors) before it.
 
-
-def _update_by_features(
-    counts: sparse.csr_matrix, topics: Floats, features: Floats, work: Floats, workers: Workers
-) -> tuple[Floats, Floats, float]:
-    """Make the same step from counts by features (features x cells), so that the larger array is read in order."""
-    new_features = np.empty_like(features)
+    Counts by features (features x cells) give the same step, with the larger array read in order.
+    """
+    by_features = counts.shape[0] != len(topics)
+    rows, columns = (features, topics) if by_features else (topics, features)
+    row_counts = np.empty_like(rows)
     log_lik = np.empty(CHUNKS)
-    workers.parts(
-        CHUNKS, _chunk, counts.indptr, counts.indices, counts.data, features, topics, new_features, work, log_lik, False
-    )
-    new_features /= np.maximum(new_features.sum(0), 1e-30)
-    new_topics = topics * work.sum(0)
+    workers.parts(CHUNKS, _chunk, counts.indptr, counts.indices, counts.data, rows, columns, row_counts, work, log_lik)
+    column_counts = columns * work.sum(0)
+    new_topics, new_features = (column_counts, row_counts) if by_features else (row_counts, column_counts)
+    value = float(log_lik.sum())
+    if priors[0] > 0:
+        value += float(priors[0]) * float(np.log(np.maximum(topics, 1e-30)).sum(dtype=np.float64))
+    if priors[1].any():
+        value += float((priors[1] * np.log(np.maximum(features, 1e-30))).sum())
+    new_topics = new_topics + priors[0]
+    new_features = (new_features + priors[1]).astype(np.float32)
     new_topics /= np.maximum(new_topics.sum(1, keepdims=True), 1e-30)
-    return new_topics, new_features, float(log_lik.sum())
+    new_features /= np.maximum(new_features.sum(0), 1e-30)
+    return new_topics, new_features, value
 
 
 def _stretch(old: Floats, new: Floats, power: float, axis: int) -> Floats:
@@ -191,7 +193,8 @@ def _stretch(old: Floats, new: Floats, power: float, axis: int) -> Floats:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _chunk_topics(
-    chunk: int, n_chunks: int, indptr: Any, columns: Any, counts: Any, topics: Any, features: Any, new_topics: Any
+    chunk: int, n_chunks: int, indptr: Any, columns: Any, counts: Any, topics: Any, features: Any, prior: Any,
+    new_topics: Any,
 ) -> None:  # fmt: skip
     """Do the part of :func:`_chunk` that topics of cells need under fixed features."""
     n_cells, k = topics.shape
@@ -208,15 +211,16 @@ def _chunk_topics(
                 out[t] += ratio * phi[t]
         size = np.float32(0)
         for t in range(k):
-            out[t] *= theta[t]
+            out[t] = out[t] * theta[t] + prior
             size += out[t]
         for t in range(k):
             out[t] /= max(size, np.float32(1e-30))
 
 
 def project(
-    counts: sparse.csr_matrix, features: Floats, workers: Workers, *, n_iterations: int = 50, tolerance: float = 1e-3
-) -> Floats:
+    counts: sparse.csr_matrix, features: Floats, workers: Workers, *, n_iterations: int = 50, tolerance: float = 1e-3,
+    topic_pseudocounts: float = 0.0,
+) -> Floats:  # fmt: skip
     """Topic shares (cells, K) of cells under fixed feature shares (features, K).
 
     Stops after ``n_iterations`` EM steps, or when none of the shares moves by ``tolerance`` in a step.
@@ -225,7 +229,10 @@ def project(
     topics = np.full((counts.shape[0], n_topics), 1 / n_topics, np.float32)
     new_topics = np.empty_like(topics)
     for _ in range(n_iterations):
-        workers.parts(CHUNKS, _chunk_topics, counts.indptr, counts.indices, counts.data, topics, features, new_topics)
+        workers.parts(
+            CHUNKS, _chunk_topics, counts.indptr, counts.indices, counts.data, topics, features,
+            np.float32(topic_pseudocounts), new_topics,
+        )  # fmt: skip
         moved = float(np.abs(new_topics - topics).max(initial=0.0))
         topics, new_topics = new_topics, topics
         if moved < tolerance:

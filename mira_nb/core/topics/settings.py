@@ -47,7 +47,8 @@ class TopicSettings:
     dirichlet_variance
         Laplace variance of the Dirichlet: the paper's, or ProdLDA's own.
     initial_pseudocounts
-        J: the prior mean of the sum of the Dirichlet's parameters.
+        J: the prior mean of the sum of the Dirichlet's parameters; the factorisation that training starts from adds
+        J / K counts to every topic of a cell.
     initialisation
         ``"nmf"`` starts from a Kullback-Leibler factorisation of the counts, ``"random"`` from noise.
     warmup_epochs

@@ -29,8 +29,11 @@ MAX_START_WORK = 150_000_000
 # large data the start shall cost no more than about ten epochs of the training that refines it with every cell
 UPDATES, TOLERANCE = {False: 300, True: 100}, {False: 1e-6, True: 1e-5}
 MIN_WARM_STEPS = 300
+MIN_WARM_STEPS = 300
 WARM_RATE = 5e-3
-REPRODUCIBLE = 0.03
+# counts that the factorisation adds to every topic in the pooled proportions, a feature on average
+FEATURE_PSEUDOCOUNTS = 1.0
+REPRODUCIBLE = 0.01
 SMOOTHING = 0.02
 START_CONTRAST = 0.5
 RANDOM_CONTRAST = 0.1
@@ -86,8 +89,12 @@ def factorise(
     rng: np.random.Generator,
     workers: Workers,
     progress: Callable[[float], None],
+    *,
+    pseudocounts: float = 0.0,
 ) -> tuple[Factorisation, int]:
     """Return the chosen one of several factorisations of the training cells, and how many were made.
+
+    ``pseudocounts`` J of a cell, shared by its topics, are those of the model's prior.
 
     With more than six million counts the features' shares are learnt on a random part of the cells.
     """
@@ -99,18 +106,25 @@ def factorise(
         picked = cells[np.sort(rng.choice(len(cells), min(n, len(cells)), replace=False))]
     sample = data.counts[picked]
     n_starts = int(max(1, min(restarts, MAX_START_WORK // max(sample.nnz * n_topics, 1))))
+    share = pseudocounts / n_topics
     trials: list[Factorisation] = []
     for start in range(n_starts):
         trial = kl_nmf(
             sample, n_topics, rng, workers,
-            max_iterations=UPDATES[sampled], tolerance=TOLERANCE[sampled], progress=_part(progress, start, n_starts),
+            max_iterations=UPDATES[sampled], tolerance=TOLERANCE[sampled], topic_pseudocounts=share,
+            feature_pseudocounts=FEATURE_PSEUDOCOUNTS, progress=_part(progress, start, n_starts),
         )  # fmt: skip
         trials.append(trial)
     best = trials[most_reproducible(trials)]
     if not sampled:
         return best, n_starts
     # in blocks: a copy of all training cells would be the largest array there is
-    topics = np.vstack([project(data.counts[cells[rows]], best.features, workers) for rows in blocks(len(cells))])
+    topics = np.vstack(
+        [
+            project(data.counts[cells[rows]], best.features, workers, topic_pseudocounts=share)
+            for rows in blocks(len(cells))
+        ]
+    )
     return Factorisation(topics, best.features, best.log_likelihood, best.n_iterations), n_starts
 
 
@@ -118,8 +132,9 @@ def most_reproducible(trials: list[Factorisation]) -> int:
     """Choose the most likely factorisation among those that other starts find again.
 
     The highest likelihood alone can belong to an arrangement that splits one programme and drops another. Similarity
-    of two factorisations is the mean correlation of their best-matched topics; kept are those whose median similarity
-    to the others is within 0.03 of the highest.
+    of two factorisations is the mean correlation of their best-matched topics. Kept are those whose median distance
+    (one minus similarity) to the others is at most 0.01 or twice the lowest: where no arrangement is found by most
+    starts, reproducibility says little and the likelihood decides.
     """
     if len(trials) < 3:
         return int(np.argmax([trial.log_likelihood for trial in trials]))
@@ -133,7 +148,8 @@ def most_reproducible(trials: list[Factorisation]) -> int:
         similarity[a, b] = correlation[rows, columns].mean()
     typical = np.array([np.median(np.delete(row, a)) for a, row in enumerate(similarity)])
     likely = np.array([trial.log_likelihood for trial in trials])
-    return int(np.argmax(np.where(typical >= typical.max() - REPRODUCIBLE, likely, -np.inf)))
+    allowed = max(REPRODUCIBLE, 2 * (1 - typical.max()))
+    return int(np.argmax(np.where(1 - typical <= allowed, likely, -np.inf)))
 
 
 def _part(progress: Callable[[float], None], done: int, n: int) -> Callable[[float], None]:
