@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mira_nb.core.topics.settings import FULL_DEPTH, RATE_BOUNDS
+from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS, FULL_DEPTH, RATE_BOUNDS
 
 if TYPE_CHECKING:
     from ._topics_report import Fitted
@@ -30,10 +30,9 @@ _DATA = {
 _START = {
     "nmf": (
         "Training started from a Kullback-Leibler non-negative matrix factorisation of the counts [@lee1999nmf], "
-        "fitted by over-relaxed EM [@salakhutdinov2003adaptive] under Dirichlet priors ({cell_pseudocounts:.2g} counts "
-        "a cell and topic, as the model's own, and one a feature and topic){choice}: the decoder from the log-linear "
-        "model closest to it{contrasts}, the encoder after {warmup_epochs} epochs of predicting its topics; the "
-        "published method starts from random weights."
+        "fitted by over-relaxed EM [@salakhutdinov2003adaptive]{priors}{choice}: the decoder from the log-linear model "
+        "closest to it{contrasts}, the encoder after {warmup_epochs} epochs of predicting its topics; the published "
+        "method starts from random weights."
     ),
     "random": "Training started from random weights.",
 }
@@ -49,7 +48,10 @@ def methods_text(fitted: Fitted) -> str:
         "dropout": s.dropout,
         "restarts": s.restarts,
         "warmup_epochs": s.warmup_epochs,
-        "cell_pseudocounts": s.initial_pseudocounts / fit.n_topics,
+        "priors": ""
+        if fit.modality == "expression"
+        else f" under Dirichlet priors ({s.initial_pseudocounts / fit.n_topics:.2g} counts a cell and topic, as the "
+        f"model's own, and {FEATURE_PSEUDOCOUNTS:g} a peak and topic)",
         "choice": ""
         if s.restarts < 2
         else f" from {s.restarts} random starts, of which the most likely "

@@ -47,8 +47,8 @@ class TopicSettings:
     dirichlet_variance
         Laplace variance of the Dirichlet: the paper's, or ProdLDA's own.
     initial_pseudocounts
-        J: the prior mean of the sum of the Dirichlet's parameters; the factorisation that training starts from adds
-        J / K counts to every topic of a cell.
+        J: the prior mean of the sum of the Dirichlet's parameters; the factorisation that training on peaks starts from
+        adds J / K counts to every topic of a cell.
     initialisation
         ``"nmf"`` starts from a Kullback-Leibler factorisation of the counts, ``"random"`` from noise.
     warmup_epochs
@@ -133,6 +133,8 @@ class TopicSettings:
 
 # bounds of the peak learning rate: above, training forgets the factorisation it starts from; below, it does not get far
 RATE_BOUNDS: dict[Modality, tuple[float, float]] = {"expression": (1e-3, 5e-3), "accessibility": (1e-2, 2e-2)}
+# counts that the factorisation of peaks adds to every topic in the pooled proportions, a peak on average
+FEATURE_PSEUDOCOUNTS = 0.2
 # the size rule: counts above which a cell counts in full, and the limits of the number of topics
 FULL_DEPTH: dict[Modality, float] = {"expression": 250.0, "accessibility": 500.0}
 MIN_TOPICS, MAX_TOPICS = 4, 40

@@ -19,6 +19,7 @@ from .data import Batch, CellData, blocks, column_totals, equal_batches
 from .embedding import PeakAverage
 from .network import Network, Posterior
 from .nmf import Factorisation, kl_nmf, project
+from .settings import FEATURE_PSEUDOCOUNTS
 from .shrinkage import shrinkage_factors
 from .threads import Workers
 
@@ -29,10 +30,7 @@ MAX_START_WORK = 150_000_000
 # large data the start shall cost no more than about ten epochs of the training that refines it with every cell
 UPDATES, TOLERANCE = {False: 300, True: 100}, {False: 1e-6, True: 1e-5}
 MIN_WARM_STEPS = 300
-MIN_WARM_STEPS = 300
 WARM_RATE = 5e-3
-# counts that the factorisation adds to every topic in the pooled proportions, a feature on average
-FEATURE_PSEUDOCOUNTS = 1.0
 REPRODUCIBLE = 0.01
 SMOOTHING = 0.02
 START_CONTRAST = 0.5
@@ -94,7 +92,8 @@ def factorise(
 ) -> tuple[Factorisation, int]:
     """Return the chosen one of several factorisations of the training cells, and how many were made.
 
-    ``pseudocounts`` J of a cell, shared by its topics, are those of the model's prior.
+    Peaks are factorised under Dirichlet priors: with one count or none a peak and cell, a weak topic would be fitted to
+    noise. ``pseudocounts`` J of a cell, shared by its topics, are those of the model's prior.
 
     With more than six million counts the features' shares are learnt on a random part of the cells.
     """
@@ -106,13 +105,15 @@ def factorise(
         picked = cells[np.sort(rng.choice(len(cells), min(n, len(cells)), replace=False))]
     sample = data.counts[picked]
     n_starts = int(max(1, min(restarts, MAX_START_WORK // max(sample.nnz * n_topics, 1))))
-    share = pseudocounts / n_topics
+    share, a_feature = 0.0, 0.0
+    if data.modality == "accessibility":
+        share, a_feature = pseudocounts / n_topics, FEATURE_PSEUDOCOUNTS
     trials: list[Factorisation] = []
     for start in range(n_starts):
         trial = kl_nmf(
             sample, n_topics, rng, workers,
             max_iterations=UPDATES[sampled], tolerance=TOLERANCE[sampled], topic_pseudocounts=share,
-            feature_pseudocounts=FEATURE_PSEUDOCOUNTS, progress=_part(progress, start, n_starts),
+            feature_pseudocounts=a_feature, progress=_part(progress, start, n_starts),
         )  # fmt: skip
         trials.append(trial)
     best = trials[most_reproducible(trials)]
