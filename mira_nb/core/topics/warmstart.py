@@ -31,7 +31,7 @@ MAX_START_WORK = 150_000_000
 UPDATES, TOLERANCE = {False: 300, True: 100}, {False: 1e-6, True: 1e-5}
 MIN_WARM_STEPS = 300
 WARM_RATE = 5e-3
-REPRODUCIBLE = 0.01
+REPRODUCIBLE = 0.03
 SMOOTHING = 0.02
 START_CONTRAST = 0.5
 RANDOM_CONTRAST = 0.1
@@ -133,9 +133,8 @@ def most_reproducible(trials: list[Factorisation]) -> int:
     """Choose the most likely factorisation among those that other starts find again.
 
     The highest likelihood alone can belong to an arrangement that splits one programme and drops another. Similarity
-    of two factorisations is the mean correlation of their best-matched topics. Kept are those whose median distance
-    (one minus similarity) to the others is at most 0.01 or twice the lowest: where no arrangement is found by most
-    starts, reproducibility says little and the likelihood decides.
+    of two factorisations is the mean correlation of their best-matched topics; kept are those whose median similarity
+    to the others is within 0.03 of the highest.
     """
     if len(trials) < 3:
         return int(np.argmax([trial.log_likelihood for trial in trials]))
@@ -149,8 +148,7 @@ def most_reproducible(trials: list[Factorisation]) -> int:
         similarity[a, b] = correlation[rows, columns].mean()
     typical = np.array([np.median(np.delete(row, a)) for a, row in enumerate(similarity)])
     likely = np.array([trial.log_likelihood for trial in trials])
-    allowed = max(REPRODUCIBLE, 2 * (1 - typical.max()))
-    return int(np.argmax(np.where(1 - typical <= allowed, likely, -np.inf)))
+    return int(np.argmax(np.where(typical >= typical.max() - REPRODUCIBLE, likely, -np.inf)))
 
 
 def _part(progress: Callable[[float], None], done: int, n: int) -> Callable[[float], None]:
