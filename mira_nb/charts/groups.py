@@ -16,6 +16,9 @@ from mira_nb.errors import MiraError
 from . import theme
 
 N_DENSITY = 64
+CHARACTER = 6.5
+"""Width of a letter of an axis label, px."""
+
 _DIRECTIONS: Final = {
     "higher on the left": (theme.CATEGORICAL[0], [1, 0]),
     "higher on the right": (theme.HIGHLIGHT, [5, 3]),
@@ -160,12 +163,19 @@ class _Plane:
     step: int
 
     def x(self, field: str = "place") -> alt.X:
-        names = json.dumps(list(self.labels))
+        widest = max((len(line) for label in self.labels for line in label.split("|")), default=0)
+        if crowded := widest * CHARACTER > self.step:
+            # side by side they would overlap, and every other name would be left out
+            look: dict[str, Any] = {"labelAngle": -45, "labelAlign": "right", "labelLimit": 180}
+        else:
+            look = {"labelLimit": self.step + 10}
+        names = json.dumps([label.replace("|", ", ") if crowded else label for label in self.labels])
         axis = alt.Axis(
             values=list(range(len(self.labels))),
             grid=False,
             labelExpr=f"split({names}[datum.value], '|')",
-            labelLimit=self.step + 10,
+            labelOverlap=False,
+            **look,
         )
         scale = alt.Scale(domain=[-0.6, len(self.labels) - 0.4], nice=False)
         return alt.X(f"{field}:Q", title=self.group_title or None, scale=scale, axis=axis)

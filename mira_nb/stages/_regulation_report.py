@@ -255,8 +255,8 @@ def _poorly_measured(found: Regulation) -> Alert:
         "what is explained to the cell's state (nite_share), by chance and by errors of the estimated accessibility. "
         "NITE scores of genes and cells are inflated by them; the p values allow for them, but find only the strongest "
         "departures.",
-        "take NITE scores as hints only; more open peaks a cell (deeper sequencing, larger peaks) or more cells "
-        "measure accessibility better",
+        "Take NITE scores as hints only; more open peaks a cell (deeper sequencing, larger peaks) or more cells "
+        "measure accessibility better.",
     )
 
 
