@@ -18,6 +18,8 @@ from . import theme
 N_DENSITY = 64
 CHARACTER = 6.5
 """Width of a letter of an axis label, px."""
+PAGE = 760
+"""Width to which a page may shrink a wide chart, px."""
 
 _DIRECTIONS: Final = {
     "higher on the left": (theme.CATEGORICAL[0], [1, 0]),
@@ -164,7 +166,7 @@ class _Plane:
 
     def x(self, field: str = "place") -> alt.X:
         widest = max((len(line) for label in self.labels for line in label.split("|")), default=0)
-        if crowded := widest * CHARACTER > self.step:
+        if crowded := widest * CHARACTER > min(self.step, PAGE / max(len(self.labels), 1)):
             # side by side they would overlap, and every other name would be left out
             look: dict[str, Any] = {"labelAngle": -45, "labelAlign": "right", "labelLimit": 180}
         else:
