@@ -67,14 +67,23 @@ class Adam:
     def _update(
         self, parameter: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, scalars: tuple[float, ...]
     ) -> None:  # fmt: skip
-        beta1, beta2, rate, epsilon = scalars
-        if parameter.device.type == "cpu":
-            flat = [value.reshape(-1).numpy() for value in (parameter, gradient, mean, square)]
-            if parameter.numel() < WORTH_THREADS:
-                update(0, parameter.numel(), *flat, *scalars)
-            else:
-                self._workers.ranges(parameter.numel(), update, *flat, *scalars)
+        if parameter.device.type != "cpu":
+            torch_update(parameter, gradient, mean, square, *scalars)
             return
-        mean.lerp_(gradient, 1 - beta1)
-        square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        parameter.addcdiv_(mean, square.sqrt().add_(epsilon), value=-rate)
+        # views, which a parameter with gaps would refuse: a copy would be updated in vain
+        flat = [parameter.view(-1), gradient.reshape(-1), mean.view(-1), square.view(-1)]
+        arrays = [value.numpy() for value in flat]
+        if parameter.numel() < WORTH_THREADS:
+            update(0, parameter.numel(), *arrays, *scalars)
+        else:
+            self._workers.ranges(parameter.numel(), update, *arrays, *scalars)
+
+
+def torch_update(
+    parameter: Tensor, gradient: Tensor, mean: Tensor, square: Tensor,
+    beta1: float, beta2: float, rate: float, epsilon: float,
+) -> None:  # fmt: skip
+    """Make the update of :func:`.kernels_adam.update` on any device."""
+    mean.lerp_(gradient, 1 - beta1)
+    square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+    parameter.addcdiv_(mean, square.sqrt().add_(epsilon), value=-rate)
