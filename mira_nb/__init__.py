@@ -22,11 +22,11 @@ __all__ = ["Resources", "__version__", *_FUNCTIONS, *_STAGES]
 def __getattr__(name: str) -> Any:
     """Import the public functions when they are first used: ``import mira_nb`` stays fast."""
     if name in _STAGES:
-        from mira_nb.api import stage_function
+        from .api import stage_function
 
         return stage_function(name)
     if name in _FUNCTIONS or name == "Resources":
-        from mira_nb import api
+        from . import api
 
         return getattr(api, name)
     raise AttributeError(f"module 'mira_nb' has no attribute {name!r}")

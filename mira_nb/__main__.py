@@ -1,6 +1,6 @@
 """``python -m mira_nb``: the command line."""
 
-from mira_nb.cli import main
+from .cli import main
 
 if __name__ == "__main__":
     main()

@@ -6,8 +6,9 @@
 >>> mira_nb.topics_rna(mdata, n_topics=10)  # doctest: +SKIP
 
 Each function computes its stage on a MuData, writes the stage's keys into it and returns the stage's
-:class:`~mira_nb.stages.base.Result` with tables, figures, metrics and alerts. Signature and documentation of a function
-come from the stage's parameter model, so that they cannot differ from the templates, the panels and the command line.
+:class:`~mira_nb.stages.result.Result` with tables, figures, metrics and alerts. Signature and documentation of a
+function come from the stage's parameter model, so that they cannot differ from the templates, the panels and the
+command line.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from mira_nb.errors import InputError, ParameterError
 from mira_nb.io.resources import Resources
-from mira_nb.keys import STAGE_ORDER
+
+from .errors import InputError, ParameterError
+from .keys import STAGE_ORDER
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-    from mira_nb.stages.base import Compute, Progress, Result, Stage
+    from mira_nb.stages.base import Compute, Stage
+    from mira_nb.stages.result import Result
+    from mira_nb.typing import Progress
 
 StageFunction = Callable[..., "Result"]
 
@@ -154,8 +158,9 @@ def _run(
 ) -> Result:
     """Check everything, compute, write the keys."""
     from mira_nb.io.annotations import check_annotations
-    from mira_nb.stages.base import Context, InProcess, apply_slots, no_progress
-    from mira_nb.stages.requirements import check_data, check_upstream
+    from mira_nb.stages.base import Context, InProcess, no_progress
+    from mira_nb.stages.checks import check_data, check_upstream
+    from mira_nb.stages.result import apply_slots
 
     try:
         parsed = stage.Params.parse(stage.name, params)
@@ -202,7 +207,7 @@ def _signature(stage: Stage[Any]) -> inspect.Signature:
 
 def _documentation(stage: Stage[Any]) -> str:
     """Numpydoc text of a stage's function."""
-    from mira_nb.stages.requirements import LEAVES, slot_text
+    from mira_nb.stages.checks import LEAVES, slot_text
 
     lines = [stage.purpose, "", "Parameters", "----------", "mdata"]
     lines.append("    Modalities ``rna`` and ``atac`` of the same cells, as from ``mira_nb.read``; changed in place.")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from mira_nb.errors import MiraError, ParameterError
+from .errors import MiraError, ParameterError
 
 if TYPE_CHECKING:
     from mira_nb.io.resources import Resources
@@ -146,7 +146,7 @@ def demo(
     seed: Seed = 0,
 ) -> None:
     """Run the whole pipeline on the embedded simulated data set; writes DIR/report.html."""
-    from mira_nb.io.datasets import write_demo
+    from mira_nb.datasets.write import write_demo
     from mira_nb.run.pipeline import RunRequest, run_pipeline
 
     _prepare_demo_folder(out)

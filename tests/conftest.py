@@ -12,7 +12,7 @@ import pytest
 from tests import browser
 
 if TYPE_CHECKING:
-    from mira_nb.io.datasets import Demo
+    from mira_nb.datasets.write import Demo
     from mira_nb.run.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +53,7 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """Small embedded data set: ``.spec`` (input files) and ``.resources``; do not write into its folder."""
-    from mira_nb.io.datasets import write_demo
+    from mira_nb.datasets.write import write_demo
 
     return write_demo(tmp_path_factory.mktemp("demo") / "data", size="small", seed=0)
 

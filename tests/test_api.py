@@ -16,13 +16,15 @@ from mira_nb import api
 from mira_nb.errors import InputError, ParameterError, ResourceError
 from mira_nb.keys import STAGE_ORDER
 from mira_nb.stages import registry
-from mira_nb.stages.base import Context, Params, Result, Slot, Stage, param
-from mira_nb.stages.requirements import LEAVES, check_data, has_slot
+from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.checks import LEAVES, check_data, has_slot
+from mira_nb.stages.params import Params, param
+from mira_nb.stages.result import Result, Slot
 
 if TYPE_CHECKING:
     from mudata import MuData
 
-    from mira_nb.io.datasets import Demo
+    from mira_nb.datasets.write import Demo
 
 
 class ToyParams(Params):
@@ -74,7 +76,7 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for name in STAGE_ORDER
     }
     monkeypatch.setattr(registry, "get_stage", stages.__getitem__)
-    monkeypatch.setattr("mira_nb.stages.requirements.get_stage", stages.__getitem__)
+    monkeypatch.setattr("mira_nb.stages.checks.get_stage", stages.__getitem__)
     api.stage_function.cache_clear()
     Toy.seen.clear()
     yield

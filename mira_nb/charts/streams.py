@@ -1,6 +1,6 @@
 """Quantities along a lineage tree: stream, heatmap, line, scatter and swarm modes.
 
-Numbers come from :mod:`mira_nb.core.streams`; every chart refers to named datasets that are stored packed.
+Numbers come from :mod:`mira_nb.core.trajectory.streams`; every chart refers to named datasets that are stored packed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def stream_chart(
     Parameters
     ----------
     stacked
-        ``node, pseudotime, feature, value, bottom, top, n_cells`` from :func:`mira_nb.core.streams.stack`.
+        ``node, pseudotime, feature, value, bottom, top, n_cells`` from :func:`mira_nb.core.trajectory.streams.stack`.
     order
         Features from the bottom of the stack upwards.
     shade
@@ -129,7 +129,7 @@ def heatmap_chart(
     Parameters
     ----------
     windows
-        ``lineage, start, end, feature, value, n_cells`` from :func:`mira_nb.core.streams.window_means`.
+        ``lineage, start, end, feature, value, n_cells`` from :func:`mira_nb.core.trajectory.streams.window_means`.
     scaled
         Colour each feature by its own range (0 lowest window, 1 highest); the tooltip has the value itself.
     """

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from natsort import natsorted, ns
+
 # Okabe-Ito, then Paul Tol's muted and light sets, ordered so that neighbours differ in hue and lightness.
 CATEGORICAL: Final[tuple[str, ...]] = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#882255", "#B8A800",
@@ -21,14 +23,9 @@ HIGHLIGHT: Final = "#D55E00"
 FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
-def natural_key(text: str) -> tuple[Any, ...]:
-    """Sort key under which ``topic_2`` comes before ``topic_10``."""
-    return tuple(int(part) if part.isdigit() else part.casefold() for part in re.split(r"(\d+)", str(text)))
-
-
 def natural_sort(names: Iterable[str]) -> list[str]:
-    """Names in natural order."""
-    return sorted(names, key=natural_key)
+    """Return names in natural order: ``topic_2`` before ``topic_10``, whatever their case."""
+    return natsorted(names, key=str, alg=ns.IGNORECASE)
 
 
 def category_colors(names: Sequence[str]) -> dict[str, str]:

@@ -90,7 +90,7 @@ def tree_chart(
     Parameters
     ----------
     segments
-        ``node, parent, start, end, lane`` from :func:`mira_nb.core.streams.tree_paths`.
+        ``node, parent, start, end, lane`` from :func:`mira_nb.core.trajectory.streams.tree_paths`.
     nodes
         ``node, n_cells``.
     intervals
@@ -139,7 +139,7 @@ def sweep_chart(sweep: pd.DataFrame, *, chosen: float, width: int = 460, height:
     Parameters
     ----------
     sweep
-        ``threshold, topology, split, branch_time`` from :func:`mira_nb.core.lineage_tree.threshold_sweep`.
+        ``threshold, topology, split, branch_time`` from :func:`mira_nb.core.trajectory.lineage_tree.threshold_sweep`.
     chosen
         Threshold used.
     """

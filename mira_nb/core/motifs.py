@@ -15,11 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from mira_nb.core.statistics.contingency import association, log10_benjamini_hochberg
 from mira_nb.errors import InputError
+from mira_nb.typing import Floats
 
-from .contingency import association, log10_benjamini_hochberg
-
-Floats = NDArray[np.floating]
 Matrix = tuple[tuple[float, ...], ...]
 Mapper = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from mira_nb.errors import ResourceError
+from mira_nb.typing import Progress
 
-from .fetch import Checksum, Progress, fetch
+from .fetch import Checksum, fetch
 
 JASPAR_RELEASE: Final = "2024"
 JASPAR_TAXA: Final = ("vertebrates", "plants", "fungi", "insects", "nematodes", "urochordates")

@@ -7,13 +7,13 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from mira_nb.errors import OfflineError
+from mira_nb.typing import Progress
 
 if TYPE_CHECKING:
     import requests
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _BLOCK: Final = 1 << 20
 _TIMEOUT: Final = (10.0, 60.0)
 _TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from typing import IO, Final
 import numpy as np
 import pandas as pd
 
+from mira_nb.chromosomes import _plain, match_chromosomes
 from mira_nb.errors import ResourceError
 from mira_nb.keys import CHROM, END, START
+from mira_nb.typing import Progress
 
 from .files import check_file, is_gzipped
 from .spec import Finding
@@ -28,7 +30,6 @@ _BLOCK: Final = 1 << 22
 _CLEAN: Final = bytes(
     code if chr(code) in "ACGTN" else ord(chr(code).upper()) if chr(code) in "acgt" else ord("N") for code in range(256)
 )
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -51,32 +52,6 @@ class PeakSequences:
     found: np.ndarray
     names: Mapping[str, str]
     findings: tuple[Finding, ...] = ()
-
-
-def match_chromosomes(wanted: Sequence[str], available: Sequence[str]) -> dict[str, str]:
-    """Translate chromosome names: as they are, else with or without ``chr``, M against MT, ignoring case.
-
-    Returns
-    -------
-    dict
-        Name in `wanted` -> name in `available`; names without a counterpart are absent.
-    """
-    by_plain: dict[str, str] = {}
-    for name in available:
-        by_plain.setdefault(_plain(name), name)
-    exact = set(available)
-    out = {}
-    for name in wanted:
-        if name in exact:
-            out[name] = name
-        elif _plain(name) in by_plain:
-            out[name] = by_plain[_plain(name)]
-    return out
-
-
-def _plain(name: str) -> str:
-    text = name.lower().removeprefix("chr")
-    return "m" if text == "mt" else text
 
 
 def read_sequences(path: Path, peaks: pd.DataFrame, *, progress: Progress | None = None) -> PeakSequences:

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from mira_nb.chromosomes import match_chromosomes
 from mira_nb.errors import InputError, ResourceError
 from mira_nb.keys import CHROM, END, START
 
 from . import formats
 from .counts import to_csr
 from .files import read_lines
-from .genome import match_chromosomes
 from .peaks import peak_coordinates
 from .spec import Finding
 

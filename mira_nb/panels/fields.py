@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from mira_nb.stages.base import Params
+from mira_nb.stages.params import Params
 
 Kind = Literal["flag", "choice", "annotation", "list", "mapping", "text"]
 

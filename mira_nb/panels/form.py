@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mira_nb.errors import ParameterError
-from mira_nb.stages.base import Params
+from mira_nb.stages.params import Params
 
 from .fields import FieldSpec, check, field_specs, format_value, parse_text
 

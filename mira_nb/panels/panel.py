@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from mira_nb.errors import MiraError, ParameterError
 from mira_nb.run.store import RunStore
-from mira_nb.stages.base import Params
+from mira_nb.stages.params import Params
 
 from . import markup
 from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from mira_nb import __version__
-from mira_nb.io.datasets import Size
+from mira_nb.datasets.write import Size
 from mira_nb.keys import STAGE_ORDER
 from mira_nb.stages.base import no_progress
 from mira_nb.stages.registry import get_stage
@@ -25,9 +25,9 @@ def demonstration(stage: str, *, folder: Path | None = None, size: Size = "small
     folder
         Where to keep it; None: one folder a version and user in the temporary directory, made once.
     size
-        Size of the data set, as in :func:`mira_nb.io.datasets.write_demo`.
+        Size of the data set, as in :func:`mira_nb.datasets.write.write_demo`.
     """
-    from mira_nb.io.datasets import write_demo
+    from mira_nb.datasets.write import write_demo
 
     from .pipeline import RunRequest, open_run
 

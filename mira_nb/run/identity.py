@@ -12,7 +12,8 @@ from typing import Any
 
 from mira_nb import __version__
 from mira_nb.io.resources import Resources
-from mira_nb.stages.base import Params, Stage
+from mira_nb.stages.base import Stage
+from mira_nb.stages.params import Params
 
 from .files import HashCache
 

@@ -16,7 +16,7 @@ from .identity import digest, resource_identity
 from .store import RunStore, read_h5mu, write_h5mu
 
 if TYPE_CHECKING:
-    from mira_nb.io.check import CheckReport
+    from .check import CheckReport
 
 __all__ = ["InputSpec", "prepare_input"]
 
@@ -96,8 +96,9 @@ def _resource_facts(resources: Resources, hashes: HashCache) -> dict[str, Any]:
 
 def check_run(spec: InputSpec, resources: Resources) -> CheckReport:
     """Report of ``mira-nb check``: what was found, which stages can run, what a missing resource would unlock."""
-    from mira_nb.io.check import check_input
     from mira_nb.keys import STAGE_ORDER
     from mira_nb.stages.registry import get_stage
+
+    from .check import check_input
 
     return check_input(spec, resources, requirements={name: get_stage(name) for name in STAGE_ORDER})

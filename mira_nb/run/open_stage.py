@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mira_nb.stages.base import Progress, no_progress
+from mira_nb.stages.base import no_progress
 from mira_nb.stages.registry import get_stage
+from mira_nb.typing import Progress
 
 from .demo import demonstration
 from .session import Session

@@ -14,7 +14,8 @@ from typing import Any
 from mira_nb.errors import Cancelled, MiraError, ParameterError, StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.keys import STAGE_ORDER
-from mira_nb.stages.base import Params, Stage
+from mira_nb.stages.base import Stage
+from mira_nb.stages.params import Params
 from mira_nb.stages.registry import get_stage, stages_until
 
 from .files import HashCache

@@ -13,8 +13,11 @@ from mudata import MuData
 
 from mira_nb.errors import ParameterError, StoreError
 from mira_nb.io.resources import Resources
-from mira_nb.stages.base import Context, Figure, Params, Progress, Result, Stage
+from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.params import Params
 from mira_nb.stages.registry import get_stage
+from mira_nb.stages.result import Figure, Result
+from mira_nb.typing import Progress
 
 from .compute import available_cores, get_compute
 from .files import HashCache

@@ -24,7 +24,9 @@ from mira_nb import __version__
 from mira_nb.charts import packed
 from mira_nb.errors import StoreError
 from mira_nb.keys import STAGE_ORDER
-from mira_nb.stages.base import Figure, Params, Result, Slot, Stage, Table, apply_slots
+from mira_nb.stages.base import Stage
+from mira_nb.stages.params import Params
+from mira_nb.stages.result import Figure, Result, Slot, Table, apply_slots
 
 from .files import replaced_folder, write_bytes, write_json
 

@@ -12,16 +12,16 @@ from mira_nb.keys import STAGE_ORDER
 from .base import Stage
 
 _CLASSES: Final[dict[str, str]] = {
-    "prepare": "prepare:PrepareStage",
-    "topics_rna": "topics_rna:TopicsRnaStage",
-    "topics_atac": "topics_atac:TopicsAtacStage",
-    "joint": "joint:JointStage",
-    "enrichment": "enrichment:EnrichmentStage",
-    "motifs": "motifs:MotifsStage",
-    "trajectory": "trajectory:TrajectoryStage",
-    "regulation": "regulation:RegulationStage",
-    "drivers": "drivers:DriversStage",
-    "comparisons": "comparisons:ComparisonsStage",
+    "prepare": "prepare.stage:PrepareStage",
+    "topics_rna": "topics.rna:TopicsRnaStage",
+    "topics_atac": "topics.atac:TopicsAtacStage",
+    "joint": "joint.stage:JointStage",
+    "enrichment": "enrichment.stage:EnrichmentStage",
+    "motifs": "motifs.stage:MotifsStage",
+    "trajectory": "trajectory.stage:TrajectoryStage",
+    "regulation": "regulation.stage:RegulationStage",
+    "drivers": "drivers.stage:DriversStage",
+    "comparisons": "comparisons.stage:ComparisonsStage",
 }
 
 

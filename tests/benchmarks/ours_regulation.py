@@ -15,8 +15,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mira_nb.core.deletion import delete_factors
-from mira_nb.core.regulatory_potential import Cells, expression_normalizer, fit_regulation, gene_peaks, take_genes
+from mira_nb.core.regulation.deletion import delete_factors
+from mira_nb.core.regulation.fit import fit_regulation
+from mira_nb.core.regulation.geometry import gene_peaks
+from mira_nb.core.regulation.model import Cells, expression_normalizer
+from mira_nb.core.regulation.scores import take_genes
 from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.io.tss import read_tss

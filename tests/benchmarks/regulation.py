@@ -21,25 +21,14 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, sparse
 
-from mira_nb.core.deletion import delete_factors, driver_test
 from mira_nb.core.regulation import kernels
+from mira_nb.core.regulation.deletion import delete_factors, driver_test
 from mira_nb.core.regulation.explained import constant_log_likelihood, unexplained_share
-from mira_nb.core.regulation.search import make_gene
-from mira_nb.core.regulatory_potential import (
-    Cells,
-    FitOptions,
-    PeakRates,
-    PeakSets,
-    Priors,
-    RegulationFit,
-    expression_normalizer,
-    fit_null,
-    fit_regulation,
-    gene_peaks,
-    nite_score,
-    simulate_null,
-    take_genes,
-)
+from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
+from mira_nb.core.regulation.geometry import PeakSets, gene_peaks
+from mira_nb.core.regulation.model import Cells, PeakRates, Priors, expression_normalizer
+from mira_nb.core.regulation.scores import fit_null, nite_score, simulate_null, take_genes
+from mira_nb.core.regulation.search import FitOptions, make_gene
 from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.io.tss import read_tss

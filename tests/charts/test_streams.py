@@ -23,7 +23,7 @@ from mira_nb.charts.trajectory import (
     sweep_chart,
     tree_chart,
 )
-from mira_nb.core.streams import order_by_peak, smooth_tree, stack, swarm_offsets, tree_paths, window_means
+from mira_nb.core.trajectory.streams import order_by_peak, smooth_tree, stack, swarm_offsets, tree_paths, window_means
 
 NODES = pd.DataFrame(
     {

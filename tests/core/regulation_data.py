@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mira_nb.core.regulatory_potential import Cells, PeakSets, gene_peaks
+from mira_nb.core.regulation.geometry import PeakSets, gene_peaks
+from mira_nb.core.regulation.model import Cells
 from mira_nb.core.topics.decoder import Decoder
 
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from mira_nb.core.agreement import (
+from mira_nb.core.representation.agreement import (
     chance_purity,
     compare_representations,
     knn_accuracy,
@@ -13,7 +13,7 @@ from mira_nb.core.agreement import (
     neighborhood_overlap,
     overlap_matrix,
 )
-from mira_nb.core.neighbors import nearest_neighbors
+from mira_nb.core.representation.neighbors import nearest_neighbors
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact, hypergeom
 from scipy.stats.contingency import odds_ratio
 
-from mira_nb.core.contingency import association, log_hypergeom_pmf, log_hypergeom_sf
+from mira_nb.core.statistics.contingency import association, log_hypergeom_pmf, log_hypergeom_sf
 
 
 @settings(max_examples=200, deadline=None)

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from mira_nb.core.continuity import STRETCH, committor, emptiest_stretch, judge_continuity
-from mira_nb.core.lineage_tree import LineageTree
-from mira_nb.core.neighbors import nearest_neighbors
+from mira_nb.core.representation.neighbors import nearest_neighbors
+from mira_nb.core.trajectory.continuity import STRETCH, committor, emptiest_stretch, judge_continuity
+from mira_nb.core.trajectory.lineage_tree import LineageTree
 
 
 def chain_graph(n: int) -> sparse.csr_matrix:

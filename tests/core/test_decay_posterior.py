@@ -11,17 +11,12 @@ from scipy import optimize, sparse, stats
 
 from mira_nb.core.regulation import kernels
 from mira_nb.core.regulation.decay_posterior import DecayPosterior, _Side, decay_posterior, heterogeneity_factor
+from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
+from mira_nb.core.regulation.geometry import PeakSets
+from mira_nb.core.regulation.model import Cells, PeakRates, Priors
+from mira_nb.core.regulation.scores import take_genes
 from mira_nb.core.regulation.search import Gene, make_gene
 from mira_nb.core.regulation.starts import GRID_KB, Grid, make_grid, working_around
-from mira_nb.core.regulatory_potential import (
-    Cells,
-    PeakRates,
-    PeakSets,
-    Priors,
-    RegulationFit,
-    fit_regulation,
-    take_genes,
-)
 from tests.core.regulation_data import small_problem
 
 GENES = (0, 1, 2, 4, 5, 8)

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from mira_nb.core.deletion import delete_factors, driver_test, quantile_normalise, stratified_cells
-from mira_nb.core.regulatory_potential import Cells, PeakSets, RegulationFit, fit_regulation, take_genes
+from mira_nb.core.regulation.deletion import delete_factors, driver_test, quantile_normalise, stratified_cells
+from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
+from mira_nb.core.regulation.geometry import PeakSets
+from mira_nb.core.regulation.model import Cells
+from mira_nb.core.regulation.scores import take_genes
 from mira_nb.errors import InputError
 from tests.core.regulation_data import small_problem
 

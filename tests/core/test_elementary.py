@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mira_nb.core.regulation.elementary import exp_array, log_array
+from mira_nb.core.numerics.double import exp_array, log_array
 
 
 @pytest.mark.parametrize("width", [1e-8, 1.0, 40.0, 700.0])

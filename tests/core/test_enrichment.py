@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import fisher_exact, hypergeom
 from statsmodels.stats.multitest import multipletests
 
-from mira_nb.core.enrichment import COLUMNS, over_representation, top_features, unique_symbols
+from mira_nb.core.statistics.enrichment import COLUMNS, over_representation, top_features, unique_symbols
 from mira_nb.errors import ParameterError
 from mira_nb.io.gene_sets import read_gene_sets
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from mira_nb.core.features import (
+from mira_nb.core.representation.features import (
     column_moments,
     gene_dispersions,
     log_normalize,

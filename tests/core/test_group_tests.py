@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 from scipy.stats import false_discovery_control, mannwhitneyu
 
-from mira_nb.core.group_tests import REST, adjust, compare_groups, contrasts, gini, share_topics
+from mira_nb.core.statistics.group_tests import REST, adjust, compare_groups, contrasts, gini, share_topics
 from mira_nb.errors import InputError
 
 

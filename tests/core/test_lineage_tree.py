@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from mira_nb.core.clock import _share_before, refine_ends, synchronise
-from mira_nb.core.lineage_tree import (
+from mira_nb.core.trajectory.alignment import _share_before, refine_ends, synchronise
+from mira_nb.core.trajectory.lineage_tree import (
     bootstrap_branch_times,
     branch_time,
     divergence,

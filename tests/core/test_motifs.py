@@ -10,7 +10,6 @@ from scipy import sparse
 from scipy.stats import fisher_exact, spearmanr
 from statsmodels.stats.multitest import multipletests
 
-from mira_nb.core.contingency import log10_benjamini_hochberg
 from mira_nb.core.motifs import (
     letter_frequencies,
     motif_families,
@@ -22,6 +21,7 @@ from mira_nb.core.motifs import (
     scan_sequences,
     topic_enrichment,
 )
+from mira_nb.core.statistics.contingency import log10_benjamini_hochberg
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.errors import InputError
 

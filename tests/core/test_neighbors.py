@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.metrics import adjusted_rand_score
 
-from mira_nb.core.neighbors import (
+from mira_nb.core.representation.neighbors import (
     Neighbors,
     connectivities,
     embed,

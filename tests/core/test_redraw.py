@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from scipy import optimize, sparse, stats
 
-from mira_nb.core.regulation.model import Cells
+from mira_nb.core.regulation.fit import fit_regulation
+from mira_nb.core.regulation.geometry import PeakSets
+from mira_nb.core.regulation.model import Cells, PeakRates, peak_weights
 from mira_nb.core.regulation.redraw import _design, _Problem, redraw_accessibility
-from mira_nb.core.regulatory_potential import PeakRates, PeakSets, fit_null, fit_regulation, peak_weights, simulate_null
+from mira_nb.core.regulation.scores import fit_null, simulate_null
 from tests.core.regulation_data import small_problem
 
 

@@ -11,21 +11,18 @@ from scipy import optimize, sparse, stats
 from scipy.special import logsumexp
 
 from mira_nb.core.regulation import kernels
-from mira_nb.core.regulation.scores import simulate_lite
-from mira_nb.core.regulation.search import tail_counts
-from mira_nb.core.regulatory_potential import (
-    Cells,
-    PeakSets,
-    Priors,
-    RegulationFit,
+from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
+from mira_nb.core.regulation.geometry import PeakSets
+from mira_nb.core.regulation.model import Cells, Priors, expression_normalizer
+from mira_nb.core.regulation.scores import (
     chromatin_differential,
-    expression_normalizer,
     fit_null,
-    fit_regulation,
     nite_score,
+    simulate_lite,
     simulate_null,
     take_genes,
 )
+from mira_nb.core.regulation.search import tail_counts
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.errors import Cancelled, InputError
 from tests.core.regulation_data import small_problem

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from mira_nb.core.reliability import split_counts, split_half_reliability
+from mira_nb.core.representation.reliability import split_counts, split_half_reliability
 from mira_nb.errors import InputError
 
 

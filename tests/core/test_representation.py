@@ -9,7 +9,7 @@ from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from mira_nb.core.representation import clr, ilr, ilr_basis, joint_representation, lsi, pca
+from mira_nb.core.representation.projections import clr, ilr, ilr_basis, joint_representation, lsi, pca
 from mira_nb.errors import InputError
 
 

@@ -8,8 +8,8 @@ import pytest
 from scipy import sparse
 from scipy.stats import kstest, t, ttest_rel
 
-from mira_nb.core.group_tests import REST, adjust, compare_groups
-from mira_nb.core.sample_tests import MIN_SAMPLES, compare_samples, paired_t, sample_means
+from mira_nb.core.statistics.group_tests import REST, adjust, compare_groups
+from mira_nb.core.statistics.sample_tests import MIN_SAMPLES, compare_samples, paired_t, sample_means
 from mira_nb.errors import InputError
 
 NAMES = list("vwxyz")

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 from scipy.stats import false_discovery_control, mannwhitneyu
 
-from mira_nb.core.stats import benjamini_hochberg, cliffs_delta, log2_fold_change, rank_sum
+from mira_nb.core.statistics.rank_tests import benjamini_hochberg, cliffs_delta, log2_fold_change, rank_sum
 from mira_nb.errors import InputError
 
 

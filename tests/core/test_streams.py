@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.signal import savgol_filter
 
-from mira_nb.core.streams import (
+from mira_nb.core.trajectory.streams import (
     order_by_peak,
     smooth_tree,
     smoothing_weights,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from mira_nb.core.terminal_states import (
+from mira_nb.core.trajectory.terminal_states import (
     absorbing_sets,
     fate_probabilities,
     find_terminal_states,

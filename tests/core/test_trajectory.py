@@ -7,10 +7,9 @@ from scipy.sparse import csgraph
 from scipy.sparse.linalg import eigsh
 from scipy.stats import spearmanr
 
-from mira_nb.core.differentiation import Settings, build_manifold, differentiate
-from mira_nb.core.neighbors import nearest_neighbors
-from mira_nb.core.support import judge_support, second_eigenvalue
-from mira_nb.core.trajectory import (
+from mira_nb.core.representation.neighbors import nearest_neighbors
+from mira_nb.core.trajectory.infer import Settings, build_manifold, differentiate
+from mira_nb.core.trajectory.pseudotime import (
     adaptive_kernel,
     choose_waypoints,
     diffusion_map,
@@ -21,6 +20,7 @@ from mira_nb.core.trajectory import (
     split_components,
     transport_map,
 )
+from mira_nb.core.trajectory.support import judge_support, second_eigenvalue
 
 
 def fork(n: int = 900, seed: int = 0, noise: float = 0.015) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -219,6 +219,6 @@ def test_second_eigenvalue_is_that_of_the_dense_problem() -> None:
     ],
 )
 def test_verdict_weighs_agreement_and_length(correlation: float, eigenvalue: float, verdict: str) -> None:
-    from mira_nb.core.support import Support
+    from mira_nb.core.trajectory.support import Support
 
     assert Support(correlation, 0.9, 0.9, eigenvalue, 400).verdict == verdict

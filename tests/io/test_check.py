@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 from mira_nb.errors import InputError
-from mira_nb.io.check import check_input, describe_column, stage_statuses
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
+from mira_nb.run.check import check_input, describe_column, stage_statuses
 
 
 @dataclass(frozen=True)

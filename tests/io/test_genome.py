@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mira_nb.chromosomes import match_chromosomes
 from mira_nb.errors import ResourceError
 from mira_nb.io import genome
-from mira_nb.io.genome import chromosome_names, match_chromosomes, read_sequences
+from mira_nb.io.genome import chromosome_names, read_sequences
 
 RNG = np.random.default_rng(0)
 LETTERS = {name: "".join(RNG.choice(list("ACGTacgtNR"), n)) for name, n in (("1", 503), ("chr2", 1200), ("MT", 60))}

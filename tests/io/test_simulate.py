@@ -14,18 +14,18 @@ import pytest
 from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
+from mira_nb.datasets.simulate import Simulation, SimulationParams, simulate
+from mira_nb.datasets.simulate_cells import FIRST_SPLIT, SECOND_SPLIT, trajectory_weights
+from mira_nb.datasets.simulate_counts import RP_COLUMNS, local_weights
+from mira_nb.datasets.simulate_factors import consensus_counts
+from mira_nb.datasets.write import SIZES, write_demo
 from mira_nb.errors import ParameterError
 from mira_nb.io.annotations import check_annotations
-from mira_nb.io.datasets import SIZES, write_demo
 from mira_nb.io.gene_sets import read_gene_sets
 from mira_nb.io.genome import read_sequences
 from mira_nb.io.motif_files import read_motifs
 from mira_nb.io.motif_hits import read_motif_hits
 from mira_nb.io.read import read_input
-from mira_nb.io.simulate import Simulation, SimulationParams, simulate
-from mira_nb.io.simulate_cells import FIRST_SPLIT, SECOND_SPLIT, trajectory_weights
-from mira_nb.io.simulate_counts import RP_COLUMNS, local_weights
-from mira_nb.io.simulate_factors import consensus_counts
 from mira_nb.io.tss import read_tss
 
 LETTERS = np.array(list("ACGT"))

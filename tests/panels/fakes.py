@@ -29,7 +29,9 @@ from mira_nb.run.open_stage import open_stage
 from mira_nb.run.pipeline import RunRequest
 from mira_nb.run.store import RunStore
 from mira_nb.stages import registry
-from mira_nb.stages.base import Alert, Context, ExportFile, Figure, Metric, Params, Result, Slot, Stage, Table, param
+from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.params import Params, param
+from mira_nb.stages.result import Alert, ExportFile, Figure, Metric, Result, Slot, Table
 
 NEEDS = {
     "topics_rna": ("prepare",),

@@ -14,7 +14,7 @@ from mira_nb.keys import STAGE_ORDER
 from mira_nb.panels.fields import field_specs, format_value, parse_text
 from mira_nb.panels.form import ParamsForm
 from mira_nb.panels.views import VIEWS
-from mira_nb.stages.base import Params, param
+from mira_nb.stages.params import Params, param
 from mira_nb.stages.registry import get_stage
 
 

@@ -10,7 +10,9 @@ import pandas as pd
 from mudata import MuData
 
 from mira_nb.keys import STAGE_ORDER
-from mira_nb.stages.base import Alert, Context, Metric, Params, Result, Slot, Stage, Table, param
+from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.params import Params, param
+from mira_nb.stages.result import Alert, Metric, Result, Slot, Table
 
 RUNS: Counter[str] = Counter()
 BROKEN: set[str] = set()

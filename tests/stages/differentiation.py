@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mira_nb.core.neighbors import connectivities, nearest_neighbors
-from mira_nb.core.representation import joint_representation
+from mira_nb.core.representation.neighbors import connectivities, nearest_neighbors
+from mira_nb.core.representation.projections import joint_representation
 
 
 def differentiating(

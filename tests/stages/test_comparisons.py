@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control, mannwhitneyu, ttest_rel
 
-from mira_nb.core.sample_tests import SAMPLE_COLUMNS
+from mira_nb.core.statistics.sample_tests import SAMPLE_COLUMNS
 from mira_nb.errors import InputError, ParameterError
 from mira_nb.io.resources import Resources
-from mira_nb.stages.base import Context, Result
-from mira_nb.stages.comparisons import ComparisonsParams, ComparisonsStage
+from mira_nb.stages.base import Context
+from mira_nb.stages.comparisons.params import ComparisonsParams
+from mira_nb.stages.comparisons.stage import ComparisonsStage
+from mira_nb.stages.result import Result
 
 CONTRACT = [
     "quantity", "group_1", "group_2", "n_1", "n_2", "median_1", "median_2", "effect_size", "pvalue", "adj_pvalue",
@@ -23,7 +25,7 @@ CONTRACT = [
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
-    from mira_nb.io.datasets import write_demo
+    from mira_nb.datasets.write import write_demo
     from mira_nb.io.read import read_input
 
     folder: Path = tmp_path_factory.mktemp("demo")

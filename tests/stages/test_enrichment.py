@@ -13,7 +13,8 @@ from mira_nb.errors import ParameterError, ResourceError, StoreError
 from mira_nb.io.enrichr import EnrichrClient
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
-from mira_nb.stages.enrichment import EnrichmentParams, EnrichmentStage
+from mira_nb.stages.enrichment.params import EnrichmentParams
+from mira_nb.stages.enrichment.stage import EnrichmentStage
 from tests.stages.multiome import add_topics, planted_multiome
 
 COLUMNS = ["topic", "term", "ontology", "pvalue", "adj_pvalue", "odds_ratio", "overlap", "genes"]
@@ -112,7 +113,7 @@ def test_listing_is_cut_and_said(data, gmt):
 def test_unreachable_service_costs_only_its_own_rows(data, gmt, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     impatient = functools.partial(EnrichrClient, sleep=lambda seconds: None)
-    monkeypatch.setattr("mira_nb.stages._enrichment_tests.EnrichrClient", impatient)
+    monkeypatch.setattr("mira_nb.stages.enrichment.compute.EnrichrClient", impatient)
     result = run(data, gmt, n_top=30, online_libraries=["KEGG_2021_Human"], enrichr_url="http://127.0.0.1:9")
     assert len(result.tables[0].frame) > 0
     assert any("Enrichr could not be asked" in alert.title and "--gene-sets" in alert.cause for alert in result.alerts)

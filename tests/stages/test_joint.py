@@ -7,15 +7,18 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.metrics import adjusted_rand_score
 
-from mira_nb.core.representation import ilr
+from mira_nb.core.representation.projections import ilr
 from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.errors import StoreError
 from mira_nb.io.resources import Resources
-from mira_nb.stages._joint_weights import modality_weights
-from mira_nb.stages.base import Context, apply_slots
-from mira_nb.stages.joint import JointParams, JointStage
-from mira_nb.stages.prepare import PrepareParams, PrepareStage
+from mira_nb.stages.base import Context
+from mira_nb.stages.joint.params import JointParams
+from mira_nb.stages.joint.stage import JointStage
+from mira_nb.stages.joint.weights import modality_weights
+from mira_nb.stages.prepare.params import PrepareParams
+from mira_nb.stages.prepare.stage import PrepareStage
+from mira_nb.stages.result import apply_slots
 from tests.stages.multiome import add_topics, planted_multiome
 
 CONTEXT = Context(resources=Resources(groups="state", batch="sample"))

@@ -18,9 +18,11 @@ from scipy.stats import fisher_exact
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.errors import ResourceError, StoreError
 from mira_nb.io.resources import Resources
-from mira_nb.stages._motifs_hits import describe_motifs, factor_genes
-from mira_nb.stages.base import Context, apply_slots
-from mira_nb.stages.motifs import MotifsParams, MotifsStage
+from mira_nb.stages.base import Context
+from mira_nb.stages.motifs.hits import describe_motifs, factor_genes
+from mira_nb.stages.motifs.params import MotifsParams
+from mira_nb.stages.motifs.stage import MotifsStage
+from mira_nb.stages.result import apply_slots
 from tests.stages.multiome import add_topics, planted_multiome
 
 # sites of three factors; the fourth motif is the third again, the fifth is too short for p < 1e-5

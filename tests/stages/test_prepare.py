@@ -8,8 +8,10 @@ from scipy import sparse
 
 from mira_nb.errors import InputError, ParameterError
 from mira_nb.io.resources import Resources
-from mira_nb.stages.base import Context, Result, apply_slots
-from mira_nb.stages.prepare import PrepareParams, PrepareStage
+from mira_nb.stages.base import Context
+from mira_nb.stages.prepare.params import PrepareParams
+from mira_nb.stages.prepare.stage import PrepareStage
+from mira_nb.stages.result import Result, apply_slots
 from tests.stages.multiome import planted_multiome
 
 
@@ -45,8 +47,8 @@ def test_slots_are_those_of_the_contract(done):
 
 
 def test_maps_separate_the_planted_states(done):
-    from mira_nb.core.agreement import neighbor_purity
-    from mira_nb.core.neighbors import nearest_neighbors
+    from mira_nb.core.representation.agreement import neighbor_purity
+    from mira_nb.core.representation.neighbors import nearest_neighbors
 
     data, result = done
     states = data.mod["rna"].obs["state"].to_numpy()

@@ -10,13 +10,16 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from mira_nb.core.deletion import driver_test
+from mira_nb.core.regulation.deletion import driver_test
 from mira_nb.core.regulation.model import PeakRates, log_rate, peak_weights
 from mira_nb.errors import InputError, ResourceError, StoreError
 from mira_nb.io.resources import Resources
-from mira_nb.stages.base import Context, Result, apply_slots
-from mira_nb.stages.drivers import DriversParams, DriversStage
-from mira_nb.stages.regulation import RegulationParams, RegulationStage
+from mira_nb.stages.base import Context
+from mira_nb.stages.drivers.params import DriversParams
+from mira_nb.stages.drivers.stage import DriversStage
+from mira_nb.stages.regulation.params import RegulationParams
+from mira_nb.stages.regulation.stage import RegulationStage
+from mira_nb.stages.result import Result, apply_slots
 from tests.core.regulation_data import small_problem
 
 GENES = [f"Gene{i}" for i in range(12)]
@@ -126,7 +129,7 @@ def test_decay_distances_are_posterior_means_with_an_interval(regulated: tuple[m
 
 def test_models_keep_the_maximum_a_posteriori(regulated: tuple[mudata.MuData, Result]) -> None:
     """The stored parameters reproduce the stored LITE prediction; the posterior means would not."""
-    from mira_nb.stages._drivers_fit import build_cells, stored_lite
+    from mira_nb.stages.drivers.compute import build_cells, stored_lite
 
     data, result = regulated
     genes = table(result, "genes").set_index("gene")
@@ -167,15 +170,15 @@ def test_poorly_measured_accessibility_is_said(tss: Path) -> None:
     """Fewer open peaks a cell leave more unexplained by error alone; beyond a quarter an alert says so."""
     from dataclasses import replace
 
-    from mira_nb.stages._regulation_fit import fit_models
-    from mira_nb.stages._regulation_report import alerts, metrics
+    from mira_nb.stages.regulation.compute import compute
+    from mira_nb.stages.regulation.report import alerts, metrics
 
     error, params = [], RegulationParams(window_kb=400, null_genes=80)
     for is_open in (0.01, 0.5):
         data = multiome()
         atac = data.mod["atac"]
         atac.X = sparse.csr_matrix(np.random.default_rng(1).random(atac.shape) < is_open, dtype=np.float32)
-        found = fit_models(data, params, Context(resources=Resources(tss=tss)), lambda fraction, message: None)
+        found = compute(data, params, Context(resources=Resources(tss=tss)), lambda fraction, message: None)
         (shown,) = (metric for metric in metrics(found) if metric.name == "Unexplained share by error alone")
         assert shown.key
         assert shown.value == found.error_share
@@ -264,9 +267,9 @@ def test_primed_genes_follow_the_stated_rule(tss: Path) -> None:
     """A gene open at the branch, silent there and high in one end state is primed; one expressed there is not."""
     from dataclasses import replace
 
-    from mira_nb.stages._regulation_fit import fit_models
-    from mira_nb.stages._regulation_streams import stream_figures, stream_frame
-    from mira_nb.stages._regulation_tests import primed_genes
+    from mira_nb.stages.regulation.compute import compute
+    from mira_nb.stages.regulation.score_tests import primed_genes
+    from mira_nb.stages.regulation.streams import stream_figures, stream_frame
 
     data = multiome()
     n = data.n_obs
@@ -286,7 +289,7 @@ def test_primed_genes_follow_the_stated_rule(tss: Path) -> None:
     counts[:, 2] = np.where(state == "B", 0, 40)
     data.mod["rna"].X = sparse.csr_matrix(counts)
     params = RegulationParams(window_kb=400, null_genes=40, branch_cells=30)
-    found = fit_models(data, params, Context(resources=Resources(tss=tss)), lambda fraction, message: None)
+    found = compute(data, params, Context(resources=Resources(tss=tss)), lambda fraction, message: None)
     low, high = found.fit.nite_log_rate.copy(), found.fit.lite_log_rate.copy()
     high[:, :3] = low[:, :3] + np.array([0.5, 0.05, 0.5], dtype=np.float32)
     statistic = found.fit.gene_statistic.copy()

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control, mannwhitneyu
 
-from mira_nb.stages._regulation_lineages import lineage_figures, log_score, state_table, state_tests, state_topics
+from mira_nb.stages.regulation.lineages import lineage_figures, log_score, state_table, state_tests, state_topics
 
 N_CELLS, N_GENES, N_TOP = 90, 60, 10
 

@@ -11,10 +11,10 @@ import pytest
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.core.topics.fit import TopicFit
 from mira_nb.errors import ParameterError
-from mira_nb.stages.base import Context, apply_slots
+from mira_nb.stages.base import Context
 from mira_nb.stages.registry import get_stage
-from mira_nb.stages.topics_atac import TopicsAtacParams
-from mira_nb.stages.topics_rna import TopicsRnaParams
+from mira_nb.stages.result import apply_slots
+from mira_nb.stages.topics.params import TopicsAtacParams, TopicsRnaParams
 from tests.stages.multiome import STATES, planted_multiome
 
 MODALITIES = {"topics_rna": ("rna", "e"), "topics_atac": ("atac", "a")}

@@ -9,8 +9,10 @@ from scipy.stats import spearmanr
 
 from mira_nb.errors import InputError, ParameterError
 from mira_nb.io.resources import Resources
-from mira_nb.stages.base import Context, apply_slots
-from mira_nb.stages.trajectory import TrajectoryParams, TrajectoryStage
+from mira_nb.stages.base import Context
+from mira_nb.stages.result import apply_slots
+from mira_nb.stages.trajectory.params import TrajectoryParams
+from mira_nb.stages.trajectory.stage import TrajectoryStage
 from tests.stages.differentiation import differentiating
 
 GROUPS = Context(resources=Resources(groups="lineage", start_cell="cell0"))
@@ -129,7 +131,7 @@ def test_continuous_branching_has_no_gap():
 def test_one_thin_joint_among_continuous_ways_is_a_warning(monkeypatch):
     from dataclasses import replace
 
-    from mira_nb.stages import _trajectory_run
+    from mira_nb.stages.trajectory import compute as _trajectory_run
 
     judge = _trajectory_run.judge_continuity
 
@@ -205,7 +207,7 @@ def test_given_terminal_cells_pseudotime_and_fates(data):
 def test_other_components_are_named_counted_and_left_without_pseudotime(data):
     import mudata
 
-    from mira_nb.core.neighbors import nearest_neighbors
+    from mira_nb.core.representation.neighbors import nearest_neighbors
 
     other = data.copy()
     joint = np.array(other.obsm["X_joint"])

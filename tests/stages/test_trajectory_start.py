@@ -6,9 +6,10 @@ from scipy import sparse
 from scipy.stats import hypergeom
 
 from mira_nb.io.resources import Resources
-from mira_nb.stages._trajectory_evidence import genes_at_depth, is_tip
 from mira_nb.stages.base import Context
-from mira_nb.stages.trajectory import TrajectoryParams, TrajectoryStage
+from mira_nb.stages.trajectory.evidence import genes_at_depth, is_tip
+from mira_nb.stages.trajectory.params import TrajectoryParams
+from mira_nb.stages.trajectory.stage import TrajectoryStage
 from tests.stages.differentiation import differentiating
 
 PROPOSED = Context(resources=Resources(groups="stage"))

@@ -1,1 +1,1 @@
-"""Regulatory potential: peak sets, LITE and NITE models, scores; see :mod:`mira_nb.core.regulatory_potential`."""
+"""Regulatory potential: peak sets, LITE and NITE models, scores, in-silico deletion."""

@@ -23,8 +23,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mira_nb.core.regulation.model import Floats, Priors
-from mira_nb.core.regulation.starts import GRID_KB, Grid, WorkingModel, best_subset, grid_weights, regressions
+from mira_nb.typing import Floats
+
+from .model import Priors
+from .starts import GRID_KB, Grid, WorkingModel, best_subset, grid_weights, regressions
 
 LEVEL: Final = 0.95
 """Probability of the credible interval."""

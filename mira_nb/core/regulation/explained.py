@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mira_nb.core.regulation.model import Floats, negative_binomial
+from mira_nb.typing import Floats
+
+from .model import negative_binomial
 
 BLOCK = 64
 STEPS = 60

@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from mira_nb.core.regulation import kernels
-from mira_nb.core.regulation.decay_posterior import DecayPosterior, decay_posterior, heterogeneity_factor
-from mira_nb.core.regulation.geometry import PeakSets
-from mira_nb.core.regulation.model import Cells, Fits, Floats, PeakRates, Priors, log_prior, negative_binomial
-from mira_nb.core.regulation.search import FitOptions, Gene, Shared, Solution, make_gene, solve_gene
-from mira_nb.core.regulation.starts import make_grid, working_around
 from mira_nb.errors import InputError
+from mira_nb.typing import Floats, Progress
 
-Progress = Callable[[float, str], None]
+from . import kernels
+from .decay_posterior import DecayPosterior, decay_posterior, heterogeneity_factor
+from .geometry import PeakSets
+from .model import Cells, Fits, PeakRates, Priors, log_prior, negative_binomial
+from .search import FitOptions, Gene, Shared, Solution, make_gene, solve_gene
+from .starts import make_grid, working_around
+
 OK: Final = "ok"
 MOST_COUNTS: Final = 100_000
 """Counts of one gene in one cell beyond which the data are not molecule counts; bounds time and memory."""

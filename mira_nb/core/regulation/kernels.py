@@ -20,9 +20,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from mira_nb.core.regulation.elementary import exp, log
+from mira_nb.core.numerics.double import exp, log
+from mira_nb.typing import Floats, Ints
 
 N_BASE: Final = 7
 N_WORK: Final = 7
@@ -33,8 +33,6 @@ NEGLIGIBLE: Final = 1e-17
 VANISHING: Final = 1e-30
 """Weight of the nearest peak below which a set has none within reach."""
 TILE: Final = 1024
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 MATH: Final = {"reassoc", "contract", "nsz", "arcp"}
 _jit = njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
 

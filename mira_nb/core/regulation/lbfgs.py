@@ -12,7 +12,9 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from mira_nb.core.regulation.kernels import MATH, N_BASE, Floats, Inputs, objective
+from mira_nb.typing import Floats
+
+from .kernels import MATH, N_BASE, Inputs, objective
 
 MEMORY: Final = 6
 """Pairs of steps and gradient changes that are kept."""

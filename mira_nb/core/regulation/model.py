@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import gammaln
 
-from mira_nb.core.regulation.geometry import DOWNSTREAM, PROXIMAL, UPSTREAM
 from mira_nb.core.topics.decoder import Decoder
+from mira_nb.typing import Floats
 
-Floats = NDArray[np.float64]
+from .geometry import DOWNSTREAM, PROXIMAL, UPSTREAM
+
 RATE_SCALE: Final = 1e4
 Gauge = Literal["median", "model"]
 

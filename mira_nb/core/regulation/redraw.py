@@ -19,8 +19,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mira_nb.core.regulation.model import Cells, Floats
 from mira_nb.core.topics.decoder import Decoder
+from mira_nb.typing import Floats
+
+from .model import Cells
 
 BLOCK: Final = 256
 """Peaks at a time."""

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, stats
 
-from mira_nb.core.regulation.explained import constant_log_likelihood, unexplained_share
-from mira_nb.core.regulation.fit import OK, Progress, RegulationFit, fit_regulation
-from mira_nb.core.regulation.geometry import PeakSets
-from mira_nb.core.regulation.model import Cells, Floats, Priors
-from mira_nb.core.regulation.redraw import redraw_accessibility
-from mira_nb.core.regulation.search import FitOptions
+from mira_nb.typing import Floats, Progress
+
+from .explained import constant_log_likelihood, unexplained_share
+from .fit import OK, RegulationFit, fit_regulation
+from .geometry import PeakSets
+from .model import Cells, Priors
+from .redraw import redraw_accessibility
+from .search import FitOptions
 
 
 def nite_score(statistic: NDArray, n_nonzero: NDArray) -> Floats:

@@ -9,11 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mira_nb.core.regulation import kernels
-from mira_nb.core.regulation.geometry import DOWNSTREAM, PROXIMAL, UPSTREAM
-from mira_nb.core.regulation.lbfgs import minimise
-from mira_nb.core.regulation.model import Floats, PeakRates, Priors
-from mira_nb.core.regulation.starts import (
+from mira_nb.typing import Floats
+
+from . import kernels
+from .geometry import DOWNSTREAM, PROXIMAL, UPSTREAM
+from .lbfgs import minimise
+from .model import PeakRates, Priors
+from .starts import (
     GRID_KB,
     Candidate,
     Grid,

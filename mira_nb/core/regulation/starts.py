@@ -16,7 +16,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mira_nb.core.regulation.model import Floats, Priors
+from mira_nb.typing import Floats
+
+from .model import Priors
 
 GRID_KB: Final[tuple[float, ...]] = (0.7, 1.6, 3.5, 8.0, 16.0, 32.0, 64.0, 130.0, 300.0, 900.0)
 

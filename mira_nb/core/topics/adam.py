@@ -13,9 +13,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from mira_nb.core.numerics.threads import Workers
+from mira_nb.core.topics.kernels.adam import update
+
 from .embedding import PeakAverage
-from .kernels_adam import update
-from .threads import Workers
 
 WORTH_THREADS = 1 << 18
 

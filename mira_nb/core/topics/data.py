@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import gammaln
 
+from mira_nb.core.topics.kernels.embedding import to_columns
 from mira_nb.errors import InputError
 
-from .kernels_embedding import to_columns
 from .residuals import Residuals, deviance_residuals
 from .settings import Modality
 

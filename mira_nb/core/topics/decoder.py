@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-Floats = NDArray[np.floating]
+from mira_nb.typing import Floats
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mira_nb.core.numerics.threads import Workers
+from mira_nb.core.topics.kernels.adam import update_embeddings
+from mira_nb.core.topics.kernels.embedding import add_embeddings, mean_weights
+
 from .data import Batch
-from .kernels_adam import update_embeddings
-from .kernels_embedding import add_embeddings, mean_weights
 from .network import Network
-from .threads import Workers
 
 PARTS = 4
 

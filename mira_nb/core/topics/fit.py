@@ -15,7 +15,7 @@ from .fitted import TopicFit
 from .settings import Modality, TopicSettings, topics_for_size
 
 if TYPE_CHECKING:
-    from .train import Progress
+    from mira_nb.typing import Progress
 
 __all__ = ["TopicFit", "fit_topic_model"]
 

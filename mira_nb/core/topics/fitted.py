@@ -95,8 +95,9 @@ class TopicFit:
         InputError
             If the number of features differs or the counts are not counts.
         """
+        from mira_nb.core.numerics.threads import Workers, library_threads
+
         from .network_store import network_of
-        from .threads import Workers, library_threads
         from .train import posterior_means
 
         matrix = check_counts(counts, self.modality)

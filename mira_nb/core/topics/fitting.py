@@ -14,14 +14,16 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
+from mira_nb.core.numerics.threads import Workers, library_threads
+from mira_nb.typing import Progress
+
 from .data import CellData, column_totals, pooled_shares
 from .fitted import TopicFit
 from .network import Network
 from .network_store import decoder_of, encoder_weights, order_topics
 from .settings import Modality, TopicSettings
 from .shrinkage import held_out_power, shrinkage_factors
-from .threads import Workers, library_threads
-from .train import Progress, Trainer, posterior_means
+from .train import Trainer, posterior_means
 from .warmstart import factorise, start_from_factorisation, start_from_moments, warm_up
 
 MIN_HELD_OUT = 10

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from . import kernels_multinomial, kernels_nb
+from mira_nb.core.numerics.single import gamma_tables
+from mira_nb.core.numerics.threads import Workers
+from mira_nb.core.topics.kernels import multinomial as kernels_multinomial
+from mira_nb.core.topics.kernels import negative_binomial as kernels_nb
+from mira_nb.core.topics.kernels.multinomial import fold, unfold_gradients
+
 from .data import Batch, Columns
-from .kernels_multinomial import fold, unfold_gradients
 from .network import Network
-from .numerics import gamma_tables
-from .threads import Workers
 
 BN_EPS = 1e-5
 # features whose weights are folded, and whose logits are held for all cells of a batch, at a time

@@ -19,7 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .threads import Workers
+from mira_nb.core.numerics.threads import Workers
 
 CHUNKS = 4
 GROWTH = 1.1

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mira_nb.core.numerics.threads import Workers
+
 from .data import Batch
 from .likelihoods import log_likelihood
 from .network import Network, Posterior
 from .prior import alpha_log_moments, laplace_moments
 from .settings import DirichletVariance
-from .threads import Workers
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import gammaln
 
+from mira_nb.core.numerics.threads import Workers
 from mira_nb.errors import ConvergenceError
+from mira_nb.typing import Progress
 
 from .adam import Adam
 from .data import Batch, CellData, blocks, column_totals, equal_batches, log_factorials
@@ -23,9 +25,7 @@ from .network import Network, Posterior
 from .objective import Elbo, Noise, negative_elbo
 from .schedule import RangeTest, kl_weight, one_cycle, read_range_test
 from .settings import RATE_BOUNDS, TopicSettings
-from .threads import Workers
 
-Progress = Callable[[float, str], None]
 BN_MOMENTUM = 0.05
 RANGE_STEPS = 100
 RANGE_LIMITS = (1e-5, 1.0)

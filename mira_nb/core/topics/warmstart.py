@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from mira_nb.core.numerics.threads import Workers
+
 from .adam import Adam
 from .data import Batch, CellData, blocks, column_totals, equal_batches
 from .embedding import PeakAverage
@@ -21,7 +23,6 @@ from .network import Network, Posterior
 from .nmf import Factorisation, kl_nmf, project
 from .settings import FEATURE_PSEUDOCOUNTS
 from .shrinkage import shrinkage_factors
-from .threads import Workers
 
 START_SCALE = 0.2
 MAX_START_NONZEROS = 6_000_000

@@ -7,11 +7,12 @@ import pytest
 import torch
 from scipy import sparse
 
-from mira_nb.core.topics import adam, kernels_adam
+from mira_nb.core.numerics.threads import Workers
+from mira_nb.core.topics import adam
 from mira_nb.core.topics.adam import Adam
 from mira_nb.core.topics.data import CellData
 from mira_nb.core.topics.embedding import PeakAverage
-from mira_nb.core.topics.threads import Workers
+from mira_nb.core.topics.kernels import adam as kernels_adam
 
 RATES = [1e-2, 3e-2, 1e-3, 2e-2]
 OPTIONS = {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-4}

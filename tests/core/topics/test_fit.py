@@ -11,6 +11,7 @@ from scipy import sparse
 from scipy.optimize import linear_sum_assignment, minimize
 from scipy.special import logsumexp, softmax
 
+from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics import nmf, warmstart
 from mira_nb.core.topics.data import CellData
 from mira_nb.core.topics.decoder import log_share_per_count
@@ -18,7 +19,6 @@ from mira_nb.core.topics.fit import TopicFit, fit_topic_model
 from mira_nb.core.topics.nmf import Factorisation, kl_nmf, project
 from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.core.topics.shrinkage import POWERS
-from mira_nb.core.topics.threads import Workers
 from mira_nb.core.topics.warmstart import most_reproducible
 from mira_nb.errors import Cancelled, InputError
 

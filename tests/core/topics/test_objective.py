@@ -9,6 +9,7 @@ import torch
 from pyro.infer import TraceMeanField_ELBO
 from scipy import sparse, stats
 
+from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics import likelihoods, objective
 from mira_nb.core.topics.data import CellData, pooled_shares
 from mira_nb.core.topics.decoder import Decoder
@@ -16,7 +17,6 @@ from mira_nb.core.topics.model import Weights, guide, model
 from mira_nb.core.topics.network import Network, Posterior
 from mira_nb.core.topics.objective import Noise, negative_elbo
 from mira_nb.core.topics.settings import TopicSettings
-from mira_nb.core.topics.threads import Workers
 
 N_CELLS, K = 9, 4
 

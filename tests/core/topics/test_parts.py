@@ -9,16 +9,16 @@ import pytest
 import torch
 from scipy import sparse, special, stats
 
-from mira_nb.core.topics import numerics
+from mira_nb.core.numerics import single as numerics
+from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics.data import CellData, check_counts, column_totals, equal_batches, pooled_shares
 from mira_nb.core.topics.decoder import Decoder
-from mira_nb.core.topics.kernels_embedding import to_columns
+from mira_nb.core.topics.kernels.embedding import to_columns
 from mira_nb.core.topics.prior import alpha_log_moments, laplace_moments
 from mira_nb.core.topics.residuals import deviance_residuals
 from mira_nb.core.topics.schedule import kl_weight, one_cycle, read_range_test
 from mira_nb.core.topics.settings import Modality, TopicSettings, topics_for_size
 from mira_nb.core.topics.shrinkage import held_out_power, shrinkage_factors
-from mira_nb.core.topics.threads import Workers
 from mira_nb.core.topics.train import pooled_losses
 from mira_nb.errors import InputError, ParameterError
 

@@ -1,0 +1,1 @@
+"""Elementary functions for compiled kernels in single and double precision, and the number of threads."""

@@ -1,0 +1,213 @@
+"""Which genes and peaks are modelled, and which of them the encoder networks read.
+
+Extended Methods, "Feature selection for expression topic model" and "... for accessibility topic model". Means and
+dispersions follow scanpy's recipe (``flavor="seurat"``), in plain sparse numpy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from mira_nb.errors import InputError
+from mira_nb.typing import Floats
+
+Mask = NDArray[np.bool_]
+
+N_BINS = 20
+
+
+@dataclass(frozen=True)
+class GeneSelection:
+    """Result of :func:`select_genes`.
+
+    Attributes
+    ----------
+    table
+        One row a gene, in the order of the counts: ``mean`` (log1p of the mean normalised expression), ``dispersion``
+        (log of variance over mean of the normalised expression; NaN for a constant gene of mean zero),
+        ``normalised_dispersion`` (z-score within bins of similar mean; NaN where undefined), ``modelled``, ``encoder``.
+    n_added
+        How many genes the encoder reads although their normalised dispersion is not above the threshold, because
+        fewer than the minimum passed it.
+    n_low_mean, n_low_dispersion
+        How many genes are not modelled for their mean and, among the others, for their dispersion.
+    """
+
+    table: pd.DataFrame
+    n_added: int
+    n_low_mean: int
+    n_low_dispersion: int
+
+    @property
+    def modelled(self) -> Mask:
+        """(genes,) True where the topic model explains the gene."""
+        return self.table["modelled"].to_numpy(bool)
+
+    @property
+    def encoder(self) -> Mask:
+        """(genes,) True where the encoder reads the gene."""
+        return self.table["encoder"].to_numpy(bool)
+
+
+def normalize_total(counts: sparse.csr_matrix, *, target_sum: float = 1e4) -> sparse.csr_matrix:
+    """Scale every cell to the same total; cells without counts stay zero.
+
+    Parameters
+    ----------
+    counts
+        (cells, genes) raw counts.
+    target_sum
+        Total of every cell afterwards.
+    """
+    out = sparse.csr_matrix(counts, dtype=np.float64, copy=True)
+    totals = np.asarray(out.sum(axis=1)).ravel()
+    scale = np.divide(target_sum, totals, out=np.zeros_like(totals), where=totals > 0)
+    out.data *= np.repeat(scale, np.diff(out.indptr))
+    return out
+
+
+def log_normalize(counts: sparse.csr_matrix, *, target_sum: float = 1e4) -> sparse.csr_matrix:
+    """Depth-normalised, log(1 + x) transformed expression, float32 (Extended Methods, Normalized expression)."""
+    out = normalize_total(counts, target_sum=target_sum)
+    np.log1p(out.data, out=out.data)
+    return out.astype(np.float32)
+
+
+def column_moments(matrix: sparse.csr_matrix) -> tuple[Floats, Floats]:
+    """Mean and unbiased variance of every column of a sparse matrix, zeros included."""
+    n = matrix.shape[0]
+    mean = np.asarray(matrix.mean(axis=0), dtype=np.float64).ravel()
+    deviations = (matrix.data - mean[matrix.indices]) ** 2
+    stored_squares = np.bincount(matrix.indices, weights=deviations, minlength=matrix.shape[1])
+    stored = np.bincount(matrix.indices, minlength=matrix.shape[1])
+    return mean, (stored_squares + (n - stored) * mean**2) / max(n - 1, 1)
+
+
+def gene_dispersions(counts: sparse.csr_matrix, *, target_sum: float = 1e4) -> pd.DataFrame:
+    """Mean, dispersion and normalised dispersion of every gene by scanpy's recipe.
+
+    The dispersion is log(variance / mean) of the depth-normalised expression. The normalised dispersion is its z-score
+    among the genes of the same bin of mean expression (20 bins of equal width of log(1 + mean)); a gene alone in its
+    bin has normalised dispersion 1, as in scanpy.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns mean, dispersion, normalised_dispersion; one row a gene.
+    """
+    normalized = normalize_total(counts, target_sum=target_sum)
+    mean, variance = column_moments(normalized)
+    mean = np.where(mean == 0, 1e-12, mean)
+    ratio = variance / mean
+    dispersion = np.log(np.where(ratio == 0, np.nan, ratio))
+    log_mean = np.log1p(mean)
+    frame = pd.DataFrame({"mean": log_mean, "dispersion": dispersion})
+    constant = log_mean.max() == log_mean.min()
+    bins = pd.Series(0, index=frame.index) if constant else pd.cut(frame["mean"], bins=N_BINS)
+    grouped = frame["dispersion"].groupby(bins, observed=True)
+    center, spread = grouped.transform("mean"), grouped.transform("std")
+    alone = spread.isna()
+    spread = spread.mask(alone, center)
+    center = center.mask(alone, 0.0)
+    frame["normalised_dispersion"] = ((frame["dispersion"] - center) / spread).replace([np.inf, -np.inf], np.nan)
+    return frame
+
+
+def select_genes(
+    counts: sparse.csr_matrix,
+    *,
+    min_mean: float = 0.0125,
+    min_dispersion: float = 0.0,
+    encoder_min_dispersion: float = 0.5,
+    encoder_min_genes: int = 2000,
+    encoder_fill_genes: int = 2000,
+    target_sum: float = 1e4,
+) -> GeneSelection:
+    """Choose modelled genes and encoder genes.
+
+    Modelled: mean above `min_mean` and dispersion (log variance-to-mean ratio) above `min_dispersion`. Encoder:
+    modelled genes whose normalised dispersion is above `encoder_min_dispersion`. When fewer than `encoder_min_genes`
+    pass, as in a gene panel, the threshold would starve the encoder, which is limited for speed only: it then reads
+    the `encoder_fill_genes` modelled genes of highest normalised dispersion, or all. A cell's topics know nothing of
+    genes that the encoder does not read, though the decoder models them.
+
+    Raises
+    ------
+    InputError
+        Fewer than three genes pass.
+    """
+    table = gene_dispersions(counts, target_sum=target_sum)
+    enough = table["mean"].to_numpy() > min_mean
+    modelled = enough & (table["dispersion"].fillna(-np.inf).to_numpy() > min_dispersion)
+    if modelled.sum() < 3:
+        raise InputError(
+            f"only {int(modelled.sum())} of {len(table)} genes have a mean above {min_mean} and a dispersion above "
+            f"{min_dispersion}",
+            expected="at least 3 genes that vary between cells",
+            remedy="lower prepare.min_mean or prepare.min_dispersion, or check that the matrix holds raw counts",
+        )
+    score = table["normalised_dispersion"].fillna(-np.inf).to_numpy()
+    encoder = modelled & (score > encoder_min_dispersion)
+    missing = 0
+    if encoder.sum() < min(encoder_min_genes, modelled.sum()):
+        missing = int(min(max(encoder_fill_genes, encoder_min_genes), modelled.sum()) - encoder.sum())
+        order = np.argsort(-score, kind="stable")
+        candidates = order[modelled[order] & ~encoder[order]]
+        encoder[candidates[:missing]] = True
+    table["modelled"], table["encoder"] = modelled, encoder
+    return GeneSelection(
+        table=table,
+        n_added=missing,
+        n_low_mean=int((~enough).sum()),
+        n_low_dispersion=int((enough & ~modelled).sum()),
+    )
+
+
+@dataclass(frozen=True)
+class PeakSelection:
+    """Result of :func:`select_peaks`: masks over peaks, and how many peaks are open in no cell."""
+
+    modelled: Mask
+    encoder: Mask
+    n_never_open: int
+
+
+def select_peaks(
+    counts: sparse.csr_matrix, *, encoder_max_peaks: int = 100_000, rng: np.random.Generator
+) -> PeakSelection:
+    """Model every peak that is open in some cell; the encoder reads all or a random subset of them.
+
+    Parameters
+    ----------
+    counts
+        (cells, peaks) binary accessibility.
+    encoder_max_peaks
+        Above this number the encoder reads a random subset of this size.
+    rng
+        Draws the subset.
+
+    Raises
+    ------
+    InputError
+        Fewer than three peaks are open anywhere.
+    """
+    matrix = sparse.csr_matrix(counts)
+    open_cells = np.bincount(matrix.indices[matrix.data > 0], minlength=matrix.shape[1])
+    modelled = open_cells > 0
+    if modelled.sum() < 3:
+        raise InputError(
+            f"only {int(modelled.sum())} of {len(modelled)} peaks are open in any cell",
+            expected="at least 3 open peaks",
+            remedy="check that the accessibility matrix is the right one",
+        )
+    candidates = np.flatnonzero(modelled)
+    encoder = modelled.copy()
+    if len(candidates) > encoder_max_peaks:
+        encoder = np.zeros_like(modelled)
+        encoder[rng.choice(candidates, size=encoder_max_peaks, replace=False)] = True
+    return PeakSelection(modelled=modelled, encoder=encoder, n_never_open=int((~modelled).sum()))

@@ -1,0 +1,132 @@
+"""Low-dimensional representations: PCA and LSI (standard methods), ILR and the joint space (topics).
+
+Extended Methods, "Representation comparisons" and "Joint representation".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from mira_nb.errors import InputError
+from mira_nb.typing import Floats
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Cells in a linear subspace.
+
+    Attributes
+    ----------
+    coordinates
+        (cells, components).
+    explained
+        (components,) share of the variance.
+    """
+
+    coordinates: Floats
+    explained: Floats
+
+
+def pca(expression: sparse.csr_matrix, *, n_components: int = 50, seed: int = 0) -> Projection:
+    """Principal components of standardised columns, without making the matrix dense.
+
+    Parameters
+    ----------
+    expression
+        (cells, genes) log-normalised expression of the highly variable genes; constant columns are left out.
+    n_components
+        At most this many; fewer when the data allow fewer.
+    seed
+        Start vector of the iterative solver.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.preprocessing import StandardScaler
+
+    matrix = sparse.csr_matrix(expression, dtype=np.float64)
+    scaler = StandardScaler(with_mean=False)
+    scaled = scaler.fit_transform(matrix)
+    scaled = sparse.csr_matrix(scaled[:, np.flatnonzero(scaler.var_ > 0)])
+    limit = min(scaled.shape)
+    if limit < 2:
+        raise InputError(
+            f"no principal components of {matrix.shape[0]} cells and {scaled.shape[1]} varying genes",
+            expected="at least two cells and two genes that vary",
+        )
+    if limit <= max(2 * n_components, 64):
+        solver: PCA = PCA(n_components=min(n_components, limit - 1), svd_solver="full")
+        coordinates = solver.fit_transform(scaled.toarray())
+    else:
+        solver = PCA(n_components=n_components, svd_solver="arpack", random_state=seed)
+        coordinates = solver.fit_transform(scaled)
+    return Projection(coordinates.astype(np.float32), np.asarray(solver.explained_variance_ratio_))
+
+
+def lsi(accessibility: sparse.csr_matrix, *, n_components: int = 50, seed: int = 0) -> Projection:
+    """Latent semantic indexing: TF-IDF (scikit-learn's defaults), then truncated SVD of all peaks.
+
+    Parameters
+    ----------
+    accessibility
+        (cells, peaks) binary.
+    n_components
+        At most this many; fewer when the data allow fewer.
+    seed
+        Random projection of the solver.
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    weights = TfidfTransformer().fit_transform(sparse.csr_matrix(accessibility, dtype=np.float64))
+    limit = min(weights.shape)
+    if limit < 2:
+        raise InputError(
+            f"no latent semantic indexing of {weights.shape[0]} cells and {weights.shape[1]} peaks",
+            expected="at least two cells and two peaks",
+        )
+    solver = TruncatedSVD(n_components=min(n_components, limit - 1), random_state=seed)
+    coordinates = solver.fit_transform(weights)
+    return Projection(coordinates.astype(np.float32), np.asarray(solver.explained_variance_ratio_))
+
+
+def ilr_basis(n_topics: int) -> Floats:
+    r"""Orthonormal basis G of the simplex, (K, K - 1), as printed in the Extended Methods.
+
+    With topics t and columns tau counted from 1: G = sqrt(tau/(tau+1)) / tau for t < tau + 1,
+    -sqrt(tau/(tau+1)) for t = tau + 1, and 0 below.
+    """
+    if n_topics < 2:
+        raise InputError(f"the log-ratio transform of {n_topics} topic(s)", expected="at least two topics")
+    t = np.arange(1, n_topics + 1)[:, None]
+    tau = np.arange(1, n_topics)[None, :]
+    height = np.sqrt(tau / (tau + 1))
+    return np.where(t < tau + 1, height / tau, np.where(t == tau + 1, -height, 0.0))
+
+
+def clr(compositions: Floats, *, floor: float = 1e-8) -> Floats:
+    """Centred log-ratio: log of every part over the geometric mean; parts below `floor` count as `floor`."""
+    logs = np.log(np.maximum(np.asarray(compositions, dtype=np.float64), floor))
+    return logs - logs.mean(axis=1, keepdims=True)
+
+
+def ilr(compositions: Floats, *, floor: float = 1e-8) -> Floats:
+    """Isometric log-ratio transform, (n, K) -> (n, K - 1): clr times :func:`ilr_basis`.
+
+    Euclidean distances equal those of the clr (Aitchison distances).
+    """
+    compositions = np.asarray(compositions)
+    return clr(compositions, floor=floor) @ ilr_basis(compositions.shape[1])
+
+
+def joint_representation(
+    rna_topics: Floats, atac_topics: Floats, *, floor: float = 1e-8, weights: tuple[float, float] = (1.0, 1.0)
+) -> Floats:
+    """Concatenate the ILR coordinates of both modalities, (n, K_rna + K_atac - 2), each times its weight."""
+    if len(rna_topics) != len(atac_topics):
+        raise InputError(
+            f"{len(rna_topics)} cells with expression topics but {len(atac_topics)} with accessibility topics",
+            expected="the same cells in the same order",
+        )
+    return np.hstack([weights[0] * ilr(rna_topics, floor=floor), weights[1] * ilr(atac_topics, floor=floor)])

@@ -1,0 +1,1 @@
+"""Rank tests, contingency tables, comparisons of groups and samples, over-representation."""

@@ -1,0 +1,1 @@
+"""Pseudotime, terminal states, fate probabilities, lineage tree and streams."""

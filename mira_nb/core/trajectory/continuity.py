@@ -1,0 +1,167 @@
+"""Test whether cells stand all along the way of a lineage, or whether it crosses a gap between populations.
+
+A shortest path runs from any population to any other, and both assays agree on the order of types that are merely
+different. What a differentiation has, and a set of mature types has not, are cells in transit. They are counted along
+the committor of transition path theory: the probability q that a random walk on the neighbour graph that leaves from
+a cell reaches the lineage's last cells before its first. q rises from 0 to 1 along the way, by the resistance that the
+walk meets: where populations are joined by a few cells only, most of the rise happens over these few.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from mira_nb.errors import ConvergenceError
+from mira_nb.typing import Floats, Ints
+
+from .lineage_tree import LineageTree
+
+Verdict = Literal["continuous", "gap", "too few cells"]
+
+STRETCH: Final = 0.3
+END_CELLS: Final = 20
+MIN_JUDGED: Final = 1000
+_STEP: Final = 0.01
+COLUMNS: Final = (
+    "lineage",
+    "n_cells",
+    "n_in_gap",
+    "n_expected",
+    "continuity",
+    "pseudotime_before",
+    "pseudotime_after",
+    "verdict",
+)
+
+
+@dataclass(frozen=True)
+class Continuity:
+    """Continuity of the ways of all lineages.
+
+    Attributes
+    ----------
+    table
+        ``lineage, n_cells, n_in_gap, n_expected, continuity, pseudotime_before, pseudotime_after, verdict``, one row
+        a lineage: cells of its way between the first and the last; those in the emptiest stretch of the committor
+        that is `STRETCH` wide; those expected there if the way met the same resistance everywhere; their ratio; the
+        median pseudotime of the cells next to the stretch on either side.
+    sides
+        (before, after) rows of the cells next to the emptiest stretch, one pair a lineage.
+    """
+
+    table: pd.DataFrame
+    sides: tuple[tuple[Ints, Ints], ...]
+
+    @property
+    def gapped(self) -> tuple[str, ...]:
+        """Lineages whose way crosses a gap."""
+        return tuple(self.table.loc[self.table["verdict"] == "gap", "lineage"])
+
+
+def judge_continuity(
+    graph: sparse.csr_matrix, pseudotime: Floats, tree: LineageTree, *, min_continuity: float = 0.1
+) -> Continuity:
+    """Count the cells in transit along the way from the root to each lineage's end.
+
+    Parameters
+    ----------
+    graph
+        (n, n) symmetric neighbour graph; every edge counts the same.
+    pseudotime
+        (n,) values.
+    tree
+        Lineage tree of the same cells.
+    min_continuity
+        A way whose emptiest stretch holds less than this share of the cells expected crosses a gap; with fewer than
+        `MIN_JUDGED` cells it may do so by chance, and there is no verdict.
+    """
+    states = tree.states.astype(str)
+    edges = sparse.csr_matrix((np.ones(graph.nnz), graph.indices, graph.indptr), shape=graph.shape)
+    rows: list[tuple[object, ...]] = []
+    sides = []
+    for lineage in tree.lineages:
+        way = np.flatnonzero(np.isin(states, tree.path(lineage)))
+        order = way[np.argsort(pseudotime[way], kind="stable")]
+        n_ends = min(END_CELLS, len(way) // 4)
+        inner = order[n_ends : len(order) - n_ends]
+        if not n_ends:
+            rows.append((lineage, len(inner), 0, np.nan, np.nan, np.nan, np.nan, "too few cells"))
+            sides.append((order[:0], order[:0]))
+            continue
+        place = np.searchsorted(way, order)
+        values = committor(edges[way][:, way], place[:n_ends], place[-n_ends:])[np.searchsorted(way, inner)]
+        n_gap, begin = emptiest_stretch(values)
+        expected = STRETCH * len(inner)
+        ranked = inner[np.argsort(values, kind="stable")]
+        cut, end = (int(np.searchsorted(np.sort(values), at)) for at in (begin, begin + STRETCH))
+        before, after = ranked[max(cut - END_CELLS, 0) : cut], ranked[end : end + END_CELLS]
+        verdict: Verdict = "continuous"
+        if n_gap < min_continuity * expected:
+            verdict = "gap" if len(inner) >= MIN_JUDGED else "too few cells"
+        times = [float(np.median(pseudotime[side])) if len(side) else np.nan for side in (before, after)]
+        rows.append((lineage, len(inner), n_gap, expected, n_gap / expected, *times, verdict))
+        sides.append((before, after))
+    return Continuity(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(sides))
+
+
+def committor(graph: sparse.csr_matrix, first: Ints, last: Ints) -> Floats:
+    """Probability, for every cell, that a random walk reaches `last` before `first`, (n,).
+
+    Solves the graph's Laplace equation, 0 at `first` and 1 at `last`, by conjugate gradients. Cells connected to
+    only one of the two get its value; cells connected to neither get NaN.
+
+    Parameters
+    ----------
+    graph
+        (n, n) symmetric, non-negative weights.
+    first, last
+        Disjoint rows.
+
+    Raises
+    ------
+    ConvergenceError
+        The equation could not be solved.
+    """
+    from scipy.sparse.linalg import cg
+
+    n = graph.shape[0]
+    _, labels = csgraph.connected_components(graph, directed=False)
+    from_first, to_last = np.isin(labels, labels[first]), np.isin(labels, labels[last])
+    out = np.where(to_last, np.where(from_first, 0.5, 1.0), np.where(from_first, 0.0, np.nan))
+    out[first], out[last] = 0.0, 1.0
+    fixed = np.zeros(n, dtype=bool)
+    fixed[first] = fixed[last] = True
+    free = np.flatnonzero(from_first & to_last & ~fixed)
+    if not len(free):
+        return np.asarray(out)
+    degree = np.asarray(graph.sum(axis=1)).ravel()
+    laplacian = (sparse.diags(degree) - graph).tocsr()[free]
+    system = sparse.csr_matrix(laplacian[:, free])
+    target = -np.asarray(laplacian[:, last].sum(axis=1)).ravel()
+    solution, failed = cg(system, target, rtol=1e-8, maxiter=20_000, M=sparse.diags(1 / system.diagonal()))
+    if failed:
+        raise ConvergenceError("the committor of a lineage did not converge", remedy="raise n_neighbors")
+    out[free] = np.clip(solution, 0.0, 1.0)
+    return np.asarray(out)
+
+
+def emptiest_stretch(values: Floats) -> tuple[int, float]:
+    """Cells in the emptiest stretch of the committor, `STRETCH` wide, and where it begins.
+
+    Only stretches between the lowest and the highest value count: the first and last cells of a way are joined to
+    it by few edges themselves. Without room for one, all cells are in transit.
+    """
+    ordered = np.sort(values[np.isfinite(values)])
+    if not len(ordered) or ordered[-1] - ordered[0] < STRETCH:
+        return len(ordered), float(ordered[0]) if len(ordered) else 0.0
+    begins = np.arange(ordered[0], ordered[-1] - STRETCH + 1e-9, _STEP)
+    counts = np.searchsorted(ordered, begins + STRETCH) - np.searchsorted(ordered, begins, side="right")
+    emptiest = np.flatnonzero(counts == counts.min())
+    chosen = int(emptiest[len(emptiest) // 2])
+    return int(counts[chosen]), float(begins[chosen])

@@ -1,0 +1,130 @@
+"""Judge whether there is a trajectory at all, and whether both assays see it.
+
+In cells of one type the topics still vary, but mostly by noise; a shortest-path distance orders such cells just as
+confidently as a differentiation. Two things tell them apart. Noise is not shared: a real progress can be predicted
+from expression alone and from accessibility alone, and the two predictions agree cell by cell. And noise is round: a
+differentiation is a long way through few states at a time, so that a random walk needs many steps from one end to the
+other, which shows as a second eigenvalue of the diffusion map close to 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from mira_nb.core.representation.neighbors import nearest_neighbors
+from mira_nb.typing import Floats
+
+Verdict = Literal["supported", "weak", "none"]
+
+SUPPORTED: Final = 0.6
+UNSUPPORTED: Final = 0.4
+NOISE: Final = 0.2
+SLOW: Final = 0.95
+ROUND: Final = 0.9
+EIGENVALUE_CELLS: Final = 1000
+
+
+@dataclass(frozen=True)
+class Support:
+    """What speaks for a trajectory.
+
+    Attributes
+    ----------
+    correlation
+        Pearson correlation over cells between the pseudotimes predicted from either assay alone; near 1 for a real
+        progress, near 0 for noise.
+    explained_rna, explained_atac
+        Correlation of each prediction with pseudotime itself.
+    eigenvalue
+        Second eigenvalue of the diffusion map of at most 1,000 cells; near 1 for a long way, about 0.8 to 0.9 for a
+        round cloud.
+    n_cells
+        Cells over which the correlation was taken.
+    """
+
+    correlation: float
+    explained_rna: float
+    explained_atac: float
+    eigenvalue: float
+    n_cells: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """``supported``, ``weak`` or ``none``.
+
+        Shallow accessibility agrees with expression little even along a real way (0.37 in 398 oligodendrocyte cells of
+        82 open peaks each); where the way is long, agreement above that of noise is enough for ``weak``.
+        """
+        least = NOISE if self.eigenvalue >= SLOW else UNSUPPORTED
+        if not (self.correlation >= least and self.eigenvalue >= ROUND):
+            return "none"
+        return "supported" if self.correlation >= SUPPORTED and self.eigenvalue >= SLOW else "weak"
+
+
+def judge_support(
+    pseudotime: Floats, rna: Floats, atac: Floats, *, k: int = 30, max_cells: int = 20_000, seed: int = 0
+) -> Support:
+    """Compare what each assay alone says of pseudotime, and measure how long the way is.
+
+    Parameters
+    ----------
+    pseudotime
+        (n,) values.
+    rna, atac
+        (n, d) log-ratio coordinates of the topics of each assay.
+    k
+        Neighbours averaged to predict; the cell's own value does not enter.
+    max_cells
+        A random sample of this size is used above it.
+    """
+    chosen = _sample(len(pseudotime), max_cells, seed)
+    target = np.asarray(pseudotime, dtype=np.float64)[chosen]
+    predictions = []
+    for space in (rna, atac):
+        indices = nearest_neighbors(space[chosen], k=k, seed=seed).indices
+        predictions.append(target[indices].mean(axis=1))
+    return Support(
+        correlation=_correlation(*predictions),
+        explained_rna=_correlation(predictions[0], target),
+        explained_atac=_correlation(predictions[1], target),
+        eigenvalue=second_eigenvalue(np.column_stack([rna, atac]), seed=seed),
+        n_cells=len(chosen),
+    )
+
+
+def second_eigenvalue(points: Floats, *, k: int = 15, max_cells: int = EIGENVALUE_CELLS, seed: int = 0) -> float:
+    """Second eigenvalue of the diffusion map (adaptive kernel, Manhattan neighbours) of a sample of cells.
+
+    The sample makes the number comparable between data sets: a walk crosses a denser cloud in more steps.
+    """
+    from scipy.sparse.linalg import eigsh
+
+    from .pseudotime import adaptive_kernel
+
+    sample = points[_sample(len(points), max_cells, seed)]
+    if len(sample) < k + 2:
+        return 0.0
+    kernel = adaptive_kernel(nearest_neighbors(sample, k=k, metric="manhattan", seed=seed).to_sparse())
+    root = np.sqrt(np.asarray(kernel.sum(axis=1)).ravel())
+    symmetric = sparse.diags(1 / root) @ kernel @ sparse.diags(1 / root)
+    values = eigsh(symmetric, k=2, which="LA", v0=root + root.mean() * 0.1 * np.cos(np.arange(len(root))))[0]
+    return float(np.sort(values)[0])
+
+
+def _sample(n: int, wanted: int, seed: int) -> NDArray[np.int64]:
+    """Rows of a random sample, ascending; all when there are few."""
+    if n <= wanted:
+        return np.arange(n)
+    return np.sort(np.random.default_rng([seed, 7]).choice(n, wanted, replace=False))
+
+
+def _correlation(first: Floats, second: Floats) -> float:
+    """Pearson correlation, 0 where one side does not vary."""
+    if np.std(first) <= 1e-12 or np.std(second) <= 1e-12:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])

@@ -1,0 +1,189 @@
+"""What a MuData must hold before a stage can run on it: a checked pair, and what earlier stages leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from mira_nb import keys
+from mira_nb.errors import InputError
+from mira_nb.keys import ATAC, RNA, STAGE_ORDER
+
+from .base import Stage
+from .registry import get_stage
+from .result import Slot
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+
+LEAVES: Final[dict[str, tuple[Slot, ...]]] = {
+    keys.PREPARE: (
+        Slot("rna", "var", keys.MODELLED),
+        Slot("rna", "var", keys.ENCODER),
+        Slot("rna", "obsm", keys.X_PCA),
+        Slot("rna", "obsm", keys.X_UMAP_PCA),
+        Slot("atac", "var", keys.MODELLED),
+        Slot("atac", "var", keys.ENCODER),
+        Slot("atac", "obsm", keys.X_LSI),
+        Slot("atac", "obsm", keys.X_UMAP_LSI),
+    ),
+    keys.TOPICS_RNA: (
+        Slot("rna", "obsm", keys.X_TOPICS),
+        Slot("rna", "varm", keys.TOPIC_ACTIVATIONS),
+        Slot("rna", "uns", keys.TOPIC_MODEL),
+    ),
+    keys.TOPICS_ATAC: (
+        Slot("atac", "obsm", keys.X_TOPICS),
+        Slot("atac", "varm", keys.TOPIC_ACTIVATIONS),
+        Slot("atac", "uns", keys.TOPIC_MODEL),
+    ),
+    keys.JOINT_STAGE: (
+        Slot("joint", "obsm", keys.X_JOINT),
+        Slot("joint", "obsm", keys.X_UMAP),
+        Slot("joint", "obsp", keys.JOINT_DISTANCES),
+        Slot("joint", "obsp", keys.JOINT_CONNECTIVITIES),
+        Slot("joint", "obs", keys.LEIDEN),
+    ),
+    keys.ENRICHMENT: (Slot("rna", "uns", keys.ENRICHMENT_UNS),),
+    keys.MOTIFS: (
+        Slot("atac", "varm", keys.MOTIF_HITS),
+        Slot("atac", "uns", keys.MOTIFS_UNS),
+        Slot("joint", "obsm", keys.MOTIF_SCORES),
+    ),
+    keys.TRAJECTORY: (
+        Slot("joint", "obs", keys.PSEUDOTIME),
+        Slot("joint", "obs", keys.LINEAGE_STATE),
+        Slot("joint", "obsm", keys.FATE_PROBABILITIES),
+        Slot("joint", "obsp", keys.TRANSPORT_MAP),
+        Slot("joint", "uns", keys.LINEAGE_TREE),
+    ),
+    keys.REGULATION: (
+        Slot("rna", "varm", keys.RP_PARAMETERS),
+        Slot("rna", "layers", keys.LITE_PREDICTION),
+        Slot("rna", "layers", keys.NITE_PREDICTION),
+        Slot("rna", "layers", keys.CHROMATIN_DIFFERENTIAL),
+        Slot("rna", "var", keys.NITE_SCORE),
+        Slot("joint", "obs", keys.NITE_SCORE),
+    ),
+    keys.DRIVERS: (Slot("rna", "varm", keys.ISD_SCORES),),
+    keys.COMPARISONS: (),
+}
+"""The keys by which it is seen that a stage was run on a MuData."""
+
+_REMEDY: Final = "make the MuData with mira_nb.read(...) from files or mira_nb.pair(rna, atac) from two AnnData"
+
+
+def slot_text(slot: Slot) -> str:
+    """Where a slot is, as one would write it: ``mdata["rna"].obsm["X_topics"]``."""
+    owner = "mdata" if slot.modality == keys.JOINT else f'mdata["{slot.modality}"]'
+    return f'{owner}.{slot.element}["{slot.key}"]'
+
+
+def has_slot(data: MuData, slot: Slot) -> bool:
+    """Whether a MuData holds a value at a slot."""
+    owner = data if slot.modality == keys.JOINT else data.mod[slot.modality]
+    return slot.key in getattr(owner, slot.element)
+
+
+def check_upstream(data: MuData, stage: Stage[Any]) -> None:
+    """Refuse data that lack what the stages before `stage` leave.
+
+    Raises
+    ------
+    InputError
+        Names the first function to call.
+    """
+    for name in _before(stage):
+        lacking = [slot for slot in LEAVES[name] if not has_slot(data, slot)]
+        if lacking:
+            raise InputError(
+                f"stage {stage.name} needs {slot_text(lacking[0])}, which is not there",
+                expected=f"the results of {', '.join(_before(stage))}",
+                remedy=f"call mira_nb.{name}(mdata) first",
+            )
+
+
+def _before(stage: Stage[Any]) -> list[str]:
+    """All stages that `stage` needs, directly or through others, in order."""
+    found: set[str] = set()
+    todo = list(stage.needs)
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo.extend(get_stage(name).needs)
+    return [name for name in STAGE_ORDER if name in found]
+
+
+def check_data(data: Any) -> None:
+    """Refuse what is not a pair of count matrices of the same cells.
+
+    Raises
+    ------
+    InputError
+        Names what was found, what was expected and how to make it right.
+    """
+    from mudata import MuData
+
+    if not isinstance(data, MuData):
+        raise InputError(f"the data are a {type(data).__name__}", expected="a MuData", remedy=_REMEDY)
+    missing = [name for name in (RNA, ATAC) if name not in data.mod]
+    if missing:
+        raise InputError(
+            f"the MuData has no modality {' and '.join(missing)}; it has {', '.join(data.mod) or 'none'}",
+            expected="modalities rna and atac",
+            remedy=_REMEDY,
+        )
+    rna, atac = data.mod[RNA], data.mod[ATAC]
+    for name, part in ((RNA, rna), (ATAC, atac)):
+        _check_names(name, part)
+        _check_counts(name, part)
+    if not (rna.obs_names.equals(atac.obs_names) and data.obs_names.equals(rna.obs_names)):
+        raise InputError(
+            f"rna ({rna.n_obs:,} cells), atac ({atac.n_obs:,} cells) and the MuData ({data.n_obs:,} cells) do not have "
+            "the same cells in the same order",
+            expected="the same obs_names in all three",
+            remedy=_REMEDY,
+        )
+    columns = [name for name in (keys.CHROM, keys.START, keys.END) if name not in atac.var]
+    if columns:
+        raise InputError(
+            f"atac.var has no column {', '.join(columns)}",
+            expected="chrom, start and end of every peak",
+            remedy=_REMEDY,
+        )
+
+
+def _check_names(name: str, part: AnnData) -> None:
+    for kind, names in (("cell", part.obs_names), ("feature", part.var_names)):
+        if not names.is_unique:
+            example = names[names.duplicated()][0]
+            raise InputError(f"{name}: the {kind} name {example!r} occurs more than once", remedy=_REMEDY)
+
+
+def _check_counts(name: str, part: AnnData) -> None:
+    """Refuse anything but counts in CSR, and peaks that are not 0 or 1."""
+    from scipy import sparse
+
+    from mira_nb.io.counts import count_error, find_problem
+
+    matrix: Any = part.X
+    stored = getattr(matrix, "format", "") if sparse.issparse(matrix) else ""
+    if stored != "csr":
+        kind = f"{stored} sparse" if stored else type(matrix).__name__
+        raise InputError(f"{name}.X is a {kind} matrix", expected="raw counts as a sparse CSR matrix", remedy=_REMEDY)
+    problem = find_problem(matrix)
+    if problem is not None:
+        raise count_error(problem, source=name, key="X", cells=part.obs_names, features=part.var_names)
+    if name == ATAC and matrix.data.max() > 1:
+        raise InputError(
+            f"atac.X has values up to {np.max(matrix.data):.0f}",
+            expected="0 and 1 (peak closed or open)",
+            remedy=_REMEDY,
+        )
+    empty = int((np.diff(matrix.indptr) == 0).sum())
+    if empty:
+        raise InputError(f"{name}.X has {empty:,} cells without counts", remedy=_REMEDY)

@@ -1,0 +1,1 @@
+"""Stage comparisons: tests between groups of cells."""

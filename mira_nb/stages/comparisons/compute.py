@@ -1,0 +1,166 @@
+"""What the stage comparisons computes: groups, quantities, tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from mira_nb.core.statistics.group_tests import REST, adjust, compare_groups, contrasts, share_topics
+from mira_nb.core.statistics.sample_tests import SAMPLE_COLUMNS, compare_samples
+from mira_nb.errors import InputError, ParameterError
+from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, MODELLED, MOTIF_SCORES, NITE_SCORE, RNA
+from mira_nb.stages.base import Context
+from mira_nb.stages.shared.cells import MISSING_GROUP, cell_annotation, topic_frame
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from .params import ComparisonsParams
+
+
+PAIRS_UP_TO = 6
+
+
+@dataclass(frozen=True)
+class ComparisonsOutput:
+    """Everything the tables and figures of the stage are made from.
+
+    Attributes
+    ----------
+    labels
+        Group of every cell; None for cells in no group or in one that is too small.
+    left_out
+        Groups with too few cells, and their sizes.
+    samples
+        Sample of every cell, None for cells without one; None as a whole when no --batch is given.
+    tests
+        Contract columns plus ``kind`` (gene, expression topic, ...), adjusted within each kind; with samples also
+        the columns of the tests over them and ``sample_adj_pvalue``.
+    quantities
+        Kind -> number of quantities tested.
+    """
+
+    data: MuData
+    params: ComparisonsParams
+    grouping: str
+    labels: pd.Series
+    samples: pd.Series | None
+    groups: list[str]
+    left_out: dict[str, int]
+    compared: list[tuple[str, str]]
+    tests: pd.DataFrame
+    quantities: dict[str, int]
+    sharing: pd.DataFrame
+    topics: pd.DataFrame
+
+
+def compute(data: MuData, params: ComparisonsParams, context: Context) -> ComparisonsOutput:
+    """Choose groups and contrasts, then test every kind of quantity."""
+    grouping, labels = _labels(data, params, context)
+    sizes = labels.value_counts()
+    small = {str(name): int(size) for name, size in sizes.items() if size < params.min_cells}
+    labels = labels.where(~labels.isin(list(small)), None)
+    groups = [str(name) for name in sizes.index if name not in small]
+    groups = sorted(groups, key=str)
+    if len(groups) < 2:
+        raise InputError(
+            f"the grouping {grouping} has {len(groups)} group(s) of at least {params.min_cells} cells",
+            expected="two groups or more",
+            remedy="choose another comparisons.grouping or lower comparisons.min_cells",
+        )
+    compared = _contrasts(groups, params)
+    samples = cell_annotation(data, context.resources.batch, option="--batch")
+    if samples is not None:
+        samples = samples.where(samples != MISSING_GROUP, None)
+    parts, quantities = [], {}
+    kinds = list(_quantities(data, params))
+    for step, (kind, values, names) in enumerate(kinds):
+        context.progress(0.05 + 0.75 * step / len(kinds), f"testing {len(names):,} quantities: {kind}")
+        tests = compare_groups(values, names, labels.to_numpy(object), compared, min_cells=params.min_cells)
+        if samples is not None:
+            over_samples = compare_samples(
+                values, names, labels.to_numpy(object), samples.to_numpy(object), compared,
+                min_cells=params.min_cells_per_sample,
+            )  # fmt: skip
+            # the same contrasts and quantities in the same order
+            tests = tests.join(over_samples[list(SAMPLE_COLUMNS)])
+        parts.append(tests.assign(kind=kind))
+        quantities[kind] = len(names)
+    tests = adjust(pd.concat(parts, ignore_index=True), within="kind")
+    if samples is not None:
+        tests = adjust(tests, within="kind", pvalue="sample_pvalue", into="sample_adj_pvalue")
+    topics = pd.concat([topic_frame(data, RNA), topic_frame(data, ATAC)], axis=1)
+    sharing = share_topics(topics, labels.to_numpy(object), fraction=params.shared_fraction)
+    return ComparisonsOutput(
+        data, params, grouping, labels, samples, groups, small, compared, tests, quantities, sharing, topics
+    )
+
+
+def _labels(data: MuData, params: ComparisonsParams, context: Context) -> tuple[str, pd.Series]:
+    """Name of the grouping and the group of every cell as text (None without one)."""
+    given = cell_annotation(data, context.resources.groups, option="--groups")
+    options: dict[str, Any] = {}
+    if given is not None:
+        options["groups"] = (str(context.resources.groups), given)
+    for key in (LINEAGE_STATE, LEIDEN):
+        if key in data.obs:
+            options[key] = (key, data.obs[key])
+    wanted = next(iter(options)) if params.grouping == "auto" else params.grouping
+    if wanted not in options:
+        raise ParameterError(
+            f"comparisons.grouping = {wanted}: there is no such grouping in this run",
+            expected=f"one of {', '.join(options)}",
+            remedy="give --groups, or run the stage that makes it",
+        )
+    name, values = options[wanted]
+    text = pd.Series(
+        [None if pd.isna(v) or str(v) == "" else str(v) for v in values], index=data.obs_names, dtype=object
+    )
+    return name, text
+
+
+def _contrasts(groups: list[str], params: ComparisonsParams) -> list[tuple[str, str]]:
+    if not params.pairs:
+        pairs = params.contrast == "pairs" or (params.contrast == "auto" and len(groups) <= PAIRS_UP_TO)
+        return contrasts(groups, pairs=pairs)
+    out = []
+    for text in params.pairs:
+        parts = [part.strip() for part in text.split("|")]
+        if len(parts) != 2 or parts[0] not in groups or parts[1] not in [*groups, REST]:
+            raise ParameterError(
+                f"comparisons.pairs: {text!r} is not understood",
+                expected=f"'group 1 | group 2' with groups of {', '.join(groups)} (or {REST} as the second)",
+            )
+        out.append((parts[0], parts[1]))
+    return out
+
+
+def _quantities(data: MuData, params: ComparisonsParams) -> Iterator[tuple[str, Any, list[str]]]:
+    """Kind, values (cells x quantities) and names of everything that can be tested in this run."""
+    rna = data.mod[RNA]
+    counts = sparse.csr_matrix(rna.X, dtype=np.float64)
+    totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
+    genes = params.genes or [str(name) for name in rna.var_names[np.asarray(rna.var[MODELLED], dtype=bool)]]
+    position = rna.var_names.get_indexer(genes)
+    if (position < 0).any():
+        unknown = [gene for gene, at in zip(genes, position, strict=True) if at < 0]
+        raise ParameterError(
+            f"comparisons.genes: {', '.join(unknown[:5])} not in the data",
+            remedy="use the names of the expression input",
+        )
+    scaled = sparse.diags(1e4 / totals) @ counts[:, position]
+    yield "gene", scaled.log1p().tocsr(), genes
+    for kind, modality in (("expression topic", RNA), ("accessibility topic", ATAC)):
+        frame = topic_frame(data, modality)
+        yield kind, frame.to_numpy(), list(frame.columns)
+    if MOTIF_SCORES in data.obsm:
+        scores = data.obsm[MOTIF_SCORES]
+        names = [str(name) for name in getattr(scores, "columns", range(np.shape(scores)[1]))]
+        yield "motif score", np.asarray(scores, dtype=np.float64), names
+    if NITE_SCORE in data.obs:
+        yield "cell NITE score", data.obs[[NITE_SCORE]].to_numpy(dtype=np.float64), [NITE_SCORE]

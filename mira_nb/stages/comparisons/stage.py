@@ -1,0 +1,58 @@
+"""Stage comparisons: what differs between groups of cells, tested."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from mira_nb.keys import (
+    COMPARISONS,
+    JOINT_STAGE,
+    MOTIFS,
+    PREPARE,
+    REGULATION,
+    TOPICS_ATAC,
+    TOPICS_RNA,
+    TRAJECTORY,
+)
+from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.params import Params
+from mira_nb.stages.result import Result
+
+from .params import ComparisonsParams
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+class ComparisonsStage(Stage[ComparisonsParams]):
+    """Tests of genes, topics, motif scores and NITE scores between groups; topics shared by groups.
+
+    Rank-sum tests over cells and, where --batch names enough samples, paired t-tests over samples.
+    """
+
+    name: ClassVar[str] = COMPARISONS
+    title: ClassVar[str] = "Comparisons"
+    purpose: ClassVar[str] = (
+        "Tests which genes, topics, motif scores and NITE scores differ between groups of cells, and says which topics "
+        "the groups share."
+    )
+    Params: ClassVar[type[Params]] = ComparisonsParams
+    needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA, TOPICS_ATAC, JOINT_STAGE)
+    uses: ClassVar[tuple[str, ...]] = (MOTIFS, TRAJECTORY, REGULATION)
+    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch")
+
+    def run(self, data: MuData, params: ComparisonsParams, context: Context) -> Result:
+        """Choose the groups, test every quantity, classify the topics and draw."""
+        from .compute import compute
+        from .figures import figures
+        from .report import alerts, methods, metrics, tables
+
+        done = compute(data, params, context)
+        context.progress(0.85, "figures")
+        return Result(
+            tables=tables(done),
+            figures=figures(done),
+            metrics=metrics(done),
+            alerts=alerts(done),
+            methods=methods(done),
+        )

@@ -1,0 +1,1 @@
+"""Stage drivers: in-silico deletion and driver factors."""

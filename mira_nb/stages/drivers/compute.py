@@ -1,0 +1,349 @@
+"""Association scores of all genes and factors, and driver tests of queries, on a MuData."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from natsort import natsorted, ns
+from numpy.typing import NDArray
+from scipy import sparse
+
+from mira_nb.core.regulation.deletion import DeletionScores, delete_factors, driver_test
+from mira_nb.core.regulation.geometry import OK, PeakSets
+from mira_nb.core.regulation.model import Fits, Gauge
+from mira_nb.core.statistics.rank_tests import benjamini_hochberg, log2_fold_change, rank_sum
+from mira_nb.errors import InputError, StoreError
+from mira_nb.keys import (
+    ATAC,
+    LEIDEN,
+    LINEAGE_STATE,
+    MOTIF_HITS,
+    MOTIFS_UNS,
+    NITE_SCORE,
+    PEAK_SETS,
+    RNA,
+    RP_PARAMETERS,
+    TOPIC_ACTIVATIONS,
+)
+from mira_nb.stages.base import Context
+from mira_nb.stages.regulation.compute import build_cells
+from mira_nb.stages.shared.cells import cell_annotation, topic_frame
+from mira_nb.typing import Floats, Ints
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from .params import DriversParams
+
+
+COLUMNS = ("query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "n_query", "n_background")
+
+
+@dataclass(frozen=True)
+class DriversOutput:
+    """Scores (genes x factors) and tests."""
+
+    data: MuData
+    params: DriversParams
+    genes: list[str]
+    position: Ints
+    factors: pd.DataFrame
+    labels: list[str]
+    deletion: DeletionScores
+    queries: dict[str, NDArray[np.bool_]]
+    sources: dict[str, str]
+    skipped: dict[str, str]
+    unknown: dict[str, list[str]]
+    table: pd.DataFrame
+    nite_score: Floats
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Genes with association scores."""
+        return np.asarray(np.isfinite(self.deletion.scores).all(axis=1))
+
+    def score_frame(self) -> pd.DataFrame:
+        """Scores over all genes of the RNA matrix, NaN where there is no LITE model."""
+        rna = self.data.mod[RNA]
+        out = np.full((rna.n_vars, len(self.labels)), np.nan, dtype=np.float32)
+        out[self.position] = self.deletion.scores
+        return pd.DataFrame(out, index=rna.var_names, columns=self.labels)
+
+
+def stored_motifs(data: MuData) -> tuple[pd.DataFrame, Any]:
+    """Motif table (id, name) and hits (peaks x factors) as the stage motifs leaves them.
+
+    Raises
+    ------
+    StoreError
+        The stage motifs has not run, or its parts do not fit together.
+    """
+    atac = data.mod[ATAC]
+    if MOTIF_HITS not in atac.varm or MOTIFS_UNS not in atac.uns:
+        raise StoreError("the data hold no motif hits", remedy="run the stage motifs first")
+    hits = sparse.csr_matrix(atac.varm[MOTIF_HITS])
+    stored = atac.uns[MOTIFS_UNS]
+    frame = pd.DataFrame({name: np.asarray(stored[name]).astype(str) for name in ("id", "name")})
+    if len(frame) != hits.shape[1]:
+        raise StoreError(f"{len(frame):,} motifs are named, but hits are stored for {hits.shape[1]:,}")
+    return frame, hits
+
+
+def factor_labels(factors: pd.DataFrame) -> list[str]:
+    """Names of the factors; those with several motifs carry the motif's id too."""
+    twice = factors["name"].duplicated(keep=False)
+    labels = factors["name"].where(~twice, factors["name"] + " " + factors["id"])
+    return [str(label) for label in labels.where(~labels.duplicated(), factors["id"])]
+
+
+def stored_lite(data: MuData) -> tuple[list[str], Ints, PeakSets, Fits]:
+    """Genes, their positions, peak sets over all peaks, and LITE parameters as the stage regulation leaves them.
+
+    Raises
+    ------
+    StoreError
+        The stage regulation has not run.
+    """
+    rna = data.mod[RNA]
+    if RP_PARAMETERS not in rna.varm or PEAK_SETS not in rna.uns:
+        raise StoreError("the data hold no LITE models", remedy="run the stage regulation first")
+    stored = rna.uns[PEAK_SETS]
+    genes = [str(name) for name in stored["genes"]]
+    position = rna.var_names.get_indexer(genes).astype(np.int64)
+    values = rna.varm[RP_PARAMETERS]
+    part = values.iloc[position]
+
+    def columns(*names: str) -> Floats:
+        return part[list(names)].to_numpy(np.float64)
+
+    n = len(genes)
+    zeros = np.zeros(n, dtype=np.int64)
+    sets = PeakSets(
+        genes=tuple(genes),
+        indptr=np.asarray(stored["indptr"], dtype=np.int64),
+        peak=np.asarray(stored["peak"], dtype=np.int64),
+        distance=np.asarray(stored["distance"], dtype=np.float64),
+        region=np.asarray(stored["region"]).astype(np.int8),
+        chrom=np.asarray(stored["chrom"]).astype(object),
+        tss=np.asarray(stored["tss"], dtype=np.int64),
+        strand=np.asarray(stored["strand"]).astype(object),
+        n_tss=zeros,
+        n_masked=zeros,
+        own_promoter_masked=zeros.astype(bool),
+        status=np.full(n, OK, dtype=object),
+    )
+    likelihood = columns("log_likelihood").ravel()
+    fits = Fits(
+        a=columns("a_upstream", "a_proximal", "a_downstream"),
+        decay_kb=columns("decay_upstream_kb", "decay_downstream_kb"),
+        gamma=columns("gamma").ravel(),
+        bias=columns("bias").ravel(),
+        theta=columns("theta").ravel(),
+        bn_mean=columns("bn_mean").ravel(),
+        bn_sd=columns("bn_sd").ravel(),
+        log_likelihood=likelihood,
+        log_posterior=likelihood,
+        iterations=zeros,
+        converged=np.isfinite(likelihood),
+    )
+    return genes, position, sets, fits
+
+
+def _over_modelled(sets: PeakSets, modelled: Ints, n_peaks: int) -> PeakSets:
+    """Replace peak numbers of the whole matrix by those of the accessibility model."""
+    place = np.full(n_peaks, -1, dtype=np.int64)
+    place[modelled] = np.arange(len(modelled))
+    values = {name: getattr(sets, name) for name in sets.__dataclass_fields__}
+    return PeakSets(**{**values, "peak": place[sets.peak]})
+
+
+def compute(data: MuData, params: DriversParams, context: Context) -> DriversOutput:
+    """Score all fitted genes against all factors, then test every query."""
+    factors, hits = stored_motifs(data)
+    genes, position, sets, lite = stored_lite(data)
+    gauge: Gauge = "model" if str(data.mod[RNA].uns[PEAK_SETS].get("normalizer", "median")) == "model" else "median"
+    cells, modelled = build_cells(data, position, gauge=gauge)
+    sets = _over_modelled(sets, modelled, data.mod[ATAC].n_vars)
+    deletion = delete_factors(
+        cells,
+        sets,
+        lite,
+        hits[modelled],
+        n_cells=params.n_cells,
+        n_bins=params.n_bins,
+        seed=context.seed,
+        n_threads=context.n_threads,
+        progress=lambda fraction, message: context.progress(0.9 * fraction, message),
+    )
+    context.progress(0.9, "driver tests")
+    scored = np.asarray(np.isfinite(deletion.scores).all(axis=1))
+    queries, sources, unknown = _queries(data, params, context, genes, position, scored)
+    labels = factor_labels(factors)
+    rows, skipped = [], {}
+    for name, mask in queries.items():
+        if mask.sum() < 3 or (scored & ~mask).sum() < 3:
+            skipped[name] = f"{int(mask.sum())} genes with a LITE model, {int((scored & ~mask).sum())} in the "
+            "background"
+            continue
+        test = driver_test(deletion.scores, mask)
+        test.insert(0, "query", name)
+        test.insert(1, "factor", factors["name"].to_numpy())
+        test.insert(2, "motif_id", factors["id"].to_numpy())
+        test["label"] = labels
+        rows.append(test.sort_values("pvalue", kind="stable"))
+    empty = pd.DataFrame(columns=[*COLUMNS, "effect_size", "log10_pvalue", "label"])
+    table = pd.concat(rows, ignore_index=True) if rows else empty
+    score = data.mod[RNA].var[NITE_SCORE].to_numpy(float)[position]
+    return DriversOutput(
+        data, params, genes, position, factors, labels, deletion, queries, sources, skipped, unknown, table, score
+    )
+
+
+def _queries(
+    data: MuData,
+    params: DriversParams,
+    context: Context,
+    genes: list[str],
+    position: Ints,
+    scored: NDArray[np.bool_],
+) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str], dict[str, list[str]]]:
+    """Masks over the genes for the user's sets, topics and groups, where each comes from, and names not found."""
+    queries: dict[str, NDArray[np.bool_]] = {}
+    sources, unknown = {}, {}
+    lower = {name.casefold(): i for i, name in reversed(list(enumerate(genes)))}
+    for name, members in params.queries.items():
+        mask = np.zeros(len(genes), dtype=bool)
+        found = [lower[str(x).casefold()] for x in members if str(x).casefold() in lower]
+        mask[found] = True
+        queries[name], sources[name] = mask & scored, "gene list"
+        missing = [str(x) for x in members if str(x).casefold() not in lower]
+        if missing:
+            unknown[name] = missing
+    size = min(params.n_top, max(int(scored.sum()) // 4, 3))
+    if params.topics and TOPIC_ACTIVATIONS in data.mod[RNA].varm:
+        values = np.asarray(data.mod[RNA].varm[TOPIC_ACTIVATIONS], dtype=np.float64)[position]
+        for t, name in enumerate(topic_frame(data, RNA).columns):
+            _add(queries, sources, f"topic {name}", values[:, t], scored, size, "top genes of an expression topic")
+    labels = _labels(data, context) if params.groups else None
+    if labels is not None and labels.nunique() > 1:
+        counts = sparse.csr_matrix(data.mod[RNA].X, dtype=np.float64)
+        total = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)
+        scaled = sparse.csr_matrix(sparse.diags(1e4 / total) @ counts[:, position])
+        for name in natsorted(labels.unique(), alg=ns.IGNORECASE):
+            inside = (labels == name).to_numpy()
+            if min(inside.sum(), (~inside).sum()) < 3:
+                continue
+            one, other = scaled[inside], scaled[~inside]
+            adjusted = benjamini_hochberg(rank_sum(one, other).pvalue)
+            change = log2_fold_change(one, other, pseudocount=0.01)
+            rank = np.where((adjusted < 0.05) & (change > 0), change, -np.inf)
+            _add(queries, sources, f"markers of {name}", rank, scored, size, "marker genes of a group")
+    return queries, sources, unknown
+
+
+def _add(
+    queries: dict[str, NDArray[np.bool_]],
+    sources: dict[str, str],
+    name: str,
+    rank: Floats,
+    scored: NDArray[np.bool_],
+    size: int,
+    source: str,
+) -> None:
+    usable = np.where(scored & np.isfinite(rank), rank, -np.inf)
+    order = np.argsort(-usable, kind="stable")[:size]
+    mask = np.zeros(len(rank), dtype=bool)
+    mask[order[np.isfinite(usable[order])]] = True
+    queries[name], sources[name] = mask, source
+
+
+def _labels(data: MuData, context: Context) -> pd.Series | None:
+    given = cell_annotation(data, context.resources.groups, option="--groups")
+    if given is not None:
+        return given
+    for key in (LINEAGE_STATE, LEIDEN):
+        if key in data.obs:
+            values = data.obs[key].astype(str)
+            return values.replace({"": "no state", "nan": "no state"})
+    return None
+
+
+def compared_queries(found: DriversOutput) -> list[str]:
+    """Two queries to set against each other: those asked for, else the two with most drivers."""
+    tested = list(dict.fromkeys(found.table["query"]))
+    if found.params.compare:
+        wrong = [name for name in found.params.compare if name not in tested]
+        if wrong or len(found.params.compare) != 2:
+            raise InputError(
+                f"drivers.compare = {found.params.compare}",
+                expected=f"two of the queries tested: {', '.join(tested) or '(none)'}",
+            )
+        return list(found.params.compare)
+    hits = found.table[found.table["adj_pvalue"] < found.params.level].groupby("query").size()
+    best = sorted(tested, key=lambda name: -int(hits.get(name, 0)))
+    own = [name for name in best if found.sources[name] == "gene list"]
+    return (own if len(own) >= 2 else best)[:2]
+
+
+def compared_factors(found: DriversOutput) -> list[str]:
+    """Two factors whose targets are compared: those asked for, else the best driver of each compared query."""
+    if found.params.factors:
+        lower = {label.casefold(): label for label in reversed(found.labels)}
+        wrong = [name for name in found.params.factors if name.casefold() not in lower]
+        if wrong or len(found.params.factors) != 2:
+            raise InputError(
+                f"drivers.factors = {found.params.factors}",
+                expected="two factors, named as in the table driver_factors",
+            )
+        return [lower[name.casefold()] for name in found.params.factors]
+    out: list[str] = []
+    for name in compared_queries(found):
+        part = found.table[found.table["query"] == name]
+        out += [label for label in part["label"] if label not in out][:1]
+    return out
+
+
+def target_comparison(found: DriversOutput) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """NITE scores of the targets of two factors (genes of both left out), and their Wilcoxon test."""
+    chosen = compared_factors(found)
+    if len(chosen) < 2:
+        return pd.DataFrame(), pd.DataFrame()
+    n_top = min(found.params.n_targets, max(int(found.scored.sum()) // 3, 1))
+    masks = []
+    for label in chosen:
+        score = found.deletion.scores[:, found.labels.index(label)]
+        score = np.where(found.scored & (score > 0), score, -np.inf)
+        top = np.argsort(-score, kind="stable")[:n_top]
+        mask = np.zeros(len(score), dtype=bool)
+        mask[top[np.isfinite(score[top])]] = True
+        masks.append(mask)
+    shared = masks[0] & masks[1]
+    samples = [found.nite_score[mask & ~shared & np.isfinite(found.nite_score)] for mask in masks]
+    if min(len(sample) for sample in samples) < 3:
+        return pd.DataFrame(), pd.DataFrame()
+    test = rank_sum(samples[0], samples[1])
+    frame = pd.concat(
+        [
+            pd.DataFrame({"score": np.log10(1 + np.maximum(sample, 0)), "factor": label})
+            for sample, label in zip(samples, chosen, strict=True)
+        ],
+        ignore_index=True,
+    )
+    row = pd.DataFrame(
+        {
+            "quantity": ["NITE score of targets"],
+            "group_1": [chosen[0]],
+            "group_2": [chosen[1]],
+            "n_1": test.n_1,
+            "n_2": test.n_2,
+            "median_1": test.median_1,
+            "median_2": test.median_2,
+            "effect_size": test.effect_size,
+            "pvalue": test.pvalue,
+            "adj_pvalue": test.pvalue,
+        }
+    )
+    return frame, row

@@ -1,0 +1,49 @@
+"""Stage drivers: in-silico deletion of every factor for every gene, and tests of gene sets for driver factors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from mira_nb import keys
+from mira_nb.keys import DRIVERS, MOTIFS, REGULATION
+from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.params import Params
+from mira_nb.stages.result import Result, Slot
+
+from .params import DriversParams
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+class DriversStage(Stage[DriversParams]):
+    """Factors that regulate a gene or a set of genes."""
+
+    name: ClassVar[str] = DRIVERS
+    title: ClassVar[str] = "Driver factors"
+    purpose: ClassVar[str] = (
+        "Masks the binding sites of each factor in the LITE models and finds the factors whose loss hurts a set of "
+        "genes "
+        "most."
+    )
+    Params: ClassVar[type[Params]] = DriversParams
+    needs: ClassVar[tuple[str, ...]] = (REGULATION, MOTIFS)
+    uses: ClassVar[tuple[str, ...]] = (keys.JOINT_STAGE, keys.TRAJECTORY)
+    optional_resources: ClassVar[tuple[str, ...]] = ("groups",)
+
+    def run(self, data: MuData, params: DriversParams, context: Context) -> Result:
+        """Score genes and factors, test queries, draw."""
+        from .compute import compute
+        from .figures import figures
+        from .report import alerts, methods, metrics, tables
+
+        found = compute(data, params, context)
+        context.progress(0.95, "tables and figures")
+        return Result(
+            slots={Slot("rna", "varm", keys.ISD_SCORES): found.score_frame()},
+            tables=tables(found),
+            figures=figures(found),
+            metrics=metrics(found),
+            alerts=alerts(found),
+            methods=methods(found),
+        )

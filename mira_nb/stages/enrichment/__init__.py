@@ -1,0 +1,1 @@
+"""Stage enrichment: gene sets of the expression topics."""

@@ -1,0 +1,1 @@
+"""Stage joint: joint representation, neighbour graph, clusters and map."""

@@ -1,0 +1,155 @@
+"""Joint representation, neighbours, clusters, maps, and the benchmark of representations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from mira_nb.core.representation.agreement import compare_representations
+from mira_nb.core.representation.neighbors import Neighbors
+from mira_nb.core.representation.projections import ilr
+from mira_nb.keys import ATAC, RNA, X_LSI, X_PCA
+from mira_nb.stages.base import Context
+from mira_nb.stages.shared.cells import MISSING_GROUP, CellAnnotations, cell_annotations, cell_depths, topic_frame
+
+from .weights import Weights, modality_weights
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from .params import JointParams
+
+
+@dataclass(frozen=True)
+class JointOutput:
+    """All that the stage computed before comparing."""
+
+    data: MuData
+    params: JointParams
+    annotations: CellAnnotations
+    depths: pd.DataFrame
+    rna_topics: pd.DataFrame
+    atac_topics: pd.DataFrame
+    joint: np.ndarray
+    weights: Weights
+    neighbors: Neighbors
+    graph: sparse.csr_matrix
+    leiden: pd.Categorical
+    maps: dict[str, np.ndarray]
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return len(self.joint)
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return len(self.leiden.categories)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of the representations, and how they were computed."""
+
+    scores: pd.DataFrame
+    overlap: pd.DataFrame
+    n_cells: int
+    n_without_group: int
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether an annotation was scored."""
+        return bool(self.scores["neighbor_purity"].notna().any())
+
+    def score(self, representation: str, column: str) -> float:
+        """One number of the table of scores."""
+        row = self.scores["representation"] == representation
+        values = np.asarray(self.scores[column], dtype=float)
+        return float(values[np.flatnonzero(row)[0]])
+
+    def shared(self, first: str, second: str) -> float:
+        """Mean share of neighbours that two representations have in common."""
+        i, j = (self.overlap.columns.get_loc(name) for name in (first, second))
+        return float(self.overlap.to_numpy(dtype=float)[i, j])
+
+
+def compute(data: MuData, params: JointParams, context: Context) -> JointOutput:
+    """Compute the joint space, its graph, clusters and maps."""
+    from mira_nb.core.representation.neighbors import connectivities, embed, leiden, nearest_neighbors, umap_layout
+    from mira_nb.core.representation.projections import joint_representation
+
+    rna, atac = topic_frame(data, RNA), topic_frame(data, ATAC)
+    weights = modality_weights(data, params.weights, floor=params.floor, context=context)
+    joint = joint_representation(
+        rna.to_numpy(), atac.to_numpy(), floor=params.floor, weights=(weights.rna, weights.atac)
+    )
+    context.progress(0.05, "neighbours in the joint space")
+    neighbors = nearest_neighbors(joint, k=params.n_neighbors, metric="manhattan", seed=context.seed)
+    graph = connectivities(neighbors)
+    context.progress(0.2, "clusters")
+    clusters = leiden(graph, resolution=params.resolution, seed=context.seed)
+    maps = {}
+    context.progress(0.25, "UMAP of the joint space")
+    maps["joint"] = umap_layout(graph, joint, metric="manhattan", min_dist=params.min_dist, seed=context.seed)
+    for step, (name, topics) in enumerate(((RNA, rna), (ATAC, atac))):
+        context.progress(0.4 + 0.15 * step, f"UMAP of the {name.upper()} topics")
+        maps[name] = embed(
+            ilr(topics.to_numpy(), floor=params.floor),
+            k=params.n_neighbors,
+            metric="manhattan",
+            min_dist=params.min_dist,
+            seed=context.seed,
+        )
+    names = [str(i) for i in range(int(clusters.max()) + 1)]
+    labels = pd.Categorical([names[i] for i in clusters], categories=names)
+    return JointOutput(
+        data=data,
+        params=params,
+        annotations=cell_annotations(data, context.resources),
+        depths=cell_depths(data),
+        rna_topics=rna,
+        atac_topics=atac,
+        joint=joint,
+        weights=weights,
+        neighbors=neighbors,
+        graph=graph,
+        leiden=labels,
+        maps=maps,
+    )
+
+
+def compare(joined: JointOutput, *, seed: int) -> Comparison:
+    """Score the five representations on (a sample of) the cells; annotated cells only, when there is an annotation."""
+    groups = joined.annotations.groups
+    labels = None if groups is None else groups.to_numpy()
+    chosen = np.arange(joined.n_cells)
+    n_without = 0
+    if labels is not None:
+        annotated = labels != MISSING_GROUP
+        n_without = int((~annotated).sum())
+        chosen = chosen[annotated]
+        if len(np.unique(labels[chosen])) < 2:
+            labels, chosen, n_without = None, np.arange(joined.n_cells), 0
+    if len(chosen) > joined.params.compare_cells:
+        rng = np.random.default_rng([seed, 2])
+        chosen = np.sort(rng.choice(chosen, size=joined.params.compare_cells, replace=False))
+    floor = joined.params.floor
+    spaces = {
+        "PCA": np.asarray(joined.data.mod[RNA].obsm[X_PCA]),
+        "RNA topics": ilr(joined.rna_topics.to_numpy(), floor=floor),
+        "LSI": np.asarray(joined.data.mod[ATAC].obsm[X_LSI]),
+        "ATAC topics": ilr(joined.atac_topics.to_numpy(), floor=floor),
+        "joint": joined.joint,
+    }
+    scores, overlap = compare_representations(
+        {name: space[chosen] for name, space in spaces.items()},
+        None if labels is None else labels[chosen],
+        k=joined.params.compare_neighbors,
+        seed=seed,
+    )
+    return Comparison(scores=scores, overlap=overlap, n_cells=len(chosen), n_without_group=n_without)

@@ -1,0 +1,53 @@
+"""Stage joint: both topic models in one space, its neighbour graph, clusters and map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from mira_nb.keys import (
+    JOINT_STAGE,
+    PREPARE,
+    TOPICS_ATAC,
+    TOPICS_RNA,
+)
+from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.params import Params
+from mira_nb.stages.result import Result
+
+from .params import JointParams
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+class JointStage(Stage[JointParams]):
+    """Joint representation, neighbour graph, Leiden clusters and UMAPs."""
+
+    name: ClassVar[str] = JOINT_STAGE
+    title: ClassVar[str] = "Joint representation"
+    purpose: ClassVar[str] = (
+        "Combines expression and accessibility topics into one space, finds clusters in it, draws it, and compares it "
+        "with the standard representations."
+    )
+    Params: ClassVar[type[Params]] = JointParams
+    needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA, TOPICS_ATAC)
+    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch")
+
+    def run(self, data: MuData, params: JointParams, context: Context) -> Result:
+        """Compute the joint space, its graph, clusters, maps and comparisons."""
+        from .compute import compare, compute
+        from .figures import figures, marker_alerts
+        from .report import alerts, methods, metrics, slots, tables
+
+        joined = compute(data, params, context)
+        context.progress(0.7, "comparing representations")
+        comparison = compare(joined, seed=context.seed)
+        context.progress(0.85, "figures")
+        return Result(
+            slots=slots(joined),
+            tables=tables(joined, comparison),
+            figures=figures(joined, comparison),
+            metrics=metrics(joined, comparison),
+            alerts=[*alerts(joined, comparison), *marker_alerts(joined)],
+            methods=methods(joined, comparison),
+        )

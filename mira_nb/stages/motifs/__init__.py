@@ -1,0 +1,1 @@
+"""Stage motifs: motif hits, motif scores and motif enrichment of the accessibility topics."""

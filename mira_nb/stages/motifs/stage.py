@@ -1,0 +1,52 @@
+"""Stage motifs: sites of transcription factors in peaks, in topics and in cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from mira_nb.keys import JOINT_STAGE, MOTIF_HITS, MOTIF_SCORES, MOTIFS, MOTIFS_UNS, PREPARE, TOPICS_ATAC
+from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.params import Params
+from mira_nb.stages.result import Result, Slot
+
+from .params import MotifsParams
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+class MotifsStage(Stage[MotifsParams]):
+    """Motif hits, their enrichment in accessibility topics, and motif scores of cells."""
+
+    name: ClassVar[str] = MOTIFS
+    title: ClassVar[str] = "Motifs of accessibility topics"
+    purpose: ClassVar[str] = (
+        "Finds the binding sites of transcription factors in the peaks, tests which are enriched in each "
+        "accessibility topic, and scores every factor in every cell."
+    )
+    Params: ClassVar[type[Params]] = MotifsParams
+    needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_ATAC)
+    uses: ClassVar[tuple[str, ...]] = (JOINT_STAGE,)
+    resources: ClassVar[tuple[tuple[str, ...], ...]] = (("motif_hits",), ("genome", "motifs"))
+
+    def run(self, data: MuData, params: MotifsParams, context: Context) -> Result:
+        """Find or read hits, test them in topics, score them in cells."""
+        from .compute import compute
+        from .figures import figures
+        from .report import alerts, files, methods, metrics, tables
+
+        done = compute(data, params, context)
+        context.progress(0.85, "figures")
+        return Result(
+            slots={
+                Slot("atac", "varm", MOTIF_HITS): done.found.hits,
+                Slot("atac", "uns", MOTIFS_UNS): done.motifs,
+                Slot("joint", "obsm", MOTIF_SCORES): done.scores,
+            },
+            tables=tables(done),
+            figures=figures(done),
+            metrics=metrics(done),
+            alerts=alerts(done),
+            files=files(done),
+            methods=methods(done),
+        )

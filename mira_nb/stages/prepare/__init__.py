@@ -1,0 +1,1 @@
+"""Stage prepare: quality of the cells, feature selection, standard representations."""

@@ -1,0 +1,1 @@
+"""Stage regulation: LITE and NITE models of every gene."""

@@ -1,0 +1,401 @@
+"""From the MuData to fitted LITE and NITE models, with the names of genes, peaks and cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse, stats
+
+from mira_nb.core.regulation.explained import constant_log_likelihood, unexplained_share
+from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
+from mira_nb.core.regulation.geometry import ChromosomeMatch, PeakSets, gene_peaks, match_chromosomes
+from mira_nb.core.regulation.model import Cells, Gauge, Priors, expression_normalizer
+from mira_nb.core.regulation.scores import (
+    NullDistribution,
+    NullGenes,
+    chromatin_differential,
+    fit_null,
+    nite_score,
+    simulate_null,
+)
+from mira_nb.core.regulation.search import FitOptions
+from mira_nb.core.statistics.rank_tests import benjamini_hochberg
+from mira_nb.core.topics.decoder import Decoder
+from mira_nb.errors import InputError, ResourceError, StoreError
+from mira_nb.keys import (
+    ATAC,
+    CHROM,
+    END,
+    LEIDEN,
+    LINEAGE_STATE,
+    MODELLED,
+    READ_DEPTH,
+    RNA,
+    START,
+    TOPIC_MODEL,
+)
+from mira_nb.stages.base import Context
+from mira_nb.stages.shared.cells import cell_annotation, topic_frame
+from mira_nb.typing import Floats, Ints, Progress
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from .params import RegulationParams
+
+
+FEW_NULL = 40
+
+LITE_LIKE = (1 / 3, 1 / 2)
+"""Least and most of the genes, those of smallest unexplained share, from which the null is learned."""
+
+
+@dataclass(frozen=True)
+class RegulationOutput:
+    """Everything the stage found; arrays over genes follow `genes`, positions in the RNA matrix are `position`.
+
+    `nite_share` is the share of the explained log-likelihood that the chromatin around the gene leaves to the cell's
+    state; `error_share` is the share that 5 % of the genes simulated under LITE exceed by chance and errors of
+    accessibility alone (NaN without a null distribution); `n_open` the open peaks of each cell.
+    """
+
+    data: MuData
+    params: RegulationParams
+    context: Context
+    genes: list[str]
+    position: Ints
+    modelled_peaks: Ints
+    cells: Cells
+    sets: PeakSets
+    fit: RegulationFit
+    nite_share: Floats
+    null: NullDistribution | None
+    error_share: float
+    n_open: Ints
+    chromosomes: ChromosomeMatch
+    n_tss_rows: int
+    tss_findings: tuple[Any, ...]
+
+    @cached_property
+    def ok(self) -> NDArray[np.bool_]:
+        """Genes with both models."""
+        return np.asarray(self.fit.status == "ok")
+
+    @cached_property
+    def status(self) -> NDArray[np.object_]:
+        """Per gene "ok" or the reason why there is no fit."""
+        return self.fit.status
+
+    @cached_property
+    def nite_score(self) -> Floats:
+        """NITE score of the genes."""
+        return nite_score(self.fit.gene_statistic, self.fit.n_expressing)
+
+    @cached_property
+    def cell_score(self) -> Floats:
+        """NITE score of the cells, over the fitted genes."""
+        return nite_score(self.fit.cell_statistic, self.fit.n_expressed)
+
+    @cached_property
+    def pvalue(self) -> Floats:
+        """P value of the NITE test under the chosen null distribution."""
+        statistic = self.fit.gene_statistic
+        if self.null is not None and self.params.null == "bootstrap":
+            return self.null.pvalue(statistic)
+        return np.asarray(stats.chi2.sf(np.maximum(statistic, 0), max(self.cells.topics.shape[1] - 1, 1)))
+
+    @cached_property
+    def fdr(self) -> Floats:
+        """Benjamini-Hochberg adjusted p values over the fitted genes."""
+        return benjamini_hochberg(self.pvalue)
+
+    @cached_property
+    def called(self) -> NDArray[np.bool_]:
+        """Genes called NITE: a significant test and a departure from LITE that is worth the name."""
+        return np.asarray((self.fdr < self.params.level) & (self.nite_share >= self.params.min_share))
+
+    @cached_property
+    def differential(self) -> NDArray[np.float32]:
+        """Chromatin differential, cells x genes, natural log."""
+        return chromatin_differential(self.fit.lite_log_rate, self.fit.nite_log_rate)
+
+    def composition(self, model: str) -> NDArray[np.float32]:
+        """Predicted composition rho, cells x genes."""
+        rate = self.fit.lite_log_rate if model == "lite" else self.fit.nite_log_rate
+        return np.exp(rate - self.cells.log_normalizer[:, None].astype(np.float32))
+
+    def layer(self, what: str) -> NDArray[np.float32]:
+        """Cells x all genes of the RNA matrix, NaN where a gene has no model."""
+        rna = self.data.mod[RNA]
+        out = np.full((rna.n_obs, rna.n_vars), np.nan, dtype=np.float32)
+        out[:, self.position] = self.differential if what == "differential" else self.composition(what)
+        return out
+
+    def per_gene(self, values: NDArray) -> Floats:
+        """Values over all genes of the RNA matrix, NaN where there is none."""
+        out = np.full(self.data.mod[RNA].n_vars, np.nan)
+        out[self.position] = values
+        return out
+
+    def parameters(self) -> pd.DataFrame:
+        """Parameters of both models over all genes of the RNA matrix; NITE's carry the prefix ``nite_``.
+
+        All are maxima a posteriori, also the decay distances, with which the other parameters go together; LITE's
+        posterior mean and interval of the decay distances stand beside them.
+        """
+        columns: dict[str, NDArray] = {}
+        for prefix, fits in (("", self.fit.lite), ("nite_", self.fit.nite)):
+            columns |= {
+                f"{prefix}a_upstream": fits.a[:, 0],
+                f"{prefix}a_proximal": fits.a[:, 1],
+                f"{prefix}a_downstream": fits.a[:, 2],
+                f"{prefix}decay_upstream_kb": fits.decay_kb[:, 0],
+                f"{prefix}decay_downstream_kb": fits.decay_kb[:, 1],
+                f"{prefix}gamma": fits.gamma,
+                f"{prefix}bias": fits.bias,
+                f"{prefix}theta": fits.theta,
+                f"{prefix}bn_mean": fits.bn_mean,
+                f"{prefix}bn_sd": fits.bn_sd,
+                f"{prefix}log_likelihood": fits.log_likelihood,
+            }
+        columns |= decay_columns(self.fit, plain="map")
+        if self.fit.nite.a_topics is not None:
+            names = topic_frame(self.data, ATAC).columns
+            columns |= {f"nite_a_{name}": self.fit.nite.a_topics[:, t] for t, name in enumerate(names)}
+        return pd.DataFrame(
+            {name: self.per_gene(values) for name, values in columns.items()}, index=self.data.mod[RNA].var_names
+        )
+
+    def stored_sets(self) -> dict[str, Any]:
+        """Peak sets for later stages; ``peak`` counts over all peaks of the accessibility matrix."""
+        sets = self.sets
+        return {
+            "genes": np.array(self.genes, dtype=object).astype(str),
+            "indptr": sets.indptr,
+            "peak": self.modelled_peaks[sets.peak],
+            "distance": sets.distance,
+            "region": sets.region.astype(np.int64),
+            "chrom": sets.chrom.astype(str),
+            "tss": sets.tss,
+            "strand": sets.strand.astype(str),
+            "normalizer": self.params.normalizer,
+        }
+
+    @cached_property
+    def groups(self) -> tuple[str, pd.Series]:
+        """The grouping of cells used in figures and tests: states of the tree, else the annotation, else clusters."""
+        if LINEAGE_STATE in self.data.obs:
+            return "lineage state", self.data.obs[LINEAGE_STATE].astype(str).replace(
+                {"": "no state", "nan": "no state"}
+            )
+        given = cell_annotation(self.data, self.context.resources.groups, option="--groups")
+        if given is not None:
+            return str(given.name), given
+        if LEIDEN in self.data.obs:
+            return "cluster", self.data.obs[LEIDEN].astype(str)
+        return "cells", pd.Series("all", index=self.data.obs_names)
+
+
+def decay_columns(fit: RegulationFit, *, plain: Literal["mean", "map"]) -> dict[str, Floats]:
+    """LITE's decay distances, kb: two estimates and the 95 % credible interval, a column a side.
+
+    `plain` names the estimate that is called just ``decay_SIDE_kb``; the other one is ``decay_SIDE_map_kb`` or
+    ``decay_SIDE_mean_kb``. The table of genes shows the posterior mean under the plain name, as it is nearer the
+    truth; among the parameters of the models it is the maximum a posteriori, which all predictions use.
+    """
+    parts = {"mean": fit.decay_mean_kb, "low": fit.decay_low_kb, "high": fit.decay_high_kb, "map": fit.lite.decay_kb}
+    return {
+        f"decay_{side}_kb" if part == plain else f"decay_{side}_{part}_kb": values[:, n]
+        for n, side in enumerate(("upstream", "downstream"))
+        for part, values in sorted(parts.items(), key=lambda item: item[0] != plain)
+    }
+
+
+def model_decoder(data: MuData, modality: str) -> tuple[Decoder, Ints]:
+    """Return the decoder of a fitted topic model and the columns it covers."""
+    part = data.mod[modality]
+    if TOPIC_MODEL not in part.uns:
+        raise StoreError(
+            f"the data hold no topic model of the modality {modality}",
+            remedy=f"run the stage topics_{modality} first",
+        )
+    covered = np.asarray(part.var[MODELLED], bool) if MODELLED in part.var else np.ones(part.n_vars, bool)
+    return Decoder.from_arrays(part.uns[TOPIC_MODEL]), np.flatnonzero(covered)
+
+
+def build_cells(data: MuData, genes: Ints, *, gauge: Gauge = "median") -> tuple[Cells, Ints]:
+    """Bring together what the models need of the cells, and the peaks the accessibility model covers."""
+    rna, atac = data.mod[RNA], data.mod[ATAC]
+    expression, modelled_genes = model_decoder(data, RNA)
+    accessibility, modelled_peaks = model_decoder(data, ATAC)
+    topics = topic_frame(data, RNA).to_numpy()
+    if READ_DEPTH in rna.obs:
+        depth = rna.obs[READ_DEPTH].to_numpy(np.float64)
+    else:
+        depth = np.asarray(sparse.csr_matrix(rna.X)[:, modelled_genes].sum(axis=1), dtype=np.float64).ravel()
+    cells = Cells.build(
+        sparse.csc_matrix(rna.X)[:, genes],
+        log_depth=np.log(np.maximum(depth, 1e-3)),
+        log_normalizer=expression_normalizer(expression, topics, gauge=gauge),
+        topics=topic_frame(data, ATAC).to_numpy(),
+        decoder=accessibility,
+    )
+    if accessibility.n_features != len(modelled_peaks) or len(atac.var) < len(modelled_peaks):
+        raise StoreError(
+            f"the accessibility topic model covers {accessibility.n_features:,} peaks, but {len(modelled_peaks):,} are "
+            f"marked as modelled",
+            remedy="run the stage topics_atac again",
+        )
+    return cells, modelled_peaks
+
+
+def chosen_genes(data: MuData, params: RegulationParams) -> Ints:
+    """Positions of the genes to model.
+
+    Raises
+    ------
+    InputError
+        A listed gene is not in the data.
+    """
+    names = data.mod[RNA].var_names
+    if params.genes == "all":
+        return model_decoder(data, RNA)[1]
+    lower = {str(name).casefold(): i for i, name in reversed(list(enumerate(names)))}
+    asked = [str(gene).casefold() for gene in params.genes]
+    missing = [gene for gene, key in zip(params.genes, asked, strict=True) if key not in lower]
+    if missing:
+        raise InputError(
+            f"regulation.genes: {len(missing)} of {len(asked)} genes are not in the data: {', '.join(missing[:8])}",
+            remedy="correct the names (case does not matter) or leave them out",
+        )
+    return np.array(list(dict.fromkeys(lower[key] for key in asked)), dtype=np.int64)
+
+
+def _peak_sets(
+    data: MuData,
+    params: RegulationParams,
+    table: pd.DataFrame,
+    names: list[str],
+    modelled: Ints,
+    path: Any,
+) -> tuple[PeakSets, pd.DataFrame]:
+    """Peaks of every gene over the modelled peaks, and the table of these peaks."""
+    atac = data.mod[ATAC]
+    peaks = pd.DataFrame({"chrom": atac.var[CHROM].astype(str), "start": atac.var[START], "end": atac.var[END]})
+    peaks = peaks.iloc[modelled].reset_index(drop=True)
+    openness = None
+    if params.tss == "open":
+        openness = np.asarray(sparse.csr_matrix(atac.X).mean(axis=0)).ravel()[modelled]
+    sets = gene_peaks(
+        peaks,
+        table,
+        names,
+        window=round(params.window_kb * 1000),
+        promoter=params.promoter_bp,
+        other_promoters=params.other_promoters,
+        openness=openness,
+    )
+    if not (sets.status == "ok").any():
+        raise ResourceError(
+            f"{path}: none of the {len(names):,} genes has a peak in its window",
+            expected="gene names and chromosomes as in the data, positions of the same genome",
+            remedy="check that the TSS file belongs to the genome the reads were aligned to",
+        )
+    return sets, peaks
+
+
+def _priors(params: RegulationParams) -> Priors:
+    return Priors(
+        decay_median_kb=params.decay_median_kb,
+        decay_log_sd=params.decay_log_variance**0.5,
+        gamma_log_sd=params.gamma_log_variance**0.5,
+        bias_sd=params.bias_variance**0.5,
+        theta_shape=params.theta_shape,
+        theta_rate=params.theta_rate,
+    )
+
+
+def _fit_with_null(
+    cells: Cells, sets: PeakSets, n_open: NDArray, params: RegulationParams, context: Context, progress: Progress
+) -> tuple[RegulationFit, Floats, NullGenes]:
+    """Fit the genes, then genes simulated under LITE; the fit, the genes' unexplained share, the simulated genes.
+
+    What is simulated are genes with an unexplained share too small to be called NITE, within the limits of
+    `LITE_LIKE`: the LITE model of a gene that does not follow its chromatin says nothing about genes that do. If fewer
+    genes than these follow LITE, the test becomes conservative.
+    """
+    priors = _priors(params)
+    options = FitOptions(tolerance=params.tolerance, max_iterations=params.max_iterations, min_cells=params.min_cells)
+    part = len(sets.genes) / (len(sets.genes) + params.null_genes)
+    fit = fit_regulation(
+        cells,
+        sets,
+        priors=priors,
+        options=options,
+        n_threads=context.n_threads,
+        progress=lambda fraction, message: progress(part * fraction, message),
+    )
+    constant = constant_log_likelihood(cells.counts, cells.offset, fit.lite.theta)
+    share = unexplained_share(constant, fit.lite.log_likelihood, fit.nite.log_likelihood)
+    known = share[np.isfinite(share)]
+    among = None
+    if len(known):
+        among = ~(share > np.quantile(known, np.clip(np.mean(known < params.min_share), *LITE_LIKE)))
+    simulated = simulate_null(
+        fit,
+        cells,
+        sets,
+        generator=np.random.default_rng([context.seed, 7]),
+        n_genes=params.null_genes,
+        n_open=n_open,
+        among=among,
+        priors=priors,
+        options=options,
+        n_threads=context.n_threads,
+        progress=lambda fraction, _: progress(part + (1 - part) * fraction, "null distribution of the NITE test"),
+    )
+    return fit, share, simulated
+
+
+def compute(data: MuData, params: RegulationParams, context: Context, progress: Progress) -> RegulationOutput:
+    """Peak sets, LITE, NITE and their null distribution."""
+    from mira_nb.io.tss import read_tss
+
+    path = context.resources.tss
+    if path is None:
+        raise ResourceError("no transcription start sites were given", remedy="give --tss FILE")
+    table = read_tss(path)
+    position = chosen_genes(data, params)
+    names = [str(name) for name in data.mod[RNA].var_names[position]]
+    progress(0.0, "cells and normalisers")
+    cells, modelled_peaks = build_cells(data, position, gauge=params.normalizer)
+    progress(0.02, "peaks around transcription start sites")
+    sets, peaks = _peak_sets(data, params, table.frame, names, modelled_peaks, path)
+    n_open = np.asarray((sparse.csr_matrix(data.mod[ATAC].X)[:, modelled_peaks] != 0).sum(axis=1)).ravel()
+    fit, share, simulated = _fit_with_null(
+        cells, sets, n_open, params, context, lambda fraction, message: progress(0.05 + 0.95 * fraction, message)
+    )
+    enough = len(simulated.statistic) >= FEW_NULL
+    return RegulationOutput(
+        data=data,
+        params=params,
+        context=context,
+        genes=names,
+        position=position,
+        modelled_peaks=modelled_peaks,
+        cells=cells,
+        sets=sets,
+        fit=fit,
+        nite_share=share,
+        null=fit_null(simulated.statistic, n_topics=cells.topics.shape[1]) if enough else None,
+        error_share=float(np.nanquantile(simulated.unexplained, 0.95)) if enough else float("nan"),
+        n_open=n_open,
+        chromosomes=match_chromosomes(peaks["chrom"], table.frame["chrom"]),
+        n_tss_rows=len(table.frame),
+        tss_findings=tuple(table.findings),
+    )

@@ -1,0 +1,160 @@
+"""NITE regulation over the lineage tree: terminal genes (Extended Data Fig. 8e) and topics by state (13c)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from mira_nb.charts.groups import by_group
+from mira_nb.charts.theme import CATEGORICAL, MUTED
+from mira_nb.keys import LINEAGE_STATE, RNA
+from mira_nb.stages.result import Figure, Table
+from mira_nb.stages.shared.cells import topic_frame
+
+from .compute import RegulationOutput
+from .score_tests import COLUMNS, against_rest, lineage_nodes, terminal_tests, topic_genes
+
+LEVEL = 0.05
+SECTION = "NITE regulation over the lineage tree"
+
+
+def lineage_figures(found: RegulationOutput, primed: pd.DataFrame) -> list[Figure]:
+    """Figures that need a lineage tree; empty without one."""
+    return [*_state_figure(found), *_terminal_figure(found, primed)]
+
+
+def log_score(scores: np.ndarray) -> np.ndarray:
+    """log10(1 + NITE score), scores below 0 as 0."""
+    return np.asarray(np.log10(1 + np.maximum(scores, 0)))
+
+
+def _star(adjusted: float) -> str:
+    return " *" if adjusted < LEVEL else ""
+
+
+# ---------------------------------------------------------------------- terminal genes
+def _terminal_figure(found: RegulationOutput, primed: pd.DataFrame) -> list[Figure]:
+    tests = terminal_tests(found, primed) if len(primed) else pd.DataFrame(columns=list(COLUMNS))
+    if not len(tests):
+        return []
+    names = np.array(found.genes, dtype=object)
+    fitted = found.ok & np.isfinite(found.nite_score)
+    rest = fitted.copy()
+    parts, order = [], []
+    terminal = primed[primed["terminal"].astype(bool)]
+    for lineage, rows in terminal.groupby("lineage"):
+        mask = fitted & np.isin(names, rows["gene"].to_numpy())
+        rest &= ~mask
+        name = f"terminal in {lineage}"
+        test = tests[tests["group_1"] == name]
+        if len(test):
+            label = name + _star(float(test["adj_pvalue"].iloc[0]))
+            parts.append(pd.DataFrame({"score": log_score(found.nite_score[mask]), "group": label}))
+            order.append(label)
+    if rest.any():
+        parts.append(pd.DataFrame({"score": log_score(found.nite_score[rest]), "group": "other genes"}))
+        order.append("other genes")
+    colors = dict(zip(order, CATEGORICAL, strict=False)) | {"other genes": MUTED}
+    return [
+        Figure(
+            "terminal_nite",
+            "NITE regulation of terminal genes",
+            "NITE scores of the genes that rise only in one end state of a branch (higher than in its sister and than "
+            "in the branch's cells) and of genes that do so in none. * adjusted p < 0.05 (two-sided Wilcoxon rank-sum "
+            "test of the terminal genes against all other fitted genes, Benjamini-Hochberg over the lineages; n below "
+            "the boxes, effect sizes in the table). Higher: the local chromatin of these genes does not tell the "
+            "lineage in which they are expressed.",
+            chart=by_group(
+                pd.concat(parts, ignore_index=True),
+                value="score",
+                group="group",
+                value_title="NITE score (log10 of 1 + score)",
+                order=order,
+                colors=colors,
+                step=130,
+            ),
+            section=SECTION,
+        )
+    ]
+
+
+# ---------------------------------------------------------------------- topics by state
+def state_topics(found: RegulationOutput) -> dict[str, list[str]]:
+    """Expression topics of each lineage state: those whose mean share is highest there. Empty without a branch."""
+    nodes = lineage_nodes(found)
+    if nodes is None or len(nodes) < 2:
+        return {}
+    states = found.data.obs[LINEAGE_STATE].astype(str).to_numpy()
+    topics = topic_frame(found.data, RNA)
+    present = [name for name in nodes["node"] if (states == name).any()]
+    means = np.array([topics[states == name].mean().to_numpy() for name in present])
+    best = means.argmax(axis=0) if len(means) else []
+    out: dict[str, list[str]] = {name: [] for name in present}
+    for topic, position in zip(topics.columns, best, strict=True):
+        out[present[int(position)]].append(str(topic))
+    return out
+
+
+def state_tests(found: RegulationOutput) -> pd.DataFrame:
+    """NITE scores of the top genes of each state's topics against those of all other genes."""
+    return against_rest(
+        found.nite_score, _state_members(found), quantity="NITE score of the top genes of the state's topics"
+    )
+
+
+def _state_members(found: RegulationOutput) -> dict[str, np.ndarray]:
+    genes = topic_genes(found)
+    return {
+        state: np.any([genes[topic] for topic in topics], axis=0)
+        for state, topics in state_topics(found).items()
+        if topics
+    }
+
+
+def _state_figure(found: RegulationOutput) -> list[Figure]:
+    tests = state_tests(found)
+    if not len(tests):
+        return []
+    topics = state_topics(found)
+    parts, order = [], []
+    for state, mask in _state_members(found).items():
+        test = tests[tests["group_1"] == state]
+        scores = found.nite_score[mask & np.isfinite(found.nite_score)]
+        if len(test) and len(scores):
+            label = state + _star(float(test["adj_pvalue"].iloc[0]))
+            parts.append(pd.DataFrame({"score": log_score(scores), "group": label}))
+            order.append(label)
+    described = "; ".join(f"{state}: {', '.join(names)}" for state, names in topics.items() if names)
+    return [
+        Figure(
+            "state_nite",
+            "NITE regulation of the topics of each state",
+            "NITE scores of the top genes of the expression topics that describe a state of the lineage tree, that is, "
+            f"whose mean share is highest there ({described}). * adjusted p < 0.05 (two-sided Wilcoxon rank-sum test "
+            "of these genes against all other fitted genes, Benjamini-Hochberg over the states; n below the boxes, "
+            "effect sizes in the table). Progenitor states tend to be LITE (low), end states NITE (high).",
+            chart=by_group(
+                pd.concat(parts, ignore_index=True),
+                value="score",
+                group="group",
+                value_title="NITE score (log10 of 1 + score)",
+                group_title="state",
+                order=order,
+                step=100,
+            ),
+            section=SECTION,
+        )
+    ]
+
+
+def state_table(found: RegulationOutput) -> list[Table]:
+    """Give the tests behind the figure of the states; empty without a tree."""
+    tests = state_tests(found)
+    if not len(tests):
+        return []
+    caption = (
+        "Top genes of the expression topics whose mean share is highest in the state, against all other fitted genes: "
+        "two-sided Wilcoxon rank-sum test; effect_size: rank-biserial correlation (positive = more NITE); adj_pvalue: "
+        "Benjamini-Hochberg over the states."
+    )
+    return [Table("state_nite_tests", "NITE regulation of the topics of each state", caption, tests)]

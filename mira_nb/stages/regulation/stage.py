@@ -1,0 +1,64 @@
+"""Stage regulation: LITE and NITE models of every gene, NITE scores, chromatin differential, primed genes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from mira_nb import keys
+from mira_nb.keys import PREPARE, REGULATION, TOPICS_ATAC, TOPICS_RNA, TRAJECTORY
+from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.params import Params
+from mira_nb.stages.result import Result, Slot
+
+from .params import RegulationParams
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+class RegulationStage(Stage[RegulationParams]):
+    """Genes that follow the chromatin around them (LITE) and genes that follow the cell's state (NITE)."""
+
+    name: ClassVar[str] = REGULATION
+    title: ClassVar[str] = "LITE and NITE regulation"
+    purpose: ClassVar[str] = (
+        "Predicts each gene's expression from the accessibility around it, and finds genes, cells and programmes whose "
+        "expression the local chromatin does not explain."
+    )
+    Params: ClassVar[type[Params]] = RegulationParams
+    needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA, TOPICS_ATAC)
+    uses: ClassVar[tuple[str, ...]] = (keys.JOINT_STAGE, TRAJECTORY)
+    resources: ClassVar[tuple[tuple[str, ...], ...]] = (("tss",),)
+    optional_resources: ClassVar[tuple[str, ...]] = ("groups",)
+
+    def run(self, data: MuData, params: RegulationParams, context: Context) -> Result:
+        """Fit LITE and NITE models, test and draw them."""
+        from .compute import compute
+        from .figures import figures, track_files
+        from .report import alerts, methods, metrics, tables
+
+        def part(first: float, last: float):  # type: ignore[no-untyped-def]
+            return lambda fraction, message: context.progress(first + (last - first) * fraction, message)
+
+        found = compute(data, params, context, part(0.0, 0.9))
+        context.progress(0.92, "tables and figures")
+        return Result(
+            slots={
+                Slot("rna", "varm", keys.RP_PARAMETERS): found.parameters(),
+                Slot("rna", "layers", keys.LITE_PREDICTION): found.layer("lite"),
+                Slot("rna", "layers", keys.NITE_PREDICTION): found.layer("nite"),
+                Slot("rna", "layers", keys.CHROMATIN_DIFFERENTIAL): found.layer("differential"),
+                Slot("rna", "var", keys.NITE_SCORE): found.per_gene(found.nite_score),
+                Slot("rna", "var", keys.NITE_PVALUE): found.per_gene(found.pvalue),
+                Slot("rna", "var", keys.NITE_FDR): found.per_gene(found.fdr),
+                Slot("rna", "var", keys.NITE_SHARE): found.per_gene(found.nite_share),
+                Slot("rna", "uns", keys.PEAK_SETS): found.stored_sets(),
+                Slot("joint", "obs", keys.NITE_SCORE): found.cell_score,
+            },
+            tables=tables(found),
+            figures=figures(found),
+            metrics=metrics(found),
+            alerts=alerts(found),
+            files=track_files(found),
+            methods=methods(found),
+        )

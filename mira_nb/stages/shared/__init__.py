@@ -1,0 +1,1 @@
+"""What several stages use: cell annotations, streams along the tree, workbooks."""

@@ -1,0 +1,126 @@
+"""What several stages ask of the cells: annotations, depth, normalised expression, topic names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from mira_nb.errors import InputError, StoreError
+from mira_nb.keys import ATAC, ATAC_TOPIC_PREFIX, RNA, RNA_TOPIC_PREFIX, X_TOPICS
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from mira_nb.io.resources import Resources
+
+
+MAX_GROUPS = 60
+MISSING_GROUP = "not annotated"
+
+
+@dataclass(frozen=True)
+class CellAnnotations:
+    """The user's annotations of the cells; None where not given."""
+
+    groups: pd.Series | None
+    batch: pd.Series | None
+
+    def frame(self) -> pd.DataFrame:
+        """Annotations as columns named as in the user's data, for colouring."""
+        given = [item for item in (self.groups, self.batch) if item is not None]
+        return pd.DataFrame({str(item.name): item.to_numpy() for item in given})
+
+
+def cell_annotation(data: MuData, column: str | None, *, option: str) -> pd.Series | None:
+    """Return one annotation of the cells as text categories; cells without a value are called "not annotated".
+
+    Raises
+    ------
+    InputError
+        The column does not exist, or has one value a cell.
+    """
+    if not column:
+        return None
+    for frame in (data.obs, data.mod[RNA].obs, data.mod[ATAC].obs):
+        if column in frame:
+            values = frame[column]
+            break
+    else:
+        known = sorted({str(name) for part in (RNA, ATAC) for name in data.mod[part].obs.columns})
+        raise InputError(
+            f"{option} {column}: the cells have no annotation of that name",
+            expected=f"one of: {', '.join(known) or '(the data hold none)'}",
+            remedy=f"give another name, or leave {option} out",
+        )
+    text = values.astype(object).map(str, na_action="ignore")
+    text = text.where(text.notna(), MISSING_GROUP)
+    n_values = text.nunique()
+    if n_values > MAX_GROUPS and n_values > len(text) / 10:
+        raise InputError(
+            f"{option} {column}: {n_values} different values in {len(text)} cells",
+            expected="a grouping of the cells, such as cell types or samples",
+            remedy="choose another annotation, or cut a continuous one into groups",
+        )
+    return pd.Series(text.to_numpy(), index=data.obs_names, name=column)
+
+
+def cell_annotations(data: MuData, resources: Resources) -> CellAnnotations:
+    """Return groups and batch as given with the run."""
+    return CellAnnotations(
+        groups=cell_annotation(data, resources.groups, option="--groups"),
+        batch=cell_annotation(data, resources.batch, option="--batch"),
+    )
+
+
+def cell_depths(data: MuData) -> pd.DataFrame:
+    """Count molecules, genes detected and open peaks of every cell (columns ``n_counts``, ``n_genes``, ``n_peaks``)."""
+    rna, atac = sparse.csr_matrix(data.mod[RNA].X), sparse.csr_matrix(data.mod[ATAC].X)
+    return pd.DataFrame(
+        {
+            "n_counts": np.asarray(rna.sum(axis=1)).ravel().astype(np.int64),
+            "n_genes": np.asarray((rna > 0).sum(axis=1)).ravel().astype(np.int64),
+            "n_peaks": np.asarray((atac > 0).sum(axis=1)).ravel().astype(np.int64),
+        },
+        index=data.obs_names,
+    )
+
+
+def topic_frame(data: MuData, modality: str) -> pd.DataFrame:
+    """Topics of the cells as a table with columns e1, e2, ... (expression) or a1, a2, ... (accessibility).
+
+    Raises
+    ------
+    StoreError
+        The topic model of this modality has not been fitted.
+    """
+    container = data.mod[modality].obsm
+    if X_TOPICS not in container:
+        raise StoreError(
+            f"the data hold no topics of the modality {modality}",
+            expected=f"obsm['{X_TOPICS}']",
+            remedy=f"run the stage topics_{modality} first",
+        )
+    values: Any = container[X_TOPICS]
+    values = np.asarray(values, dtype=np.float64)
+    prefix = RNA_TOPIC_PREFIX if modality == RNA else ATAC_TOPIC_PREFIX
+    return pd.DataFrame(values, index=data.obs_names, columns=[f"{prefix}{i}" for i in range(1, values.shape[1] + 1)])
+
+
+def coordinates(values: Any) -> pd.DataFrame:
+    """Two columns x and y for the embedding charts."""
+    array = np.asarray(values)
+    return pd.DataFrame({"x": array[:, 0], "y": array[:, 1]})
+
+
+def gene_expression(data: MuData, genes: list[str]) -> pd.DataFrame:
+    """Log-normalised expression (10,000 counts a cell, log(1 + x)) of some genes, cells x genes."""
+    rna = data.mod[RNA]
+    counts = sparse.csr_matrix(rna.X)
+    totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
+    position = rna.var_names.get_indexer(genes)
+    picked = counts[:, position].toarray().astype(np.float64)
+    return pd.DataFrame(np.log1p(picked / totals[:, None] * 1e4), index=data.obs_names, columns=genes)

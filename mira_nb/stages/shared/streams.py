@@ -1,0 +1,262 @@
+"""Stream figures of any quantities of the cells, for every stage that has a lineage tree to draw on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mira_nb.charts.streams import (
+    TimeScale,
+    heatmap_chart,
+    line_chart,
+    scatter_chart,
+    stream_chart,
+    stream_labels,
+    swarm_chart,
+)
+from mira_nb.charts.trajectory import node_palette
+from mira_nb.core.trajectory.streams import (
+    TreePaths,
+    order_by_peak,
+    smooth_tree,
+    stack,
+    swarm_offsets,
+    tree_paths,
+    window_means,
+)
+from mira_nb.errors import InputError
+from mira_nb.keys import LINEAGE_STATE, LINEAGE_TREE, PSEUDOTIME
+from mira_nb.stages.result import Figure
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+MAX_CELLS = 5000
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Pseudotime, states and tree of the cells, ready for drawing.
+
+    Attributes
+    ----------
+    pseudotime, states
+        (n,) of all cells; NaN and None outside the trajectory.
+    nodes
+        ``node, parent, branch_time, n_cells``.
+    window
+        Smoothing window as a share of pseudotime.
+    time
+        Scale of the time axis.
+    n_resamples, seed
+        Bootstrap samples for the bands of line mode.
+    """
+
+    pseudotime: np.ndarray
+    states: np.ndarray
+    nodes: pd.DataFrame
+    window: float = 0.15
+    time: TimeScale = "linear"
+    n_resamples: int = 100
+    seed: int = 0
+    paths: TreePaths = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Lay the tree out."""
+        object.__setattr__(self, "paths", tree_paths(self.nodes, self.pseudotime, self.states))
+
+    @property
+    def colors(self) -> dict[str, str]:
+        """Colour of every node."""
+        return node_palette(self.nodes)
+
+    @property
+    def n_cells(self) -> int:
+        """Cells with a pseudotime."""
+        return int(np.isfinite(self.pseudotime).sum())
+
+    def smooth(self, values: pd.DataFrame, *, bands: bool = False) -> pd.DataFrame:
+        """Smoothed values along the tree, with bootstrap bands if asked."""
+        return smooth_tree(
+            self.paths,
+            self.pseudotime,
+            self.states,
+            values,
+            window=self.window,
+            n_resamples=self.n_resamples if bands else 0,
+            rng=np.random.default_rng([self.seed, 13]),
+        )
+
+    def sample(self) -> np.ndarray:
+        """Rows of at most 5,000 cells with pseudotime."""
+        rows = np.flatnonzero(np.isfinite(self.pseudotime))
+        if len(rows) > MAX_CELLS:
+            rows = np.sort(np.random.default_rng([self.seed, 17]).choice(rows, MAX_CELLS, replace=False))
+        return rows
+
+    def sampled_note(self) -> str:
+        """Sentence that says how many cells are drawn, when not all."""
+        return f" A random {MAX_CELLS:,} of {self.n_cells:,} cells are drawn." if self.n_cells > MAX_CELLS else ""
+
+    def only(self, lineage: str) -> Axis:
+        """Give the axis along one lineage, from the root to its end, as a single stretch."""
+        inside = np.isin(self.states.astype(str), self.paths.members[lineage])
+        last = pd.DataFrame(
+            {"node": [lineage], "parent": [""], "branch_time": [np.nan], "n_cells": [int(inside.sum())]}
+        )
+        states = np.full(len(inside), None, dtype=object)
+        states[inside] = lineage
+        time = np.where(inside, self.pseudotime, np.nan)
+        return Axis(time, states, last, self.window, self.time, self.n_resamples, self.seed)
+
+
+def axis_of(data: MuData, *, window: float = 0.15, time: TimeScale = "linear", seed: int = 0) -> Axis:
+    """Axis from a MuData that holds the results of the stage trajectory.
+
+    Raises
+    ------
+    InputError
+        There is no trajectory in the data.
+    """
+    if PSEUDOTIME not in data.obs or LINEAGE_TREE not in data.uns:
+        raise InputError("the data hold no trajectory", remedy="run the stage trajectory first")
+    record = data.uns[LINEAGE_TREE]
+    nodes = pd.DataFrame({name: np.asarray(record[name]) for name in ("node", "parent", "branch_time", "n_cells")})
+    return Axis(
+        pseudotime=data.obs[PSEUDOTIME].to_numpy(float),
+        states=data.obs[LINEAGE_STATE].astype(object).to_numpy(),
+        nodes=nodes.astype({"node": str, "parent": str}),
+        window=window,
+        time=time,
+        seed=seed,
+    )
+
+
+def stream_figure(
+    axis: Axis,
+    values: pd.DataFrame,
+    *,
+    name: str,
+    title: str,
+    what: str,
+    colors: dict[str, str] | None = None,
+    shade: pd.DataFrame | None = None,
+    shade_title: str = "",
+    shade_centre: float | None = None,
+    section: str = "Streams",
+) -> Figure:
+    """Stream graph of non-negative quantities over the tree.
+
+    Parameters
+    ----------
+    shade
+        ``feature, node, shade``: a value per feature and node that colours the streams (node may be left out).
+    """
+    smooth = axis.smooth(values)
+    order = order_by_peak(smooth)
+    stacked = stack(smooth, axis.paths, order)
+    extra = ""
+    if shade is not None:
+        keys = [key for key in ("feature", "node") if key in shade.columns]
+        stacked = stacked.merge(shade, on=keys, how="left", validate="m:1")
+        extra = f" Colour: {shade_title}."
+    chart, packed = stream_chart(
+        stacked,
+        order=order,
+        colors=colors,
+        shade=None if shade is None else "shade",
+        shade_title=shade_title,
+        shade_centre=shade_centre,
+        time=axis.time,
+        labels=stream_labels(stacked),
+        value_title=what,
+    )
+    caption = (
+        f"Thickness: {what}, smoothed (Savitzky-Golay, window {axis.window:g} of pseudotime; n = {axis.n_cells:,} "
+        "cells). Time runs from left to right, lineages part where the tree branches; streams are stacked in the order "
+        f"in which they peak.{extra} Good: a few broad streams that take turns, and some that belong to one branch."
+    )
+    return Figure(name, title, caption, chart=chart, packed=packed, section=section)
+
+
+def heatmap_figure(
+    axis: Axis, values: pd.DataFrame, *, name: str, title: str, what: str, section: str = "Streams"
+) -> Figure:
+    """Heatmap mode: every box the mean of the cells in one window of pseudotime."""
+    windows = window_means(axis.pseudotime, axis.states, axis.paths, values)
+    order = order_by_peak(axis.smooth(values))
+    chart, packed = heatmap_chart(windows, order=order, time=axis.time, value_title=what)
+    caption = (
+        f"Each box: mean {what} of the cells in one of 40 windows of pseudotime, from the root to the lineage's end "
+        f"(n = {axis.n_cells:,} cells; the tooltip has each box's n), scaled from 0 to 1 by feature. Rows in the order "
+        "of the pseudotime of their maximum: a clean diagonal means that features take turns."
+    )
+    return Figure(name, title, caption, chart=chart, packed=packed, section=section)
+
+
+def line_figure(
+    axis: Axis,
+    values: pd.DataFrame,
+    *,
+    name: str,
+    title: str,
+    what: str,
+    beside: dict[str, pd.DataFrame] | None = None,
+    section: str = "Streams",
+) -> Figure:
+    """Line mode with bootstrap bands; `beside` puts other quantities of the same features next to it."""
+    curves = axis.smooth(values, bands=axis.n_resamples > 0)
+    order = order_by_peak(curves)
+    quantity = None
+    if beside:
+        parts = [curves.assign(quantity=what)]
+        parts += [
+            axis.smooth(other, bands=axis.n_resamples > 0).assign(quantity=label) for label, other in beside.items()
+        ]
+        curves, quantity = pd.concat(parts, ignore_index=True), "quantity"
+    chart, packed = line_chart(curves, order=order, node_colors=axis.colors, quantity=quantity, time=axis.time)
+    bands = f"; band: 95 % of {axis.n_resamples} bootstrap samples of the cells" if axis.n_resamples else ""
+    caption = (
+        f"{what}, smoothed along every branch (n = {axis.n_cells:,} cells{bands}). Colours: nodes of the lineage tree. "
+        "Branches whose bands stay apart differ beyond the sampling of cells."
+    )
+    return Figure(name, title, caption, chart=chart, packed=packed, section=section)
+
+
+def scatter_figure(
+    axis: Axis, values: pd.DataFrame, *, name: str, title: str, what: str, section: str = "Streams"
+) -> Figure:
+    """Scatter mode with a menu."""
+    rows = axis.sample()
+    cells = values.iloc[rows].reset_index(drop=True)
+    cells.insert(0, "pseudotime", axis.pseudotime[rows])
+    cells["node"] = pd.Categorical(axis.states[rows].astype(str))
+    names = [str(column) for column in values.columns]
+    chart, packed = scatter_chart(cells, axis.smooth(values), quantities=names, node_colors=axis.colors, time=axis.time)
+    caption = (
+        f"One dot a cell; the menu chooses the quantity ({what}); lines: smoothed along the branches. "
+        f"n = {axis.n_cells:,} cells.{axis.sampled_note()}"
+    )
+    return Figure(name, title, caption, chart=chart, packed=packed, section=section)
+
+
+def swarm_figure(
+    axis: Axis, values: pd.DataFrame, *, name: str, title: str, what: str, section: str = "Streams"
+) -> Figure:
+    """Swarm mode with a menu."""
+    rows = axis.sample()
+    lanes = axis.paths.segments.set_index("node")["lane"].reindex(axis.states[rows].astype(str)).to_numpy()
+    cells = values.iloc[rows].reset_index(drop=True)
+    cells.insert(0, "pseudotime", axis.pseudotime[rows])
+    cells.insert(1, "y", lanes + swarm_offsets(axis.pseudotime[rows], lanes))
+    names = [str(column) for column in values.columns]
+    chart, packed = swarm_chart(cells, quantities=names, lanes=axis.paths.segments, time=axis.time)
+    caption = (
+        f"One dot a cell on its branch of the tree, spread where many cells share a time; colour: the quantity chosen "
+        f"in the menu ({what}). n = {axis.n_cells:,} cells.{axis.sampled_note()}"
+    )
+    return Figure(name, title, caption, chart=chart, packed=packed, section=section)

@@ -1,0 +1,162 @@
+"""Texts of the stages: captions, alerts, key figures and methods, kept as jinja2 templates beside each stage.
+
+``stages/NAME/texts/`` holds ``tables.yaml``, ``figures.yaml``, ``metrics.yaml``, ``alerts.yaml`` and ``methods.md``.
+Code gives values by name; wording is the templates' alone. A name that a template uses and code does not give is an
+error, so that no sentence is shown with a hole.
+
+>>> texts = Texts("mira_nb.stages.topics")  # doctest: +SKIP
+>>> texts.alert("few_cells", n_cells=312)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from .result import Alert, Figure, Metric, Table
+
+if TYPE_CHECKING:
+    import jinja2
+    import pandas as pd
+
+LIST_LIMIT = 8
+"""Names that a list in a sentence spells out; the rest is counted."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts of one stage's package.
+
+    Parameters
+    ----------
+    package
+        The stage's package, ``__package__``; its folder ``texts`` holds the templates.
+    """
+
+    package: str
+
+    @property
+    def name(self) -> str:
+        """Name of the package without its parents, the first part of every alert's code."""
+        return self.package.rpartition(".")[2]
+
+    def alert(self, key: str, **values: Any) -> Alert:
+        """Return the alert `key` of ``alerts.yaml`` (level, title, cause, remedy), with its code ``NAME.key``."""
+        words = self._words("alerts", key, values)
+        return Alert(
+            level=words["level"],
+            title=words["title"],
+            cause=words.get("cause", ""),
+            remedy=words.get("remedy", ""),
+            code=f"{self.name}.{key}",
+        )
+
+    def table(self, key: str, frame: pd.DataFrame, *, name: str = "", **values: Any) -> Table:
+        """Return the table `key` of ``tables.yaml`` (title, caption) around `frame`."""
+        words = self._words("tables", key, values)
+        return Table(name or key, words["title"], words["caption"], frame)
+
+    def figure(
+        self,
+        key: str,
+        chart: Any = None,
+        *,
+        name: str = "",
+        packed: Mapping[str, pd.DataFrame] | None = None,
+        image: bytes | None = None,
+        **values: Any,
+    ) -> Figure:
+        """Return the figure `key` of ``figures.yaml`` (title, caption, section, alt) around a chart or an image."""
+        words = self._words("figures", key, values)
+        return Figure(
+            name or key,
+            words["title"],
+            words["caption"],
+            chart=chart,
+            packed=packed or {},
+            image=image,
+            alt=words.get("alt", ""),
+            section=words.get("section", ""),
+        )
+
+    def metric(self, key: str, value: float | int | str, **values: Any) -> Metric:
+        """Return the key figure `key` of ``metrics.yaml`` (name, unit, help, key)."""
+        words = self._words("metrics", key, values)
+        return Metric(
+            words["name"], value, unit=words.get("unit", ""), help=words.get("help", ""), key=words.get("key") == "True"
+        )
+
+    def methods(self, **values: Any) -> str:
+        """Return ``methods.md`` as one paragraph, with its citations as [@key]."""
+        return _squeezed(_template(self._read("methods.md")).render(values))
+
+    def text(self, key: str, **values: Any) -> str:
+        """Return the sentence `key` of ``texts.yaml``: what is neither caption nor alert, or a part of several."""
+        return _render(_yaml(self._read("texts.yaml"))[key], values)
+
+    def keys(self, kind: str) -> tuple[str, ...]:
+        """Names of all entries of ``KIND.yaml``; empty where the stage has none."""
+        try:
+            return tuple(_yaml(self._read(f"{kind}.yaml")))
+        except FileNotFoundError:
+            return ()
+
+    def _words(self, kind: str, key: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        entries = _yaml(self._read(f"{kind}.yaml"))
+        return {name: _render(str(text), values) for name, text in entries[key].items()}
+
+    def _read(self, file: str) -> str:
+        return _read(self.package, file)
+
+
+@cache
+def _read(package: str, file: str) -> str:
+    return resources.files(package).joinpath("texts", file).read_text(encoding="utf-8")
+
+
+@cache
+def _yaml(text: str) -> dict[str, Any]:
+    import yaml
+
+    return yaml.safe_load(text) or {}
+
+
+def _render(text: str, values: Mapping[str, Any]) -> str:
+    return _squeezed(_template(text).render(values))
+
+
+def _squeezed(text: str) -> str:
+    """One line: a template may break its lines where it likes."""
+    return re.sub(r"\s+", " ", text).strip()
+
+
+@cache
+def _template(text: str) -> jinja2.Template:
+    return _environment().from_string(text)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)
+    environment.filters |= {
+        "n": lambda value: f"{int(value):,}",
+        "g": lambda value, digits=6: f"{value:.{digits}g}",
+        "fixed": lambda value, digits=2: f"{value:,.{digits}f}",
+        "percent": lambda value, digits=0: f"{value:.{digits}%}",
+        "listed": _listed,
+        "plural": lambda value, one, many: one if value == 1 else many,
+    }
+    return environment
+
+
+def _listed(names: Iterable[Any], limit: int = LIST_LIMIT) -> str:
+    """Join names by commas; beyond `limit` the rest is counted."""
+    items = [str(name) for name in names]
+    rest = len(items) - limit
+    return ", ".join(items[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,43 @@
+"""Stage topics_atac: the accessibility topic model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from mira_nb.keys import PREPARE, TOPICS_ATAC
+from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.params import Params
+from mira_nb.stages.result import Result
+
+from .params import TopicsAtacParams
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+class TopicsAtacStage(Stage[TopicsAtacParams]):
+    """Accessibility topics: sets of peaks that open together."""
+
+    name: ClassVar[str] = TOPICS_ATAC
+    title: ClassVar[str] = "Accessibility topics"
+    purpose: ClassVar[str] = "Learns sets of peaks that open together, and how much each cell uses each of them."
+    Params: ClassVar[type[Params]] = TopicsAtacParams
+    needs: ClassVar[tuple[str, ...]] = (PREPARE,)
+
+    def run(self, data: MuData, params: TopicsAtacParams, context: Context) -> Result:
+        """Fit the accessibility topic model."""
+        from .compute import compute
+        from .figures import figures
+        from .methods import methods
+        from .report import alerts, metrics, slots, tables
+
+        fitted = compute(data, params, context, "atac")
+        context.progress(0.95, "tables and figures")
+        return Result(
+            slots=slots(fitted),
+            tables=tables(fitted),
+            figures=figures(fitted),
+            metrics=metrics(fitted),
+            alerts=alerts(fitted),
+            methods=methods(fitted),
+        )

@@ -1,0 +1,141 @@
+"""Fit of a topic model on a MuData, and what is derived from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from mira_nb.errors import InputError
+from mira_nb.keys import ATAC_TOPIC_PREFIX, ENCODER, MODELLED, RNA_TOPIC_PREFIX
+from mira_nb.stages.base import Context
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from mira_nb.core.topics.fit import TopicFit
+
+    from .params import TopicsParams
+
+
+N_TOP = 200
+
+
+@dataclass(frozen=True)
+class TopicsOutput:
+    """A fit with the names of its parts."""
+
+    modality: Literal["rna", "atac"]
+    fit: TopicFit
+    counts: Any
+    features: pd.Index
+    modelled: np.ndarray
+    params: TopicsParams
+
+    @property
+    def n_not_modelled(self) -> int:
+        """Number of features of the data that the model leaves out."""
+        return int(self.modelled.size - self.modelled.sum())
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the topics, by decreasing mean share."""
+        prefix = RNA_TOPIC_PREFIX if self.modality == "rna" else ATAC_TOPIC_PREFIX
+        return [f"{prefix}{t + 1}" for t in range(self.fit.n_topics)]
+
+    @cached_property
+    def topics(self) -> pd.DataFrame:
+        """Share of each topic in each cell."""
+        return pd.DataFrame(self.fit.topics, columns=self.names)
+
+    @cached_property
+    def activations(self) -> pd.DataFrame:
+        """Activations psi, topics x modelled features."""
+        return pd.DataFrame(self.fit.decoder.activations(), index=self.names, columns=self.features)
+
+    @cached_property
+    def correlation(self) -> pd.DataFrame:
+        """Pearson correlation of activations between topics."""
+        return self.activations.T.corr()
+
+    @cached_property
+    def effective(self) -> np.ndarray:
+        """Effective number of topics of each cell, exp(entropy)."""
+        share = np.maximum(self.fit.topics, 1e-12)
+        return np.exp(-(share * np.log(share)).sum(1))
+
+    @property
+    def what(self) -> str:
+        """What is counted."""
+        return "gene" if self.modality == "rna" else "peak"
+
+    @cached_property
+    def scored(self) -> dict[str, float]:
+        """Mean log share of a count under the model and under the mean profile of the training cells."""
+        cells = self.fit.held_out if self.fit.held_out.any() else np.ones(len(self.fit.topics), bool)
+        training = ~self.fit.held_out
+        profile = np.asarray(self.counts[np.flatnonzero(training)].sum(0), float).ravel() + 0.5
+        profile /= profile.sum()
+        part = self.counts[np.flatnonzero(cells)]
+        total = np.asarray(part.sum(0), float).ravel()
+        return {
+            "model": self.fit.log_likelihood_per_count(part, self.fit.topics[cells]),
+            "profile": float(total @ np.log(profile) / max(total.sum(), 1)),
+        }
+
+
+def top_features(fitted: TopicsOutput, *, n_top: int = N_TOP) -> pd.DataFrame:
+    """Return the features of highest activation: topic, feature, activation, rank (ties in the given order)."""
+    parts = []
+    for name in fitted.names:
+        values = fitted.activations.loc[name].to_numpy()
+        order = np.argsort(-values, kind="stable")[:n_top]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "topic": name,
+                    "feature": fitted.features[order],
+                    "activation": values[order],
+                    "rank": np.arange(1, len(order) + 1),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def compute(data: MuData, params: TopicsParams, context: Context, modality: Literal["rna", "atac"]) -> TopicsOutput:
+    """Fit the topic model of one modality.
+
+    Raises
+    ------
+    InputError
+        When no feature of the modality is modelled.
+    """
+    from mira_nb.core.topics.fit import fit_topic_model
+
+    part = data.mod[modality]
+    modelled = _mask(data, modality, MODELLED)
+    encoder = _mask(data, modality, ENCODER)[modelled]
+    if not modelled.any():
+        raise InputError(f"no {modality} feature is modelled", remedy="lower the thresholds of the stage prepare")
+    counts = part.X if modelled.all() else part.X[:, np.flatnonzero(modelled)]
+    fit = fit_topic_model(
+        counts,
+        modality="expression" if modality == "rna" else "accessibility",
+        settings=params.settings(),
+        encoder_features=encoder,
+        seed=context.seed,
+        n_threads=context.n_threads,
+        progress=lambda fraction, message: context.progress(0.95 * fraction, message),
+    )
+    return TopicsOutput(modality, fit, counts, part.var_names[modelled], modelled, params)
+
+
+def _mask(data: MuData, modality: str, column: str) -> np.ndarray:
+    part = data.mod[modality]
+    if column not in part.var:
+        return np.ones(part.n_vars, bool)
+    return np.asarray(part.var[column], bool)

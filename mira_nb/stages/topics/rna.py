@@ -1,0 +1,45 @@
+"""Stage topics_rna: the expression topic model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from mira_nb.keys import PREPARE, TOPICS_RNA
+from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.params import Params
+from mira_nb.stages.result import Result
+
+from .params import TopicsRnaParams
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+class TopicsRnaStage(Stage[TopicsRnaParams]):
+    """Expression topics: programmes of genes that rise and fall together."""
+
+    name: ClassVar[str] = TOPICS_RNA
+    title: ClassVar[str] = "Expression topics"
+    purpose: ClassVar[str] = (
+        "Learns programmes of genes that rise and fall together, and how much each cell uses each of them."
+    )
+    Params: ClassVar[type[Params]] = TopicsRnaParams
+    needs: ClassVar[tuple[str, ...]] = (PREPARE,)
+
+    def run(self, data: MuData, params: TopicsRnaParams, context: Context) -> Result:
+        """Fit the expression topic model."""
+        from .compute import compute
+        from .figures import figures
+        from .methods import methods
+        from .report import alerts, metrics, slots, tables
+
+        fitted = compute(data, params, context, "rna")
+        context.progress(0.95, "tables and figures")
+        return Result(
+            slots=slots(fitted),
+            tables=tables(fitted),
+            figures=figures(fitted),
+            metrics=metrics(fitted),
+            alerts=alerts(fitted),
+            methods=methods(fitted),
+        )

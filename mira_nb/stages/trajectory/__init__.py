@@ -1,0 +1,1 @@
+"""Stage trajectory: pseudotime, terminal states, fate probabilities, lineage tree."""

@@ -1,0 +1,48 @@
+"""Stage trajectory: pseudotime, terminal states, fate probabilities, lineage tree, streams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from mira_nb.keys import JOINT_STAGE, MOTIFS, TRAJECTORY
+from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.params import Params
+from mira_nb.stages.result import Result
+
+from .params import TrajectoryParams
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+class TrajectoryStage(Stage[TrajectoryParams]):
+    """Palantir pseudotime on the joint graph, fates, lineage tree and stream graphs."""
+
+    name: ClassVar[str] = TRAJECTORY
+    title: ClassVar[str] = "Trajectory"
+    purpose: ClassVar[str] = (
+        "Orders cells along their differentiation, finds where it ends and branches, and draws topics, genes and motif "
+        "scores along it."
+    )
+    Params: ClassVar[type[Params]] = TrajectoryParams
+    needs: ClassVar[tuple[str, ...]] = (JOINT_STAGE,)
+    uses: ClassVar[tuple[str, ...]] = (MOTIFS,)
+    optional_resources: ClassVar[tuple[str, ...]] = ("start_cell", "groups")
+
+    def run(self, data: MuData, params: TrajectoryParams, context: Context) -> Result:
+        """Infer the trajectory and draw it."""
+        from .compute import compute
+        from .figures import figures
+        from .report import alerts, methods, metrics, slots, tables
+
+        traced = compute(data, params, context)
+        context.progress(0.75, "streams")
+        drawn = figures(traced, context)
+        return Result(
+            slots=slots(traced),
+            tables=tables(traced),
+            figures=drawn,
+            metrics=metrics(traced),
+            alerts=alerts(traced),
+            methods=methods(traced),
+        )

@@ -1,0 +1,172 @@
+"""Where the differentiation begins: the cell the user names, or one proposed with reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from mira_nb.core.trajectory.infer import Manifold, Settings, build_manifold
+from mira_nb.core.trajectory.pseudotime import split_components
+from mira_nb.errors import InputError, ParameterError
+from mira_nb.keys import RNA
+from mira_nb.stages.shared.cells import gene_expression
+
+from .evidence import StartEvidence, weigh_starts
+
+if TYPE_CHECKING:
+    from mudata import MuData
+    from scipy import sparse
+
+    from .params import TrajectoryParams
+
+
+Origin = Literal["given", "markers", "evidence"]
+NEAR = 20
+
+
+@dataclass(frozen=True)
+class Start:
+    """The start cell, how it was chosen, and the manifold around it.
+
+    Attributes
+    ----------
+    row
+        Row among the cells used.
+    origin
+        ``given``, by ``markers``, or by the ``evidence`` of :mod:`._trajectory_evidence`.
+    candidates
+        Extremes of the diffusion components with the reasons for and against; empty when the cell was given.
+    missing_markers
+        Marker genes that are not in the data.
+    rivals
+        (cell, group or empty, reasons) of the proposed cell and, where evidence disagrees, of its strongest rival.
+    """
+
+    row: int
+    origin: Origin
+    manifold: Manifold
+    candidates: pd.DataFrame
+    missing_markers: tuple[str, ...] = ()
+    rivals: tuple[tuple[str, str, str], ...] = ()
+
+
+def find_cell(names: pd.Index, given: str | int, *, option: str) -> int:
+    """Row of a cell given by name or position.
+
+    Raises
+    ------
+    ParameterError
+        There is no such cell.
+    """
+    from mira_nb.io.annotations import suggest
+
+    text = str(given)
+    if text in names:
+        return int(names.get_indexer(pd.Index([text]))[0])
+    position = given if isinstance(given, int) else None
+    if position is not None and -1 < position < len(names):
+        return position
+    raise ParameterError(
+        f"{option} {text}: there is no such cell among the {len(names):,} used",
+        expected=f"a cell's name, such as {names[0]}, or a position from 0 to {len(names) - 1}",
+        remedy=suggest(text, [str(name) for name in names[:2000]]),
+    )
+
+
+def choose_start(
+    data: MuData,
+    names: pd.Index,
+    rows: np.ndarray,
+    joint: sparse.csr_matrix,
+    params: TrajectoryParams,
+    settings: Settings,
+    *,
+    given: str | int | None,
+    groups: pd.Series | None,
+) -> Start:
+    """Take the cell given, or propose one among the extremes of the diffusion components.
+
+    Parameters
+    ----------
+    names, rows
+        Names of the cells used and their rows in the data.
+    joint
+        Graph of the cells used.
+    given
+        Name or position of the cell; None or empty: propose.
+    """
+    if given not in (None, ""):
+        row = find_cell(names, given if given is not None else "", option="start cell")
+        return Start(row, "given", build_manifold(joint, row, settings), pd.DataFrame())
+    # The largest component: any of its cells will do to build it.
+    cells, others = split_components(joint, 0)
+    largest = max([cells, *(item.cells for item in others)], key=len)
+    manifold = build_manifold(joint, int(largest[0]), settings)
+    space = manifold.diffusion.space
+    extremes = list(dict.fromkeys(int(k) for column in space.T for k in (column.argmin(), column.argmax())))
+    near = np.column_stack([np.arange(len(space)), manifold.neighbors.indices[:, :NEAR]])
+    markers, missing = _markers(data, params.start_markers)
+    frame = pd.DataFrame({"cell": names[manifold.cells[extremes]].astype(str)})
+    frame["component"] = [_which(space, cell) for cell in extremes]
+    if groups is not None:
+        labels = groups.to_numpy()[rows][manifold.cells]
+        frame["group"] = [pd.Series(labels[near[cell]]).mode().iloc[0] for cell in extremes]
+    inside = rows[manifold.cells]
+    evidence = weigh_starts(data, inside, near, extremes, manifold.graph)
+    frame = pd.concat([frame, evidence.table], axis=1)
+    criterion: Origin = "evidence"
+    score = frame["score"].to_numpy()
+    if markers:
+        expression = gene_expression(data, markers).to_numpy()[inside]
+        scaled = expression / np.maximum(expression.max(axis=0), 1e-12)
+        frame["marker_expression"] = [float(scaled[near[cell]].mean()) for cell in extremes]
+        criterion, score = "markers", frame["marker_expression"].to_numpy()
+    best = int(np.argmax(score))
+    rivals = () if markers else _rivals(frame, best, evidence)
+    frame["chosen"] = np.arange(len(frame)) == best
+    frame = frame.iloc[np.argsort(-score, kind="stable")].reset_index(drop=True)
+    row = int(manifold.cells[extremes[best]])
+    placed = Manifold(
+        manifold.cells, extremes[best], manifold.others, manifold.diffusion, manifold.neighbors, manifold.graph
+    )
+    return Start(row, criterion, placed, frame, missing, rivals)
+
+
+def _rivals(frame: pd.DataFrame, best: int, evidence: StartEvidence) -> tuple[tuple[str, str, str], ...]:
+    """Name the candidate proposed and the one that most of the rest of the evidence speaks for, with the reasons."""
+    favoured = {
+        place: [name for name, winner in evidence.winners.items() if winner == place] for place in range(len(frame))
+    }
+    places = [best]
+    others = [place for place, reasons in favoured.items() if reasons and place != best]
+    if others:
+        places.append(max(others, key=lambda place: (len(favoured[place]), frame["score"].iloc[place])))
+    labels = frame["group"].astype(str) if "group" in frame else pd.Series([""] * len(frame))
+    return tuple((str(frame["cell"].iloc[k]), labels.iloc[k], ", ".join(favoured[k])) for k in places)
+
+
+def _markers(data: MuData, wanted: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Marker genes found (upper and lower case ignored) and not found."""
+    known = {name.upper(): name for name in map(str, data.mod[RNA].var_names)}
+    found = [known[gene.upper()] for gene in wanted if gene.upper() in known]
+    missing = tuple(gene for gene in wanted if gene.upper() not in known)
+    if wanted and not found:
+        raise InputError(
+            f"none of the start markers is in the data: {', '.join(wanted[:10])}",
+            remedy="give genes of the expression data, or a start cell",
+        )
+    return found, missing
+
+
+def _which(space: np.ndarray, cell: int) -> str:
+    """Name the diffusion components of which the cell is an extreme."""
+    parts = []
+    for k, column in enumerate(space.T, start=1):
+        if column.argmax() == cell:
+            parts.append(f"highest of component {k}")
+        elif column.argmin() == cell:
+            parts.append(f"lowest of component {k}")
+    return ", ".join(parts)
