@@ -121,11 +121,11 @@ class FigureGallery(_Asked):
         self.items = [{**{name: item.get(name, "") for name in shown}, "key": key} for item in figures]
 
     def answer(self, kind: str, name: str) -> Reply:
-        """Give the Vega bundle or the file of one figure."""
+        """Return the Vega bundle or the file of one figure."""
         if kind == "library":
             return Reply(vega_bundle(), "vega.js", "text/javascript")
         path = self._folder / self._files[name]
-        mime = "image/png" if path.suffix == ".png" else "application/json"
+        mime = {".png": "image/png", ".svg": "image/svg+xml"}.get(path.suffix, "application/json")
         return Reply(path.read_bytes(), path.name, mime)
 
 

@@ -189,11 +189,13 @@ class Session:
         return table.frame.head(rows)
 
     def _show(self, figure: Figure) -> None:
-        from IPython.display import Image, display
+        from IPython.display import SVG, Image, display
 
+        note = ""
         if figure.image is not None:
             display(Image(figure.image))
-            note = ""
+        elif figure.svg:
+            display(SVG(figure.svg))
         else:
             spec, note = notebook_spec(figure)
             display(_bundle(spec), raw=True)

@@ -68,7 +68,8 @@ class Figure:
 
     ``chart`` is an Altair chart or a Vega-Lite dict. Large point clouds do not go into the chart: the chart refers
     to a named dataset (``alt.NamedData("cells")``) and ``packed={"cells": frame}`` carries the values, which are
-    stored packed (see :mod:`mira_nb.charts.packed`). A raster is given as ``image`` (PNG bytes), without chart.
+    stored packed (see :mod:`mira_nb.charts.packed`). Instead of a chart, a raster is given as ``image`` (PNG bytes) and
+    a drawing as ``svg`` (text of an SVG file that can be read on a light and a dark page).
     """
 
     name: str
@@ -77,6 +78,7 @@ class Figure:
     chart: Any = None
     packed: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     image: bytes | None = None
+    svg: str = ""
     alt: str = ""
     section: str = ""
     """Heading inside the stage's report section that groups this figure ('' = none)."""

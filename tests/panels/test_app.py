@@ -15,6 +15,7 @@ from mira_nb.panels.browser_widgets import FigureGallery, FileButtons, table_mes
 from mira_nb.panels.job import JobController
 from mira_nb.panels.state import RUN_VARIABLE
 from mira_nb.run.store import RunStore
+from tests.panels import fakes
 from tests.panels.test_state import compute
 
 
@@ -48,7 +49,7 @@ def test_a_click_runs_a_stage_and_shows_its_result(store: RunStore, jobs: JobCon
     assert page.stages.items[0]["status"] == "done"
     assert page.stages.items[1]["status"] == "ready"
     assert "finished in" in page.job_bar.line.value
-    assert [item["name"] for item in panel.figures.items] == ["chart", "picture"]
+    assert [item["name"] for item in panel.figures.items] == ["chart", "picture", "drawing"]
     assert "2.5" in panel.summary.value
     assert "look &lt;here&gt;" in panel.summary.value
     assert "made with these parameters" in panel.changes.value
@@ -136,6 +137,8 @@ def test_figures_tables_and_files_are_answered(
     assert (answer["kind"], answer["mime"]) == ("figure", "application/json")
     assert json.loads(buffers[0])["mark"] == "point"
     assert ask(panel.figures, "figure", "picture", monkeypatch)[0]["mime"] == "image/png"
+    answer, buffers = ask(panel.figures, "figure", "drawing", monkeypatch)
+    assert (answer["mime"], buffers[0].decode()) == ("image/svg+xml", fakes.CIRCLE)
     answer, buffers = ask(panel.tables, "table", "t", monkeypatch)
     assert json.loads(buffers[0]) == {
         "columns": [

@@ -86,11 +86,12 @@ function problem(entry, text) {
   entry.plot.replaceChildren(make("p", { class: "mn-mistake", role: "alert" }, text));
 }
 
-function drawImage(entry, bytes) {
-  const url = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+function drawImage(entry, bytes, mime) {
+  const url = URL.createObjectURL(new Blob([bytes], { type: mime }));
   const image = make("img", { src: url, alt: entry.item.alt || `${entry.item.title}. ${entry.item.caption}` });
   entry.plot.replaceChildren(image);
-  tool(entry, "PNG", () => save(bytes, `${entry.item.name}.png`, "image/png"));
+  const kind = mime === "image/png" ? "png" : "svg";
+  tool(entry, kind.toUpperCase(), () => save(bytes, `${entry.item.name}.${kind}`, mime));
 }
 
 async function drawChart(entry, bytes, model) {
@@ -122,7 +123,7 @@ async function draw(entry, message, bytes, model) {
   entry.drawn = true;
   try {
     if (message.kind === "problem") problem(entry, message.text);
-    else if (message.mime === "image/png") drawImage(entry, bytes);
+    else if (message.mime.startsWith("image/")) drawImage(entry, bytes, message.mime);
     else await drawChart(entry, bytes, model);
   } catch (error) {
     problem(entry, `The figure could not be drawn: ${error.message}`);

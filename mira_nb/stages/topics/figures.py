@@ -78,7 +78,7 @@ def _model_figure(fitted: TopicsOutput) -> Figure:
     from mira_nb.charts.architecture import architecture
 
     fit = fitted.fit
-    chart = architecture(
+    drawing = architecture(
         "rna" if fitted.modality == "rna" else "atac",
         n_features=len(fitted.features),
         n_encoder=int(fit.encoder_features.sum()),
@@ -91,6 +91,6 @@ def _model_figure(fitted: TopicsOutput) -> Figure:
         "The encoder (upper row) reads a cell's counts and gives the posterior of its topics; the decoder (lower row) "
         "turns topics into a composition over all features, from which the counts are drawn. Both are trained "
         "together; the prior keeps topics sparse. The numbers are those of this fit.",
-        chart=chart,
+        svg=drawing,
         alt="Diagram of the topic model: encoder, topics, decoder and priors",
     )
