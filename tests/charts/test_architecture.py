@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -67,7 +67,7 @@ def test_text_stays_clear_of_its_box(modality: Any, sizes: dict[str, int]) -> No
     assert sum(len(box["texts"]) for box in boxes) > 30
     for box in boxes:
         baselines = [y for _, _, y in box["texts"]]
-        assert all(later - earlier >= 15 for earlier, later in zip(baselines, baselines[1:], strict=False))
+        assert all(later - earlier >= 15 for earlier, later in pairwise(baselines))
         assert baselines[0] >= 15
         assert box["y2"] - box["y1"] - baselines[-1] >= MARGIN
         for line, is_title, _ in box["texts"]:

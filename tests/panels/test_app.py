@@ -141,14 +141,13 @@ def test_figures_tables_and_files_are_answered(
     assert (answer["mime"], buffers[0].decode()) == ("image/svg+xml", fakes.CIRCLE)
     answer, buffers = ask(panel.tables, "table", "t", monkeypatch)
     assert json.loads(buffers[0]) == {
-        "columns": [
-            {"name": "name", "numeric": False},
-            {"name": "value", "numeric": True},
-            {"name": "n", "numeric": True},
-        ],
-        "data": [["a", "b<i>", 'c,"d"'], [1.5, None, "inf"], [1, 2, 3]],
         "n": 3,
-        "total": 3,
+        "columns": [
+            {"name": "name", "kind": "text", "values": ["a", "b<i>", 'c,"d"']},
+            {"name": "value", "kind": "number", "values": [1.5, None, "inf"]},
+            {"name": "n", "kind": "integer", "values": [1, 2, 3]},
+        ],
+        "note": "",
     }
     answer, buffers = ask(panel.tables, "csv", "t", monkeypatch)
     assert answer["name"] == "t.csv"
@@ -178,8 +177,9 @@ def test_the_report_is_built_when_it_is_missing(
 
 def test_large_things_are_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "t.csv").write_text("a\n" + "\n".join(map(str, range(100))))
-    message = json.loads(table_message(tmp_path / "t.csv", total=100, max_rows=10))
-    assert (message["n"], message["total"], message["data"][0][-1]) == (10, 100, 9)
+    message = json.loads(table_message(tmp_path / "t.csv", max_rows=10))
+    assert (message["n"], message["columns"][0]["values"]) == (10, list(range(10)))
+    assert message["note"] == "Shown: 10 of 100 rows (the first ones of the file)."
     monkeypatch.setattr("mira_nb.panels.browser_widgets.MAX_BYTES", 3)
     buttons = FileButtons(lambda name: app_module.Reply(b"four", name))
     assert "too large" in ask(buttons, "file", "x", monkeypatch)[0]["text"]

@@ -67,7 +67,7 @@ def test_bibtex_reader() -> None:
         "title": "The MIRA way", "year": "2020", "doi": "",
     }  # fmt: skip
     assert entry.text() == "Doe J. and Roe R. B. The MIRA way.  (2020)."
-    with pytest.raises(MiraError, match="own.bib cannot be read: syntax error in line 2"):
+    with pytest.raises(MiraError, match=r"own\.bib cannot be read: syntax error in line 2"):
         parse_bib("@misc{k1,\n title = {open", name="own.bib")
     with pytest.raises(MiraError, match="repeated bibliography entry: k1"):
         parse_bib("@misc{k1,\n title={a}}\n@misc{k1,\n title={b}}")
