@@ -55,6 +55,7 @@ def test_ids_are_unique_and_links_lead_somewhere(outline: Outline) -> None:
 
 
 def test_nothing_is_loaded_and_no_inline_code(outline: Outline) -> None:
+    assert len(outline.loads) > 1
     assert all(item.startswith("data:") for item in outline.loads)
     assert not outline.inline
 
@@ -196,6 +197,7 @@ def test_table_numbers_equal_the_file(example: Path) -> None:
     frame = pd.read_csv(example / "stages/joint/tables/clusters.csv")
     text = (example / "report.html").read_text()
     payload = json.loads(embed.read_archive(text, "archive")["data-joint-clusters-view"])
+    assert [column["name"] for column in payload["columns"]] == list(frame.columns)
     for column in payload["columns"]:
         assert np.allclose(column["values"], frame[column["name"]], rtol=1e-5)
 
