@@ -1,6 +1,7 @@
 """Public names of the package. Made by `python -m mira_nb.run.stubs`."""
 
 from .api import Resources as Resources
+from .api import embedded_data as embedded_data
 from .api import pair as pair
 from .api import read as read
 from .api import prepare as prepare

@@ -13,8 +13,9 @@ command line.
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mira_nb.io.resources import Resources
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
-__all__ = ["Resources", "pair", "read"]
+__all__ = ["Resources", "embedded_data", "pair", "read"]
 
 
 def read(
@@ -89,6 +90,32 @@ def pair(rna: AnnData, atac: AnnData) -> MuData:
     from mira_nb.io.read import check_pair
 
     return _with_findings(check_pair(rna, atac))
+
+
+def embedded_data(
+    *, size: Literal["default", "small"] = "small", seed: int = 0, folder: str | Path | None = None
+) -> tuple[MuData, Resources]:
+    """Make the embedded, simulated data set: a differentiation from one progenitor to three end states.
+
+    Parameters
+    ----------
+    size
+        ``small``: 300 cells; ``default``: 1,200 cells x 900 genes x 7,000 peaks.
+    seed
+        Seed of the simulation.
+    folder
+        Where to write counts, resources and the truth; None: a temporary folder.
+
+    Returns
+    -------
+    mdata, resources
+        The checked pair, and gene sets, start sites, genome, motifs, annotations and start cell.
+    """
+    from mira_nb.datasets.write import write_demo
+
+    place = Path(folder) if folder is not None else Path(tempfile.mkdtemp(prefix="mira_nb-")) / "data"
+    demo = write_demo(place, size=size, seed=seed)
+    return read(rna=demo.spec.rna, atac=demo.spec.atac), demo.resources
 
 
 def _with_findings(checked: Any) -> MuData:

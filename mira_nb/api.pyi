@@ -19,6 +19,9 @@ def read(
     tenx: str | Path | None = None,
 ) -> MuData: ...
 def pair(rna: AnnData, atac: AnnData) -> MuData: ...
+def embedded_data(
+    *, size: Literal["default", "small"] = "small", seed: int = 0, folder: str | Path | None = None
+) -> tuple[MuData, Resources]: ...
 def prepare(
     mdata: MuData,
     *,

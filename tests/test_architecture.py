@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "report": FOUNDATION | {"charts"},
     "run": FOUNDATION | {"stages", "charts", "io", "report", "datasets"},
     "panels": FOUNDATION | {"run", "stages", "charts", "io", "report"},
-    "api": FOUNDATION | {"run", "stages", "charts", "io"},
+    "api": FOUNDATION | {"stages", "io", "datasets"},
     "cli": FOUNDATION | {"panels", "run", "stages", "io", "report", "datasets"},
     "__main__": {"cli"},
     "__init__": {"api", "stages", "version"},

@@ -36,6 +36,9 @@ def read(
     tenx: str | Path | None = None,
 ) -> MuData: ...
 def pair(rna: AnnData, atac: AnnData) -> MuData: ...
+def embedded_data(
+    *, size: Literal["default", "small"] = "small", seed: int = 0, folder: str | Path | None = None
+) -> tuple[MuData, Resources]: ...
 '''
 
 
@@ -46,7 +49,7 @@ def api_stub() -> str:
 
 def package_stub() -> str:
     """Return the text of ``__init__.pyi``: what ``import mira_nb`` gives."""
-    names = ("Resources", "pair", "read", *BUILT_IN)
+    names = ("Resources", "embedded_data", "pair", "read", *BUILT_IN)
     lines = [
         '"""Public names of the package. Made by `python -m mira_nb.run.stubs`."""\n',
         *(f"from .api import {name} as {name}" for name in names),
