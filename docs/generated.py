@@ -146,7 +146,7 @@ def _stage_function(name: str) -> str:
 
     function = getattr(mira_nb, name)
     parameters = ", ".join(["mdata", "*", *(item.name for item in get_stage(name).Params.describe())])
-    return f"# mira_nb.{name}\n\n```{{eval-rst}}\n.. py:function:: mira_nb.{name}({parameters}, ...)\n\n{_indented(function)}\n```\n"
+    return _function(f"mira_nb.{name}", f"({parameters}, ...)", function)
 
 
 def _function_page(name: str) -> str:
@@ -154,7 +154,11 @@ def _function_page(name: str) -> str:
 
     function = getattr(mira_nb, name)
     signature = str(inspect.signature(function)).replace("'", "")
-    return f"# mira_nb.{name}\n\n```{{eval-rst}}\n.. py:function:: mira_nb.{name}{signature}\n\n{_indented(function)}\n```\n"
+    return _function(f"mira_nb.{name}", signature, function)
+
+
+def _function(name: str, signature: str, function: Any) -> str:
+    return f"# {name}\n\n```{{eval-rst}}\n.. py:function:: {name}{signature}\n\n{_indented(function)}\n```\n"
 
 
 def _indented(function: Any) -> str:
@@ -205,6 +209,7 @@ def _gallery() -> str:
     body = "\n".join(shown.values())
     return f"""# Gallery
 
-Figures of the report, from the embedded data set. [The atlas](../atlas.md) says which panel of the paper each stands for.
+Figures of the report, from the embedded data set. [The atlas](../atlas.md) says which panel of the paper each stands
+for.
 
 {body}"""
