@@ -11,9 +11,9 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from mira_nb.keys import STAGE_ORDER
 from mira_nb.report.atlas import read_atlas
 from mira_nb.run.store import read_h5mu
+from mira_nb.stages.registry import BUILT_IN
 from tests.e2e.commands import mira_nb
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -61,7 +61,7 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_stage_is_done_and_recorded(demo_run: Path) -> None:
     record = json.loads((demo_run / "run.json").read_text())
-    assert list(record["stages"]) == list(STAGE_ORDER)
+    assert list(record["stages"]) == list(BUILT_IN)
     for name, entry in record["stages"].items():
         assert entry["status"] == "done", (name, entry["reason"], entry["error"])
         assert entry["key"]
@@ -74,7 +74,7 @@ def test_every_stage_is_done_and_recorded(demo_run: Path) -> None:
     assert record["versions"]["mira-nb"]
 
 
-@pytest.mark.parametrize("stage", STAGE_ORDER)
+@pytest.mark.parametrize("stage", BUILT_IN)
 def test_notebook_tables_and_figures_are_there(demo_run: Path, stage: str) -> None:
     folder = demo_run / "stages" / stage
     notebook = json.loads((folder / "notebook.ipynb").read_text())
@@ -158,8 +158,8 @@ def test_one_changed_parameter_reruns_what_depends_on_it(demo_run: Path) -> None
 
 
 def test_every_panel_of_the_atlas_is_in_the_report(demo_run: Path) -> None:
-    records = {name: json.loads((demo_run / "stages" / name / "stage.json").read_text()) for name in STAGE_ORDER}
-    names = {(stage, kind, entry["name"]) for stage in STAGE_ORDER for kind in ("figures", "tables")
+    records = {name: json.loads((demo_run / "stages" / name / "stage.json").read_text()) for name in BUILT_IN}
+    names = {(stage, kind, entry["name"]) for stage in BUILT_IN for kind in ("figures", "tables")
              for entry in records[stage][kind]}  # fmt: skip
     lacking = {(panel.label, item) for panel in read_atlas() for item in panel.items
                if (item.stage, item.kind, item.name) not in names}  # fmt: skip
