@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -200,3 +203,35 @@ def test_check_says_what_can_run(demo_run: Path) -> None:
     assert done.returncode == 0, done.stderr
     for word in ("--gene-sets", "--genome", "--tss", "enrichment", "motifs"):
         assert word in done.stdout
+
+
+@pytest.mark.parametrize("stage", ["joint", "enrichment"])
+def test_plain_papermill_equals_the_pipeline(demo_run: Path, tmp_path: Path, stage: str) -> None:
+    """``papermill templates/NAME.ipynb`` on a run folder leaves the same tables, key and entry as ``mira-nb run``."""
+    copy = tmp_path / "run"
+    shutil.copytree(demo_run, copy)
+    shutil.rmtree(copy / "stages" / stage)
+    parameters = json.loads((demo_run / "run.json").read_text())["stages"][stage]["parameters"]
+    arguments = ["-p", "run_dir", str(copy), "-y", json.dumps(parameters)]
+    template = Path(__file__).resolve().parents[2] / "templates" / f"{stage}.ipynb"
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        "--no-progress-bar",
+        *arguments,
+        str(template),
+        str(tmp_path / "out.ipynb"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = demo_run / "stages" / stage, copy / "stages" / stage
+    tables = sorted(path.name for path in (first / "tables").glob("*.csv"))
+    assert tables
+    assert tables == sorted(path.name for path in (second / "tables").glob("*.csv"))
+    for name in tables:
+        assert (first / "tables" / name).read_bytes() == (second / "tables" / name).read_bytes(), name
+    entries = [json.loads((folder / "run.json").read_text())["stages"][stage] for folder in (demo_run, copy)]
+    for entry in entries:
+        del entry["seconds"], entry["peak_rss_mb"]
+    assert entries[0] == entries[1]
