@@ -38,7 +38,7 @@ def bars(
     width: Width = WIDE,
     bar_height: int = 18,
 ) -> alt.Chart:
-    """Horizontal bars, one a row; ``label`` must be unique within ``color``."""
+    """Draw horizontal bars, one per row; ``label`` must be unique within ``color``."""
     data = _checked(frame, [value, label, *_given(color), *tooltip])
     order: Any = "-x" if sort == "value" else list(dict.fromkeys(map(str, data[label])))
     encoding: dict[str, Any] = {
@@ -73,7 +73,7 @@ def lines(
     width: Width = WIDE,
     height: int = 260,
 ) -> alt.LayerChart:
-    """Lines, one a series, with an optional band from ``low`` to ``high``."""
+    """Draw lines, one per series, with an optional band from ``low`` to ``high``."""
     data = _checked(frame, [x, y, *_given(series), *_given(low), *_given(high)])
     horizontal = alt.X(
         field=escape(x),
@@ -120,7 +120,7 @@ def scatter(
     width: Width = WIDE,
     height: int = 340,
 ) -> alt.LayerChart:
-    """Scatter whose extremes carry their names.
+    """Draw a scatter plot whose extremes carry their names.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def scatter(
 
 
 def extremes(frame: pd.DataFrame, *, x: str, y: str, n: int, rank_by: str | None = None) -> np.ndarray:
-    """Row numbers of the `n` points that deserve a label, the most extreme first; ties keep the row order."""
+    """Return the row numbers of the `n` most extreme points, most extreme first; ties keep the row order."""
     if rank_by:
         score = frame[rank_by].to_numpy(dtype=np.float64, na_value=np.nan)
     else:
@@ -182,7 +182,7 @@ def heatmap(
     title: str = "",
     cell: int = 20,
 ) -> alt.LayerChart:
-    """Heat map of a matrix: index = rows, columns = columns, in the order given.
+    """Draw a heat map of a matrix: index = rows, columns = columns, in the order given.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def heatmap(
 
 
 def diagonal_order(matrix: pd.DataFrame) -> pd.DataFrame:
-    """Rows in natural order of the column that is largest in them, columns likewise by their largest row."""
+    """Order rows by the column in which they are largest, and columns likewise by their largest row."""
     filled = matrix.fillna(-np.inf).to_numpy(dtype=np.float64)
     column_order = np.lexsort((-filled.max(axis=0), filled.argmax(axis=0)))
     reordered = filled[:, column_order]
@@ -252,7 +252,7 @@ def histogram(
     width: Width = WIDE,
     height: int = 220,
 ) -> alt.LayerChart:
-    """Histogram, counted here so that only the bins go into the chart; missing values are named in the subtitle.
+    """Draw a histogram; only the bins go into the chart, and the subtitle counts missing values.
 
     ``log_x`` makes bins of equal ratio and leaves out (and counts) values of zero and below.
     """
@@ -306,7 +306,7 @@ def dot_plot(
     title: str = "",
     cell: int = 22,
 ) -> alt.Chart:
-    """Dots in a grid: area is one quantity (e.g. the share of cells), colour another (e.g. the mean)."""
+    """Draw dots in a grid: area is one variable (e.g. the fraction of cells), colour another (e.g. the mean)."""
     data = _checked(frame, [row, column, size, color])
     rows = list(row_order) if row_order is not None else theme.natural_sort(dict.fromkeys(map(str, data[row])))
     columns = (
@@ -343,7 +343,7 @@ def dot_plot(
 
 
 def escape(name: str) -> str:
-    """Column name as a Vega-Lite field: dots and brackets belong to the name."""
+    """Return a column name as a Vega-Lite field: dots and brackets belong to the name."""
     out = str(name)
     for character in ("\\", ".", "[", "]"):
         out = out.replace(character, "\\" + character)

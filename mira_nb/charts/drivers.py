@@ -12,7 +12,7 @@ from . import theme
 
 
 def driver_bars(table: pd.DataFrame, *, n_factors: int = 15, level: float = 0.05) -> alt.LayerChart:
-    """Best factors of the query chosen in a menu, by -log10 of the adjusted p value.
+    """Draw the best factors of the query chosen in a menu, by -log10 of the adjusted p value.
 
     `table`: columns ``query, label, motif_id, adj_pvalue, log10_pvalue, effect_size, n_query, n_background``.
     """
@@ -43,7 +43,7 @@ def driver_bars(table: pd.DataFrame, *, n_factors: int = 15, level: float = 0.05
 
 
 def two_set_scatter(frame: pd.DataFrame, *, first: str, second: str, level: float) -> alt.LayerChart:
-    """-log10 p of every factor in two queries; names at the strongest. `frame`: ``label, x, y, x_adj, y_adj``."""
+    """Draw -log10 p of every factor in two queries, names at the strongest. `frame`: ``label, x, y, x_adj, y_adj``."""
     frame = frame.copy()
     x, y = frame["x_adj"] < level, frame["y_adj"] < level
     frame["driver of"] = np.select([x & y, x, y], ["both", first, second], default="neither")

@@ -36,14 +36,14 @@ def menu_scatter(
     height: int = 460,
     menu_title: str = "Colour by ",
 ) -> tuple[alt.LayerChart, dict[str, pd.DataFrame]]:
-    """Scatter of all cells in which a menu chooses the colouring.
+    """Draw a scatter plot of all cells in which a menu chooses the colouring.
 
     Parameters
     ----------
     coordinates
         cells x 2, columns ``x`` and ``y``.
     values
-        cells x quantities, same rows. Numeric columns get a sequential scale (diverging when they reach far to both
+        cells x features, same rows. Numeric columns get a sequential scale (diverging when they reach far to both
         sides of zero), all others a categorical one. The column names are the menu's entries.
     default
         The first colouring; the first column when None.
@@ -86,7 +86,7 @@ def menu_scatter(
 
 
 def point_size(n_points: int, *, width: float, height: float) -> float:
-    """Area of a point (square pixels) at which `n_points` fill about a third of the plane."""
+    """Return the area of a point (square pixels) at which `n_points` fill about a third of the plane."""
     return float(np.clip(0.35 * width * height / max(n_points, 1), 3.0, 60.0))
 
 
@@ -98,14 +98,14 @@ def small_multiples(
     colors: Mapping[str, str] | None = None,
     panel_inches: float = 1.9,
 ) -> bytes:
-    """One small embedding a column of `values`, as PNG readable on light and dark paper.
+    """Draw one small embedding per column of `values` as a PNG that can be read on light and dark pages.
 
     Parameters
     ----------
     coordinates
         cells x 2, columns ``x`` and ``y``.
     values
-        cells x quantities. Numeric: grey to the quantity's colour, each panel from its minimum to its 99.5th
+        cells x features. Numeric: grey to the feature's colour, each panel from its minimum to its 99.5th
         percentile, written below the title. Categorical: one colour a category, labels at the medians.
     colors
         Colour per column (e.g. :func:`mira_nb.charts.theme.topic_colors`).
@@ -123,14 +123,14 @@ def small_multiples(
 
 
 def embedding_grid(embeddings: Mapping[str, pd.DataFrame], values: pd.DataFrame, *, panel_inches: float = 1.8) -> bytes:
-    """Grid of small embeddings as PNG: a row per column of `values` (e.g. marker genes), a column per embedding.
+    """Draw a grid of small embeddings as PNG: a row per column of `values` (e.g. marker genes), a column per embedding.
 
     Parameters
     ----------
     embeddings
         Title to coordinates (cells x 2, columns ``x`` and ``y``), all with the rows of `values`.
     values
-        cells x quantities.
+        cells x features.
     """
     rows = []
     for i, name in enumerate(values.columns):
@@ -168,12 +168,12 @@ def _scatter_frame(coordinates: pd.DataFrame, values: pd.DataFrame) -> tuple[pd.
 
 
 def is_numeric(column: pd.Series) -> bool:
-    """Whether a column gets a continuous colour scale (booleans and categories do not)."""
+    """Return whether a column gets a continuous colour scale (booleans and categories do not)."""
     return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
 
 
 def as_categories(column: pd.Series) -> Any:
-    """Text categories in their given order, else in natural order; missing stays missing."""
+    """Return text categories in their given order, else in natural order; missing stays missing."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         order = [str(value) for value in column.cat.categories]
         if not column.cat.ordered:
@@ -253,7 +253,7 @@ def _reaches_both_sides(column: pd.Series) -> bool:
 
 
 def _scale(values: pd.Series) -> alt.Scale:
-    """Scale over the values' range and 2 % more on both sides."""
+    """Return a scale over the range of the values and 2 % more on both sides."""
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     margin = 0.02 * (high - low) or 1.0

@@ -21,7 +21,7 @@ def _shorten(text: str) -> str:
 
 
 def term_bars(table: pd.DataFrame, *, n_terms: int = 12, level: float = 0.05) -> alt.LayerChart:
-    """Bars of the best terms of one topic, chosen by a menu; the dashed line is the false discovery rate `level`.
+    """Draw the best terms of one topic, chosen in a menu, as bars; the dashed line is the false discovery rate `level`.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def term_bars(table: pd.DataFrame, *, n_terms: int = 12, level: float = 0.05) ->
 
 
 def term_dots(table: pd.DataFrame, *, n_terms: int = 3, max_terms: int = 60, level: float = 0.05) -> alt.Chart:
-    """Dot plot of topics against the best terms of each topic: colour significance, size odds ratio.
+    """Draw a dot plot of topics against the best terms of each topic: colour significance, size odds ratio.
 
     Only terms below the false discovery rate `level` in some topic are shown.
     """
@@ -102,7 +102,7 @@ def term_dots(table: pd.DataFrame, *, n_terms: int = 3, max_terms: int = 60, lev
 
 
 def top_gene_bars(genes: pd.DataFrame) -> alt.Chart:
-    """Activation of the top genes of one topic, chosen by a menu.
+    """Draw the activation of the top genes of one topic, chosen in a menu.
 
     Parameters
     ----------

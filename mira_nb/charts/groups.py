@@ -1,4 +1,4 @@
-"""Distributions by group, with brackets for the tests between them; means of two groups in every sample."""
+"""Distributions by group, with brackets for the tests between them; means of two groups per sample."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def by_group(
     step: int = 64,
     height: int = 280,
 ) -> alt.LayerChart:
-    """Box plots or violins by group; only the summaries go into the chart, however many rows there are.
+    """Draw box plots or violins by group; only the summaries go into the chart, however many rows there are.
 
     Parameters
     ----------
@@ -93,12 +93,12 @@ def by_group(
 def sample_pairs(
     frame: pd.DataFrame, *, value_title: str, columns: int = 3, width: int = 190, height: int = 210
 ) -> alt.VConcatChart:
-    """Draw means of two groups in every sample, joined by a line; one panel a quantity.
+    """Draw means of two groups per sample, joined by a line; one panel per feature.
 
     Parameters
     ----------
     frame
-        One row a panel and sample: ``panel`` (its heading), ``note`` (text below, lines apart by a line break),
+        One row per panel and sample: ``panel`` (its heading), ``note`` (text below, lines apart by a line break),
         ``sample``, ``group_1``, ``group_2``, ``mean_1``, ``mean_2``.
     columns
         Panels side by side.
@@ -108,7 +108,7 @@ def sample_pairs(
     Direction is told by colour and by dashes; short rules are the means over the samples.
     """
     if frame.empty:
-        raise MiraError("no sample has means to draw", expected="one row a panel and sample")
+        raise MiraError("no sample has means to draw", expected="one row per panel and sample")
     panels = [
         _pair_panel(part, value_title=value_title if place % columns == 0 else "", width=width, height=height)
         for place, (_, part) in enumerate(frame.groupby("panel", sort=False))
@@ -190,7 +190,7 @@ class _Plane:
 def _samples(
     frame: pd.DataFrame, *, value: str, group: str, order: Sequence[str] | None
 ) -> tuple[dict[str, np.ndarray], int]:
-    """Values of every group that has any, and the number of rows left out."""
+    """Return the values of every group that has any, and the number of rows left out."""
     for name in (value, group):
         if name not in frame.columns:
             raise MiraError(f"the chart needs the column {name!r}", expected=", ".join(map(str, frame.columns)))
@@ -242,7 +242,7 @@ def _violins(samples: Mapping[str, np.ndarray], plane: _Plane, color: alt.Color)
 
 
 def _density(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian kernel density on a grid over the values' range (a flat bar when they are all the same)."""
+    """Estimate a Gaussian kernel density on a grid over the range of the values (a flat bar when all are equal)."""
     low, high = float(values.min()), float(values.max())
     spread = float(values.std(ddof=1)) if values.size > 1 else 0.0
     if spread == 0.0:
@@ -262,7 +262,7 @@ def _dots(summary: pd.DataFrame, plane: _Plane) -> Any:
 def _spans(
     brackets: pd.DataFrame | None, names: Sequence[str], *, low: float, high: float
 ) -> tuple[pd.DataFrame, float]:
-    """Place of every bracket, and the top of the axis."""
+    """Return the place of every bracket, and the top of the axis."""
     span = high - low or abs(high) or 1.0
     if brackets is None or brackets.empty:
         return pd.DataFrame(), high + 0.05 * span

@@ -44,12 +44,12 @@ def linked_cells(
     log_ratio_title: str = "Log ratio of fate probabilities",
     size: int = 250,
 ) -> tuple[alt.HConcatChart, dict[str, pd.DataFrame]]:
-    """UMAP, stream scatter and branch view of the same cells with one shared brush.
+    """Draw UMAP, stream scatter and branch view of the same cells with one shared brush.
 
     Parameters
     ----------
     frame
-        One row a cell with the columns named below; further columns are left out.
+        One row per cell with the columns named below; further columns are left out.
     group
         Annotation whose groups are coloured and averaged in the table.
     quantities
@@ -72,9 +72,9 @@ def linked_cells(
     if missing:
         raise MiraError(f"linked views need the column {missing[0]!r}", expected=", ".join(map(str, frame.columns)))
     if not quantities:
-        raise MiraError("linked views need at least one quantity", remedy="give numeric columns, e.g. topics")
+        raise MiraError("linked views need at least one feature", remedy="give numeric columns, e.g. topics")
     data = _data(frame, list(dict.fromkeys(names)), group=group, barcode=barcode)
-    # 254 steps of a quantity's range are finer than a dot, and the table's means average them out
+    # 254 steps of a feature's range are finer than a dot, and the table's means average them out
     data.attrs[KINDS_ATTRIBUTE] = {barcode: "str"} | dict.fromkeys(
         set(quantities) - {x, y, pseudotime, log_ratio}, "u8"
     )
@@ -91,8 +91,8 @@ def linked_cells(
         ).properties(title="Embedding"),
         look.transform_calculate(shown=f"datum[{QUANTITY}]")
         .transform_filter(timed)
-        .encode(x=time, y=alt.Y("shown:Q", title="Value of the quantity"))
-        .properties(title="Quantity along pseudotime"),
+        .encode(x=time, y=alt.Y("shown:Q", title="Value of the feature"))
+        .properties(title="Feature along pseudotime"),
     ]
     if log_ratio:
         views.append(
@@ -108,7 +108,7 @@ def linked_cells(
 
 
 def _look(group: str, barcode: str, palette: Mapping[str, str], *, area: float) -> alt.Chart:
-    """Dots coloured by group; those outside the brush or the chosen group fade."""
+    """Encode dots coloured by group; those outside the brush or the chosen group fade."""
     chosen = f"{PICK} === '' || datum[{json.dumps(group)}] === {PICK}"
     color = alt.Color(
         field=_field(group),
@@ -125,7 +125,7 @@ def _look(group: str, barcode: str, palette: Mapping[str, str], *, area: float) 
 def _joined(views: Sequence[Any], quantities: Sequence[str]) -> alt.HConcatChart:
     brush = alt.selection_interval(name=BRUSH, resolve="global")
     pick = alt.param(name=PICK, value="")
-    options = alt.binding_select(options=list(quantities), name="Quantity ")
+    options = alt.binding_select(options=list(quantities), name="Feature ")
     menu = alt.param(name=QUANTITY, value=str(quantities[0]), bind=options)
     with warnings.catch_warnings():
         # Altair puts the one brush into every view and then says that it merged them again, which is what is wanted
@@ -134,7 +134,7 @@ def _joined(views: Sequence[Any], quantities: Sequence[str]) -> alt.HConcatChart
 
 
 def _hint(*, group: str, barcode: str, quantities: Sequence[str]) -> dict[str, Any]:
-    """Tell the report's script what it needs to know of the chart."""
+    """Return the columns and names that the report's script reads from the chart."""
     return {
         "dataset": DATASET,
         "param": BRUSH,
@@ -159,7 +159,7 @@ def _data(frame: pd.DataFrame, names: Sequence[str], *, group: str, barcode: str
 
 
 def _field(name: str) -> str:
-    """Column name as a Vega-Lite field: dots and brackets are part of the name, not a path."""
+    """Return a column name as a Vega-Lite field: dots and brackets are part of the name, not a path."""
     out = name
     for character in ("\\", ".", "[", "]"):
         out = out.replace(character, "\\" + character)

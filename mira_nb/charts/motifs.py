@@ -15,7 +15,7 @@ EXPRESSED = ("gene in the data", "gene not in the data")
 
 
 def motif_bars(table: pd.DataFrame, *, n_motifs: int = 20) -> alt.HConcatChart:
-    """Best motifs of one topic, chosen by a menu: significance, and odds ratio with its interval beside it.
+    """Draw the best motifs of one topic, chosen in a menu: significance, and odds ratio with its interval beside it.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ def motif_bars(table: pd.DataFrame, *, n_motifs: int = 20) -> alt.HConcatChart:
 
 
 def topic_scatter(wide: pd.DataFrame, *, n_labels: int = 14) -> tuple[alt.LayerChart, dict[str, pd.DataFrame]]:
-    """Motifs of one topic against those of another; two menus choose the topics (Extended Data Fig. 5b).
+    """Draw the motifs of one topic against those of another; two menus choose the topics (Extended Data Fig. 5b).
 
     Parameters
     ----------
     wide
-        One row a motif: ``label`` and one column a topic with -log10 p.
+        One row per motif: ``label`` and one column per topic with -log10 p.
     """
     topics = natural_sort(name for name in wide.columns if name != "label")
     strongest = sorted(topics, key=lambda name: -float(wide[name].to_numpy(dtype=float).max()))
@@ -101,7 +101,7 @@ def topic_scatter(wide: pd.DataFrame, *, n_labels: int = 14) -> tuple[alt.LayerC
 
 
 def family_dots(table: pd.DataFrame) -> alt.LayerChart:
-    """Members of one motif family, chosen by a menu: correlation with the motif score, size expression.
+    """Draw the members of one motif family, chosen in a menu: correlation with the motif score, size expression.
 
     Parameters
     ----------

@@ -132,14 +132,14 @@ def inline(
 
 
 def sample_rows(n_rows: int, n_wanted: int, *, seed: int = 0) -> np.ndarray:
-    """Row numbers of a random sample without replacement, ascending."""
+    """Draw row numbers of a random sample without replacement, ascending."""
     if n_wanted >= n_rows:
         return np.arange(n_rows)
     return np.sort(np.random.default_rng(seed).choice(n_rows, size=n_wanted, replace=False))
 
 
 def named_data(chart: Any) -> Iterator[str]:
-    """Names of all datasets that a Vega-Lite dict refers to."""
+    """Return the names of all datasets that a Vega-Lite dict refers to."""
     if isinstance(chart, Mapping):
         for key, value in chart.items():
             if key == "data" and isinstance(value, Mapping) and isinstance(value.get("name"), str):
@@ -226,7 +226,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _plain(column: pd.Series) -> list[Any]:
-    """Values as JSON can hold them; floats with six digits, missing and infinite as null."""
+    """Return values as JSON can hold them; floats with six digits, missing and infinite as null."""
     if not pd.api.types.is_float_dtype(column.dtype):
         items = column.astype("object").tolist()
         return [None if pd.isna(v) else v if isinstance(v, str | bool | int) else _item(v) for v in items]

@@ -17,7 +17,7 @@ SELECTIONS = ("read by the encoder", "modelled", "not modelled")
 
 
 def quantile_table(values: pd.DataFrame, batch: pd.Series | None = None) -> pd.DataFrame:
-    """Quantiles of every column over all cells and, when given, over the cells of each batch.
+    """Compute quantiles of every column over all cells and, when given, over the cells of each batch.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def histogram_table(values: pd.DataFrame, *, n_bins: int = N_BINS) -> pd.DataFra
 
 
 def depth_histograms(values: pd.DataFrame) -> alt.HConcatChart:
-    """One histogram a column of `values`, logarithmic axis (value + 1), the median as a line."""
+    """Draw one histogram per column of `values`, logarithmic axis (value + 1), the median as a line."""
     table = histogram_table(values)
     panels = []
     for i, column in enumerate(values.columns):
@@ -86,7 +86,7 @@ def depth_histograms(values: pd.DataFrame) -> alt.HConcatChart:
 
 
 def depth_by_batch(values: pd.DataFrame, batch: pd.Series) -> alt.HConcatChart:
-    """Quantiles of every column by batch; the largest batches when there are very many."""
+    """Draw quantiles of every column by batch; the largest batches when there are very many."""
     biggest = list(batch.value_counts().index[:MAX_BATCHES])
     keep = batch.isin(biggest).to_numpy()
     table = quantile_table(values[keep], batch[keep])
@@ -111,7 +111,7 @@ def depth_by_batch(values: pd.DataFrame, batch: pd.Series) -> alt.HConcatChart:
 
 
 def dispersion_plot(genes: pd.DataFrame) -> tuple[alt.Chart, dict[str, pd.DataFrame]]:
-    """Mean against dispersion of every gene, coloured by what it is used for.
+    """Draw mean against dispersion per gene, coloured by what the gene is used for.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Pictures of point clouds (PNG by matplotlib), drawn so that they are readable on light and on dark paper."""
+"""Pictures of point clouds (PNG by matplotlib), drawn so that they are readable on light and on dark pages."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _draw_numbers(axis: Any, panel: Panel, area: float) -> str:
     if high <= low:
         high = float(values[known].max())
     if low < 0 < high and min(-low, high) > 0.1 * max(-low, high):
-        # signed quantities: symmetric around zero
+        # signed values: symmetric around zero
         low, high = float(np.quantile(values[known], 0.005)), high
         bound = max(-low, high)
         low, high = -bound, bound
@@ -130,7 +130,7 @@ def _draw_categories(axis: Any, panel: Panel, area: float) -> str:
 
 
 def _reduce(png: bytes) -> bytes:
-    """Reduce to 256 colours with transparency: a third of the bytes, no visible difference for dots."""
+    """Reduce a picture to 256 colours with transparency: a third of the bytes, no visible difference for dots."""
     from PIL import Image
 
     with Image.open(io.BytesIO(png)) as image:

@@ -23,7 +23,7 @@ REGION_COLORS = {
 }
 
 N_COLUMNS = 3
-"""Panels in a row."""
+"""Panels per row."""
 
 
 def _menu(field: str, options: list[str], label: str) -> alt.Parameter:
@@ -36,7 +36,7 @@ def _menu(field: str, options: list[str], label: str) -> alt.Parameter:
 
 
 def nite_histogram(score: np.ndarray, called: np.ndarray, *, n_bins: int = 40) -> alt.Chart:
-    """Histogram of NITE scores (1 + score on a log axis), split by the test's outcome."""
+    """Draw a histogram of NITE scores (1 + score on a log axis), split by the test's outcome."""
     value = np.log10(1 + np.maximum(score, 0))
     edges = np.linspace(0, max(float(value.max(initial=0.0)), 0.1) * 1.0001, n_bins + 1)
     rows = []
@@ -61,7 +61,7 @@ def nite_histogram(score: np.ndarray, called: np.ndarray, *, n_bins: int = 40) -
 
 
 def prediction_lines(frame: pd.DataFrame, *, time_title: str) -> alt.FacetChart:
-    """Observed expression and predictions along time, a panel a lineage (three in a row), the gene chosen in a menu.
+    """Draw observed expression and predictions along time, one panel per lineage, the gene chosen in a menu.
 
     `frame`: columns ``gene, lineage, time, source, value, n``.
     """
@@ -82,7 +82,7 @@ def prediction_lines(frame: pd.DataFrame, *, time_title: str) -> alt.FacetChart:
 
 
 def prediction_bars(frame: pd.DataFrame, *, group_title: str) -> alt.Chart:
-    """Observed expression and predictions by group, the gene chosen in a menu (columns as for the lines, `group`)."""
+    """Draw observed expression and predictions by group, the gene chosen in a menu (columns as for lines, `group`)."""
     choose = _menu("gene", list(dict.fromkeys(frame["gene"])), "Gene ")
     order = theme.natural_sort(frame["group"].unique())
     return (
@@ -111,7 +111,7 @@ def _model_color() -> alt.Color:
 
 
 def differential_scatter(frame: pd.DataFrame) -> alt.Chart:
-    """LITE prediction against observed expression in bins of cells, coloured by the chromatin differential.
+    """Draw LITE prediction against observed expression in bins of cells, coloured by the chromatin differential.
 
     `frame`: columns ``gene, lite, observed, differential, n``; the gene is chosen in a menu.
     """
@@ -143,7 +143,7 @@ def differential_scatter(frame: pd.DataFrame) -> alt.Chart:
 
 
 def nite_streams(frame: pd.DataFrame, *, order: list[str]) -> alt.VConcatChart:
-    """Stacked topic shares along each lineage, coloured by NITE regulation; names where a topic is widest.
+    """Draw stacked topic proportions along each lineage, coloured by NITE regulation; names where a topic is widest.
 
     `frame`: columns ``lineage, pseudotime, feature, value, score, label``; `order`: topics from below to above.
     """
@@ -161,7 +161,7 @@ def nite_streams(frame: pd.DataFrame, *, order: list[str]) -> alt.VConcatChart:
             .mark_area(interpolate="monotone", stroke="white", strokeWidth=0.4)
             .encode(
                 x=alt.X("pseudotime:Q", title="Pseudotime"),
-                y=alt.Y("lower:Q", title="Topic share (stacked)", axis=alt.Axis(labels=False, ticks=False)),
+                y=alt.Y("lower:Q", title="Topic proportion (stacked)", axis=alt.Axis(labels=False, ticks=False)),
                 y2="upper:Q",
                 detail="feature:N",
                 color=alt.Color("score:Q", title="Median NITE", scale=scale),
@@ -187,7 +187,7 @@ def nite_streams(frame: pd.DataFrame, *, order: list[str]) -> alt.VConcatChart:
 
 
 def local_peaks(frame: pd.DataFrame) -> alt.VConcatChart:
-    """Genome track of one gene: LITE weight of each peak above, its mean accessibility below; the gene from a menu.
+    """Draw a genome track of one gene, chosen in a menu: LITE weight per peak above, mean accessibility below.
 
     `frame`: columns ``gene, kb, end_kb, weight, share, accessibility, region, peak, strand``; kb counts from the TSS
     along the chromosome.
@@ -211,7 +211,7 @@ def local_peaks(frame: pd.DataFrame) -> alt.VConcatChart:
     zero = zero.transform_calculate(kb="0").encode(x="kb:Q", color=alt.value(theme.MUTED))
     panels: list[Any] = []
     for field, title, height in (
-        ("share", "Share of the prediction", 120),
+        ("share", "Fraction of the prediction", 120),
         ("weight", "LITE weight", 120),
         ("accessibility", "Accessibility (10,000 x rho)", 90),
     ):
@@ -228,7 +228,7 @@ def local_peaks(frame: pd.DataFrame) -> alt.VConcatChart:
 
 
 def primed_scatter(frame: pd.DataFrame, *, differential: float, score: float) -> alt.LayerChart:
-    """NITE score against mean chromatin differential at the branch; dashed lines are the thresholds.
+    """Draw NITE score against mean chromatin differential at the branch; dashed lines are the thresholds.
 
     `frame`: columns ``gene, lineage, differential, nite_score, class``.
     """

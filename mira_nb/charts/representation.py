@@ -14,7 +14,7 @@ MAX_ROWS = 2000
 
 
 def score_chart(scores: pd.DataFrame) -> alt.HConcatChart:
-    """Dot plot of neighbour purity and kNN accuracy of each representation, chance as a line.
+    """Draw a dot plot of neighbour purity and kNN accuracy of each representation, chance as a line.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def score_chart(scores: pd.DataFrame) -> alt.HConcatChart:
 
 
 def overlap_heatmap(overlap: pd.DataFrame, *, k: int) -> alt.LayerChart:
-    """Heatmap of the mean share of common neighbours for every pair of representations (square table in)."""
+    """Draw a heatmap of the mean fraction of common neighbours for every pair of representations (square table in)."""
     order = list(overlap.columns)
     long = overlap.rename_axis("first").reset_index().melt("first", var_name="second", value_name="share")
     base = alt.Chart(long).encode(
@@ -60,7 +60,7 @@ def overlap_heatmap(overlap: pd.DataFrame, *, k: int) -> alt.LayerChart:
 
 
 def composition_bars(table: pd.DataFrame, *, category: str) -> alt.Chart:
-    """Stacked bars: the share of each category in every cluster.
+    """Draw the proportion of each category per cluster as stacked bars.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def composition_bars(table: pd.DataFrame, *, category: str) -> alt.Chart:
         alt.Chart(table)
         .mark_bar()
         .encode(
-            x=alt.X("share:Q", title="share of the cluster's cells", scale=alt.Scale(domain=[0, 1], clamp=True)),
+            x=alt.X("share:Q", title="fraction of the cluster's cells", scale=alt.Scale(domain=[0, 1], clamp=True)),
             y=alt.Y("cluster:N", sort=clusters, title="cluster"),
             color=alt.Color("category:N", title=category, scale=alt.Scale(domain=names, range=list(colors.values()))),
             order=alt.Order("rank:Q"),
@@ -98,7 +98,7 @@ def composition_bars(table: pd.DataFrame, *, category: str) -> alt.Chart:
 
 
 def topic_heatmaps(means: Sequence[tuple[str, pd.DataFrame]]) -> alt.VConcatChart:
-    """Mean topic composition of every cluster, one heatmap a modality.
+    """Draw the mean topic composition per cluster, one heatmap per modality.
 
     Parameters
     ----------

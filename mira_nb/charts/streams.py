@@ -1,4 +1,4 @@
-"""Quantities along a lineage tree: stream, heatmap, line, scatter and swarm modes.
+"""Features along a lineage tree: stream, heatmap, line, scatter and swarm modes.
 
 Numbers come from :mod:`mira_nb.core.trajectory.streams`; every chart refers to named datasets that are stored packed.
 """
@@ -30,7 +30,7 @@ Packed = dict[str, pd.DataFrame]
 
 
 def time_axis(time: TimeScale, *, field: str = "pseudotime", title: str = "Pseudotime (0 to 1)") -> alt.X:
-    """Horizontal axis; ``log``: symmetric log, linear below 0.05, so that the start stays on the axis."""
+    """Return the horizontal axis; ``log``: symmetric log, linear below 0.05, so that the start stays on the axis."""
     scale = alt.Scale(type="symlog", constant=LOG_CONSTANT) if time == "log" else alt.Scale()
     return alt.X(f"{field}:Q", title=title + (", log scale" if time == "log" else ""), scale=scale)
 
@@ -50,7 +50,7 @@ def stream_chart(
     width: int = 640,
     height: int = 340,
 ) -> tuple[alt.LayerChart, Packed]:
-    """Stream graph over a lineage tree.
+    """Draw a stream graph over a lineage tree.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def stream_chart(
 
 
 def stream_labels(stacked: pd.DataFrame) -> pd.DataFrame:
-    """Texts for the ends of the streams: every node that no other node continues."""
+    """Return texts for the ends of the streams: every node that no other node continues."""
     rows = []
     last = stacked.groupby("node")["pseudotime"].max()
     for node, end in last.items():
@@ -124,7 +124,7 @@ def heatmap_chart(
     width: int = 460,
     row_height: int = 15,
 ) -> tuple[alt.FacetChart, Packed]:
-    """Heatmap mode: one row a feature, one box a window of pseudotime, one panel a lineage.
+    """Draw the heatmap mode: one row per feature, one box per window of pseudotime, one panel per lineage.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def line_chart(
     width: int = 190,
     height: int = 120,
 ) -> tuple[Any, Packed]:
-    """Line mode, one panel a feature; branches in the colours of their nodes, bands from the bootstrap.
+    """Draw the line mode, one panel per feature; branches in the colours of their nodes, bands from the bootstrap.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def line_chart(
         ``node, pseudotime, feature, value`` and, for bands, ``low, high``.
     quantity
         Column that says which of several quantities a row belongs to; they stand beside each other, one column of
-        panels a quantity, one row a feature (Extended Data Fig. 8f's kind).
+        panels per quantity, one row per feature (Extended Data Fig. 8f's kind).
     """
     nodes = [name for name in node_colors if name in set(curves["node"])]
     color = alt.Color(
@@ -220,12 +220,12 @@ def scatter_chart(
     width: int = 560,
     height: int = 320,
 ) -> tuple[alt.LayerChart, Packed]:
-    """Scatter mode: cells along pseudotime, a menu chooses the quantity; its smoothed branches are drawn over them.
+    """Draw the scatter mode: cells along pseudotime, smoothed branches over them; a menu chooses the feature.
 
     Parameters
     ----------
     cells
-        ``pseudotime, node`` and one column a quantity.
+        ``pseudotime, node`` and one column per feature.
     curves
         ``node, pseudotime, feature, value``.
     """
@@ -236,7 +236,7 @@ def scatter_chart(
     menu = alt.param(
         name=MENU,
         value=str(quantities[0]),
-        bind=alt.binding_select(options=[str(name) for name in quantities], name="Quantity "),
+        bind=alt.binding_select(options=[str(name) for name in quantities], name="Feature "),
     )
     dots = (
         alt.Chart(alt.NamedData(CELLS))
@@ -251,7 +251,7 @@ def scatter_chart(
         .encode(x=time_axis(time), y="value:Q", color=color, detail="node:N")
     )
     chart = alt.layer(dots, lines).add_params(menu).properties(width=width, height=height, title=title)
-    # 254 steps of a quantity's range are finer than a dot
+    # 254 steps of a feature's range are finer than a dot
     cells.attrs[KINDS_ATTRIBUTE] = dict.fromkeys(map(str, quantities), "u8")
     return chart, {CELLS: cells, SMOOTHED: curves}
 
@@ -266,12 +266,12 @@ def swarm_chart(
     width: int = 620,
     lane_height: int = 90,
 ) -> tuple[alt.LayerChart, Packed]:
-    """Swarm mode: every cell a dot on its branch, coloured by the quantity chosen in the menu.
+    """Draw the swarm mode: every cell a dot on its branch, coloured by the feature chosen in the menu.
 
     Parameters
     ----------
     cells
-        ``pseudotime, y`` and one column a quantity; ``y`` is the lane plus an offset.
+        ``pseudotime, y`` and one column per feature; ``y`` is the lane plus an offset.
     lanes
         ``node, start, end, lane`` for the names of the branches.
     """

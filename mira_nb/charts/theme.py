@@ -29,12 +29,12 @@ def natural_sort(names: Iterable[str]) -> list[str]:
 
 
 def category_colors(names: Sequence[str]) -> dict[str, str]:
-    """One colour per category, in the order given; beyond 24 categories the palette repeats."""
+    """Return one colour per category, in the order given; beyond 24 categories the palette repeats."""
     return {name: CATEGORICAL[i % len(CATEGORICAL)] for i, name in enumerate(names)}
 
 
 def topic_colors(names: Sequence[str]) -> dict[str, str]:
-    """Colour of every topic by its number, so that a topic has one colour in every chart.
+    """Return the colour of every topic by its number, so that a topic has one colour in every chart.
 
     Expression topics are called ``e1, e2, ...`` and accessibility topics ``a1, a2, ...``; the same number has the
     same colour in both, and the letter says which modality is meant.
@@ -48,7 +48,7 @@ def topic_colors(names: Sequence[str]) -> dict[str, str]:
 
 
 def config(*, dark: bool = False) -> dict[str, Any]:
-    """Vega-Lite configuration shared by notebooks, panels and the report."""
+    """Return the Vega-Lite configuration shared by notebooks, panels and the report."""
     ink, grid = ("#e6e6e6", "#3a3f45") if dark else ("#22262a", "#e3e6e8")
     axis = {"labelColor": ink, "titleColor": ink, "gridColor": grid, "domainColor": grid, "tickColor": grid}
     return {

@@ -15,7 +15,7 @@ CURVES = {"elbo": "training", "held_out_elbo": "held out"}
 
 
 def training_curves(history: pd.DataFrame) -> alt.VConcatChart:
-    """ELBO a cell by epoch on training and held-out cells, and below it the schedules.
+    """Draw the ELBO per cell by epoch on training and held-out cells, and below it the schedules.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def training_curves(history: pd.DataFrame) -> alt.VConcatChart:
         .mark_line(point=alt.OverlayMarkDef(size=12))
         .encode(
             x=x,
-            y=alt.Y("elbo:Q", title="ELBO (nats a cell)", scale=alt.Scale(zero=False)),
+            y=alt.Y("elbo:Q", title="ELBO (nats per cell)", scale=alt.Scale(zero=False)),
             color=alt.Color(
                 "cells:N",
                 title="cells",
@@ -53,7 +53,7 @@ def training_curves(history: pd.DataFrame) -> alt.VConcatChart:
 
 
 def range_test_chart(test: pd.DataFrame, *, low: float, high: float) -> alt.LayerChart:
-    """Loss against learning rate of the range test; the bounds taken as vertical lines.
+    """Draw loss against learning rate of the range test; the bounds taken as vertical lines.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def range_test_chart(test: pd.DataFrame, *, low: float, high: float) -> alt.Laye
 
 
 def share_table(topics: pd.DataFrame) -> pd.DataFrame:
-    """Count cells by topic and share: topic, low, high (bounds of the share), n_cells, percent."""
+    """Count cells by topic and proportion: topic, low, high (bounds of the proportion), n_cells, percent."""
     edges = np.linspace(0, 1, N_BINS + 1)
     parts = []
     for name in topics.columns:
@@ -98,12 +98,12 @@ def share_table(topics: pd.DataFrame) -> pd.DataFrame:
 
 
 def topic_shares(topics: pd.DataFrame) -> alt.HConcatChart:
-    """Distribution of each topic's share over the cells, and each topic's mean share.
+    """Draw the distribution of each topic's proportion over the cells, and its mean.
 
     Parameters
     ----------
     topics
-        (cells, topics) named shares.
+        (cells, topics) named proportions.
     """
     order = list(topics.columns)
     table = share_table(topics)
@@ -113,7 +113,7 @@ def topic_shares(topics: pd.DataFrame) -> alt.HConcatChart:
         alt.Chart(table)
         .mark_rect()
         .encode(
-            x=alt.X("low:Q", title="share of the topic in a cell", scale=alt.Scale(domain=[0, 1])),
+            x=alt.X("low:Q", title="proportion of the topic per cell", scale=alt.Scale(domain=[0, 1])),
             x2="high:Q",
             y=y,
             color=alt.Color("n_cells:Q", title="cells", scale=alt.Scale(scheme=SEQUENTIAL, type="log")),
@@ -127,7 +127,7 @@ def topic_shares(topics: pd.DataFrame) -> alt.HConcatChart:
         alt.Chart(means)
         .mark_bar()
         .encode(
-            x=alt.X("mean_share:Q", title="mean share"),
+            x=alt.X("mean_share:Q", title="mean proportion"),
             y=alt.Y("topic:N", title=None, sort=order, axis=alt.Axis(labels=False, ticks=False)),
             color=alt.Color("topic:N", legend=None, scale=alt.Scale(domain=order, range=[colors[n] for n in order])),
             tooltip=["topic:N", alt.Tooltip("mean_share:Q", format=".3f")],
@@ -138,7 +138,7 @@ def topic_shares(topics: pd.DataFrame) -> alt.HConcatChart:
 
 
 def effective_topics(effective: Sequence[float] | np.ndarray) -> alt.Chart:
-    """Histogram of the effective number of topics of a cell, exp(entropy of its composition)."""
+    """Draw a histogram of the effective number of topics per cell, exp(entropy of its composition)."""
     values = np.asarray(effective, float)
     counts, edges = np.histogram(values, bins=30)
     table = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n_cells": counts})
@@ -146,7 +146,7 @@ def effective_topics(effective: Sequence[float] | np.ndarray) -> alt.Chart:
         alt.Chart(table)
         .mark_bar(color=CATEGORICAL[0], opacity=0.85)
         .encode(
-            x=alt.X("low:Q", title="effective number of topics in a cell", bin="binned", scale=alt.Scale(zero=False)),
+            x=alt.X("low:Q", title="effective number of topics per cell", bin="binned", scale=alt.Scale(zero=False)),
             x2="high:Q",
             y=alt.Y("n_cells:Q", title="cells"),
             tooltip=[alt.Tooltip("low:Q", format=".2f"), alt.Tooltip("high:Q", format=".2f"), "n_cells:Q"],
@@ -156,7 +156,7 @@ def effective_topics(effective: Sequence[float] | np.ndarray) -> alt.Chart:
 
 
 def redundancy_heatmap(correlation: pd.DataFrame) -> alt.Chart:
-    """Correlation of activations between topics (square table in)."""
+    """Draw the correlation of activations between topics (square table in)."""
     order = list(correlation.columns)
     long = correlation.rename_axis("first").reset_index().melt("first", var_name="second", value_name="correlation")
     return (
@@ -173,14 +173,14 @@ def redundancy_heatmap(correlation: pd.DataFrame) -> alt.Chart:
 
 
 def top_feature_bars(table: pd.DataFrame, *, n_top: int = 20) -> alt.Chart:
-    """Bars of the highest activations of one topic, chosen in a menu.
+    """Draw the highest activations of one topic, chosen in a menu.
 
     Parameters
     ----------
     table
         Columns topic, feature, activation, rank.
     n_top
-        Features a topic.
+        Features per topic.
     """
     shown = table[table["rank"] <= n_top]
     names = list(dict.fromkeys(shown["topic"]))

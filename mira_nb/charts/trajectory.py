@@ -33,7 +33,7 @@ Packed = dict[str, pd.DataFrame]
 def landmarks_chart(
     cells: pd.DataFrame, landmarks: pd.DataFrame, *, title: str = "", width: int = 560, height: int = 440
 ) -> tuple[alt.LayerChart, Packed]:
-    """Map coloured by pseudotime with start cell, terminal cells and rejected candidates.
+    """Draw the map coloured by pseudotime with start cell, terminal cells and rejected candidates.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def tree_chart(
     title: str = "",
     width: int = 560,
 ) -> alt.LayerChart:
-    """Lineage tree along pseudotime: a bar a node, a line from each node's split to its children.
+    """Draw the lineage tree along pseudotime: one bar per node, a line from each node's split to its children.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def tree_chart(
 
 
 def sweep_chart(sweep: pd.DataFrame, *, chosen: float, width: int = 460, height: int = 260) -> alt.LayerChart:
-    """Branch time of every split against the threshold; the shape of the point is the topology.
+    """Draw the branch time of every split against the threshold; the shape of the point is the topology.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def sweep_chart(sweep: pd.DataFrame, *, chosen: float, width: int = 460, height:
 
 
 def spectrum_chart(eigenvalues: Sequence[float], *, n_used: int, width: int = 300, height: int = 180) -> alt.LayerChart:
-    """Eigenvalues of the diffusion map; those used are coloured."""
+    """Draw the eigenvalues of the diffusion map; those used are coloured."""
     frame = pd.DataFrame({"component": np.arange(len(eigenvalues)), "eigenvalue": np.asarray(eigenvalues)})
     frame["used"] = np.where(frame["component"] <= n_used, "used", "not used")
     base = alt.Chart(frame).encode(
@@ -182,12 +182,12 @@ def branch_view(
     title: str = "",
     size: int = 360,
 ) -> tuple[alt.HConcatChart, Packed]:
-    """Log ratio of two fate probabilities along pseudotime and on the map, for the pair chosen in the menu.
+    """Draw the log ratio of two fate probabilities along pseudotime and on the map, for the pair chosen in the menu.
 
     Parameters
     ----------
     cells
-        ``x, y, pseudotime`` and one column a pair: the log ratio relative to the start cell; NaN outside the two
+        ``x, y, pseudotime`` and one column per pair: the log ratio relative to the start cell; NaN outside the two
         lineages.
     pairs
         Names of these columns.
@@ -228,10 +228,10 @@ def branch_view(
 
 
 def node_palette(nodes: pd.DataFrame) -> dict[str, str]:
-    """One colour a node: lineages from the palette, inner nodes in greys from dark (root) to light."""
+    """Return one colour per node: lineages from the palette, inner nodes in greys from dark (root) to light."""
     parents = set(nodes["parent"])
-    leaves = [name for name in nodes["node"] if name not in parents]
+    ends = [name for name in nodes["node"] if name not in parents]
     inner = [name for name in nodes["node"] if name in parents]
     greys = ["#3f4650", "#6f7782", "#9aa1aa", "#b9bec5"]
-    out = dict(zip(leaves, theme.category_colors(leaves).values(), strict=True))
+    out = dict(zip(ends, theme.category_colors(ends).values(), strict=True))
     return out | {name: greys[min(i, len(greys) - 1)] for i, name in enumerate(inner)}

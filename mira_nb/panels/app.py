@@ -122,7 +122,7 @@ class Dashboard:
         self.widget.add_class("mn-app")
 
     def _first_stage(self) -> str:
-        """Where the reader probably wants to go on: the first stage that is not done."""
+        """Return the first unfinished stage, selected when the dashboard opens."""
         open_stages = [
             name for name, state in self.run.stages.items() if state.status not in {"done", "blocked", "unavailable"}
         ]
@@ -148,7 +148,7 @@ class Dashboard:
                 self.message.value = markup.error_box({"message": str(error)})
 
     def refresh(self, *, force: bool = False) -> None:
-        """Bring the page up to date with the run folder."""
+        """Update the page from the run folder."""
         with self._lock:
             job, before = self.jobs.state(), self._job
             self._job = job
@@ -204,7 +204,7 @@ class Dashboard:
         self.refresh()
 
     def _parameters(self) -> dict[str, Mapping[str, Any]]:
-        """Parameters of all stages whose form was opened; the others keep what run.json says."""
+        """Return the parameters of all stages whose form was opened; the others keep those of run.json."""
         return {name: panel.form.values() for name, panel in self.panels.items() if panel.form is not None}
 
     def _report(self, _: str) -> Reply:
@@ -221,7 +221,7 @@ def open_dashboard(query: str | None = None) -> Any:
     """Make the page that ``notebooks/dashboard.ipynb`` shows.
 
     The run folder comes from the environment variable MIRA_NB_RUN, or is one beside it that ``?run=NAME`` names;
-    without any, a small demonstration on the embedded data set is made. What is wrong is said on the page.
+    without any, a small demonstration on the embedded data set is made. Errors are shown on the page.
     """
     given = os.environ.get(RUN_VARIABLE, "").strip()
     folder, message = choose_run(query, Path(given) if given else None)
@@ -237,7 +237,7 @@ def open_dashboard(query: str | None = None) -> Any:
 
 
 def _demonstration() -> Path:
-    """Run folder of the embedded data set, nothing computed yet."""
+    """Return a run folder of the embedded data set in which nothing is computed yet."""
     from mira_nb.run.demo import demonstration
 
     return demonstration(stage_names()[0]).root
@@ -256,7 +256,7 @@ def _mtime(path: Path) -> int:
 
 
 def query_string() -> str:
-    """Query string of the page that this notebook is shown in.
+    """Return the query string of the page that this notebook is shown in.
 
     A kernel that Voila started in advance waits here until a page asks for it.
     """

@@ -1,4 +1,4 @@
-"""What is typed into a form, read into plain values; mistakes as readable sentences."""
+"""Parse the entries of a form into plain values; report mistakes as readable sentences."""
 
 from __future__ import annotations
 

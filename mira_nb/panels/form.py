@@ -1,4 +1,4 @@
-"""A form made from a stage's parameter model: one entry a parameter, checked while typing."""
+"""A form made from a stage's parameter model: one entry per parameter, checked while typing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Field:
 
     @property
     def value(self) -> Any:
-        """The plain value that the entry stands for (text where it cannot be read)."""
+        """Plain value of the entry (text where it cannot be read)."""
         raw = self.entry.value
         return raw if self.spec.kind in {"flag", "choice", "annotation"} else parse_text(self.spec, raw)
 
@@ -53,7 +53,7 @@ class Field:
             self.entry.value = format_value(value)
 
     def show(self, mistake: str) -> None:
-        """Show the help text, and above it what is wrong."""
+        """Show the help text, with the mistake above it."""
         spec = self.spec
         parts = [f'<div class="mn-mistake" role="alert">{html.escape(mistake)}</div>'] if mistake else []
         default = format_value(spec.default) or "none"
@@ -133,16 +133,16 @@ class ParamsForm:
     # ------------------------------------------------------------------ values
     @property
     def valid(self) -> bool:
-        """Whether every entry is right."""
+        """Whether every entry is valid."""
         return not self.mistakes
 
     @property
     def changed(self) -> list[str]:
-        """Names of the parameters that differ from their defaults (wrong entries count)."""
+        """Names of the parameters that differ from their defaults (invalid entries included)."""
         return [spec.name for spec in self.specs if self.fields[spec.name].value != _plain(spec.default)]
 
     def raw(self) -> dict[str, Any]:
-        """Return what the entries say, right or wrong."""
+        """Return the entries as they stand, valid or not."""
         return {name: field.value for name, field in self.fields.items()}
 
     def values(self) -> dict[str, Any]:
@@ -190,7 +190,7 @@ class ParamsForm:
 
 
 def _entry(spec: Parameter, annotations: Sequence[str]) -> Any:
-    """Widget in which the parameter is entered."""
+    """Return the widget in which the parameter is entered."""
     common: dict[str, Any] = {"description": spec.label, "style": {"description_width": "11.5em"}}
     if spec.kind == "flag":
         return widgets.Checkbox(value=bool(spec.default), indent=False, description=spec.label)
@@ -213,7 +213,7 @@ def _entry(spec: Parameter, annotations: Sequence[str]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """JSON form of a default."""
+    """Return a default as plain JSON values."""
     return [_plain(item) for item in value] if isinstance(value, tuple | set | frozenset) else value
 
 

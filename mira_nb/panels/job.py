@@ -1,4 +1,4 @@
-"""Starts, watches and stops the worker process of a run folder.
+"""Start, watch and stop the worker process of a run folder.
 
 Everything a page must know stands in the run folder (``.progress/job.json``, ``job.log`` and the stages' progress
 files), so that a reloaded page, or a second one, sees the same job. The lock file ``.progress/job.lock`` is held by
@@ -29,17 +29,17 @@ GRACE_SECONDS: Final = 20.0
 """How long a stage may take to notice a request to stop before its process is ended."""
 LOG_LINES: Final = 200
 KERNEL_NOISE: Final = "[IPKernelApp] WARNING | Kernel is running over TCP"
-"""Said by every kernel on loopback; it tells a reader nothing about the stage."""
+"""Printed by every kernel on loopback; it says nothing about the stage."""
 WORKER_COMMAND: Final = (sys.executable, "-m", "mira_nb.panels.worker")
 
 
 class BusyError(MiraError):
-    """Something is being computed in this run folder already."""
+    """Raised when a stage is already being computed in this run folder."""
 
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What the worker is to do.
+    """Task of the worker.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class JobState:
-    """What is known of the latest job; times in seconds, ``remaining`` -1 when it cannot be told."""
+    """State of the latest job; times in seconds, ``remaining`` -1 when it is unknown."""
 
     status: Status = "idle"
     id: str = ""
@@ -76,7 +76,7 @@ class JobState:
 
     @property
     def active(self) -> bool:
-        """Whether the worker is at work."""
+        """Whether the worker is running."""
         return self.status in ACTIVE
 
 
@@ -93,7 +93,7 @@ class JobFolder:
         self.lock = self.root / "job.lock"
 
     def read(self) -> dict[str, Any]:
-        """Content of job.json (empty before the first job)."""
+        """Return the content of job.json (empty before the first job)."""
         try:
             state: dict[str, Any] = json.loads(self.state.read_text())
         except (OSError, ValueError):
@@ -101,14 +101,14 @@ class JobFolder:
         return state
 
     def locked(self) -> bool:
-        """Whether a worker lives."""
+        """Return whether a worker is alive."""
         if not self.lock.exists():
             return False
         with self.lock.open("r") as stream:
             return not _try_lock(stream, fcntl.LOCK_SH)
 
     def log_tail(self, lines: int = LOG_LINES) -> str:
-        """Last lines of the log."""
+        """Return the last lines of the log."""
         try:
             with self.log.open("rb") as stream:
                 stream.seek(0, os.SEEK_END)
@@ -185,7 +185,7 @@ class JobController:
         return job
 
     def _take(self, lock: IO[str]) -> bool:
-        """Take the lock; a page that looks holds it for an instant, a worker that has ended for a moment."""
+        """Take the lock; retry briefly, because pages that read the state and workers that end hold it for a moment."""
         for _ in range(60):
             if _try_lock(lock, fcntl.LOCK_EX):
                 return True
@@ -195,7 +195,7 @@ class JobController:
         return False
 
     def state(self) -> JobState:
-        """Tell what the latest job is doing."""
+        """Return the state of the latest job."""
         # the lock first: a job that ends in between is then read as ended
         alive = self.folder.locked()
         raw = self.folder.read()
@@ -232,7 +232,7 @@ class JobController:
             write_json(self.folder.cancel, {"time": time.time()})
 
     def enforce(self) -> None:
-        """End a worker that did not stop by itself long after it was asked to (called by whoever watches)."""
+        """Terminate a worker that did not stop by itself long after it was asked to (called by every open page)."""
         try:
             asked = float(json.loads(self.folder.cancel.read_text())["time"])
             pid = int(json.loads((self.folder.root / "job.pid").read_text()))
@@ -273,7 +273,7 @@ def end_processes(pid: int, *, itself: bool = True, patience: float = 3.0) -> No
 
 
 def _environment() -> dict[str, str]:
-    """Environment of the worker: without what only concerns the page's own kernel, with this package importable."""
+    """Return the environment of the worker: this package importable, variables of the page's own kernel removed."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("VOILA_", "JPY_"))}
     package_root = str(Path(__file__).resolve().parents[2])
     paths = [package_root, *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]

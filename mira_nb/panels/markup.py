@@ -18,7 +18,7 @@ def text(value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write seconds the way people say them."""
+    """Format seconds for reading."""
     whole = round(seconds)
     if whole < 90:
         return f"{whole} s"
@@ -28,14 +28,14 @@ def duration(seconds: float) -> str:
 
 
 def number(value: Any) -> str:
-    """Write a key figure: thousands separated, four digits of a fraction."""
+    """Format a key figure: thousands separated, four significant digits of a fraction."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return text(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
 def alert(level: str, title: str, cause: str = "", remedy: str = "") -> str:
-    """Show one finding: what, why, what to do."""
+    """Return one alert: finding, cause, remedy."""
     word = _LEVEL_WORDS.get(level, "Note")
     parts = [f"<b>{word}: {text(title)}</b>"]
     parts += [f"<p>{text(item)}</p>" for item in (cause, remedy) if item]
@@ -44,7 +44,7 @@ def alert(level: str, title: str, cause: str = "", remedy: str = "") -> str:
 
 
 def alerts(items: Iterable[Mapping[str, Any]]) -> str:
-    """All findings, the worst first."""
+    """Return all alerts, most severe first."""
     order = ["error", "warning", "info", "success"]
     ranked = sorted(items, key=lambda item: order.index(item["level"]) if item["level"] in order else len(order))
     return "".join(
@@ -53,7 +53,7 @@ def alerts(items: Iterable[Mapping[str, Any]]) -> str:
 
 
 def metrics(items: Sequence[Mapping[str, Any]]) -> str:
-    """Show key figures as a strip, those marked as key first."""
+    """Return key figures as a strip, those marked as key first."""
     ranked = sorted(items, key=lambda item: not item.get("key"))
     cells = [
         f'<div><dt>{text(item["name"])}</dt><dd><span class="mn-value">{number(item["value"])} '
@@ -65,7 +65,7 @@ def metrics(items: Sequence[Mapping[str, Any]]) -> str:
 
 
 def error_box(error: Mapping[str, str]) -> str:
-    """One line of what went wrong, with the traceback folded."""
+    """Return an error in one line, with its traceback folded."""
     lines = str(error.get("message", "")).strip().splitlines() or ["it failed without a message"]
     rest = " ".join(line.strip() for line in lines[1:])
     out = alert("error", lines[0], rest)
@@ -76,12 +76,12 @@ def error_box(error: Mapping[str, str]) -> str:
 
 
 def badge(state: StageState) -> str:
-    """Status of a stage in words."""
+    """Return the status of a stage in words."""
     return f'<span class="mn-badge mn-is-{state.status}">{LABELS[state.status]}</span>'
 
 
 def stage_head(state: StageState, purpose: str, look: str) -> str:
-    """Title, status and purpose of a stage."""
+    """Return title, status and purpose of a stage."""
     facts = ""
     if state.stored is not None:
         seconds = duration(float(state.stored.get("seconds", 0)))
@@ -94,7 +94,7 @@ def stage_head(state: StageState, purpose: str, look: str) -> str:
 
 
 def header(run: RunState, *, demonstration: bool) -> str:
-    """Title of the page and the facts of the data set."""
+    """Return the title of the page and the facts of the data set."""
     names = ", ".join(str(item["name"]) for item in run.record.get("inputs", ())) or "input not recorded"
     facts = [f"<li><b>{value:,}</b> {text(name)}</li>" for name, value in run.shape.items()]
     facts.append(f"<li>from {text(names)}</li>")
@@ -106,7 +106,7 @@ def header(run: RunState, *, demonstration: bool) -> str:
 
 
 def input_check(run: RunState) -> str:
-    """Show what reading the input found, and which stages wait for a file."""
+    """Return the findings of the input check, and the stages that wait for a file."""
     parts = [alerts(run.record.get("findings", ()))]
     given = [f"<li>{text(name.replace('_', ' '))}: {text(_names(value))}</li>" for name, value in _resources(run)]
     blocked = [
@@ -130,7 +130,7 @@ def _names(value: Any) -> str:
 
 
 def job_line(job: JobState, titles: Mapping[str, str]) -> str:
-    """State of the running or latest job, with a progress bar while it runs."""
+    """Return the state of the running or latest job, with a progress bar while it runs."""
     title = text(titles.get(job.current or job.stage, job.current or job.stage))
     if job.active:
         left = f"about {duration(job.remaining)} left" if job.remaining >= 0 else "remaining time not known yet"

@@ -77,7 +77,7 @@ class StagePanel:
 
     # ------------------------------------------------------------------ show
     def update(self, run: RunState, *, busy: bool) -> None:
-        """Show the state of the run folder; entries that the reader has typed stay."""
+        """Show the state of the run folder; what the reader has typed stays."""
         state = run.stages[self.name]
         first = self.state is None
         self.state, self._busy = state, busy

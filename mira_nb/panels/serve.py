@@ -1,4 +1,4 @@
-"""Serves the dashboard of a run folder with Voila, on this machine only."""
+"""Serve the dashboard of a run folder with Voila, on this machine only."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def serve(run_dir: Path, *, port: int | None = None, open_browser: bool = True) 
 
 
 def arguments(port: int, *, open_browser: bool) -> list[str]:
-    """Command line of Voila: our template, one kernel ready in advance, no files served."""
+    """Return the command line of Voila: our template, one kernel ready in advance, no files served."""
     options = [
         str(notebook_path()),
         f"--port={port}",
@@ -66,7 +66,7 @@ def arguments(port: int, *, open_browser: bool) -> list[str]:
 
 
 def environment(run_dir: Path | None) -> dict[str, str]:
-    """Variables that the server and the pages' kernels need."""
+    """Return the variables that the server and the pages' kernels need."""
     root = Path(__file__).resolve().parents[2]
     out = {
         "JUPYTER_PREFER_ENV_PATH": "1",
@@ -79,7 +79,7 @@ def environment(run_dir: Path | None) -> dict[str, str]:
 
 
 def notebook_path() -> Path:
-    """Notebook of the dashboard: from the installed package, else from the repository of an editable install."""
+    """Return the notebook of the dashboard: of the installed package, else of the repository (editable install)."""
     package = Path(__file__).resolve().parents[1]
     candidates = [folder / "notebooks" / "dashboard.ipynb" for folder in (package, package.parent)]
     for path in candidates:
@@ -110,6 +110,6 @@ def _checked(port: int) -> int:
 
 
 def _extended(variable: str, folder: Path) -> str:
-    """Value of a path variable with `folder` in front, if that folder is there."""
+    """Return the value of a path variable with `folder` in front, if that folder is there."""
     old = [item for item in os.environ.get(variable, "").split(os.pathsep) if item]
     return os.pathsep.join(dict.fromkeys([*([str(folder)] if folder.is_dir() else []), *old]))

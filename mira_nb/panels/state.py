@@ -114,7 +114,7 @@ def read_run(store: RunStore, *, running: str = "") -> RunState:
 
 
 class _Reader:
-    """Works out the states in the order of the stages: each needs to know the ones before it."""
+    """Derive the states in the order of the stages: each depends on the ones before it."""
 
     def __init__(self, store: RunStore, record: Mapping[str, Any], running: str) -> None:
         self.store, self.record, self.running = store, record, running
@@ -175,7 +175,7 @@ class _Reader:
         return "done", "", ()
 
     def _current_key(self, stage: Stage[Any], stored: Mapping[str, Any]) -> str:
-        """Key that the stored result would have if it were made now with its own parameters."""
+        """Return the key that the stored result would have if it were computed now with its own parameters."""
         try:
             params = stage.Params.parse(stage.name, {row["name"]: row["value"] for row in stored["parameters"]})
             return stage_key(
@@ -197,7 +197,7 @@ def _list(names: tuple[str, ...]) -> str:
 
 
 def annotation_names(path: Path) -> tuple[str, ...]:
-    """Names of the cell annotations in the checked input, in their order."""
+    """Return the names of the cell annotations in the checked input, in their order."""
     names: dict[str, None] = {}
     try:
         with h5py.File(path, "r") as file:
@@ -210,7 +210,7 @@ def annotation_names(path: Path) -> tuple[str, ...]:
 
 
 def run_folders(parent: Path) -> dict[str, Path]:
-    """Run folders directly below `parent`, by name."""
+    """Return the run folders directly below `parent`, by name."""
     try:
         return {path.parent.name: path.parent for path in sorted(parent.glob("*/run.json"))}
     except OSError:
@@ -218,7 +218,7 @@ def run_folders(parent: Path) -> dict[str, Path]:
 
 
 def choose_run(query: str | None, default: Path | None) -> tuple[Path | None, str]:
-    """Folder that a page shows: the default one, or the one named by ``?run=NAME`` beside it.
+    """Return the folder that a page shows: the default one, or the one named by ``?run=NAME`` beside it.
 
     Only names of existing run folders in the default one's parent are accepted, never paths.
 

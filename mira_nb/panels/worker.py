@@ -52,7 +52,7 @@ class Worker:
             write_json(self.folder.state, self.state)
 
     def run(self) -> int:
-        """Do the job; returns the exit status."""
+        """Run the job and return the exit status."""
         self.note(message="reading the run folder")
         watcher = threading.Thread(target=self._watch, daemon=True)
         watcher.start()
@@ -114,7 +114,7 @@ class Worker:
         return "done", 0
 
     def log(self, text: str) -> None:
-        """One line of the log, with the time."""
+        """Write one line of the log, with the time."""
         sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {text}\n")
         sys.stdout.flush()
 
@@ -150,7 +150,7 @@ class Worker:
             return ""
 
     def _end_now(self) -> None:
-        """Asking did not help: end the stage's process, then this one."""
+        """Terminate the stage's process, which ignored the request to stop, then this one."""
         self.log("the stage did not stop in time; its process is ended")
         end_processes(os.getpid(), itself=False)
         if self._ended.wait(5.0):
@@ -167,7 +167,7 @@ class Worker:
 
 
 def _inputs(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Input files and resources that the run was made with."""
+    """Return the input files and resources of the run."""
     from mira_nb.io.resources import Resources
     from mira_nb.io.spec import InputSpec
 
@@ -178,12 +178,12 @@ def _inputs(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stored_parameters(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Parameters of every stage as run.json has them, so that a run of one stage leaves the others' as they are."""
+    """Return the parameters of every stage in run.json: a run of one stage keeps those of the others."""
     return {name: entry["parameters"] for name, entry in record.get("stages", {}).items() if entry.get("parameters")}
 
 
 def main(arguments: list[str]) -> int:
-    """Run the job that waits in a run folder."""
+    """Run the job requested in a run folder."""
     import json
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -67,7 +67,7 @@ class Panel:
 
     @property
     def label(self) -> str:
-        """Name to show: ``Fig. 2a`` or ``Table 1``."""
+        """Label to show: ``Fig. 2a`` or ``Table 1``."""
         return self.panel.capitalize() if self.is_table else f"Fig. {self.panel}"
 
     @property
@@ -95,7 +95,7 @@ def read_atlas(path: Path = FILE) -> tuple[Panel, ...]:
     names = [panel.panel for panel in panels]
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
-        raise MiraError(f"{path.name} lists {', '.join(double)} twice", remedy="keep one entry a panel")
+        raise MiraError(f"{path.name} lists {', '.join(double)} twice", remedy="keep one entry per panel")
     return panels
 
 
@@ -133,14 +133,14 @@ def atlas_rows(stages: Sequence[Mapping[str, Any]], panels: Iterable[Panel] | No
     Parameters
     ----------
     stages
-        What :meth:`mira_nb.report.sections.Builder.stages` gives: figures and tables with ``name``, ``id``, ``number``.
+        Value of :meth:`mira_nb.report.sections.Builder.stages`: figures and tables with ``name``, ``id``, ``number``.
     panels
         Panels to show; None: all of them.
 
     Returns
     -------
     list of dict
-        One a panel: ``links`` to what the run has (``href``, ``text``, ``title``), and, where it has none, ``missing``,
+        One per panel: ``links`` to what the run has (``href``, ``text``, ``title``) or, where it has none, ``missing``,
         which says what is needed.
     """
     known: dict[Item, dict[str, str]] = {}
@@ -171,7 +171,7 @@ def _row(panel: Panel, known: Mapping[Item, dict[str, str]], stages: Mapping[str
 
 
 def _missing(panel: Panel, stages: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say why the run has no such figure and what to give."""
+    """Return why the run has no such figure and what to give."""
     name = panel.items[0].stage
     stage = stages.get(name, {"title": name, "status": "pending", "reason": ""})
     title, reason = stage["title"], stage["reason"]

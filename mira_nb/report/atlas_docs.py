@@ -1,4 +1,4 @@
-"""Draws the atlas of figures for the documentation: ``python -m mira_nb.report.atlas_docs RUN_DIR DOCS_DIR``.
+"""Draw the atlas of figures for the documentation: ``python -m mira_nb.report.atlas_docs RUN_DIR DOCS_DIR``.
 
 Writes ``DOCS_DIR/atlas.md`` and ``DOCS_DIR/atlas/STAGE-NAME.png`` from a run folder (that of ``mira-nb demo``). A
 picture is at most :data:`MAX_BYTES` large; clouds of many points are drawn from a sample.
@@ -118,9 +118,9 @@ def _require(view: RunView, panels: Sequence[Panel]) -> None:
 
 # ---------------------------------------------------------------------- text
 def markdown(view: RunView, panels: Sequence[Panel], *, docs: Path) -> str:
-    """Return the page: one table a figure of the paper, excerpts of the tables at the end.
+    """Return the page: one table per figure of the paper, excerpts of the tables at the end.
 
-    `docs` is the folder with the pictures, whose sizes the page gives.
+    `docs` is the folder with the pictures, whose sizes the page states.
     """
     shape = {name: f"{count:,}" for name, count in view.shape.items()}
     parts = [_HEAD.format(**{"cells": "?", "genes": "?", "peaks": "?", **shape})]
@@ -165,7 +165,7 @@ def _heading(item: Item) -> str:
 
 
 def _excerpt(view: RunView, item: Item) -> str:
-    """Rows of a table, those of smallest p value if it has one, long texts cut."""
+    """Return rows of a table, those of smallest p value if it has one, long texts cut."""
     path = _path(view, item)
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     column = next((name for name in ("log10_pvalue", "pvalue") if name in frame), None)
@@ -191,7 +191,7 @@ def _short(text: str) -> str:
 
 
 def _cell(text: str, *, html: bool = False) -> str:
-    """Text that cannot end a cell of a Markdown table."""
+    """Return text that cannot end a cell of a Markdown table."""
     out = text if html else text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return out.replace("|", "\\|").replace("\n", " ")
 
@@ -230,7 +230,7 @@ def _draw_svg(text: str) -> bytes:
 
 
 def point_clouds(spec: Any) -> set[str]:
-    """Names of the datasets that are drawn as points only: a sample would tear lines and areas."""
+    """Return the names of the datasets that are drawn as points only: a sample would tear lines and areas."""
     marks: dict[str, set[str]] = {}
 
     def walk(part: Any, name: str | None) -> None:
@@ -252,7 +252,7 @@ def point_clouds(spec: Any) -> set[str]:
 
 
 def _with_width(spec: Any) -> Any:
-    """Charts as wide as the page get a width of their own."""
+    """Set the width of charts that are as wide as the page."""
     if isinstance(spec, dict):
         return {
             key: CHART_WIDTH if key == "width" and value == "container" else _with_width(value)

@@ -1,4 +1,4 @@
-"""Builds report.html from a run folder: one file, no network, written in one rename."""
+"""Build report.html from a run folder: one file, no network, written in one rename."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def render(run: RunView, methods: Methods) -> str:
 
 @cache
 def chart_bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script that needs no network."""
+    """Return Vega, Vega-Lite and Vega-Embed as one script that needs no network."""
     import vl_convert
 
     snippet = "window.vegaEmbed = vegaEmbed;"
@@ -123,7 +123,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _title(run: RunView) -> str:
-    """Name of the data set: the run folder's, which the user chose."""
+    """Return the name of the data set: the run folder's, which the user chose."""
     return str(run.record.get("title") or run.root.resolve().name)
 
 
@@ -136,7 +136,7 @@ def _texts(methods: Methods, record_text: str) -> dict[str, dict[str, str]]:
 
 
 def _files(record: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Input and resource files; annotations given by name stand in the same list."""
+    """List input and resource files; annotations given by name stand in the same list."""
     out = [
         {
             "role": str(item.get("role") or ""),
@@ -177,7 +177,7 @@ def _citation_alerts(methods: Methods) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write so that a kill leaves either the old or the new file."""
+    """Write a file atomically: after a kill either the old or the new one is there."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:

@@ -27,7 +27,7 @@ _UNSAFE: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u
 
 @dataclass
 class Policy:
-    """Collects the hashes of inline scripts and styles for the Content-Security-Policy."""
+    """Collect the hashes of inline scripts and styles for the Content-Security-Policy."""
 
     scripts: list[str] = field(default_factory=list)
     styles: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Policy:
         return Markup(f"<style>{safe}</style>")
 
     def content(self) -> str:
-        """Content of the Content-Security-Policy meta element."""
+        """Return the content of the Content-Security-Policy meta element."""
         scripts = " ".join(f"'sha256-{value}'" for value in self.scripts) or "'none'"
         styles = " ".join(f"'sha256-{value}'" for value in self.styles) or "'none'"
         return (
@@ -56,12 +56,12 @@ class Policy:
 
 
 def plain_json(value: Any) -> str:
-    """JSON on one line without spaces, NaN refused."""
+    """Return JSON on one line without spaces; NaN is refused."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def json_text(value: Any) -> str:
-    """JSON that cannot end a script element or start a comment, NaN refused."""
+    """Return JSON that cannot end a script element or start a comment; NaN is refused."""
     text = plain_json(value)
     return re.sub("[<>&\u2028\u2029]", lambda match: _UNSAFE[match[0]], text)
 
@@ -75,7 +75,7 @@ def archive_block(identifier: str, texts: Mapping[str, str]) -> Markup:
     """Return many texts for the page's scripts as one compressed block (gzip, base64).
 
     Rows of charts and tables make most of a report and shrink six-fold; specifications stay readable in the file.
-    Inside: one line a text, its name, a tab and the text, which is JSON or base64 and so has no line ends.
+    Inside: one line per text, with its name, a tab and the text, which is JSON or base64 and so has no line ends.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def picture_uri(content: bytes, kind: str = "png") -> str:
 
 
 def png_size(content: bytes) -> tuple[int, int]:
-    """Width and height of a PNG in pixels.
+    """Return width and height of a PNG in pixels.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def png_size(content: bytes) -> tuple[int, int]:
 
 
 def svg_size(content: bytes) -> tuple[int, int]:
-    """Width and height of an SVG in pixels, as its root element states them.
+    """Return width and height of an SVG in pixels, as its root element states them.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def _asterisks(state: StateInline, silent: bool) -> bool:
 
 
 def slug(text: str) -> str:
-    """Name as a fragment identifier: small letters, digits, ``-`` and ``_``."""
+    """Return a name as a fragment identifier: small letters, digits, ``-`` and ``_``."""
     return re.sub(r"[^a-z0-9_]+", "-", str(text).casefold()).strip("-") or "x"
 
 

@@ -115,7 +115,7 @@ def _without_data_in_usermeta(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_rows(spec: dict[str, Any], archive: Archive) -> tuple[dict[str, Any], dict[str, str]]:
-    """Specification without its large named datasets, and where in the archive each of them went."""
+    """Move large named datasets of a specification into the archive; return the rest and where each of them went."""
     kept, moved = {}, {}
     for name, rows in spec.get("datasets", {}).items():
         text = embed.plain_json(rows)
@@ -140,7 +140,7 @@ def _sampled(dataset: Mapping[str, Any], limit: int) -> dict[str, Any]:
 
 
 def _full_raster(dataset: Mapping[str, Any], hint: Mapping[str, Any] | None) -> bytes:
-    """Picture of all points, where the chart says which columns are its plane."""
+    """Draw all points as a picture, where the chart names the columns of its plane."""
     if not hint:
         return b""
     from mira_nb.charts.raster import Panel, draw_panels
@@ -153,7 +153,7 @@ def _full_raster(dataset: Mapping[str, Any], hint: Mapping[str, Any] | None) -> 
 
 
 def _n_inline(spec: Any) -> int:
-    """Rows of data written into the chart itself."""
+    """Count the rows of data written into the chart itself."""
     if isinstance(spec, dict):
         total = sum(len(rows) for rows in spec.get("datasets", {}).values() if isinstance(rows, list))
         for key, value in spec.items():
@@ -173,7 +173,7 @@ def _width(spec: Mapping[str, Any]) -> int | None:
 
 
 def _height(spec: Mapping[str, Any]) -> int:
-    """Height that the chart will take, to reserve the room before it is drawn."""
+    """Return the height that the chart will take, so that its room is reserved before it is drawn."""
     if "vconcat" in spec:
         return sum(_height(part) for part in spec["vconcat"])
     if "hconcat" in spec:

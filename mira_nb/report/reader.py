@@ -1,4 +1,4 @@
-"""Reads a run folder: plain JSON and CSV, and nothing that the pipeline computes with."""
+"""Read a run folder: plain JSON and CSV, and nothing that the pipeline computes with."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RunView:
 
     @property
     def shape(self) -> dict[str, int]:
-        """Cells, genes and peaks after the input check, as far as they are known."""
+        """Numbers of cells, genes and peaks after the input check, as far as they are known."""
         if self.record.get("shape"):
             return {str(key): int(value) for key, value in self.record["shape"].items()}
         out: dict[str, int] = {}

@@ -19,7 +19,7 @@ LEVELS = ("error", "warning", "info", "success")
 
 @dataclass
 class Builder:
-    """Walks the stages once; collects what the page's scripts need and hands out numbers and ids.
+    """Walk the stages once; collect what the page's scripts need, and number figures, tables and ids.
 
     ``blocks`` are the specifications of charts, ``archive`` the rows of charts and tables.
     """
@@ -34,7 +34,7 @@ class Builder:
     )
 
     def stages(self) -> list[dict[str, Any]]:
-        """One dict a stage for the template."""
+        """Return one dict per stage for the template."""
         return [self._stage(stage) for stage in self.run.stages]
 
     def identifier(self, *parts: str) -> str:
@@ -83,7 +83,7 @@ class Builder:
         }
 
     def _figure_groups(self, stage: StageView) -> list[dict[str, Any]]:
-        """Figures in their order, grouped under the heading they ask for."""
+        """Group the figures under the heading they ask for, in their order."""
         groups: list[dict[str, Any]] = []
         for item in stage.record.get("figures") or ():
             title = str(item.get("section") or "")
@@ -140,7 +140,7 @@ class Builder:
 
 
 def _paired(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Small figures stand two in a row; the last of an odd number of neighbours gets the row for itself."""
+    """Place small figures two per row; the last of an odd number of neighbours gets the row for itself."""
     start = 0
     for position in range(len(figures) + 1):
         if position == len(figures) or not figures[position]["small"]:
@@ -161,7 +161,7 @@ def metric(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def all_alerts(run: RunView, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every alert of the run, the gravest first; failed stages and findings of the input check among them."""
+    """Return every alert of the run, most severe first, failed stages and findings of the input check included."""
     found = [_alert(item, "Input check", "provenance") for item in run.record.get("findings") or ()]
     for stage in stages:
         if stage["status"] == "failed":
@@ -193,7 +193,7 @@ def all_alerts(run: RunView, stages: list[dict[str, Any]]) -> list[dict[str, Any
 
 
 def _merged(alerts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give the same alert of several stages once, with a link to each of them."""
+    """Merge the same alert of several stages into one, with a link to each of them."""
     out: dict[tuple[str, ...], dict[str, Any]] = {}
     for alert in alerts:
         key = (alert["level"], alert["title"], alert["cause"], alert["remedy"])

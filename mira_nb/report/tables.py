@@ -53,7 +53,7 @@ def read_table(path: Path, *, row_limit: int = ROW_LIMIT, byte_limit: int = BYTE
 
 
 def cut_rows(frame: pd.DataFrame, limit: int) -> tuple[pd.DataFrame, str]:
-    """First rows of a long table: of every group of its first column where it has one, else of the whole."""
+    """Return the first rows of a long table: of every group of its first column where it has one, else of the whole."""
     if len(frame) <= limit:
         return frame, ""
     if frame.shape[1]:
@@ -61,20 +61,20 @@ def cut_rows(frame: pd.DataFrame, limit: int) -> tuple[pd.DataFrame, str]:
         groups = frame.iloc[:, 0]
         n_groups = groups.nunique(dropna=False)
         if 1 < n_groups <= min(GROUP_LIMIT, limit // 5) and n_groups * 5 <= len(frame):
-            # the largest equal share per group that still fits
+            # the largest equal number of rows per group that still fits
             sizes = groups.value_counts(dropna=False).to_numpy()
-            share = max(n for n in _shares(limit, n_groups, int(sizes.max())) if np.minimum(sizes, n).sum() <= limit)
+            each = max(n for n in _row_counts(limit, n_groups, int(sizes.max())) if np.minimum(sizes, n).sum() <= limit)
             rank = frame.groupby(groups.to_numpy(), sort=False, dropna=False).cumcount().to_numpy()
-            return frame[rank < share], f"the first {share:,} of every {first}"
+            return frame[rank < each], f"the first {each:,} of every {first}"
     return frame.iloc[:limit], "the first ones of the file"
 
 
-def _shares(limit: int, n_groups: int, largest: int) -> range:
+def _row_counts(limit: int, n_groups: int, largest: int) -> range:
     return range(limit // n_groups, min(limit, largest) + 1)
 
 
 def column_kind(name: str, text: pd.Series) -> tuple[ColumnKind, np.ndarray | None]:
-    """Kind of a text column and its numbers (None for text)."""
+    """Return the kind of a text column and its numbers (None for text)."""
     filled = text[text != ""]
     if filled.empty:
         return "text", None
@@ -117,7 +117,7 @@ def _payload(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _text_values(text: pd.Series) -> dict[str, Any]:
-    """Text column: repeated values once, rows by their number."""
+    """Encode a text column: repeated values once, rows by their number."""
     levels = list(dict.fromkeys(text))
     if len(levels) * 2 > len(text):
         return {"values": list(text)}
@@ -137,7 +137,7 @@ def _number(value: float, kind: ColumnKind) -> float | int | str | None:
 
 
 def _weight(payload: Mapping[str, Any]) -> int:
-    """Bytes of the payload as JSON, near enough."""
+    """Estimate the bytes of the payload as JSON."""
     total = 0
     for column in payload["columns"]:
         for part in ("values", "levels", "codes"):

@@ -10,7 +10,7 @@ _SUPERSCRIPT: Final = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00
 
 
 def number(value: Any) -> str:
-    """Four figures, commas between thousands, powers of ten for the very small and large; text as it is."""
+    """Format a number: four figures, commas for thousands, powers of ten for very small and large; text as it is."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None:
@@ -31,7 +31,7 @@ def number(value: Any) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as ``3.2 s``, ``4 min 10 s`` or ``2 h 5 min``."""
+    """Format seconds as ``3.2 s``, ``4 min 10 s`` or ``2 h 5 min``."""
     if seconds is None:
         return ""
     if seconds < 60:
@@ -42,14 +42,14 @@ def duration(seconds: float | None) -> str:
 
 
 def memory(megabytes: float | None) -> str:
-    """Megabytes as ``310 MB`` or ``2.4 GB``."""
+    """Format megabytes as ``310 MB`` or ``2.4 GB``."""
     if megabytes is None:
         return ""
     return f"{megabytes / 1024:.1f} GB" if megabytes >= 1024 else f"{megabytes:.0f} MB"
 
 
 def size(n_bytes: int | None) -> str:
-    """Bytes as ``12 kB`` or ``3.4 MB``."""
+    """Format bytes as ``12 kB`` or ``3.4 MB``."""
     if n_bytes is None:
         return ""
     if n_bytes < 1000:
@@ -58,7 +58,7 @@ def size(n_bytes: int | None) -> str:
 
 
 def parameter(value: Any) -> str:
-    """Return a parameter's value as it would be typed."""
+    """Format a parameter's value as it would be typed."""
     if value is None:
         return "none"
     if isinstance(value, bool):

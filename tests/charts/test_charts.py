@@ -121,7 +121,7 @@ def test_linked_views_share_one_brush_and_draw() -> None:
     assert len(two.to_dict()["hconcat"]) == 2
     with pytest.raises(MiraError, match="'nothing'"):
         linked.linked_cells(frame, group="nothing", quantities=["e1"])
-    with pytest.raises(MiraError, match="at least one quantity"):
+    with pytest.raises(MiraError, match="at least one feature"):
         linked.linked_cells(frame, group="cell.type", quantities=[])
 
 

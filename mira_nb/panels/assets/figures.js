@@ -31,7 +31,7 @@ function filled(datasets) {
   };
 }
 
-// ---------------------------------------------------------------- the Vega bundle, once a page
+// ---------------------------------------------------------------- the Vega bundle, once per page
 function library(model) {
   if (window.vegaEmbed) return Promise.resolve();
   window.miraNbLibrary ??= new Promise((resolve, reject) => {

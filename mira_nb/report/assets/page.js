@@ -2,7 +2,7 @@
 const page = (() => {
   const byId = (id) => document.getElementById(id);
 
-  // rows of charts and tables come compressed, one a line: name, tab, text (embed.archive_block)
+  // rows of charts and tables come compressed, one per line: name, tab, text (embed.archive_block)
   const archive = new Map();
   const unpack = async () => {
     const raw = atob(byId("archive").textContent);
