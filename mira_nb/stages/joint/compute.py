@@ -40,6 +40,7 @@ class JointOutput:
     graph: sparse.csr_matrix
     leiden: pd.Categorical
     maps: dict[str, np.ndarray]
+    seed: int
 
     @property
     def n_cells(self) -> int:
@@ -120,6 +121,7 @@ def compute(data: MuData, params: JointParams, context: Context) -> JointOutput:
         graph=graph,
         leiden=labels,
         maps=maps,
+        seed=context.seed,
     )
 
 
