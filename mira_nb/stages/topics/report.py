@@ -101,8 +101,9 @@ def _training_alerts(fitted: TopicsOutput) -> list[Alert]:
             out.append(TEXTS.alert("not_converged", gain=gain))
         if np.isfinite(held_out).all() and held_out[-1] < held_out.max() - 0.01 * abs(held_out.max()):
             out.append(TEXTS.alert("overfitting", best=held_out.max(), last=held_out[-1]))
-    if len(history) < fitted.params.n_epochs:
-        out.append(TEXTS.alert("stopped_early", n_epochs=len(history), max_epochs=fitted.params.n_epochs))
+    max_epochs = fitted.fit.settings.n_epochs
+    if len(history) < max_epochs:
+        out.append(TEXTS.alert("stopped_early", n_epochs=len(history), max_epochs=max_epochs))
     gain = fitted.scored["model"] - fitted.scored["profile"]
     if gain <= 0:
         out.append(TEXTS.alert("no_gain", gain=gain))
@@ -118,7 +119,7 @@ def methods(fitted: TopicsOutput) -> str:
         n_encoder=int(fit.encoder_features.sum()),
         n_hidden=settings.n_hidden,
         n_topics=fit.n_topics,
-        n_topics_auto=fitted.params.n_topics == "auto",
+        n_topics_auto=fitted.params.settings().n_topics == "auto",
         full_depth=FULL_DEPTH[fit.modality],
         min_topics=MIN_TOPICS,
         max_topics=MAX_TOPICS,
