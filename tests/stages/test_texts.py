@@ -23,7 +23,7 @@ from mira_nb.stages.texts import Texts, _environment
 STAGES = Path(mira_nb.stages.__file__).parent
 PACKAGES = sorted(path.parent for path in STAGES.glob("*/texts"))
 
-NOT_MOVED = {"comparisons", "drivers", "motifs", "regulation", "trajectory"}
+NOT_MOVED = {"comparisons", "trajectory"}
 """Packages whose alerts may lack a code until they have a folder of texts; to be emptied as they get one."""
 
 KINDS = {"alert": "alerts", "table": "tables", "figure": "figures", "metric": "metrics", "text": "texts"}
