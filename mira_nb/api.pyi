@@ -153,6 +153,7 @@ def trajectory(
     exclude_topics: list[str] = [],
     n_waypoints: int = 500,
     branch_threshold: float = 0.5,
+    branch_rule: Literal['ramp', 'first_cell'] = 'ramp',
     n_neighbors: int = 30,
     n_components: int = 10,
     n_used: int = 0,
