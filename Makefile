@@ -15,6 +15,7 @@ PYTHON ?=
 REPORT_DIR ?= runs/demo
 PYTEST_ARGS ?=
 BENCHMARK_DIR ?= benchmark-results
+MIRA_NB_ACCEPTANCE_DIR ?= acceptance-results
 PEER_VENV ?= .peer-venv
 
 BIN := $(VENV)/bin
@@ -24,7 +25,7 @@ TORCH := torch==2.13.0
 # Many small operations run faster on one thread than on several.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup setup-test browser report test check-browser lint format benchmark dashboard lock templates atlas clean
+.PHONY: help setup setup-test browser report test acceptance lint format docs benchmark dashboard lock templates atlas clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -91,6 +92,10 @@ dashboard: report  ## Open the panels on the embedded data set
 test: setup-test browser lint  ## Lint and run every test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# Runs are kept: a second call computes only what changed.
+acceptance: setup-test  ## Score whole runs of further seeds against their truth
+	@MIRA_NB_ACCEPTANCE_DIR=$(abspath $(MIRA_NB_ACCEPTANCE_DIR)) $(BIN)/python -m pytest -m acceptance $(PYTEST_ARGS)
+
 lint: setup-test  ## ruff format, ruff check, mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -100,11 +105,16 @@ format: setup-test  ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-templates: setup  ## Bring the parameter cells of the templates up to date
+templates: setup  ## Bring the parameter cells of the templates and the function signatures up to date
 	@$(BIN)/python -m mira_nb.run.templates
+	@$(BIN)/python -m mira_nb.run.stubs
 
 atlas: report  ## Draw docs/atlas.md and its pictures from the embedded data set
 	@$(BIN)/python -m mira_nb.report.atlas_docs $(REPORT_DIR) docs
+
+docs: setup-test  ## Build the documentation site into docs/_build/html
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "The site is at $(abspath docs/_build/html/index.html)"
 
 benchmark: setup-test  ## Measure speed, memory and quality, against the reference where it can be installed
 	@PEER_VENV=$(abspath $(PEER_VENV)) $(BIN)/python -m tests.benchmarks --out $(BENCHMARK_DIR)
@@ -123,5 +133,5 @@ lock:  ## Resolve all dependencies anew and write requirements/*.lock
 	@wc -l requirements/*.lock
 
 clean:  ## Remove the environments, caches and demonstration runs
-	rm -rf $(VENV) $(PEER_VENV) $(BENCHMARK_DIR) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEER_VENV) $(BENCHMARK_DIR) $(MIRA_NB_ACCEPTANCE_DIR) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

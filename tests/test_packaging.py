@@ -16,7 +16,7 @@ import nbformat
 import pytest
 
 import mira_nb
-from mira_nb.keys import STAGE_ORDER
+from mira_nb.stages.registry import BUILT_IN
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,7 +57,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_holds_everything_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"mira_nb/templates/{stage}.ipynb" for stage in STAGE_ORDER} <= names
+    assert {f"mira_nb/templates/{stage}.ipynb" for stage in BUILT_IN} <= names
     assert "mira_nb/notebooks/dashboard.ipynb" in names
     assert "mira_nb/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -73,6 +73,13 @@ def test_every_module_is_in_the_wheel(wheel: Path) -> None:
     assert modules <= names
 
 
+def test_texts_of_the_stages_are_in_the_wheel(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    texts = {str(path.relative_to(ROOT)) for path in (ROOT / "mira_nb" / "stages").glob("*/texts/*")}
+    assert {Path(name).suffix for name in texts} == {".yaml", ".md"}
+    assert texts <= names
+
+
 def test_installed_package_works_away_from_the_repository(installed: Path, tmp_path: Path) -> None:
     assert "demo" in run("-m", "mira_nb", "--help", folder=tmp_path, path=installed)
     shown = run(
@@ -80,6 +87,9 @@ def test_installed_package_works_away_from_the_repository(installed: Path, tmp_p
         folder=tmp_path, path=installed,
     )  # fmt: skip
     assert Path(shown.strip()) == installed / "mira_nb" / "templates" / "joint.ipynb"
+    alert = "Texts('mira_nb.stages.prepare').alert('never_open_peaks', n_peaks=7)"
+    shown = run("-c", f"from mira_nb.stages.texts import Texts; print({alert}.code)", folder=tmp_path, path=installed)
+    assert shown.strip() == "prepare.never_open_peaks"
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from mira_nb import __version__
+from mira_nb.version import __version__
 
 MODULES: Final = {
     "numpy": "numpy", "scipy": "scipy", "pandas": "pandas", "h5py": "h5py", "anndata": "anndata", "mudata": "mudata",

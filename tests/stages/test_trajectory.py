@@ -252,3 +252,16 @@ def test_topics_that_say_nothing_of_the_differentiation_can_be_left_out():
         run(data, exclude_topics=["e9"])
     with pytest.raises(InputError, match="leaves 1"):
         run(data, exclude_topics=["e1", "e2", "e3", "e4"])
+
+
+def test_the_published_branch_time_is_an_option(data, result):
+    published = run(data, branch_rule="first_cell")
+    ours, theirs = (table(found, "lineage_tree")["branch_time"].dropna() for found in (result, published))
+    assert abs(theirs.iloc[0] - ours.iloc[0]) < 0.15
+    assert "first cell" in published.methods
+    assert "foot of a ramp" in result.methods
+    captions = [item.caption for item in published.figures if item.name in {"branch_view", "lineage_tree"}]
+    assert all("first cell" in caption for caption in captions)
+    split = slot(published, "lineage_tree")["branch_time"]
+    swept = table(published, "threshold_sweep").set_index("threshold").loc[0.5, "branch_time"]
+    assert swept == pytest.approx(np.nanmax(split))

@@ -142,7 +142,8 @@ class TrajectoryOutput:
         """Branch time of two lineages; NaN when they never part."""
         one, two = (self.fates[:, self.lineages.index(name)] for name in (first, second))
         threshold = self.params.branch_threshold
-        time = branch_time(self.found.pseudotime, one, two, self.start.manifold.start, threshold)
+        start, rule = self.start.manifold.start, self.params.branch_rule
+        time = branch_time(self.found.pseudotime, one, two, start, threshold, rule)
         return time if np.isfinite(time) else np.nan
 
 
@@ -157,6 +158,7 @@ def settings_of(params: TrajectoryParams) -> Settings:
         min_cells=params.min_cells,
         backstep=params.backstep,
         branch_threshold=params.branch_threshold,
+        branch_rule=params.branch_rule,
         synchronised=params.clock == "lineages",
         resolution=params.resolution,
         topic_weight=params.topic_weight,
@@ -365,7 +367,9 @@ def _sweep(found: Differentiation, tree: LineageTree, start: int, params: Trajec
     thresholds = sorted({*SWEEP, params.branch_threshold})
     if len(tree.lineages) < 2:
         return pd.DataFrame(columns=["threshold", "topology", "split", "branch_time", "n_trunk"])
-    return threshold_sweep(found.pseudotime, found.fates, found.lineages, start=start, thresholds=thresholds)
+    return threshold_sweep(
+        found.pseudotime, found.fates, found.lineages, start=start, thresholds=thresholds, rule=params.branch_rule
+    )
 
 
 def _intervals(

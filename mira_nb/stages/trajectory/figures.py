@@ -18,7 +18,7 @@ from mira_nb.stages.shared.cells import coordinates, gene_expression
 from mira_nb.stages.shared.streams import Axis, heatmap_figure, line_figure, scatter_figure, stream_figure, swarm_figure
 
 from .compute import TrajectoryOutput
-from .tables import terminal_table
+from .tables import branch_sentence, terminal_table
 
 if TYPE_CHECKING:
     from mira_nb.stages.base import Context
@@ -135,8 +135,7 @@ def _tree_figure(traced: TrajectoryOutput, time: Axis) -> Figure:
         "lineage_tree",
         "Lineage tree",
         f"Bars: nodes of the tree along pseudotime with their cells (n = {len(traced.cells):,}); vertical lines: "
-        f"branches, where the log ratio of two fates first exceeds {traced.tree.threshold:g}. Orange: 95 % interval of "
-        "the branch time from resampling cells.",
+        f"branches: {branch_sentence(traced.tree)}. Orange: 95 % interval of the branch time from resampling cells.",
         chart=tree_chart(
             time.paths.segments,
             traced.tree.nodes,
@@ -181,8 +180,8 @@ def _branch_figures(traced: TrajectoryOutput) -> list[Figure]:
             "branch_view",
             "Where lineages part: log ratio of fate probabilities",
             f"Natural log ratio of the probabilities of two fates relative to the start cell, cut at -20 and 20 (n = "
-            f"{len(traced.cells):,} cells); the menu chooses the pair. Dashed: branch time, the first cell beyond "
-            f"+-{traced.tree.threshold:g}; band: 95 % interval from resampling cells. Good: near zero before the "
+            f"{len(traced.cells):,} cells); the menu chooses the pair. Dashed: branch time, "
+            f"{branch_sentence(traced.tree)}; band: 95 % interval from resampling cells. Good: near zero before the "
             f"branch, a clear fork after it.{left_out}",
             chart=chart,
             packed=packed,

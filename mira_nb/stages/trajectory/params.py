@@ -42,6 +42,11 @@ class TrajectoryParams(Params):
     branch_threshold: float = param(
         0.5, "Lineages part where the log ratio of their fates exceeds this.", unit="natural log", gt=0, le=20
     )
+    branch_rule: Literal["ramp", "first_cell"] = param(
+        "ramp",
+        "ramp: lineages part at the foot of a ramp fitted to all their cells; first_cell: at the first cell beyond the "
+        "threshold, as published.",
+    )
     n_neighbors: int = param(30, "Neighbours in the diffusion space.", unit="cells", ge=5, le=200)
     n_components: int = param(10, "Diffusion components computed.", ge=3, le=100, advanced=True)
     n_used: int = param(0, "Diffusion components used; 0: those before the largest gap.", ge=0, le=99, advanced=True)

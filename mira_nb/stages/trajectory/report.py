@@ -15,7 +15,7 @@ from mira_nb.stages.result import Alert, Metric, Slot, Table
 
 from .compute import TrajectoryOutput
 from .gaps import gap_alerts, gap_metric, gap_table
-from .tables import component_table, terminal_table
+from .tables import branch_sentence, component_table, terminal_table
 
 TURNS = "Another start turns pseudotime around and changes which states count as ends."
 REMEDY = (
@@ -67,8 +67,8 @@ def tables(traced: TrajectoryOutput) -> list[Table]:
         Table(
             "lineage_tree",
             "Lineage tree",
-            "One row a node; parent: the node it comes from (empty for the root); branch_time: pseudotime at which the "
-            "node splits into its children (empty for a lineage's end); n_cells: cells that stand in the node.",
+            "One row per node; parent: the node it comes from (empty for the root); branch_time: pseudotime at which "
+            "the node splits into its children (empty for a lineage's end); n_cells: cells that stand in the node.",
             traced.tree.nodes,
         ),
         Table(
@@ -275,7 +275,8 @@ def _lineage_alerts(traced: TrajectoryOutput) -> list[Alert]:
             Alert(
                 "warning",
                 f"{first} and {second} share their whole path",
-                f"No cell's log ratio of the two fates exceeds {traced.tree.threshold:g}.",
+                f"The log ratio of the two fates does not come to exceed {traced.tree.threshold:g} "
+                f"(branch_rule {traced.tree.rule}).",
                 "Lower branch_threshold, or treat them as one lineage.",
             )
         )
@@ -343,8 +344,8 @@ def methods(traced: TrajectoryOutput) -> str:
         )
     if traced.supported:
         text += (
-            f"The lineage tree follows the branch times at which the log ratio of two fate probabilities, relative to "
-            f"the start cell, first exceeds {tree.threshold:g}. "
+            "The lineage tree follows the branch times of pairs of lineages, judged by the log ratio of their fate "
+            f"probabilities relative to the start cell: {branch_sentence(tree)}. "
         )
     else:
         text += (

@@ -1,4 +1,4 @@
-"""Tables of terminal states and of the parts of the graph that are not connected to the start cell."""
+"""Tables of terminal states and of parts that are not connected to the start cell; how branch times are described."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from mira_nb.core.trajectory.branching import CUT
+from mira_nb.core.trajectory.lineage_tree import LineageTree
 
 from .compute import TrajectoryOutput
 
@@ -63,3 +66,13 @@ def component_table(traced: TrajectoryOutput) -> pd.DataFrame:
             row |= {"group": str(counts.index[0]), "share_of_group": float(counts.iloc[0] / len(cells))}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def branch_sentence(tree: LineageTree) -> str:
+    """Say where lineages part, by the rule used; goes on in the middle of a sentence."""
+    if tree.rule == "first_cell":
+        return f"the pseudotime of the first cell beyond +-{tree.threshold:g}"
+    return (
+        "the foot of a ramp over pseudotime fitted by least squares to the squared log ratios of all cells of both "
+        f"lineages (cut at {CUT * tree.threshold:g} squared), where it rises beyond {tree.threshold:g} squared"
+    )
