@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TrajectoryStage(Stage[TrajectoryParams]):
-    """Palantir pseudotime on the joint graph, fates, lineage tree and stream graphs."""
+    """Infer Palantir pseudotime on the joint graph, fate probabilities, lineage tree; draw stream graphs."""
 
     name: ClassVar[str] = TRAJECTORY
     title: ClassVar[str] = "Trajectory"
