@@ -41,7 +41,7 @@ class TrajectoryStage(Stage[TrajectoryParams]):
         "that you expect to be an end point."
     )
     tune: ClassVar[str] = (
-        "Name a start cell if the beginning is wrong; raise the branch threshold if branches part too early."
+        "Name a start cell if the beginning is wrong; raise the branch threshold if branches separate too early."
     )
 
     def run(self, data: MuData, params: TrajectoryParams, context: Context) -> Result:
