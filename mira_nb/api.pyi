@@ -159,6 +159,7 @@ def trajectory(
     min_prominence: float = 0.1,
     min_cells: int = 20,
     branch_threshold: float = 0.5,
+    branch_rule: Literal['ramp', 'first_cell'] = 'ramp',
     clock: Literal['lineages', 'paths'] = 'lineages',
     resolution: float = 0.07,
     topic_weight: float = 0.5,

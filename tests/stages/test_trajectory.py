@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from mira_nb.core.trajectory.branching import CUT
 from mira_nb.errors import InputError, ParameterError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
 from mira_nb.stages.result import apply_slots
+from mira_nb.stages.texts import Texts
 from mira_nb.stages.trajectory.params import TrajectoryParams
 from mira_nb.stages.trajectory.stage import TrajectoryStage
 from tests.stages.differentiation import differentiating
@@ -273,3 +275,17 @@ def test_topics_that_say_nothing_of_the_differentiation_can_be_left_out():
         run(data, exclude_topics=["e9"])
     with pytest.raises(InputError, match="leaves 1"):
         run(data, exclude_topics=["e1", "e2", "e3", "e4"])
+
+
+def test_the_published_branch_time_is_an_option(data, result):
+    published = run(data, branch_rule="first_cell")
+    ours, theirs = (table(found, "lineage_tree")["branch_time"].dropna() for found in (result, published))
+    assert abs(theirs.iloc[0] - ours.iloc[0]) < 0.15
+    for found, rule in ((result, "ramp"), (published, "first_cell")):
+        said = Texts("mira_nb.stages.trajectory").text("branch_time", rule=rule, threshold=0.5, cut=CUT * 0.5)
+        captions = [item.caption for item in found.figures if item.name in {"branch_view", "lineage_tree"}]
+        assert len(captions) == 2
+        assert all(said in text for text in (found.methods, *captions))
+    split = slot(published, "lineage_tree")["branch_time"]
+    swept = table(published, "threshold_sweep").set_index("threshold").loc[0.5, "branch_time"]
+    assert swept == pytest.approx(np.nanmax(split))

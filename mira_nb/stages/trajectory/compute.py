@@ -151,7 +151,8 @@ class TrajectoryOutput:
         """Return the branch time of two lineages; NaN when they never separate."""
         one, two = (self.fates[:, self.lineages.index(name)] for name in (first, second))
         threshold = self.params.branch_threshold
-        time = branch_time(self.found.pseudotime, one, two, self.start.manifold.start, threshold)
+        start, rule = self.start.manifold.start, self.params.branch_rule
+        time = branch_time(self.found.pseudotime, one, two, start, threshold, rule)
         return time if np.isfinite(time) else np.nan
 
     @property
@@ -175,6 +176,7 @@ def settings_of(params: TrajectoryParams) -> Settings:
         min_cells=params.min_cells,
         backstep=params.backstep,
         branch_threshold=params.branch_threshold,
+        branch_rule=params.branch_rule,
         synchronised=params.clock == "lineages",
         resolution=params.resolution,
         topic_weight=params.topic_weight,
@@ -271,7 +273,12 @@ def _reported_tree(
         return found.tree
     ones = np.ones((len(found.pseudotime), 1))
     return lineage_tree(
-        found.pseudotime, ones, [UNSUPPORTED], start=start.manifold.start, threshold=params.branch_threshold
+        found.pseudotime,
+        ones,
+        [UNSUPPORTED],
+        start=start.manifold.start,
+        threshold=params.branch_threshold,
+        rule=params.branch_rule,
     )
 
 
@@ -286,7 +293,9 @@ def _sweep(found: Differentiation, tree: LineageTree, start: int, params: Trajec
     thresholds = sorted({*SWEEP, params.branch_threshold})
     if len(tree.lineages) < 2:
         return pd.DataFrame(columns=["threshold", "topology", "split", "branch_time", "n_trunk"])
-    return threshold_sweep(found.pseudotime, found.fates, found.lineages, start=start, thresholds=thresholds)
+    return threshold_sweep(
+        found.pseudotime, found.fates, found.lineages, start=start, thresholds=thresholds, rule=params.branch_rule
+    )
 
 
 def _intervals(

@@ -19,7 +19,7 @@ from mira_nb.stages.shared.streams import Axis, heatmap_figure, line_figure, sca
 from mira_nb.stages.texts import Texts
 
 from .compute import TrajectoryOutput
-from .tables import terminal_table
+from .tables import branch_sentence, terminal_table
 
 if TYPE_CHECKING:
     from mira_nb.stages.base import Context
@@ -139,7 +139,7 @@ def _tree_figure(traced: TrajectoryOutput, time: Axis) -> Figure:
         "lineage_tree",
         chart,
         n_cells=len(traced.cells),
-        threshold=traced.tree.threshold,
+        branch_time=branch_sentence(traced.tree),
         has_intervals=has_intervals,
         branch_times=sorted(traced.tree.nodes["branch_time"].dropna()),
     )
@@ -175,7 +175,7 @@ def _branch_figures(traced: TrajectoryOutput) -> list[Figure]:
             packed=packed,
             n_cells=len(traced.cells),
             cut=MAX_RATIO,
-            threshold=traced.tree.threshold,
+            branch_time=branch_sentence(traced.tree),
             n_left_out=len(pairs) - len(shown),
         )
     ]

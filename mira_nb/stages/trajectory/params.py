@@ -75,6 +75,11 @@ class TrajectoryParams(Params):
         gt=0,
         le=20,
     )
+    branch_rule: Literal["ramp", "first_cell"] = param(
+        "ramp",
+        "Branch time of two lineages. ramp: the foot of a ramp fitted to the log ratios of all their cells; "
+        "first_cell: the first cell beyond the threshold, as published.",
+    )
     clock: Literal["lineages", "paths"] = param(
         "lineages",
         "Pseudotime alignment. lineages: every node of the tree spans pseudotime in proportion to its cells, so that "

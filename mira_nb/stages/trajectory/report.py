@@ -17,7 +17,7 @@ from mira_nb.stages.texts import Texts
 from .compute import TrajectoryOutput
 from .gaps import gap_alerts, gap_metric, gap_table
 from .start import NEAR
-from .tables import component_table, terminal_table
+from .tables import branch_sentence, component_table, terminal_table
 
 TEXTS = Texts(__package__)
 NEARBY = 2.01
@@ -208,7 +208,7 @@ def _lineage_alerts(traced: TrajectoryOutput) -> list[Alert]:
     """Report lineages that never separate, and branches whose order depends on the threshold."""
     used = traced.tree.threshold
     out = [
-        TEXTS.alert("unsplit_lineages", first=first, second=second, threshold=used)
+        TEXTS.alert("unsplit_lineages", first=first, second=second, threshold=used, rule=traced.tree.rule)
         for first, second in traced.tree.shared
     ]
     near = [same for threshold, same in traced.same_topology.items() if used / NEARBY <= threshold <= used * NEARBY]
@@ -241,7 +241,7 @@ def methods(traced: TrajectoryOutput) -> str:
         topic_weight=p.topic_weight,
         supported=traced.supported,
         n_lineages=len(traced.lineages),
-        threshold=traced.tree.threshold,
+        branch_time=branch_sentence(traced.tree),
         correlation=traced.support.correlation,
         eigenvalue=traced.support.eigenvalue,
         lowest_continuity=float(traced.continuity.table["continuity"].min()),

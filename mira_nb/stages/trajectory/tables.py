@@ -1,4 +1,4 @@
-"""Tables of terminal states and of the parts of the graph that are not connected to the start cell."""
+"""Tables of terminal states and of parts that are not connected to the start cell; how branch times are described."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mira_nb.core.trajectory.branching import CUT
+from mira_nb.core.trajectory.lineage_tree import LineageTree
 from mira_nb.stages.texts import Texts
 
 from .compute import TrajectoryOutput
 
 TEXTS = Texts(__package__)
 COLUMNS = ["lineage", "cell", "group", "pseudotime", "prominence", "n_cells", "eigenvalue", "accepted", "reason"]
+
+
+def branch_sentence(tree: LineageTree) -> str:
+    """Return, as a part of a sentence, where lineages separate by the rule used."""
+    return TEXTS.text("branch_time", rule=tree.rule, threshold=tree.threshold, cut=CUT * tree.threshold)
 
 
 def terminal_table(traced: TrajectoryOutput) -> pd.DataFrame:
