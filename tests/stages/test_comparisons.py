@@ -15,8 +15,9 @@ from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
 from mira_nb.stages.comparisons.params import ComparisonsParams
 from mira_nb.stages.comparisons.stage import ComparisonsStage
-from mira_nb.stages.result import Alert, Result
+from mira_nb.stages.result import Result
 from mira_nb.stages.texts import Texts
+from tests.stages.wording import coded, codes
 
 CONTRACT = [
     "quantity", "group_1", "group_2", "n_1", "n_2", "median_1", "median_2", "effect_size", "pvalue", "adj_pvalue",
@@ -114,15 +115,6 @@ def group_tests(result: Result) -> pd.DataFrame:
     return next(table.frame for table in result.tables if table.name == "group_tests")
 
 
-def codes(result: Result) -> list[str]:
-    return [alert.code for alert in result.alerts]
-
-
-def alert_of(result: Result, code: str) -> Alert:
-    (alert,) = [alert for alert in result.alerts if alert.code == code]
-    return alert
-
-
 def sample_result(row) -> str:  # type: ignore[no-untyped-def]
     return Texts("mira_nb.stages.comparisons").text(
         "sample_result",
@@ -190,12 +182,12 @@ def test_figures_and_words_over_samples(sampled) -> None:  # type: ignore[no-unt
     n_held = int((same & (frame["sample_adj_pvalue"] < 0.05)).sum())
     assert held.key
     assert held.value == f"{n_held / len(frame):.0%} ({n_held:,} of {len(frame):,})"
-    assert not {"comparisons.cells_as_replicates", "comparisons.untested_over_samples"} & set(codes(result))
+    assert not {"comparisons.cells_as_replicates", "comparisons.untested_over_samples"} & set(codes(result.alerts))
 
 
 def test_without_enough_samples_the_reader_is_told(sampled, data) -> None:  # type: ignore[no-untyped-def]
     alone = run(data)
-    told = alert_of(alone, "comparisons.cells_as_replicates")
+    told = coded(alone.alerts, "comparisons.cells_as_replicates")
     assert (told.level, "--batch" in told.remedy) == ("info", True)
     assert not any("samples" in figure.name for figure in alone.figures)
     assert not any("adj. p = " in figure.caption for figure in alone.figures)
@@ -209,7 +201,7 @@ def test_without_enough_samples_the_reader_is_told(sampled, data) -> None:  # ty
     assert frame.loc[frame["group_1"] == "A", "n_samples"].eq(2).all()
     assert frame.loc[frame["group_1"] == "A", "sample_pvalue"].isna().all()
     assert frame.loc[frame["group_1"] == "B", "sample_pvalue"].notna().all()
-    told = alert_of(result, "comparisons.untested_over_samples")
+    told = coded(result.alerts, "comparisons.untested_over_samples")
     assert told.level == "info"
     assert "1 of 2" in told.title
     assert "A vs B" in told.cause
@@ -218,16 +210,16 @@ def test_without_enough_samples_the_reader_is_told(sampled, data) -> None:  # ty
     none = run_sampled(two, pairs=["A | B"])
     assert not any("samples" in figure.name for figure in none.figures)
     assert "[@student1908error]" not in none.methods
-    assert "1 of 1" in alert_of(none, "comparisons.untested_over_samples").title
+    assert "1 of 1" in coded(none.alerts, "comparisons.untested_over_samples").title
 
 
 def test_groups_left_out_and_groups_of_the_same_data_are_reported(data) -> None:  # type: ignore[no-untyped-def]
     sizes = data.obs["cell_type"].value_counts()
     smallest = int(sizes.min())
     result = run(data, min_cells=smallest + 1)
-    told = alert_of(result, "comparisons.small_groups")
+    told = coded(result.alerts, "comparisons.small_groups")
     assert told.level == "warning"
     for name, size in sizes[sizes == smallest].items():
         assert f"{name} ({size})" in told.cause
-    assert alert_of(run(data, grouping="leiden"), "comparisons.groups_from_same_data").level == "info"
-    assert "comparisons.groups_from_same_data" not in codes(result)
+    assert coded(run(data, grouping="leiden").alerts, "comparisons.groups_from_same_data").level == "info"
+    assert "comparisons.groups_from_same_data" not in codes(result.alerts)

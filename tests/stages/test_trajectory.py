@@ -17,6 +17,7 @@ from mira_nb.stages.texts import Texts
 from mira_nb.stages.trajectory.params import TrajectoryParams
 from mira_nb.stages.trajectory.stage import TrajectoryStage
 from tests.stages.differentiation import differentiating
+from tests.stages.wording import coded
 
 GROUPS = Context(resources=Resources(groups="lineage", start_cell="cell0"))
 FAST = {"n_waypoints": 60, "n_resamples": 10}
@@ -32,11 +33,6 @@ def slot(result, key):
 
 def table(result, name):
     return next(item.frame for item in result.tables if item.name == name)
-
-
-def alert_of(result, key):
-    (alert,) = [alert for alert in result.alerts if alert.code == f"trajectory.{key}"]
-    return alert
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +94,7 @@ def test_same_input_gives_the_same_bytes_and_the_seed_changes_no_tree(data, resu
 
 def test_one_cell_type_yields_an_alert_and_no_tree():
     result = run(differentiating(500, one_type=True))
-    alert = alert_of(result, "no_evidence")
+    alert = coded(result.alerts, "trajectory.no_evidence")
     assert alert.level == "error"
     agreement = next(metric.value for metric in result.metrics if metric.name.startswith("Agreement"))
     assert f"{agreement:.2f} (n = 500 cells" in alert.cause
@@ -113,7 +109,7 @@ def test_distinct_populations_are_no_supported_trajectory():
     data = differentiating(1600, discrete=True)
     context = Context(resources=Resources(groups="stage", start_cell="cell0"))
     result = run(data, context)
-    alert = alert_of(result, "all_disconnected")
+    alert = coded(result.alerts, "trajectory.all_disconnected")
     assert alert.level == "error"
     continuity = table(result, "continuity")
     assert "early" in set(continuity["group_before"])
@@ -128,7 +124,7 @@ def test_distinct_populations_are_no_supported_trajectory():
     obs = data.mod["rna"].obs
     end = obs.index[(obs["lineage"] == "A") & (obs["time"] == 1)][0]
     named = run(data, context, terminal_cells=[f"A={end}"])
-    alert = alert_of(named, "disconnected_lineages")
+    alert = coded(named.alerts, "trajectory.disconnected_lineages")
     assert alert.level == "warning"
     assert "A" in alert.title.replace(",", " ").split()
     assert not slot(named, "lineage_tree")["lineage_supported"].any()
@@ -161,7 +157,7 @@ def test_one_thinly_populated_transition_among_continuous_ones_is_a_warning(monk
     monkeypatch.setattr(compute, "judge_continuity", one_gap)
     result = run(differentiating(1500))
     assert slot(result, "lineage_tree")["lineage_supported"].tolist() == [True, True]
-    alert = alert_of(result, "few_in_transit")
+    alert = coded(result.alerts, "trajectory.few_in_transit")
     assert [item.code for item in result.alerts if item.level in {"warning", "error"}] == [alert.code]
     assert re.search(r"\bA\b", alert.title)
     assert not re.search(r"\bB\b", alert.title)
@@ -194,8 +190,8 @@ def test_start_is_proposed_by_markers_and_shown(data):
     assert len(chosen) == 1
     assert data.mod["rna"].obs.loc[chosen["cell"], "time"].iloc[0] < 0.25
     assert chosen["group"].iloc[0] == "early"
-    assert chosen["cell"].iloc[0] in alert_of(result, "start_by_markers").title
-    assert "absent" in alert_of(result, "missing_start_markers").title
+    assert chosen["cell"].iloc[0] in coded(result.alerts, "trajectory.start_by_markers").title
+    assert "absent" in coded(result.alerts, "trajectory.missing_start_markers").title
     assert "absent" not in result.methods
     with pytest.raises(InputError, match="none of the start markers"):
         run(data, Context(), start_markers=["absent"])
@@ -243,7 +239,7 @@ def test_other_components_are_named_counted_and_left_without_pseudotime(data):
     assert pd.isna(slot(result, "lineage_state")[-60:]).all()
     assert slot(result, "fate_probabilities").iloc[-60:].isna().all().all()
     assert slot(result, "transport_map")[-60:].nnz == 0
-    alert = alert_of(result, "disconnected_cells")
+    alert = coded(result.alerts, "trajectory.disconnected_cells")
     assert alert.level == "warning"
     assert "60" in alert.title.split()
 
@@ -253,7 +249,7 @@ def test_only_some_groups(data):
     result = run(data, context, only_groups=["early", "A"])
     used = data.mod["rna"].obs["stage"].isin(["early", "A"]).to_numpy()
     np.testing.assert_array_equal(np.isfinite(slot(result, "pseudotime")), used)
-    assert str((~used).sum()) in alert_of(result, "excluded_cells").title.split()
+    assert str((~used).sum()) in coded(result.alerts, "trajectory.excluded_cells").title.split()
     assert len(table(result, "lineage_tree")) == 1
     with pytest.raises(InputError, match="no group nobody"):
         run(data, context, only_groups=["nobody"])
@@ -270,7 +266,7 @@ def test_topics_that_say_nothing_of_the_differentiation_can_be_left_out():
         data.mod[name].varm["topic_activations"] = np.zeros((40, 5))
     result = run(data, exclude_topics=["e5", "a5"])
     assert set(table(result, "lineage_tree")["node"]) == {"root", "A", "B"}
-    assert "e5, a5" in alert_of(result, "excluded_topics").title
+    assert "e5, a5" in coded(result.alerts, "trajectory.excluded_topics").title
     with pytest.raises(InputError, match="no topic e9"):
         run(data, exclude_topics=["e9"])
     with pytest.raises(InputError, match="leaves 1"):
