@@ -21,27 +21,27 @@ class TopicsParams(Params):
 
     n_topics: TopicCount = param(
         "auto",
-        "Number of topics; auto takes it from the size of the data: sqrt(cells x min(1, median count of a cell / D)) "
+        "Number of topics; auto derives it from the size of the data: sqrt(cells x min(1, median count per cell / D)) "
         "/ 4, from 4 to 40, with D = 250 transcripts or 500 open peaks.",
         unit="topics",
     )
-    n_epochs: int = param(40, "Passes over the training cells.", unit="epochs", ge=1, le=10_000)
-    batch_size: int = param(128, "Cells a training step.", unit="cells", ge=2, le=100_000)
+    n_epochs: int = param(40, "Number of passes over the training cells.", unit="epochs", ge=1, le=10_000)
+    batch_size: int = param(128, "Number of cells per training step.", unit="cells", ge=2, le=100_000)
     learning_rate_min: Rate = param(
-        "auto", "Learning rate at the start; auto takes it from the learning-rate range test."
+        "auto", "Learning rate at the start of training; auto takes it from the learning-rate range test."
     )
     learning_rate_max: Rate = param(
-        "auto", "Highest learning rate, a third of the way through training; auto takes it from the range test."
+        "auto", "Peak learning rate, a third of the way through training; auto takes it from the range test."
     )
-    dropout: float = param(0.2, "Share of the encoder's hidden units that each training step leaves out.", ge=0, lt=1)
-    n_hidden: int = param(128, "Width of the encoder's hidden layers.", unit="nodes", ge=2, le=4096)
+    dropout: float = param(0.2, "Fraction of the encoder's hidden units dropped in each training step.", ge=0, lt=1)
+    n_hidden: int = param(128, "Number of nodes per hidden layer of the encoder.", unit="nodes", ge=2, le=4096)
     initialisation: Literal["nmf", "random"] = param(
         "nmf",
-        "Start of training: nmf = from a Kullback-Leibler factorisation of the counts, random = from noise.",
+        "Initial weights: nmf = from a Kullback-Leibler factorisation of the counts, random = from noise.",
     )
     restarts: int = param(
         7,
-        "Random starts of the factorisation, of which the most likely among the reproducible ones is kept (fewer for "
+        "Number of random starts of the factorisation, of which the most likely reproducible one is kept (fewer for "
         "large data).",
         ge=1,
         le=50,
@@ -49,44 +49,51 @@ class TopicsParams(Params):
     )
     warmup_epochs: int = param(
         20,
-        "Passes in which the encoder alone learns the factorisation's topics (small data take more, for 300 steps).",
+        "Number of epochs in which only the encoder is trained, on the factorisation's topics (more for "
+        "small data, to make 300 steps).",
         unit="epochs",
         ge=0,
         le=1000,
         advanced=True,
     )
     holdout_fraction: float = param(
-        0.05, "Share of the cells kept out of training to follow the held-out ELBO.", ge=0, le=0.5, advanced=True
+        0.05, "Fraction of the cells held out of training to monitor the held-out ELBO.", ge=0, le=0.5, advanced=True
     )
     early_stopping: int = param(
         0,
-        "Stop after this many epochs without a better held-out ELBO; 0 trains exactly n_epochs.",
+        "Number of epochs without a better held-out ELBO after which training stops; 0 trains exactly n_epochs.",
         unit="epochs",
         ge=0,
         le=1000,
         advanced=True,
     )
     initial_pseudocounts: float = param(
-        50.0, "J: prior mean of the sum of the Dirichlet's parameters.", gt=0, le=1e6, advanced=True
+        50.0, "J, the prior mean of the sum of the Dirichlet parameters.", gt=0, le=1e6, advanced=True
     )
     dirichlet_variance: Literal["laplace", "prodlda"] = param(
-        "laplace", "Variance of the normal approximation of the Dirichlet: the paper's or ProdLDA's.", advanced=True
+        "laplace",
+        "Laplace variance of the normal approximation to the Dirichlet: as in the paper, or as in ProdLDA.",
+        advanced=True,
     )
     kl_schedule: Literal["linear", "cyclic"] = param(
-        "linear", "Weight of the KL term: 0 to 1 over the first half of training, or three such rises.", advanced=True
+        "linear",
+        "Annealing of the KL term: weight 0 to 1 over the first half of training, or three such cycles.",
+        advanced=True,
     )
     anneal: Literal["cosine", "linear"] = param(
-        "cosine", "Shape in which the learning rate rises and falls.", advanced=True
+        "cosine", "Shape of the rise and fall of the learning rate.", advanced=True
     )
-    adam_epsilon: float = param(1e-8, "Smoothing of Adam's steps.", gt=0, le=1, advanced=True)
+    adam_epsilon: float = param(
+        1e-8, "Epsilon of Adam, added to the denominator of its steps.", gt=0, le=1, advanced=True
+    )
     shrinkage: Literal["empirical_bayes", "none"] = param(
         "empirical_bayes",
-        "empirical_bayes scales each feature's contrasts between topics by what its counts support, after training "
-        "only as far as held-out cells become more likely; none leaves them as trained.",
+        "empirical_bayes shrinks each feature's contrasts between topics to what its counts support, after training "
+        "only as far as that raises the held-out likelihood; none leaves them as trained.",
         advanced=True,
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = param(
-        "auto", "Where to train: auto takes a CUDA device when there is one, else the CPU.", advanced=True
+        "auto", "Device to train on: auto takes a CUDA device when there is one, else the CPU.", advanced=True
     )
 
     def settings(self) -> TopicSettings:
@@ -105,7 +112,7 @@ class TopicsRnaParams(TopicsParams):
     planted programme that is unrelated to the trajectory is lost.
     """
 
-    dropout: float = param(0.05, "Share of the encoder's hidden units that each training step leaves out.", ge=0, lt=1)
+    dropout: float = param(0.05, "Fraction of the encoder's hidden units dropped in each training step.", ge=0, lt=1)
 
 
 class TopicsAtacParams(TopicsParams):
@@ -113,7 +120,7 @@ class TopicsAtacParams(TopicsParams):
 
     dropout: float = param(
         0.2,
-        "Share of a cell's open peaks, and of the encoder's hidden units, that each training step leaves out.",
+        "Fraction of a cell's open peaks, and of the encoder's hidden units, dropped in each training step.",
         ge=0,
         lt=1,
     )
