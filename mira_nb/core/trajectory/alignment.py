@@ -54,7 +54,7 @@ def refine_ends(pseudotime: Floats, tree: LineageTree, topics: Floats, *, weight
     return out
 
 
-def synchronise(pseudotime: Floats, tree: LineageTree, *, resolution: float = 0.07) -> Floats:
+def align_pseudotime(pseudotime: Floats, tree: LineageTree, *, resolution: float = 0.07) -> Floats:
     """Align pseudotime across lineages: rescale each tree node to its fraction of cells, keeping the order within.
 
     Distances in a low-dimensional space give lineages with larger molecular changes longer pseudotimes. Here each

@@ -19,7 +19,7 @@ from mira_nb.core.representation.neighbors import Neighbors
 from mira_nb.errors import InputError
 from mira_nb.typing import Floats, Ints, Progress
 
-from .alignment import refine_ends, synchronise
+from .alignment import align_pseudotime, refine_ends
 from .branching import BranchRule
 from .lineage_tree import LineageTree, lineage_tree
 from .pseudotime import (
@@ -62,7 +62,7 @@ class Settings:
     backstep: float = 1.5
     branch_threshold: float = 0.5
     branch_rule: BranchRule = "ramp"
-    synchronised: bool = True
+    aligned: bool = True
     resolution: float = 0.07
     topic_weight: float = 0.5
 
@@ -100,7 +100,7 @@ class Differentiation:
     Attributes
     ----------
     pseudotime
-        (m,) 0 to 1, aligned across lineages when `Settings.synchronised`.
+        (m,) 0 to 1, aligned across lineages when `Settings.aligned`.
     path_pseudotime
         (m,) 0 to 1, shortest-path pseudotime before alignment.
     chain
@@ -185,7 +185,7 @@ def differentiate(
     path, given = _path_pseudotime(manifold, settings, pseudotime, progress)
     sigma = local_scale(manifold.neighbors)
     chain = transport_map(manifold.graph, sigma, path, backstep=settings.backstep)
-    refine = topics if not given and settings.synchronised else None
+    refine = topics if not given and settings.aligned else None
     terminal: TerminalStates | None = None
     if fates is not None:
         probabilities, ends, names = _given_fates(fates, path)
@@ -241,7 +241,7 @@ class _Steps:
         if self.topics is None or len(names) < 2:
             return tree, scaled, scaled
         order = refine_ends(scaled, tree, self.topics, weight=settings.topic_weight)
-        clock = synchronise(order, tree, resolution=settings.resolution)
+        clock = align_pseudotime(order, tree, resolution=settings.resolution)
         return self._tree(clock, fates, names), clock, order
 
     def _tree(self, time: Floats, fates: Floats, names: Sequence[str]) -> LineageTree:
