@@ -1,4 +1,4 @@
-"""Log-likelihood of a batch given its topics: compiled on a CPU, dense torch elsewhere.
+"""Compiled log-likelihood of a batch given its topics.
 
 The compiled functions compute the log-likelihood together with its gradients in beta, gamma, b, theta, Z and n, and
 hand both to torch as one differentiable function. Terms that depend on the counts alone are left out (see
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from mira_nb.core.numerics.single import gamma_tables
 from mira_nb.core.numerics.threads import Workers
@@ -24,10 +23,14 @@ from .data import Batch, Columns
 from .network import Network
 
 BN_EPS = 1e-5
-# features whose weights are folded, and whose logits are held for all cells of a batch, at a time
 FOLD_BLOCK, LOGIT_BLOCK = 1024, 256
+"""Features whose weights are folded, and whose logits are held for all cells of a batch, at a time: a cache's."""
+
 CHUNKS = 4
+"""Parts with sums of their own, added in order; fixed, so that results do not depend on the threads."""
+
 MAX_TABULATED = 32
+"""Counts up to which log-gamma differences are tabulated per gene; larger ones are rare and computed singly."""
 
 
 def log_likelihood(
@@ -38,7 +41,7 @@ def log_likelihood(
     moments: tuple[Tensor, Tensor] | None,
     workers: Workers,
 ) -> Tensor:
-    """Log-likelihood of a batch, without the terms that depend on the counts alone.
+    """Return the log-likelihood of a batch, without the terms that depend on the counts alone.
 
     Parameters
     ----------
@@ -51,8 +54,6 @@ def log_likelihood(
     moments
         Mean (K,) and covariance (K, K) of Z for batch normalisation; None takes those of the batch.
     """
-    if topics.device.type != "cpu":
-        return _dense(network, topics, log_depth, batch, moments)
     decoder = (topics, network.beta, network.gamma, network.bias)
     if log_depth is not None:
         return _NegativeBinomial.apply(*decoder, network.log_theta, log_depth, moments, batch, workers)
@@ -124,7 +125,7 @@ class _NegativeBinomial(torch.autograd.Function):
 
 
 class _Folded:
-    """The decoder with batch normalisation folded into its weights, and the way back for gradients.
+    """The decoder with batch normalisation folded into its weights, and the chain rule back.
 
     Attributes
     ----------
@@ -154,7 +155,7 @@ class _Folded:
         )  # fmt: skip
 
     def gradients(self, d_weights: np.ndarray, d_topics: np.ndarray) -> list[Tensor]:
-        """Gradients in Z, beta, gamma and b from those in W (with c) and Z."""
+        """Return gradients in Z, beta, gamma and b from those in W (with c) and Z."""
         k = len(self._beta)
         d_beta, d_gamma = np.empty_like(self._beta), np.empty_like(self._gamma)
         d_mean, d_cov = np.empty((self._blocks, k), self.dtype), np.empty((self._blocks, k, k), self.dtype)
@@ -172,24 +173,3 @@ def _moments(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = z.mean(0)
     centred = z - mean
     return mean, centred.T @ centred / z.dtype.type(len(z))
-
-
-def _dense(network: Network, topics: Tensor, log_depth: Tensor | None, batch: Batch, moments: Any) -> Tensor:
-    """Compute the same in dense torch, for devices that hold a batch x features array easily."""
-    raw = topics @ network.beta
-    if moments is None:
-        logits = functional.batch_norm(raw, None, None, network.gamma, network.bias, training=True, eps=BN_EPS)
-    else:
-        mean, cov = moments
-        var = (network.beta * (cov @ network.beta)).sum(0)
-        logits = (raw - mean @ network.beta) / (var + BN_EPS).sqrt() * network.gamma + network.bias
-    log_rho = logits.log_softmax(-1)
-    counts = torch.as_tensor(batch.counts[batch.cells].toarray(), dtype=topics.dtype, device=topics.device)
-    if log_depth is None:
-        return (counts * log_rho).sum()
-    theta = network.log_theta.exp()
-    log_mean = log_depth[:, None] + log_rho
-    log_both = torch.logaddexp(network.log_theta, log_mean)
-    zero = theta * (network.log_theta - log_both)
-    gammas = torch.lgamma(counts + theta) - torch.lgamma(theta)
-    return (zero + counts * (log_mean - log_both) + gammas).sum()

@@ -63,7 +63,7 @@ def methods(fitted: TopicsOutput) -> str:
     depth = FULL_DEPTH[fit.modality]
     rule = (
         f" (sqrt(cells x min(1, median count / {depth:g})) / 4, from 4 to 40)"
-        if fitted.params.n_topics == "auto"
+        if fitted.params.settings().n_topics == "auto"
         else ""
     )
     variance = (

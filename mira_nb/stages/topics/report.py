@@ -168,9 +168,9 @@ def _training_alerts(fitted: TopicsOutput) -> list[Alert]:
                     "Lower n_epochs, raise dropout, or set early_stopping.",
                 )
             )
-    if len(history) < fitted.params.n_epochs:
+    if len(history) < fitted.fit.settings.n_epochs:
         out.append(
-            Alert("info", f"Training stopped early after {len(history)} of {fitted.params.n_epochs} epochs",
+            Alert("info", f"Training stopped early after {len(history)} of {fitted.fit.settings.n_epochs} epochs",
                   "The held-out ELBO no longer rose.")
         )  # fmt: skip
     if fitted.scored["model"] <= fitted.scored["profile"]:

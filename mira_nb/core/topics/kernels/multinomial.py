@@ -79,7 +79,7 @@ def chunk_gradients(
     chunk: int, n_chunks: int, block: int, topics: Any, across: Any, weights: Any, shift: Any,
     colptr: Any, cells: Any, counts: Any, d_weights: Any, d_topics: Any, log_lik: Any,
 ) -> None:  # fmt: skip
-    """Gradients of -sum_ij x_ij log rho_ij in W and Z, and sum_ij x_ij logit_ij, over the features of one chunk.
+    """Compute gradients of -sum_ij x_ij log rho_ij in W and Z, and sum_ij x_ij logit_ij, for the features of one chunk.
 
     ``across`` is the transpose of ``topics``; ``shift`` each cell's log-sum-exp less its log depth, so that
     exp(logit - shift) is its expected count. ``colptr, cells, counts`` hold the batch by column. ``d_weights``
@@ -110,14 +110,14 @@ def chunk_gradients(
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def _share(chunk: int, n_chunks: int, block: int, n_features: int) -> tuple[int, int]:
-    """First and last feature of a chunk of whole blocks."""
+    """Return the first and last feature of a chunk of whole blocks."""
     n_blocks = (n_features + block - 1) // block
     return n_blocks * chunk // n_chunks * block, min(n_blocks * (chunk + 1) // n_chunks * block, n_features)
 
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def _logits(topics: Any, weights: Any, lo: int, hi: int, space: Any, copied: Any) -> Any:
-    """Logits (cells, features) of a block, in ``space``, and its weights (rows, features), in ``copied``."""
+    """Compute logits (cells, features) of a block, in ``space``, and its weights (rows, features), in ``copied``."""
     part = copied[: len(weights) * (hi - lo)].reshape(len(weights), hi - lo)
     part[:] = weights[:, lo:hi]
     logits = space[: len(topics) * (hi - lo)].reshape(len(topics), hi - lo)
@@ -154,7 +154,7 @@ def unfold_gradients(
     first: int, last: int, block: int, beta: Any, gamma: Any, mean: Any, cov: Any, eps: Any, variance: Any,
     centre: Any, d_weights: Any, d_beta: Any, d_gamma: Any, d_mean: Any, d_cov: Any,
 ) -> None:  # fmt: skip
-    """Chain rule of :func:`fold`: gradients in beta and gamma, and per block in the mean and covariance of Z."""
+    """Apply the chain rule of :func:`fold`: gradients in beta and gamma, per block in mean and covariance of Z."""
     n_topics, n_features = beta.shape
     for b in range(first, last):
         lo, hi = b * block, min((b + 1) * block, n_features)

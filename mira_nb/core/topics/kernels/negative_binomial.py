@@ -1,8 +1,9 @@
 """Compiled negative-binomial log-likelihood of the decoder, with gradients.
 
-One cell at a time: its logits, rates and gradients stay in the cache. What all counts of a gene share (log-gamma and
-digamma differences) is tabulated once a batch, and what zero and non-zero counts of a cell share (log(1 + mean/theta))
-is computed for all genes in one vectorised pass, so that non-zero counts need no elementary function of their own.
+One cell at a time: its logits, rates and gradients stay in the cache. What is common to all counts of a gene (log-gamma
+and digamma differences) is tabulated once per batch, and what is common to zero and non-zero counts of a cell
+(log(1 + mean/theta)) is computed for all genes in one vectorised pass, so that non-zero counts need no elementary
+function of their own.
 Cells are dealt to a fixed number of chunks whose sums are added in order, so the result does not depend on threads.
 """
 
@@ -42,7 +43,7 @@ def chunk_gradients(
     cells: Any, indptr: Any, genes: Any, counts: Any, d_weights: Any, d_theta: Any, d_topics: Any, d_log_depth: Any,
     log_lik: Any,
 ) -> None:  # fmt: skip
-    """Gradients of -log NB(x | mean n rho, theta) of the cells of one chunk.
+    """Compute gradients of -log NB(x | mean n rho, theta) for the cells of one chunk.
 
     ``weights`` (K + 1, G) has the offsets as last row. ``indptr, genes, counts`` hold all cells, of which ``cells`` are
     the batch. ``values`` and ``slopes`` are from :func:`.numerics.gamma_tables`. ``d_weights`` (chunks, K + 1, G) and
