@@ -24,7 +24,7 @@ TORCH := torch==2.13.0
 # Many small operations run faster on one thread than on several.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup setup-test browser report test check-browser lint format benchmark dashboard lock templates atlas clean
+.PHONY: help setup setup-test browser report test acceptance lint format docs benchmark dashboard lock templates atlas clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -100,11 +100,16 @@ format: setup-test  ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-templates: setup  ## Bring the parameter cells of the templates up to date
+templates: setup  ## Bring the parameter cells of the templates and the function signatures up to date
 	@$(BIN)/python -m mira_nb.run.templates
+	@$(BIN)/python -m mira_nb.run.stubs
 
 atlas: report  ## Draw docs/atlas.md and its pictures from the embedded data set
 	@$(BIN)/python -m mira_nb.report.atlas_docs $(REPORT_DIR) docs
+
+docs: setup-test  ## Build the documentation site into docs/_build/html
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "The site is at $(abspath docs/_build/html/index.html)"
 
 benchmark: setup-test  ## Measure speed, memory and quality, against the reference where it can be installed
 	@PEER_VENV=$(abspath $(PEER_VENV)) $(BIN)/python -m tests.benchmarks --out $(BENCHMARK_DIR)

@@ -1,31 +1,23 @@
 """mira_nb: one paired single-cell multiome experiment, analysed by the MIRA method, to one HTML report.
 
-``mira_nb.read`` and one function a stage (``mira_nb.prepare``, ``mira_nb.topics_rna``, ...) work on a MuData; they are
-imported when they are first used. See :mod:`mira_nb.api`.
+``mira_nb.read`` and one function per stage (``mira_nb.prepare``, ``mira_nb.topics_rna``, ...) work on a MuData; they
+are imported when they are first used. Stages of installed plug-ins have a function too. See :mod:`mira_nb.api`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-__version__ = "0.1.0"
+from .version import __version__ as __version__
 
-_FUNCTIONS = ("read", "pair")
-_STAGES = (
-    "prepare", "topics_rna", "topics_atac", "joint", "enrichment", "motifs", "trajectory", "regulation", "drivers",
-    "comparisons",
-)  # fmt: skip
-
-__all__ = ["Resources", "__version__", *_FUNCTIONS, *_STAGES]
+_FUNCTIONS = ("read", "pair", "embedded_data", "Resources")
 
 
 def __getattr__(name: str) -> Any:
     """Import the public functions when they are first used: ``import mira_nb`` stays fast."""
-    if name in _STAGES:
-        from .api import stage_function
-
-        return stage_function(name)
-    if name in _FUNCTIONS or name == "Resources":
+    if name == "__all__":
+        return ["__version__", *_FUNCTIONS, *_stages()]
+    if name in _FUNCTIONS or (not name.startswith("_") and name in _stages()):
         from . import api
 
         return getattr(api, name)
@@ -34,4 +26,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Public names, also those not imported yet."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), "__all__", *_FUNCTIONS, *_stages()})
+
+
+def _stages() -> tuple[str, ...]:
+    from .stages.registry import stage_names
+
+    return stage_names()

@@ -87,7 +87,7 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 def _version(value: bool) -> None:
     if value:
-        from mira_nb import __version__
+        from mira_nb.version import __version__
 
         typer.echo(f"mira-nb {__version__}")
         raise typer.Exit
@@ -214,6 +214,17 @@ def dashboard(
     from mira_nb.panels.serve import serve
 
     serve(folder, port=port, open_browser=browser)
+
+
+@app.command()
+@reports_errors
+def parameters(
+    stage: Annotated[str | None, typer.Argument(metavar="STAGE", help="A stage; default: all.")] = None,
+) -> None:
+    """List the parameters of a stage: default, unit, bounds and meaning; set them with --set STAGE.NAME=VALUE."""
+    from mira_nb.run.listing import parameter_listing
+
+    typer.echo(parameter_listing(stage))
 
 
 def collect_parameters(file: Path | None, sets: list[str]) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ JOINT: Final = "joint"
 RNA_TOPIC_PREFIX: Final = "e"
 ATAC_TOPIC_PREFIX: Final = "a"
 
-# stage names, in the order in which they run
+# stage names (their order: stages/registry.py)
 PREPARE: Final = "prepare"
 TOPICS_RNA: Final = "topics_rna"
 TOPICS_ATAC: Final = "topics_atac"
@@ -23,9 +23,6 @@ TRAJECTORY: Final = "trajectory"
 REGULATION: Final = "regulation"
 DRIVERS: Final = "drivers"
 COMPARISONS: Final = "comparisons"
-STAGE_ORDER: Final[tuple[str, ...]] = (
-    PREPARE, TOPICS_RNA, TOPICS_ATAC, JOINT_STAGE, ENRICHMENT, MOTIFS, TRAJECTORY, REGULATION, DRIVERS, COMPARISONS,
-)  # fmt: skip
 
 # var
 MODELLED: Final = "modelled"

@@ -12,13 +12,12 @@ import pytest
 from scipy import sparse
 
 import mira_nb
-from mira_nb import api
 from mira_nb.errors import InputError, ParameterError, ResourceError
-from mira_nb.keys import STAGE_ORDER
-from mira_nb.stages import registry
+from mira_nb.stages import function, registry
 from mira_nb.stages.base import Context, Stage
-from mira_nb.stages.checks import LEAVES, check_data, has_slot
+from mira_nb.stages.checks import check_data, has_slot
 from mira_nb.stages.params import Params, param
+from mira_nb.stages.registry import BUILT_IN
 from mira_nb.stages.result import Result, Slot
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class Toy(Stage[ToyParams]):
     def run(self, data: MuData, params: ToyParams, context: Context) -> Result:
         type(self).seen.append((params, context))
         context.progress(0.5, "half")
-        return Result(slots={slot: _value(data, slot) for slot in LEAVES[self.name]}, methods=self.name)
+        return Result(slots={slot: _value(data, slot) for slot in self.writes}, methods=self.name)
 
 
 def _value(data: MuData, slot: Slot) -> Any:
@@ -60,6 +59,9 @@ def _value(data: MuData, slot: Slot) -> Any:
 NEEDS = {"topics_rna": ("prepare",), "topics_atac": ("prepare",), "joint": ("topics_rna", "topics_atac")}
 
 
+WRITES = {name: registry.get_stage(name).writes for name in BUILT_IN}
+
+
 @pytest.fixture
 def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Toy stages under the real names."""
@@ -70,17 +72,18 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             {
                 "name": name,
                 "needs": NEEDS.get(name, ()),
+                "writes": WRITES[name],
                 "resources": (("gene_sets",), ("genome", "motifs")) if name == "enrichment" else (),
             },
         )()
-        for name in STAGE_ORDER
+        for name in BUILT_IN
     }
     monkeypatch.setattr(registry, "get_stage", stages.__getitem__)
     monkeypatch.setattr("mira_nb.stages.checks.get_stage", stages.__getitem__)
-    api.stage_function.cache_clear()
+    function.stage_function.cache_clear()
     Toy.seen.clear()
     yield
-    api.stage_function.cache_clear()
+    function.stage_function.cache_clear()
 
 
 def make_pair(n_cells: int = 30) -> MuData:
@@ -105,7 +108,7 @@ def test_the_chain_writes_the_keys_in_place_and_returns_results() -> None:
         result = getattr(mira_nb, name)(data, n=4, seed=7, progress=lambda f, m: steps.append((f, m)))
         assert isinstance(result, Result)
         assert result.methods == name
-        assert all(has_slot(data, slot) for slot in LEAVES[name])
+        assert all(has_slot(data, slot) for slot in WRITES[name])
     assert steps == [(0.5, "half")] * 4
     assert [(params.n, context.seed) for params, context in Toy.seen] == [(4, 7)] * 4  # type: ignore[attr-defined]
 
@@ -227,4 +230,4 @@ def test_unknown_names_and_listing() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         mira_nb.nothing  # noqa: B018
     with pytest.raises(ParameterError, match="there is no stage"):
-        api.stage_function("nothing")
+        function.stage_function("nothing")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mira_nb.keys import STAGE_ORDER
+from mira_nb.stages.registry import BUILT_IN
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "mira_nb"
@@ -23,13 +23,14 @@ MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 60
 HEAVY = ("torch", "pyro", "scanpy", "palantir", "gseapy", "altair", "matplotlib", "umap", "numba", "MOODS", "jax")
 
-FOUNDATION = {"errors", "keys", "typing", "chromosomes", "__init__"}
-"""Imported by everyone but core, which sees no keys. ``__init__`` is the package itself, for its version."""
+FOUNDATION = {"errors", "keys", "typing", "chromosomes", "version"}
+"""Imported by everyone but core, which sees no keys."""
 
 MAY_IMPORT = {
     "errors": set(),
     "keys": set(),
     "typing": set(),
+    "version": set(),
     "chromosomes": {"errors", "typing"},
     "core": {"errors", "typing", "chromosomes"},
     "charts": FOUNDATION,
@@ -39,10 +40,10 @@ MAY_IMPORT = {
     "report": FOUNDATION | {"charts"},
     "run": FOUNDATION | {"stages", "charts", "io", "report", "datasets"},
     "panels": FOUNDATION | {"run", "stages", "charts", "io", "report"},
-    "api": FOUNDATION | {"run", "stages", "charts", "io"},
+    "api": FOUNDATION | {"stages", "io", "datasets"},
     "cli": FOUNDATION | {"panels", "run", "stages", "io", "report", "datasets"},
     "__main__": {"cli"},
-    "__init__": {"api"},
+    "__init__": {"api", "stages", "version"},
 }
 
 STAGE_MODULES = ("params", "compute", "figures", "report", "stage")
@@ -170,31 +171,33 @@ def test_no_global_random_state(path: Path) -> None:
 
 
 def test_every_part_knows_the_same_stages() -> None:
-    """Registry, templates, panels, Python functions and their keys all hold to keys.STAGE_ORDER."""
+    """Templates, Python functions and the registry hold the same stages in the same order."""
     import mira_nb
-    from mira_nb.panels.views import VIEWS
-    from mira_nb.stages import registry
-    from mira_nb.stages.checks import LEAVES
+    from mira_nb.stages.registry import stage_names
 
-    assert tuple(registry._CLASSES) == STAGE_ORDER
-    assert {path.stem for path in (ROOT / "templates").glob("*.ipynb")} == set(STAGE_ORDER)
-    assert set(VIEWS) == set(STAGE_ORDER)
-    assert set(LEAVES) == set(STAGE_ORDER)
-    assert set(STAGE_ORDER) <= set(mira_nb.__all__)
+    assert stage_names()[: len(BUILT_IN)] == tuple(BUILT_IN)
+    assert {path.stem for path in (ROOT / "templates").glob("*.ipynb")} == set(BUILT_IN)
+    assert set(BUILT_IN) <= set(mira_nb.__all__)
+    assert [name for name in mira_nb.__all__ if name in BUILT_IN] == list(BUILT_IN)
 
 
-@pytest.mark.parametrize("name", STAGE_ORDER)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_stages_describe_themselves(name: str) -> None:
-    from mira_nb.stages.registry import get_stage
+    from mira_nb.stages.registry import get_stage, upstream
 
+    order = list(BUILT_IN)
     stage = get_stage(name)
-    position = STAGE_ORDER.index(name)
+    position = order.index(name)
     assert stage.name == name
     assert stage.title
     assert stage.purpose.endswith(".")
-    assert all(STAGE_ORDER.index(other) < position for other in (*stage.needs, *stage.uses))
-    for field, info in stage.Params.model_fields.items():
-        assert info.description, f"{name}.{field} has no help"
+    assert stage.look.endswith(".")
+    assert stage.tune.endswith(".")
+    assert stage.writes or name == "comparisons"
+    assert all(order.index(other) < position for other in (*stage.needs, *stage.uses))
+    assert set(stage.needs) <= set(upstream(name)) <= set(order[:position])
+    for item in stage.Params.describe():
+        assert item.help, f"{name}.{item.name} has no help"
     assert stage.Params() == stage.Params.parse(name, stage.Params().model_dump(mode="json"))
 
 
@@ -207,7 +210,7 @@ def fresh_python(code: str) -> str:
     [
         ("import mira_nb", (*HEAVY, "numpy", "pandas", "anndata", "mudata", "pydantic")),
         ("import mira_nb.cli", (*HEAVY, "numpy", "pandas", "anndata", "mudata", "pydantic", "papermill")),
-        ("from mira_nb.stages.registry import *; [get_stage(name) for name in STAGE_ORDER]", HEAVY),
+        ("from mira_nb.stages.registry import *; [get_stage(name) for name in stage_names()]", HEAVY),
     ],
     ids=["package", "command line", "stages"],
 )

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 import mira_nb
-from mira_nb.keys import STAGE_ORDER
+from mira_nb.stages.registry import BUILT_IN
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -56,7 +56,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_holds_everything_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"mira_nb/templates/{stage}.ipynb" for stage in STAGE_ORDER} <= names
+    assert {f"mira_nb/templates/{stage}.ipynb" for stage in BUILT_IN} <= names
     assert "mira_nb/notebooks/dashboard.ipynb" in names
     assert "mira_nb/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -11,8 +11,8 @@ from typing import Any, Final
 import ipywidgets as widgets
 
 from mira_nb.errors import MiraError
-from mira_nb.keys import STAGE_ORDER
 from mira_nb.run.store import RunStore
+from mira_nb.stages.registry import stage_names
 
 from . import markup
 from .browser_widgets import FileButtons, Reply, StageList, stylesheet, vega_bundle
@@ -126,7 +126,7 @@ class Dashboard:
         open_stages = [
             name for name, state in self.run.stages.items() if state.status not in {"done", "blocked", "unavailable"}
         ]
-        return next(iter(open_stages), STAGE_ORDER[0])
+        return next(iter(open_stages), stage_names()[0])
 
     # ------------------------------------------------------------------ follow the run folder
     def watch(self) -> Dashboard:
@@ -162,8 +162,8 @@ class Dashboard:
 
     def _fingerprint(self) -> tuple[int, ...]:
         """Return the times of the files that a page depends on."""
-        paths = [self.store.record_path, self.store.root / "report.html"]
-        paths += [self.store.stage_dir(name) / "stage.json" for name in STAGE_ORDER]
+        paths = [self.store.record.path, self.store.root / "report.html"]
+        paths += [self.store.stage_dir(name) / "stage.json" for name in stage_names()]
         return tuple(_mtime(path) for path in paths)
 
     def _titles(self) -> dict[str, str]:
@@ -240,7 +240,7 @@ def _demonstration() -> Path:
     """Run folder of the embedded data set, nothing computed yet."""
     from mira_nb.run.demo import demonstration
 
-    return demonstration(STAGE_ORDER[0]).root
+    return demonstration(stage_names()[0]).root
 
 
 def _set(widget: Any, value: str) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from mira_nb.errors import ParameterError
+from mira_nb.stages.describe import Parameter, format_value
 from mira_nb.stages.params import Params
 
-from .fields import FieldSpec, check, field_specs, format_value, parse_text
+from .fields import check, parse_text
 
 NONE_CHOICE = "(none)"
 
@@ -19,7 +20,7 @@ NONE_CHOICE = "(none)"
 class Field:
     """One parameter's entry with unit, help and the mistake in it."""
 
-    def __init__(self, spec: FieldSpec, *, annotations: Sequence[str], on_change: Callable[[], None]) -> None:
+    def __init__(self, spec: Parameter, *, annotations: Sequence[str], on_change: Callable[[], None]) -> None:
         self.spec = spec
         self.entry = _entry(spec, annotations)
         self.entry.add_class("mn-entry")
@@ -96,7 +97,7 @@ class ParamsForm:
         on_change: Callable[[], None] | None = None,
     ) -> None:
         self.model = model
-        self.specs = field_specs(model)
+        self.specs = model.describe()
         self.mistakes: dict[str, str] = {}
         self._params: Any = None
         self._quiet = True
@@ -188,7 +189,7 @@ class ParamsForm:
         self._on_change()
 
 
-def _entry(spec: FieldSpec, annotations: Sequence[str]) -> Any:
+def _entry(spec: Parameter, annotations: Sequence[str]) -> Any:
     """Widget in which the parameter is entered."""
     common: dict[str, Any] = {"description": spec.label, "style": {"description_width": "11.5em"}}
     if spec.kind == "flag":

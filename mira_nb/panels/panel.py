@@ -17,7 +17,6 @@ from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck
 from .form import ParamsForm
 from .job import JobRequest
 from .state import RunState, StageState, load_stage
-from .views import VIEWS
 
 Start = Callable[[JobRequest], None]
 
@@ -85,7 +84,7 @@ class StagePanel:
         if first:
             self._make_form(run)
         purpose = self.stage.purpose if self.stage else ""
-        self.head.value = markup.stage_head(state, purpose, VIEWS[self.name].look)
+        self.head.value = markup.stage_head(state, purpose, self.stage.look if self.stage else "")
         self.notice.value = self._notice(state)
         self._buttons()
         if state.key != self._shown_key:
@@ -100,7 +99,7 @@ class StagePanel:
             annotations=run.annotations,
             on_change=self._buttons,
         )
-        tune = widgets.HTML(f'<h3>Parameters</h3><p class="mn-help">{markup.text(VIEWS[self.name].tune)}</p>')
+        tune = widgets.HTML(f'<h3>Parameters</h3><p class="mn-help">{markup.text(self.stage.tune)}</p>')
         self.card.children = [tune, self.form.widget, *self.card.children]
         self._buttons()
 

@@ -11,12 +11,12 @@ import h5py
 
 from mira_nb.errors import ParameterError, StoreError
 from mira_nb.io.resources import Resources
-from mira_nb.keys import STAGE_ORDER
 from mira_nb.run.files import HashCache
 from mira_nb.run.identity import stage_key
+from mira_nb.run.record import RUNNING, STOPPED
 from mira_nb.run.store import RunStore
 from mira_nb.stages.base import Stage
-from mira_nb.stages.registry import get_stage
+from mira_nb.stages.registry import get_stage, stage_names
 
 Status = Literal["done", "outdated", "running", "failed", "ready", "waiting", "blocked", "unavailable"]
 
@@ -109,7 +109,7 @@ def read_run(store: RunStore, *, running: str = "") -> RunState:
             remedy="run `mira-nb run ... --until prepare --out DIR` first",
         )
     reader = _Reader(store, record, running)
-    stages = {name: reader.state(name) for name in STAGE_ORDER}
+    stages = {name: reader.state(name) for name in stage_names()}
     return RunState(store.root, record, stages, annotation_names(store.input_path))
 
 
@@ -168,7 +168,7 @@ class _Reader:
             reason = f"Needs {_list(waits_for)}, which must run first."
             return ("outdated", reason, waits_for) if stored else ("waiting", reason, waits_for)
         if stored is None:
-            stopped = entry.get("reason") in {"stopped on request", "running"}
+            stopped = entry.get("reason") in {STOPPED, RUNNING}
             return "ready", "It was stopped before it was done." if stopped else "", ()
         if stored["key"] != self._current_key(stage, stored):
             return "outdated", "Something it depends on has changed since it ran: run it again.", ()

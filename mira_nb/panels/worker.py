@@ -145,11 +145,9 @@ class Worker:
 
     def _running_stage(self) -> str:
         try:
-            stages = self.store.read_record().get("stages", {})
+            return self.store.record.running()
         except MiraError:
             return ""
-        running = (name for name, entry in stages.items() if entry.get("reason") == "running")
-        return next(running, "")
 
     def _end_now(self) -> None:
         """Asking did not help: end the stage's process, then this one."""
@@ -162,12 +160,8 @@ class Worker:
         os._exit(EXIT_CANCELLED)
 
     def _mark_stopped(self) -> None:
-        """Take back in run.json that a stage runs which was ended."""
-        record = self.store.read_record()
-        for entry in record.get("stages", {}).values():
-            if entry.get("reason") == "running":
-                entry["reason"] = "stopped on request"
-        self.store.write_record(record)
+        """Clear the ``running`` mark of a stage whose process was terminated."""
+        self.store.record.clear_running()
         for leftover in self.folder.root.glob("*.cancel"):
             leftover.unlink(missing_ok=True)
 

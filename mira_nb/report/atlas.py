@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from mira_nb.errors import MiraError
-from mira_nb.keys import STAGE_ORDER
 
 from . import embed
 
@@ -110,10 +109,10 @@ def _panel(entry: Mapping[str, Any], path: Path) -> Panel:
         )
     found = [_ITEM.fullmatch(text) for text in entry["items"]]
     functions = tuple(entry["function"])
-    if not found or not all(match and match[1] in STAGE_ORDER for match in found):
+    if not found or not all(found):
         raise MiraError(
             f"{path.name}: panel {entry['panel']!r} has the items {entry['items']}",
-            expected="STAGE/figures/NAME or STAGE/tables/NAME with a known stage",
+            expected="STAGE/figures/NAME or STAGE/tables/NAME",
             remedy="correct the entry",
         )
     if not functions or not all(map(_FUNCTION.fullmatch, functions)):

@@ -9,23 +9,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from mira_nb.errors import InputError, StoreError
-from mira_nb.keys import STAGE_ORDER
 
 Status = Literal["done", "skipped", "failed", "pending"]
 
-STAGE_TITLES: Final[dict[str, str]] = {
-    "prepare": "Input and feature selection",
-    "topics_rna": "Expression topics",
-    "topics_atac": "Accessibility topics",
-    "joint": "Joint representation",
-    "enrichment": "Gene-set enrichment",
-    "motifs": "Motif enrichment",
-    "trajectory": "Trajectory",
-    "regulation": "Regulatory potential and NITE",
-    "drivers": "Driver factors",
-    "comparisons": "Comparisons",
-}
-"""Titles of stages that have left no record of their own (skipped, failed, pending)."""
+SCHEMA: Final = 1
+"""Version of the run folder's form."""
 
 
 @dataclass(frozen=True)
@@ -79,37 +67,84 @@ def read_run(run: Path) -> RunView:
         When run.json is damaged.
     """
     root = Path(run)
-    path = root / "run.json"
-    if not path.is_file():
+    record = read_record(root)
+    if not record:
         raise InputError(
             f"{root} holds no run.json",
             expected="a run folder",
             remedy="give the folder that was --out of `mira-nb run`",
         )
-    record = _read_json(path)
-    if not isinstance(record, dict):
-        raise StoreError(f"{path} does not hold a JSON object", remedy="run `mira-nb run` again")
     states = record.get("stages") or {}
-    return RunView(root, record, tuple(_read_stage(root, name, states.get(name) or {}) for name in STAGE_ORDER))
+    return RunView(root, record, tuple(_read_stage(root, name, state or {}) for name, state in states.items()))
+
+
+def read_record(root: Path) -> dict[str, Any]:
+    """Return run.json, or an empty dict where there is none.
+
+    Raises
+    ------
+    StoreError
+        When the file is damaged or of another version of the run folder's form.
+    """
+    path = Path(root) / "run.json"
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{path} is not readable JSON ({error})", remedy="use a new --out") from None
+    if not isinstance(record, dict):
+        raise StoreError(f"{path} does not hold a JSON object", remedy="use a new --out")
+    if record.get("schema") != SCHEMA:
+        raise StoreError(f"{path} has schema {record.get('schema')!r}", expected=str(SCHEMA), remedy="use a new --out")
+    return record
+
+
+def read_stage_record(root: Path, stage: str) -> dict[str, Any] | None:
+    """Return stage.json of a finished stage, None where there is none.
+
+    Raises
+    ------
+    StoreError
+        When the file is damaged.
+    """
+    path = stage_folder(root, stage) / "stage.json"
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        raise StoreError(
+            f"{path} is not readable JSON ({error})", remedy=f"delete {path.parent} and run again"
+        ) from None
+    return record
+
+
+def stage_folder(root: Path, stage: str) -> Path:
+    """Return the folder of one stage in a run folder."""
+    return Path(root) / "stages" / stage
 
 
 def _read_stage(root: Path, name: str, state: Mapping[str, Any]) -> StageView:
-    folder = root / "stages" / name
+    folder = stage_folder(root, name)
     status: Status = state.get("status") or "pending"
     record: Mapping[str, Any] = {}
     error = state.get("error")
     if status == "done":
         try:
-            record = _read_json(folder / "stage.json")
+            stored = read_stage_record(root, name)
+            if stored is None:
+                raise StoreError(f"{folder / 'stage.json'} is missing", remedy=f"delete {folder} and run again")
+            record = stored
         except StoreError as problem:
             status, error = "failed", {"type": "StoreError", "message": str(problem), "traceback": ""}
     alerts = record.get("alerts", state.get("alerts")) or ()
     return StageView(
         name=name,
-        title=str(record.get("title") or STAGE_TITLES.get(name, name)),
+        title=str(state.get("title") or record.get("title") or name.replace("_", " ")),
         status=status,
         folder=folder,
-        purpose=str(record.get("purpose") or ""),
+        purpose=str(state.get("purpose") or record.get("purpose") or ""),
         reason=str(state.get("reason") or ""),
         error=error,
         seconds=record.get("seconds", state.get("seconds")),
@@ -117,12 +152,3 @@ def _read_stage(root: Path, name: str, state: Mapping[str, Any]) -> StageView:
         alerts=tuple(alerts),
         record=record,
     )
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"{path} is missing", remedy=f"delete {path.parent} and run again") from None
-    except (ValueError, OSError) as error:
-        raise StoreError(f"{path} cannot be read ({error})", remedy=f"delete {path.parent} and run again") from None

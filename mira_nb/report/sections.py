@@ -231,6 +231,7 @@ def _parameter(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": str(row.get("name")),
         "value": wording.parameter(row.get("value")),
+        "used": wording.used_parameter(row.get("used", row.get("value"))),
         "default": wording.parameter(row.get("default")),
         "changed": bool(row.get("changed")),
         "unit": str(row.get("unit") or ""),

@@ -70,6 +70,11 @@ def parameter(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else f"{value}"
 
 
+def used_parameter(value: Any) -> str:
+    """Return the value that was used; a computed number to four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else parameter(value)
+
+
 def _grouped(text: str) -> str:
     sign = "\u2212" if text.startswith("-") else ""
     whole, dot, fraction = text.lstrip("-").partition(".")

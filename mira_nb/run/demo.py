@@ -5,11 +5,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from mira_nb import __version__
 from mira_nb.datasets.write import Size
-from mira_nb.keys import STAGE_ORDER
 from mira_nb.stages.base import no_progress
-from mira_nb.stages.registry import get_stage
+from mira_nb.stages.registry import get_stage, upstream
+from mira_nb.version import __version__
 
 from .session import Session
 from .store import RunStore
@@ -35,25 +34,13 @@ def demonstration(stage: str, *, folder: Path | None = None, size: Size = "small
     demo = write_demo(root / "data", size=size, seed=seed)
     store = RunStore(root / "run")
     open_run(RunRequest(spec=demo.spec, resources=demo.resources, out=store.root, seed=seed), store)
-    for name in _needed(stage):
+    for name in upstream(stage):
         if name not in store.finished():
             step = get_stage(name)
             session = Session(step, store, step.Params(), seed=seed, progress=no_progress)
             session.run()
             session.save()
     return store
-
-
-def _needed(stage: str) -> list[str]:
-    """Every stage that must be done before `stage`, in order."""
-    wanted: set[str] = set()
-    todo = list(get_stage(stage).needs)
-    while todo:
-        name = todo.pop()
-        if name not in wanted:
-            wanted.add(name)
-            todo.extend(get_stage(name).needs)
-    return [name for name in STAGE_ORDER if name in wanted]
 
 
 def _user() -> str:

@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mira_nb import __version__
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Stage
 from mira_nb.stages.params import Params
+from mira_nb.stages.registry import stage_version
 
 from .files import HashCache
 
@@ -39,7 +39,7 @@ def stage_key(
     """
     parts = {
         "stage": stage.name,
-        "version": __version__,
+        "version": stage_version(stage.name),
         "parameters": params.model_dump(mode="json"),
         "seed": seed,
         "input": input_key,

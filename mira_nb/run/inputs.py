@@ -96,9 +96,8 @@ def _resource_facts(resources: Resources, hashes: HashCache) -> dict[str, Any]:
 
 def check_run(spec: InputSpec, resources: Resources) -> CheckReport:
     """Report of ``mira-nb check``: what was found, which stages can run, what a missing resource would unlock."""
-    from mira_nb.keys import STAGE_ORDER
-    from mira_nb.stages.registry import get_stage
+    from mira_nb.stages.registry import get_stage, stage_names
 
     from .check import check_input
 
-    return check_input(spec, resources, requirements={name: get_stage(name) for name in STAGE_ORDER})
+    return check_input(spec, resources, requirements={name: get_stage(name) for name in stage_names()})

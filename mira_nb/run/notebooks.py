@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mira_nb.errors import Cancelled, StageError, StoreError
+from mira_nb.stages.registry import BUILT_IN, get_stage
 
 from .progress import read_progress
 
@@ -26,15 +28,28 @@ SOCKET_PATH_LIMIT = 100
 
 
 def template_path(stage: str) -> Path:
-    """Template of a stage: from the installed package, else from the repository of an editable install."""
+    """Return the template of a stage.
+
+    Built-in stages have theirs in the installed package, else in the repository of an editable install; a plug-in's
+    stands beside the module of its class, as ``STAGE.ipynb``.
+
+    Raises
+    ------
+    StoreError
+        When there is none.
+    """
     package = Path(__file__).resolve().parents[1]
-    for folder in (package / "templates", package.parent / "templates"):
+    folders = [package / "templates", package.parent / "templates"]
+    if stage not in BUILT_IN:
+        module = sys.modules[type(get_stage(stage)).__module__]
+        folders = [Path(str(module.__file__)).resolve().parent]
+    for folder in folders:
         path = folder / f"{stage}.ipynb"
         if path.exists():
             return path
     raise StoreError(
-        f"the template notebook {stage}.ipynb is not in {package / 'templates'} or {package.parent / 'templates'}",
-        remedy="reinstall mira-nb",
+        f"the template notebook {stage}.ipynb is not in {' or '.join(map(str, folders))}",
+        remedy="reinstall mira-nb" if stage in BUILT_IN else "add it to the plug-in's package",
     )
 
 

@@ -13,16 +13,16 @@ from typing import Any
 
 from mira_nb.errors import Cancelled, MiraError, ParameterError, StoreError
 from mira_nb.io.resources import Resources
-from mira_nb.keys import STAGE_ORDER
 from mira_nb.stages.base import Stage
 from mira_nb.stages.params import Params
-from mira_nb.stages.registry import get_stage, stages_until
+from mira_nb.stages.registry import get_stage, stage_names, stages_until
 
 from .files import HashCache
 from .identity import stage_key
 from .inputs import InputSpec, prepare_input
 from .notebooks import ProgressSink, execute_template
 from .provenance import command_line, package_versions, platform_facts
+from .record import NOT_ASKED, RUNNING, STOPPED
 from .store import RunStore
 
 
@@ -77,12 +77,13 @@ class RunOutcome:
 
 def parse_parameters(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Params]:
     """Validate the parameters of all stages before anything runs."""
-    unknown = sorted(set(values) - set(STAGE_ORDER))
+    names = stage_names()
+    unknown = sorted(set(values) - set(names))
     if unknown:
         raise ParameterError(
-            f"there is no stage {', '.join(map(repr, unknown))} to set parameters of", expected=", ".join(STAGE_ORDER)
+            f"there is no stage {', '.join(map(repr, unknown))} to set parameters of", expected=", ".join(names)
         )
-    return {name: get_stage(name).Params.parse(name, values.get(name, {})) for name in STAGE_ORDER}
+    return {name: get_stage(name).Params.parse(name, values.get(name, {})) for name in names}
 
 
 def run_pipeline(request: RunRequest, *, sink: ProgressSink | None = None) -> RunOutcome:
@@ -98,7 +99,7 @@ def run_pipeline(request: RunRequest, *, sink: ProgressSink | None = None) -> Ru
         hashes = HashCache(store.root / "cache" / "hashes.json")
         record = _open_record(request, store, hashes)
         run = _Run(request, store, hashes, record, parameters, sink)
-        for name in STAGE_ORDER:
+        for name in stage_names():
             if name in wanted and request.only in {None, name}:
                 run.step(name)
             else:
@@ -151,7 +152,7 @@ class _Run:
             self.keys[name] = stored["key"]
             self._note(name, "done", stored=stored)
         else:
-            self._note(name, "pending", reason="not part of this run")
+            self._note(name, "pending", reason=NOT_ASKED)
 
     def _blocked(self, stage: Stage[Any]) -> str:
         for name in stage.needs:
@@ -187,7 +188,7 @@ class _Run:
 
     def _execute(self, stage: Stage[Any], key: str) -> None:
         name = stage.name
-        self._note(name, "pending", reason="running")
+        self._note(name, "pending", reason=RUNNING)
         work = self.store.root / ".progress" / f"{name}.ipynb"
         values = {
             "run_dir": str(self.store.root.resolve()),
@@ -198,7 +199,7 @@ class _Run:
         try:
             execute_template(name, work, values, progress_dir=work.parent, sink=self.sink)
         except Cancelled:
-            self._note(name, "pending", reason="stopped on request")
+            self._note(name, "pending", reason=STOPPED)
             work.unlink(missing_ok=True)
             raise
         except MiraError as error:
@@ -232,21 +233,10 @@ class _Run:
 
     def _note(self, name: str, status: str, *, stored: Mapping[str, Any] | None = None, **facts: Any) -> None:
         """Write the status of a stage into run.json."""
-        entry: dict[str, Any] = {
-            "status": status,
-            "key": None,
-            "seconds": None,
-            "peak_rss_mb": None,
-            "parameters": self.parameters[name].model_dump(mode="json"),
-            "alerts": [],
-            "reason": "",
-            "error": None,
-        }
-        if stored is not None:
-            entry.update({key: stored[key] for key in ("key", "seconds", "peak_rss_mb", "alerts")})
-            entry["parameters"] = {row["name"]: row["value"] for row in stored["parameters"]}
-        self.stages[name] = {**entry, **facts}
-        self.store.write_record(self.record)
+        parameters = self.parameters[name].model_dump(mode="json")
+        self.stages[name] = self.store.record.note(
+            get_stage(name), status, parameters=parameters, stored=stored, **facts
+        )
 
     def finish(self) -> RunOutcome:
         """Write results.h5mu and the report, if anything changed since they were written."""
@@ -258,8 +248,7 @@ class _Run:
             from mira_nb.report.build import build_report
 
             build_report(self.store.root)
-        self.record["written_for"] = self._state()
-        self.store.write_record(self.record)
+        self.store.record.update(written_for=self._state())
         return RunOutcome(
             statuses={name: entry["status"] for name, entry in self.stages.items()},
             reasons={name: entry["reason"] for name, entry in self.stages.items()},
@@ -281,7 +270,6 @@ def _open_record(request: RunRequest, store: RunStore, hashes: HashCache) -> dic
     old = store.read_record()
     facts = prepare_input(request.spec, request.resources, store, old, hashes)
     record = {
-        **old,
         **facts,
         "created": old.get("created") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "updated": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -292,10 +280,8 @@ def _open_record(request: RunRequest, store: RunStore, hashes: HashCache) -> dic
         "input_spec": request.spec.to_json(),
         "versions": package_versions(),
         "platform": platform_facts(),
-        "stages": old.get("stages", {}) if old.get("input_key") == facts["input_key"] else {},
     }
-    store.write_record(record)
-    return record
+    return store.record.begin(record, keep_stages=old.get("input_key") == facts["input_key"])
 
 
 def _check_folder(store: RunStore) -> None:
@@ -303,7 +289,7 @@ def _check_folder(store: RunStore) -> None:
     root = store.root
     if root.exists() and not root.is_dir():
         raise ParameterError(f"--out {root} is a file", expected="a new folder or an earlier run's folder")
-    if root.exists() and any(root.iterdir()) and not store.record_path.exists() and not (root / "cache").exists():
+    if root.exists() and any(root.iterdir()) and not store.record.path.exists() and not (root / "cache").exists():
         raise ParameterError(
             f"--out {root} is not empty and holds no run.json", expected="a new folder or an earlier run's folder"
         )

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from mira_nb import __version__
+from mira_nb.version import __version__
 
 PACKAGES: Final = (
     "numpy", "scipy", "pandas", "anndata", "mudata", "scanpy", "torch", "pyro-ppl", "numba", "scikit-learn",

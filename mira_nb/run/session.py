@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,8 @@ from mira_nb.errors import ParameterError, StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
-from mira_nb.stages.registry import get_stage
-from mira_nb.stages.result import Figure, Result
+from mira_nb.stages.registry import upstream
+from mira_nb.stages.result import MAX_ROWS_IN_NOTEBOOK, Figure, Result
 from mira_nb.typing import Progress
 
 from .compute import available_cores, get_compute
@@ -26,26 +24,23 @@ from .memory import peak_rss_mb
 from .progress import ProgressFile
 from .store import RunStore
 
-MAX_ROWS_IN_NOTEBOOK = 4000
-
 
 def upstream_stages(stage: Stage[Any], store: RunStore) -> tuple[str, ...]:
-    """Stages whose results `stage` reads: those it needs and those it uses, with everything before them."""
+    """Return the stages whose results `stage` reads, in order: those it needs and those it uses that are done.
+
+    Raises
+    ------
+    StoreError
+        When a stage that it needs is not done.
+    """
     finished = store.finished()
-    wanted: set[str] = set()
-    todo = [*stage.needs, *(name for name in stage.uses if name in finished)]
-    while todo:
-        name = todo.pop()
-        if name not in wanted:
-            wanted.add(name)
-            todo.extend(get_stage(name).needs)
     missing = [name for name in stage.needs if name not in finished]
     if missing:
         raise StoreError(
             f"stage {stage.name} needs the results of {', '.join(missing)}, which are not in {store.root}",
             remedy=f"run `mira-nb run ... --out {store.root} --until {stage.name}`",
         )
-    return tuple(name for name in finished if name in wanted)
+    return tuple(name for name in upstream(stage.name, used=finished) if name in finished)
 
 
 class Session:
@@ -135,33 +130,21 @@ class Session:
             seconds=self._seconds,
             peak_rss_mb=peak_rss_mb(),
         )
-        record.setdefault("stages", {})[self.stage.name] = {"status": "done", "key": key}
-        self.store.write_record(record)
+        self.store.record.note(self.stage, "done", stored=self.store.stage_record(self.stage.name))
         return self.store.stage_dir(self.stage.name)
 
     # ---------------------------------------------------------------- show
     def parameters(self) -> pd.DataFrame:
-        """Show every parameter with value, default and meaning."""
-        from .store import parameter_rows
-
-        frame = pd.DataFrame(parameter_rows(self.params))
-        return frame[["name", "value", "default", "unit", "help"]].set_index("name")
+        """Return every parameter with value, default, unit and meaning; once computed, also the value in use."""
+        frame = pd.DataFrame(self.params.rows(self._result.used if self._result else None))
+        columns = ["value", "used", "default", "unit", "help"] if self._result else ["value", "default", "unit", "help"]
+        return frame.set_index("name")[columns]
 
     def summary(self) -> Any:
-        """Alerts and metrics as one block of HTML."""
+        """Return alerts and key figures as one block of HTML."""
         from IPython.display import HTML
 
-        parts = [
-            f"<p><b>{html.escape(alert.level)}: {html.escape(alert.title)}</b> {html.escape(alert.cause)} "
-            f"{html.escape(alert.remedy)}</p>"
-            for alert in self.result.alerts
-        ]
-        rows = [
-            f"<tr><td>{html.escape(m.name)}</td><td><b>{html.escape(_number(m.value))}</b> {html.escape(m.unit)}</td>"
-            f"<td style='text-align:left'>{html.escape(m.help)}</td></tr>"
-            for m in self.result.metrics
-        ]
-        return HTML("".join(parts) + "<table>" + "".join(rows) + "</table>")
+        return HTML(self.result._repr_html_())
 
     def figures(self, section: str | None = None) -> None:
         """Show all figures of a section (all figures for None), each with its caption."""
@@ -189,50 +172,14 @@ class Session:
         return table.frame.head(rows)
 
     def _show(self, figure: Figure) -> None:
-        from IPython.display import Image, display
+        from IPython.display import display
 
-        if figure.image is not None:
-            display(Image(figure.image))
-            note = ""
-        else:
-            spec, note = notebook_spec(figure)
-            display(_bundle(spec), raw=True)
-        _markdown(f"**{figure.title}.** {figure.caption}{note}")
-
-
-def notebook_spec(figure: Figure) -> tuple[dict[str, Any], str]:
-    """Vega-Lite of a figure with plain data for a notebook; large data are sampled evenly, and the note says so."""
-    spec = figure.chart if isinstance(figure.chart, dict) else figure.chart.to_dict()
-    spec = json.loads(json.dumps(spec))
-    note = ""
-    for name, frame in figure.packed.items():
-        shown = frame
-        if len(frame) > MAX_ROWS_IN_NOTEBOOK:
-            step = len(frame) / MAX_ROWS_IN_NOTEBOOK
-            shown = frame.iloc[[int(i * step) for i in range(MAX_ROWS_IN_NOTEBOOK)]]
-            note = f" *(The notebook shows {len(shown):,} of {len(frame):,} points; the report shows more.)*"
-        records = json.loads(shown.to_json(orient="records"))
-        spec.setdefault("datasets", {})[name] = records
-    return spec, note
-
-
-def _bundle(spec: dict[str, Any]) -> dict[str, Any]:
-    """Interactive chart where the front end can draw it, and a PNG everywhere else."""
-    import base64
-
-    import altair
-    import vl_convert
-
-    png = vl_convert.vegalite_to_png(spec, scale=1.3)
-    major = altair.SCHEMA_VERSION.lstrip("v").split(".")[0]
-    return {f"application/vnd.vegalite.v{major}+json": spec, "image/png": base64.b64encode(png).decode()}
+        display(figure)
+        note = figure.sampling_note(MAX_ROWS_IN_NOTEBOOK)
+        _markdown(f"**{figure.title}.** {figure.caption}" + (f" *({note})*" if note else ""))
 
 
 def _markdown(text: str) -> None:
     from IPython.display import Markdown, display
 
     display(Markdown(text))
-
-
-def _number(value: float | int | str) -> str:
-    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -20,17 +20,17 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from mira_nb import __version__
 from mira_nb.charts import packed
 from mira_nb.errors import StoreError
-from mira_nb.keys import STAGE_ORDER
+from mira_nb.report.reader import SCHEMA, read_stage_record, stage_folder
 from mira_nb.stages.base import Stage
 from mira_nb.stages.params import Params
+from mira_nb.stages.registry import stage_names
 from mira_nb.stages.result import Figure, Result, Slot, Table, apply_slots
+from mira_nb.version import __version__
 
 from .files import replaced_folder, write_bytes, write_json
-
-SCHEMA = 1
+from .record import RunRecord
 
 
 class RunStore:
@@ -47,34 +47,18 @@ class RunStore:
 
     # ------------------------------------------------------------------ record
     @property
-    def record_path(self) -> Path:
-        """Path of run.json."""
-        return self.root / "run.json"
+    def record(self) -> RunRecord:
+        """The record of the run, run.json."""
+        return RunRecord(self.root)
 
     def read_record(self) -> dict[str, Any]:
         """Return run.json, or an empty dict before the first run."""
-        if not self.record_path.exists():
-            return {}
-        try:
-            record = json.loads(self.record_path.read_text())
-        except ValueError as error:
-            raise StoreError(f"{self.record_path} is not readable JSON ({error})", remedy="use a new --out") from None
-        if record.get("schema") != SCHEMA:
-            raise StoreError(
-                f"{self.record_path} has schema {record.get('schema')!r}",
-                expected=str(SCHEMA),
-                remedy="use a new --out",
-            )
-        return record
-
-    def write_record(self, record: Mapping[str, Any]) -> None:
-        """Write run.json atomically."""
-        write_json(self.record_path, {"schema": SCHEMA, "package_version": __version__, **record})
+        return self.record.read()
 
     # ------------------------------------------------------------------ stages
     def stage_dir(self, stage: str) -> Path:
         """Folder of one stage."""
-        return self.root / "stages" / stage
+        return stage_folder(self.root, stage)
 
     def notebook_path(self, stage: str) -> Path:
         """Path of the stage's executed template."""
@@ -82,23 +66,14 @@ class RunStore:
 
     def stage_record(self, stage: str) -> dict[str, Any] | None:
         """Return stage.json of a finished stage, else None."""
-        path = self.stage_dir(stage) / "stage.json"
-        try:
-            record = json.loads(path.read_text())
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise StoreError(
-                f"{path} is not readable JSON ({error})", remedy=f"delete {path.parent} and run again"
-            ) from None
-        return record
+        return read_stage_record(self.root, stage)
 
     def finished(self) -> list[str]:
         """Stages with a valid stored result, in order: those that run.json calls done."""
         states = self.read_record().get("stages", {})
         return [
             name
-            for name in STAGE_ORDER
+            for name in stage_names()
             if states.get(name, {}).get("status") == "done" and (self.stage_dir(name) / "stage.json").exists()
         ]
 
@@ -132,7 +107,7 @@ class RunStore:
                 "key": key,
                 "seed": seed,
                 "package_version": __version__,
-                "parameters": parameter_rows(params),
+                "parameters": params.rows(result.used),
                 "metrics": [_metric(metric) for metric in result.metrics],
                 "alerts": [vars(alert) for alert in result.alerts],
                 "tables": [_write_table(folder, table) for table in result.tables],
@@ -216,26 +191,6 @@ def _storable(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind == "O":
         value = value.astype(str)
     return value
-
-
-def parameter_rows(params: Params) -> list[dict[str, Any]]:
-    """Every parameter with its value, default, unit and help."""
-    values = params.model_dump(mode="json")
-    defaults = type(params)().model_dump(mode="json")
-    rows = []
-    for name, info in type(params).model_fields.items():
-        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        rows.append(
-            {
-                "name": name,
-                "value": values[name],
-                "default": defaults[name],
-                "changed": values[name] != defaults[name],
-                "unit": extra.get("unit", ""),
-                "help": info.description or "",
-            }
-        )
-    return rows
 
 
 def _metric(metric: Any) -> dict[str, Any]:

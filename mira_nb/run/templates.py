@@ -12,9 +12,8 @@ from typing import Any
 
 import nbformat
 
-from mira_nb.keys import STAGE_ORDER
 from mira_nb.stages.base import Stage
-from mira_nb.stages.registry import get_stage
+from mira_nb.stages.registry import BUILT_IN, get_stage
 
 from .notebooks import template_path
 
@@ -26,14 +25,12 @@ seed = 0  # seed of every random number
 
 
 def parameters_source(stage: Stage[Any]) -> str:
-    """Source of the ``parameters`` cell: one assignment a parameter, with its help as the comment."""
+    """Source of the ``parameters`` cell: one assignment per parameter, with its help as the comment."""
     defaults = stage.Params().model_dump(mode="json")
     lines = [HEAD.rstrip()]
-    for name, info in stage.Params.model_fields.items():
-        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        unit = f" [{extra['unit']}]" if extra.get("unit") else ""
-        lines.extend(textwrap.wrap(f"{info.description}{unit}", 100, initial_indent="# ", subsequent_indent="#   "))
-        lines.append(f"{name} = {defaults[name]!r}")
+    for item in stage.Params.describe():
+        lines.extend(textwrap.wrap(item.help_with_unit, 100, initial_indent="# ", subsequent_indent="#   "))
+        lines.append(f"{item.name} = {defaults[item.name]!r}")
     return "\n".join(lines)
 
 
@@ -55,6 +52,6 @@ def refresh(path: Path, stage: Stage[Any]) -> bool:
 
 
 if __name__ == "__main__":
-    for stage_name in STAGE_ORDER:
+    for stage_name in BUILT_IN:
         if refresh(template_path(stage_name), get_stage(stage_name)):
             sys.stdout.write(f"refreshed {stage_name}\n")

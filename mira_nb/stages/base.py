@@ -18,7 +18,7 @@ from mira_nb.io.resources import Resources
 from mira_nb.typing import Progress
 
 from .params import Params
-from .result import Result
+from .result import Result, Slot
 
 
 class Compute(Protocol):
@@ -60,12 +60,27 @@ P = TypeVar("P", bound=Params)
 
 
 class Stage(ABC, Generic[P]):
-    """One step of the analysis.
+    """One step of the analysis; its class attributes say all there is to say of it.
 
-    Class attributes: ``name`` (key of the run folder), ``title``, ``purpose`` (one sentence), ``Params``,
-    ``needs`` (stages that must be done), ``uses`` (stages whose results are used when done) and ``resources``:
-    alternatives of resource names, any one of which lets the stage run, e.g. ``(("motif_hits",), ("genome",
-    "motifs"))``; empty = nothing needed. ``optional_resources`` change the result when given.
+    Attributes
+    ----------
+    name, title
+        Key of the run folder; name for readers.
+    purpose
+        What it yields, one sentence.
+    Params
+        Its parameter model.
+    needs, uses
+        Stages that must be done; stages whose results are read when they are done.
+    resources
+        Alternatives of resource names, any one of which lets the stage run, e.g. ``(("motif_hits",), ("genome",
+        "motifs"))``; empty: nothing needed.
+    optional_resources
+        Resources that change the result when given.
+    writes
+        Keys by which it is seen that the stage was run on a MuData.
+    look, tune
+        What to look at first when the result is there; which parameters to change, and when.
     """
 
     name: ClassVar[str]
@@ -76,6 +91,9 @@ class Stage(ABC, Generic[P]):
     uses: ClassVar[tuple[str, ...]] = ()
     resources: ClassVar[tuple[tuple[str, ...], ...]] = ()
     optional_resources: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[tuple[Slot, ...]] = ()
+    look: ClassVar[str] = ""
+    tune: ClassVar[str] = ""
 
     @abstractmethod
     def run(self, data: MuData, params: P, context: Context) -> Result:

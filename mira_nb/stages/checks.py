@@ -8,70 +8,16 @@ import numpy as np
 
 from mira_nb import keys
 from mira_nb.errors import InputError
-from mira_nb.keys import ATAC, RNA, STAGE_ORDER
+from mira_nb.keys import ATAC, RNA
 
 from .base import Stage
-from .registry import get_stage
+from .registry import get_stage, upstream
 from .result import Slot
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-
-LEAVES: Final[dict[str, tuple[Slot, ...]]] = {
-    keys.PREPARE: (
-        Slot("rna", "var", keys.MODELLED),
-        Slot("rna", "var", keys.ENCODER),
-        Slot("rna", "obsm", keys.X_PCA),
-        Slot("rna", "obsm", keys.X_UMAP_PCA),
-        Slot("atac", "var", keys.MODELLED),
-        Slot("atac", "var", keys.ENCODER),
-        Slot("atac", "obsm", keys.X_LSI),
-        Slot("atac", "obsm", keys.X_UMAP_LSI),
-    ),
-    keys.TOPICS_RNA: (
-        Slot("rna", "obsm", keys.X_TOPICS),
-        Slot("rna", "varm", keys.TOPIC_ACTIVATIONS),
-        Slot("rna", "uns", keys.TOPIC_MODEL),
-    ),
-    keys.TOPICS_ATAC: (
-        Slot("atac", "obsm", keys.X_TOPICS),
-        Slot("atac", "varm", keys.TOPIC_ACTIVATIONS),
-        Slot("atac", "uns", keys.TOPIC_MODEL),
-    ),
-    keys.JOINT_STAGE: (
-        Slot("joint", "obsm", keys.X_JOINT),
-        Slot("joint", "obsm", keys.X_UMAP),
-        Slot("joint", "obsp", keys.JOINT_DISTANCES),
-        Slot("joint", "obsp", keys.JOINT_CONNECTIVITIES),
-        Slot("joint", "obs", keys.LEIDEN),
-    ),
-    keys.ENRICHMENT: (Slot("rna", "uns", keys.ENRICHMENT_UNS),),
-    keys.MOTIFS: (
-        Slot("atac", "varm", keys.MOTIF_HITS),
-        Slot("atac", "uns", keys.MOTIFS_UNS),
-        Slot("joint", "obsm", keys.MOTIF_SCORES),
-    ),
-    keys.TRAJECTORY: (
-        Slot("joint", "obs", keys.PSEUDOTIME),
-        Slot("joint", "obs", keys.LINEAGE_STATE),
-        Slot("joint", "obsm", keys.FATE_PROBABILITIES),
-        Slot("joint", "obsp", keys.TRANSPORT_MAP),
-        Slot("joint", "uns", keys.LINEAGE_TREE),
-    ),
-    keys.REGULATION: (
-        Slot("rna", "varm", keys.RP_PARAMETERS),
-        Slot("rna", "layers", keys.LITE_PREDICTION),
-        Slot("rna", "layers", keys.NITE_PREDICTION),
-        Slot("rna", "layers", keys.CHROMATIN_DIFFERENTIAL),
-        Slot("rna", "var", keys.NITE_SCORE),
-        Slot("joint", "obs", keys.NITE_SCORE),
-    ),
-    keys.DRIVERS: (Slot("rna", "varm", keys.ISD_SCORES),),
-    keys.COMPARISONS: (),
-}
-"""The keys by which it is seen that a stage was run on a MuData."""
 
 _REMEDY: Final = "make the MuData with mira_nb.read(...) from files or mira_nb.pair(rna, atac) from two AnnData"
 
@@ -89,33 +35,22 @@ def has_slot(data: MuData, slot: Slot) -> bool:
 
 
 def check_upstream(data: MuData, stage: Stage[Any]) -> None:
-    """Refuse data that lack what the stages before `stage` leave.
+    """Refuse data that lack what the stages before `stage` write.
 
     Raises
     ------
     InputError
         Names the first function to call.
     """
-    for name in _before(stage):
-        lacking = [slot for slot in LEAVES[name] if not has_slot(data, slot)]
+    before = upstream(stage.name)
+    for name in before:
+        lacking = [slot for slot in get_stage(name).writes if not has_slot(data, slot)]
         if lacking:
             raise InputError(
                 f"stage {stage.name} needs {slot_text(lacking[0])}, which is not there",
-                expected=f"the results of {', '.join(_before(stage))}",
+                expected=f"the results of {', '.join(before)}",
                 remedy=f"call mira_nb.{name}(mdata) first",
             )
-
-
-def _before(stage: Stage[Any]) -> list[str]:
-    """All stages that `stage` needs, directly or through others, in order."""
-    found: set[str] = set()
-    todo = list(stage.needs)
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            todo.extend(get_stage(name).needs)
-    return [name for name in STAGE_ORDER if name in found]
 
 
 def check_data(data: Any) -> None:

@@ -10,11 +10,42 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from mira_nb.errors import ParameterError
 
+from .describe import Parameter, describe
+
 
 class Params(BaseModel):
     """Base of all parameter models: one field per parameter, made with :func:`param`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @classmethod
+    def describe(cls) -> tuple[Parameter, ...]:
+        """Return name, type, bounds, default, unit and help of every parameter, in order."""
+        return describe(cls)
+
+    def rows(self, used: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return every parameter with its value, default, unit, help and the value in use, as plain JSON values.
+
+        Parameters
+        ----------
+        used
+            What was used where it differs from the value given: what ``auto`` became, limits set by the data.
+        """
+        values = self.model_dump(mode="json")
+        defaults = type(self)().model_dump(mode="json")
+        used = used or {}
+        return [
+            {
+                "name": item.name,
+                "value": values[item.name],
+                "default": defaults[item.name],
+                "changed": values[item.name] != defaults[item.name],
+                "used": used.get(item.name, values[item.name]),
+                "unit": item.unit,
+                "help": item.help,
+            }
+            for item in self.describe()
+        ]
 
     @classmethod
     def parse(cls, stage: str, values: Mapping[str, Any]) -> Any:
@@ -31,7 +62,7 @@ class Params(BaseModel):
                     lines.append(f"{stage}.{name} = {item.get('input')!r}: {item['msg']}")
             raise ParameterError(
                 "; ".join(lines),
-                remedy=f"correct the value; `mira-nb run --help` explains --set {stage}.NAME=VALUE",
+                remedy=f"correct the value; `mira-nb parameters {stage}` lists all parameters of the stage",
             ) from None
 
 

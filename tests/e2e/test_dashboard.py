@@ -19,6 +19,7 @@ import pytest
 from mira_nb.panels.job import JobController, end_processes
 from mira_nb.panels.serve import free_port
 from mira_nb.run.store import RunStore
+from mira_nb.stages.registry import BUILT_IN, get_stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.slow]
 
@@ -181,3 +182,15 @@ def test_a_bad_address_gives_a_page_that_says_so(visitor: Visitor, server: str) 
     assert page.query_selector("img[src=x]") is None
     assert visitor.outside == []
     assert visitor.errors == []
+
+
+def test_every_panel_opens(visitor: Visitor, server: str) -> None:
+    """Panel by panel: heading, form and buttons of every stage, without an error of the page."""
+    page = visitor.open(server)
+    for name in BUILT_IN:
+        page.click(f".mn-nav button[data-name={name}]")
+        page.wait_for_selector(f"h2:has-text('{get_stage(name).title}')", timeout=20_000)
+        first = get_stage(name).Params.describe()[0]
+        page.get_by_text(first.label, exact=True).first.wait_for(timeout=20_000)
+    assert not visitor.outside
+    assert not visitor.errors

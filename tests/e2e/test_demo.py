@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,9 +14,9 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from mira_nb.keys import STAGE_ORDER
 from mira_nb.report.atlas import read_atlas
 from mira_nb.run.store import read_h5mu
+from mira_nb.stages.registry import BUILT_IN
 from tests.e2e.commands import mira_nb
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -61,7 +64,7 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_stage_is_done_and_recorded(demo_run: Path) -> None:
     record = json.loads((demo_run / "run.json").read_text())
-    assert list(record["stages"]) == list(STAGE_ORDER)
+    assert list(record["stages"]) == list(BUILT_IN)
     for name, entry in record["stages"].items():
         assert entry["status"] == "done", (name, entry["reason"], entry["error"])
         assert entry["key"]
@@ -74,7 +77,7 @@ def test_every_stage_is_done_and_recorded(demo_run: Path) -> None:
     assert record["versions"]["mira-nb"]
 
 
-@pytest.mark.parametrize("stage", STAGE_ORDER)
+@pytest.mark.parametrize("stage", BUILT_IN)
 def test_notebook_tables_and_figures_are_there(demo_run: Path, stage: str) -> None:
     folder = demo_run / "stages" / stage
     notebook = json.loads((folder / "notebook.ipynb").read_text())
@@ -158,8 +161,8 @@ def test_one_changed_parameter_reruns_what_depends_on_it(demo_run: Path) -> None
 
 
 def test_every_panel_of_the_atlas_is_in_the_report(demo_run: Path) -> None:
-    records = {name: json.loads((demo_run / "stages" / name / "stage.json").read_text()) for name in STAGE_ORDER}
-    names = {(stage, kind, entry["name"]) for stage in STAGE_ORDER for kind in ("figures", "tables")
+    records = {name: json.loads((demo_run / "stages" / name / "stage.json").read_text()) for name in BUILT_IN}
+    names = {(stage, kind, entry["name"]) for stage in BUILT_IN for kind in ("figures", "tables")
              for entry in records[stage][kind]}  # fmt: skip
     lacking = {(panel.label, item) for panel in read_atlas() for item in panel.items
                if (item.stage, item.kind, item.name) not in names}  # fmt: skip
@@ -183,3 +186,35 @@ def test_check_says_what_can_run(demo_run: Path) -> None:
     assert done.returncode == 0, done.stderr
     for word in ("--gene-sets", "--genome", "--tss", "enrichment", "motifs"):
         assert word in done.stdout
+
+
+@pytest.mark.parametrize("stage", ["joint", "enrichment"])
+def test_plain_papermill_equals_the_pipeline(demo_run: Path, tmp_path: Path, stage: str) -> None:
+    """``papermill templates/NAME.ipynb`` on a run folder leaves the same tables, key and entry as ``mira-nb run``."""
+    copy = tmp_path / "run"
+    shutil.copytree(demo_run, copy)
+    shutil.rmtree(copy / "stages" / stage)
+    parameters = json.loads((demo_run / "run.json").read_text())["stages"][stage]["parameters"]
+    arguments = ["-p", "run_dir", str(copy), "-y", json.dumps(parameters)]
+    template = Path(__file__).resolve().parents[2] / "templates" / f"{stage}.ipynb"
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        "--no-progress-bar",
+        *arguments,
+        str(template),
+        str(tmp_path / "out.ipynb"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = demo_run / "stages" / stage, copy / "stages" / stage
+    tables = sorted(path.name for path in (first / "tables").glob("*.csv"))
+    assert tables
+    assert tables == sorted(path.name for path in (second / "tables").glob("*.csv"))
+    for name in tables:
+        assert (first / "tables" / name).read_bytes() == (second / "tables" / name).read_bytes(), name
+    entries = [json.loads((folder / "run.json").read_text())["stages"][stage] for folder in (demo_run, copy)]
+    for entry in entries:
+        del entry["seconds"], entry["peak_rss_mb"]
+    assert entries[0] == entries[1]

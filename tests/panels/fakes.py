@@ -22,7 +22,6 @@ from scipy import sparse
 from mira_nb.errors import MiraError, StageError
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
-from mira_nb.keys import STAGE_ORDER
 from mira_nb.run import pipeline
 from mira_nb.run.notebooks import ProgressSink
 from mira_nb.run.open_stage import open_stage
@@ -31,6 +30,7 @@ from mira_nb.run.store import RunStore
 from mira_nb.stages import registry
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params, param
+from mira_nb.stages.registry import BUILT_IN
 from mira_nb.stages.result import Alert, ExportFile, Figure, Metric, Result, Slot, Table
 
 NEEDS = {
@@ -100,22 +100,22 @@ def make(name: str) -> type[Stage[FakeParams]]:
 class Installed:
     """What was replaced, for :func:`restore`."""
 
-    classes: ClassVar[dict[str, str]] = dict(registry._CLASSES)
+    classes: ClassVar[dict[str, str]] = dict(registry.BUILT_IN)
 
 
-globals().update({f"Fake_{name}": make(name) for name in STAGE_ORDER})
+globals().update({f"Fake_{name}": make(name) for name in BUILT_IN})
 
 
 def install() -> None:
     """Put the tiny stages in the place of the real ones."""
     sys.modules["mira_nb.stages._panel_fakes"] = sys.modules[__name__]
-    registry._CLASSES.update({name: f"_panel_fakes:Fake_{name}" for name in STAGE_ORDER})
+    registry.BUILT_IN.update({name: f"mira_nb.stages._panel_fakes:Fake_{name}" for name in BUILT_IN})
     registry.get_stage.cache_clear()
 
 
 def restore() -> None:
     """Take the real stages back."""
-    registry._CLASSES.update(Installed.classes)
+    registry.BUILT_IN.update(Installed.classes)
     registry.get_stage.cache_clear()
     sys.modules.pop("mira_nb.stages._panel_fakes", None)
 

@@ -63,11 +63,11 @@ def test_running_failed_and_stopped(store: RunStore) -> None:
     assert statuses(store, running="prepare")["prepare"] == "running"
     record = store.read_record()
     record["stages"]["prepare"] = {"status": "failed", "error": {"message": "bad"}}
-    store.write_record(record)
+    store.record.update(**record)
     state = read_run(store).stages["prepare"]
     assert (state.status, state.error["message"]) == ("failed", "bad")
     record["stages"]["prepare"] = {"status": "pending", "reason": "running"}
-    store.write_record(record)
+    store.record.update(**record)
     assert read_run(store).stages["prepare"].reason == "It was stopped before it was done."
 
 

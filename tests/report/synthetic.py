@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mira_nb.charts import embedding, linked, packed, theme
-from mira_nb.keys import STAGE_ORDER
+from mira_nb.stages.registry import BUILT_IN
 
 HOSTILE = (
     "</script><script>window.owned=1</script>",
@@ -52,7 +52,7 @@ class RunFolder:
 
     def finish(self, **record: Any) -> Path:
         """Write run.json."""
-        stages = {name: self.states.get(name, {"status": "pending"}) for name in STAGE_ORDER}
+        stages = {name: self.states.get(name, {"status": "pending"}) for name in BUILT_IN}
         content = {
             "schema": 1,
             "package_version": "0.0.test",

@@ -13,10 +13,10 @@ import pytest
 
 from mira_nb.charts import packed
 from mira_nb.errors import InputError, StoreError
-from mira_nb.keys import STAGE_ORDER
 from mira_nb.report import embed, figures
 from mira_nb.report.build import build_report
 from mira_nb.report.figures import Archive, read_figure
+from mira_nb.stages.registry import BUILT_IN
 from tests.report.synthetic import RunFolder, cells, example_run
 
 
@@ -49,7 +49,7 @@ def outline(example: Path) -> Outline:
 def test_ids_are_unique_and_links_lead_somewhere(outline: Outline) -> None:
     assert len(outline.ids) == len(set(outline.ids))
     assert {link[1:] for link in outline.links if link.startswith("#")} <= set(outline.ids)
-    assert set(STAGE_ORDER) <= set(outline.ids)
+    assert set(BUILT_IN) <= set(outline.ids)
     assert {"joint-umap", "joint-clusters", "methods", "provenance", "alerts"} <= set(outline.ids)
 
 
@@ -69,7 +69,7 @@ def test_alerts_come_first_and_gravest_first(example: Path) -> None:
 
 def test_stages_that_did_not_run_say_why(example: Path) -> None:
     text = (example / "report.html").read_text()
-    part = {name: text[text.index(f'<section id="{name}"') :].split("</section>")[0] for name in STAGE_ORDER}
+    part = {name: text[text.index(f'<section id="{name}"') :].split("</section>")[0] for name in BUILT_IN}
     assert "give --genome with --motifs or --motif-hits" in part["motifs"]
     assert "ConvergenceError" in part["regulation"]
     assert "Traceback (most recent call last)" in part["regulation"]
@@ -150,7 +150,7 @@ def test_damaged_parts_are_shown_in_their_place(tmp_path: Path) -> None:
     assert "umap.vl.json cannot be shown" in text
     assert "multiples.png cannot be shown" in text
     assert "This table cannot be shown" in text
-    assert "stage.json cannot be read" in text
+    assert "stage.json is not readable JSON" in text
     assert 'id="spec-trajectory-linked"' in text
 
 
@@ -164,7 +164,7 @@ def test_not_a_run_folder(tmp_path: Path) -> None:
 
 def test_an_empty_run_still_gives_a_report(tmp_path: Path) -> None:
     text = build_report(RunFolder(tmp_path / "r").finish()).read_text()
-    assert text.count("This stage has not run") == len(STAGE_ORDER)
+    assert text.count("This stage has not run") == len(BUILT_IN)
     assert "vegaEmbed=" not in text  # no charts, no chart library
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from mira_nb.keys import STAGE_ORDER
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params, param
+from mira_nb.stages.registry import BUILT_IN
 from mira_nb.stages.result import Alert, Metric, Result, Slot, Table
 
 RUNS: Counter[str] = Counter()
@@ -65,5 +65,5 @@ def make(name: str) -> type[Stage[FakeParams]]:
     return type(f"Fake_{name}", (base,), needs)
 
 
-CLASSES = {name: make(name) for name in STAGE_ORDER}
+CLASSES = {name: make(name) for name in BUILT_IN}
 globals().update({f"Fake_{name}": value for name, value in CLASSES.items()})

@@ -19,12 +19,12 @@ from scipy import sparse
 from mira_nb.errors import Cancelled, MiraError, ParameterError, StageError, StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
-from mira_nb.keys import STAGE_ORDER
 from mira_nb.run import pipeline
 from mira_nb.run.open_stage import open_stage
 from mira_nb.run.pipeline import RunRequest, run_pipeline
 from mira_nb.run.store import RunStore, read_h5mu
 from mira_nb.stages import registry
+from mira_nb.stages.registry import BUILT_IN
 
 sys.path.insert(0, str(Path(__file__).parent))
 import fakes
@@ -68,7 +68,7 @@ def fake_report(root: Path) -> Path:
 @pytest.fixture
 def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunRequest]:
     monkeypatch.setitem(sys.modules, "mira_nb.stages._fakes", fakes)
-    monkeypatch.setattr(registry, "_CLASSES", {name: f"_fakes:Fake_{name}" for name in STAGE_ORDER})
+    monkeypatch.setattr(registry, "BUILT_IN", {name: f"mira_nb.stages._fakes:Fake_{name}" for name in BUILT_IN})
     monkeypatch.setattr(pipeline, "execute_template", run_in_process)
     monkeypatch.setattr("mira_nb.report.build.build_report", fake_report)
     registry.get_stage.cache_clear()
@@ -89,7 +89,7 @@ def test_everything_runs_once_and_a_second_run_does_nothing(request_: RunRequest
     assert first.statuses["comparisons"] == "done"
     assert first.statuses["enrichment"] == "skipped"
     assert "--gene-sets" in first.reasons["enrichment"]
-    assert first.computed == tuple(name for name in STAGE_ORDER if name != "enrichment")
+    assert first.computed == tuple(name for name in BUILT_IN if name != "enrichment")
     stamp = (request_.out / "results.h5mu").stat().st_mtime_ns
     second = run_pipeline(request_)
     assert second.computed == ()

@@ -79,7 +79,7 @@ def test_a_result_round_trips(tmp_path: Path) -> None:
     record = save(store, result)
     assert [item["value"] for item in record["metrics"]] == [0.5, "not available", 3]  # type: ignore[attr-defined]
     assert record["parameters"] == [
-        {"name": "k", "value": 5, "default": 3, "changed": True, "unit": "cells", "help": "Neighbours."}
+        {"name": "k", "value": 5, "default": 3, "changed": True, "used": 5, "unit": "cells", "help": "Neighbours."}
     ]
     pd.testing.assert_frame_equal(store.table("joint", "clusters"), frame)
     spec = json.loads((tmp_path / "stages/joint/figures/umap.vl.json").read_text())

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import pytest
 
-from mira_nb.keys import STAGE_ORDER
 from mira_nb.run.notebooks import template_path
 from mira_nb.run.templates import parameters_cell, parameters_source, refresh
 from mira_nb.stages.base import no_progress
-from mira_nb.stages.registry import get_stage
+from mira_nb.stages.registry import BUILT_IN, get_stage
 
 if TYPE_CHECKING:
     from mira_nb.run.store import RunStore
@@ -47,11 +46,11 @@ def calls(stage: str, method: str) -> list[str]:
 
 
 def test_there_is_one_template_for_every_stage() -> None:
-    assert {path.stem for path in FOLDER.iterdir() if not path.name.startswith(".")} == set(STAGE_ORDER)
-    assert all(template_path(stage) == FOLDER / f"{stage}.ipynb" for stage in STAGE_ORDER)
+    assert {path.stem for path in FOLDER.iterdir() if not path.name.startswith(".")} == set(BUILT_IN)
+    assert all(template_path(stage) == FOLDER / f"{stage}.ipynb" for stage in BUILT_IN)
 
 
-@pytest.mark.parametrize("stage", STAGE_ORDER)
+@pytest.mark.parametrize("stage", BUILT_IN)
 def test_template_is_clean(stage: str) -> None:
     """No outputs, no counts, stable cell ids, the kernel that every environment has, no timestamps or paths."""
     notebook = template(stage)
@@ -69,14 +68,14 @@ def test_template_is_clean(stage: str) -> None:
         assert max(map(len, cell.source.splitlines())) <= LINE
 
 
-@pytest.mark.parametrize("stage", STAGE_ORDER)
+@pytest.mark.parametrize("stage", BUILT_IN)
 def test_parameters_cell_is_that_of_the_stage(stage: str) -> None:
     assert parameters_cell(template(stage)).source == parameters_source(get_stage(stage)), (
         "run `make templates` to bring the parameter cells up to date"
     )
 
 
-@pytest.mark.parametrize("stage", STAGE_ORDER)
+@pytest.mark.parametrize("stage", BUILT_IN)
 def test_template_is_a_few_cells_around_one_stage(stage: str) -> None:
     """Text first, then parameters, open, run; saved at the end; prose before every group of figures."""
     cells = template(stage).cells
@@ -111,7 +110,7 @@ def demo_record(demo_store: Callable[[str], RunStore]) -> Callable[[str], dict[s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", STAGE_ORDER)
+@pytest.mark.parametrize("stage", BUILT_IN)
 def test_template_shows_what_the_stage_makes(stage: str, demo_record: Callable[[str], dict[str, Any]]) -> None:
     """No name in a template is wrong, and no figure of the stage is forgotten."""
     record = demo_record(stage)
@@ -135,7 +134,7 @@ def test_refresh_rewrites_only_the_parameters_cell(tmp_path: Path) -> None:
     assert not refresh(path, get_stage("prepare"))
 
 
-@pytest.mark.parametrize("stage", STAGE_ORDER)
+@pytest.mark.parametrize("stage", BUILT_IN)
 def test_parameters_cell_runs_to_the_defaults(stage: str) -> None:
     """The cell is Python that sets exactly the stage's parameters, run_dir and seed."""
     names: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from mira_nb.keys import (
 )
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
-from mira_nb.stages.result import Result
+from mira_nb.stages.result import Result, Slot
 
 from .params import ComparisonsParams
 
@@ -40,6 +40,9 @@ class ComparisonsStage(Stage[ComparisonsParams]):
     needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA, TOPICS_ATAC, JOINT_STAGE)
     uses: ClassVar[tuple[str, ...]] = (MOTIFS, TRAJECTORY, REGULATION)
     optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch")
+    writes: ClassVar[tuple[Slot, ...]] = ()
+    look: ClassVar[str] = "Read the effect size before the p-value: with many cells small differences are significant."
+    tune: ClassVar[str] = "Choose the annotation whose groups you want to compare."
 
     def run(self, data: MuData, params: ComparisonsParams, context: Context) -> Result:
         """Choose the groups, test every quantity, classify the topics and draw."""

@@ -30,6 +30,9 @@ class DriversStage(Stage[DriversParams]):
     needs: ClassVar[tuple[str, ...]] = (REGULATION, MOTIFS)
     uses: ClassVar[tuple[str, ...]] = (keys.JOINT_STAGE, keys.TRAJECTORY)
     optional_resources: ClassVar[tuple[str, ...]] = ("groups",)
+    writes: ClassVar[tuple[Slot, ...]] = (Slot("rna", "varm", keys.ISD_SCORES),)
+    look: ClassVar[str] = "Factors at the top should have a motif and be expressed when the genes of the query are."
+    tune: ClassVar[str] = "Name your own gene lists as queries to ask for the factors that drive them."
 
     def run(self, data: MuData, params: DriversParams, context: Context) -> Result:
         """Score genes and factors, test queries, draw."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from mira_nb import keys
 from mira_nb.keys import ENRICHMENT, ENRICHMENT_UNS, JOINT_STAGE, PREPARE, TOPICS_RNA
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
@@ -25,6 +26,9 @@ class EnrichmentStage(Stage[EnrichmentParams]):
     needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA)
     uses: ClassVar[tuple[str, ...]] = (JOINT_STAGE,)
     resources: ClassVar[tuple[tuple[str, ...], ...]] = (("gene_sets",),)
+    writes: ClassVar[tuple[Slot, ...]] = (Slot("rna", "uns", keys.ENRICHMENT_UNS),)
+    look: ClassVar[str] = "The first terms of a topic should fit the cells in which the topic is high."
+    tune: ClassVar[str] = "Fewer top genes make the terms more specific; more of them make small sets detectable."
 
     def run(self, data: MuData, params: EnrichmentParams, context: Context) -> Result:
         """Test all gene sets against the top genes of every topic."""

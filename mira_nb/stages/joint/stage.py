@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from mira_nb import keys
 from mira_nb.keys import (
     JOINT_STAGE,
     PREPARE,
@@ -12,7 +13,7 @@ from mira_nb.keys import (
 )
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
-from mira_nb.stages.result import Result
+from mira_nb.stages.result import Result, Slot
 
 from .params import JointParams
 
@@ -32,6 +33,17 @@ class JointStage(Stage[JointParams]):
     Params: ClassVar[type[Params]] = JointParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA, TOPICS_ATAC)
     optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch")
+    writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("joint", "obsm", keys.X_JOINT),
+        Slot("joint", "obsm", keys.X_UMAP),
+        Slot("joint", "obsp", keys.JOINT_DISTANCES),
+        Slot("joint", "obsp", keys.JOINT_CONNECTIVITIES),
+        Slot("joint", "obs", keys.LEIDEN),
+    )
+    look: ClassVar[str] = (
+        "Known cell types should lie apart, and cells of different batches should mix within each type."
+    )
+    tune: ClassVar[str] = "A higher resolution gives more and smaller clusters; more neighbours give a smoother map."
 
     def run(self, data: MuData, params: JointParams, context: Context) -> Result:
         """Compute the joint space, its graph, clusters, maps and comparisons."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from mira_nb import keys
 from mira_nb.keys import JOINT_STAGE, MOTIF_HITS, MOTIF_SCORES, MOTIFS, MOTIFS_UNS, PREPARE, TOPICS_ATAC
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
@@ -28,6 +29,17 @@ class MotifsStage(Stage[MotifsParams]):
     needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_ATAC)
     uses: ClassVar[tuple[str, ...]] = (JOINT_STAGE,)
     resources: ClassVar[tuple[tuple[str, ...], ...]] = (("motif_hits",), ("genome", "motifs"))
+    writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("atac", "varm", keys.MOTIF_HITS),
+        Slot("atac", "uns", keys.MOTIFS_UNS),
+        Slot("joint", "obsm", keys.MOTIF_SCORES),
+    )
+    look: ClassVar[str] = (
+        "The factors at the top of a topic should be expressed in the cells in which the topic is high."
+    )
+    tune: ClassVar[str] = (
+        "A smaller p-value keeps stronger sites only; a higher quantile looks at the most characteristic peaks only."
+    )
 
     def run(self, data: MuData, params: MotifsParams, context: Context) -> Result:
         """Find or read hits, test them in topics, score them in cells."""

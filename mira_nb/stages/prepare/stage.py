@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from mira_nb import keys
 from mira_nb.keys import PREPARE
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
-from mira_nb.stages.result import Result
+from mira_nb.stages.result import Result, Slot
 
 from .params import PrepareParams
 
@@ -26,6 +27,23 @@ class PrepareStage(Stage[PrepareParams]):
     )
     Params: ClassVar[type[Params]] = PrepareParams
     optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch")
+    writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("rna", "var", keys.MODELLED),
+        Slot("rna", "var", keys.ENCODER),
+        Slot("rna", "obsm", keys.X_PCA),
+        Slot("rna", "obsm", keys.X_UMAP_PCA),
+        Slot("atac", "var", keys.MODELLED),
+        Slot("atac", "var", keys.ENCODER),
+        Slot("atac", "obsm", keys.X_LSI),
+        Slot("atac", "obsm", keys.X_UMAP_LSI),
+    )
+    look: ClassVar[str] = (
+        "Counts per cell should form one peak, and the marker genes of the cell types you expect should be "
+        "among the modelled genes."
+    )
+    tune: ClassVar[str] = (
+        "Model more genes if markers that you know are missing; every further gene costs training time."
+    )
 
     def run(self, data: MuData, params: PrepareParams, context: Context) -> Result:
         """Select features, compute PCA, LSI and their UMAPs."""

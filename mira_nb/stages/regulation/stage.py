@@ -30,6 +30,18 @@ class RegulationStage(Stage[RegulationParams]):
     uses: ClassVar[tuple[str, ...]] = (keys.JOINT_STAGE, TRAJECTORY)
     resources: ClassVar[tuple[tuple[str, ...], ...]] = (("tss",),)
     optional_resources: ClassVar[tuple[str, ...]] = ("groups",)
+    writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("rna", "varm", keys.RP_PARAMETERS),
+        Slot("rna", "layers", keys.LITE_PREDICTION),
+        Slot("rna", "layers", keys.NITE_PREDICTION),
+        Slot("rna", "layers", keys.CHROMATIN_DIFFERENTIAL),
+        Slot("rna", "var", keys.NITE_SCORE),
+        Slot("joint", "obs", keys.NITE_SCORE),
+    )
+    look: ClassVar[str] = (
+        "Most genes should be fitted, and the distances over which peaks act should be some ten kilobases."
+    )
+    tune: ClassVar[str] = "A wider window catches more distant peaks and takes longer."
 
     def run(self, data: MuData, params: RegulationParams, context: Context) -> Result:
         """Fit LITE and NITE models, test and draw them."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from mira_nb import keys
 from mira_nb.keys import PREPARE, TOPICS_ATAC
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
-from mira_nb.stages.result import Result
+from mira_nb.stages.result import Result, Slot
 
 from .params import TopicsAtacParams
 
@@ -23,6 +24,17 @@ class TopicsAtacStage(Stage[TopicsAtacParams]):
     purpose: ClassVar[str] = "Learns sets of peaks that open together, and how much each cell uses each of them."
     Params: ClassVar[type[Params]] = TopicsAtacParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE,)
+    writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("atac", "obsm", keys.X_TOPICS),
+        Slot("atac", "varm", keys.TOPIC_ACTIVATIONS),
+        Slot("atac", "uns", keys.TOPIC_MODEL),
+    )
+    look: ClassVar[str] = (
+        "The loss on held-out cells should have flattened, and most topics should be high in one region of the map."
+    )
+    tune: ClassVar[str] = (
+        "Take more topics if one topic covers cells that you know to differ, fewer if topics are copies of each other."
+    )
 
     def run(self, data: MuData, params: TopicsAtacParams, context: Context) -> Result:
         """Fit the accessibility topic model."""
@@ -39,5 +51,6 @@ class TopicsAtacStage(Stage[TopicsAtacParams]):
             figures=figures(fitted),
             metrics=metrics(fitted),
             alerts=alerts(fitted),
+            used=fitted.used,
             methods=methods(fitted),
         )

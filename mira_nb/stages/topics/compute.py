@@ -40,6 +40,18 @@ class TopicsOutput:
         """Number of features of the data that the model leaves out."""
         return int(self.modelled.size - self.modelled.sum())
 
+    @property
+    def used(self) -> dict[str, int | float]:
+        """What ``auto`` became: number of topics, learning rates, restarts and warm-up in use."""
+        settings = self.fit.settings
+        return {
+            "n_topics": self.fit.n_topics,
+            "learning_rate_min": float(settings.learning_rate_min),
+            "learning_rate_max": float(settings.learning_rate_max),
+            "restarts": int(settings.restarts),
+            "warmup_epochs": int(settings.warmup_epochs),
+        }
+
     @cached_property
     def names(self) -> list[str]:
         """Names of the topics, by decreasing mean share."""

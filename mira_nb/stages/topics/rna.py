@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from mira_nb import keys
 from mira_nb.keys import PREPARE, TOPICS_RNA
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
-from mira_nb.stages.result import Result
+from mira_nb.stages.result import Result, Slot
 
 from .params import TopicsRnaParams
 
@@ -25,6 +26,17 @@ class TopicsRnaStage(Stage[TopicsRnaParams]):
     )
     Params: ClassVar[type[Params]] = TopicsRnaParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE,)
+    writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("rna", "obsm", keys.X_TOPICS),
+        Slot("rna", "varm", keys.TOPIC_ACTIVATIONS),
+        Slot("rna", "uns", keys.TOPIC_MODEL),
+    )
+    look: ClassVar[str] = (
+        "The loss on held-out cells should have flattened, and most topics should be high in one region of the map."
+    )
+    tune: ClassVar[str] = (
+        "Take more topics if one topic covers cells that you know to differ, fewer if topics are copies of each other."
+    )
 
     def run(self, data: MuData, params: TopicsRnaParams, context: Context) -> Result:
         """Fit the expression topic model."""
@@ -41,5 +53,6 @@ class TopicsRnaStage(Stage[TopicsRnaParams]):
             figures=figures(fitted),
             metrics=metrics(fitted),
             alerts=alerts(fitted),
+            used=fitted.used,
             methods=methods(fitted),
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from mira_nb import keys
 from mira_nb.keys import JOINT_STAGE, MOTIFS, TRAJECTORY
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
-from mira_nb.stages.result import Result
+from mira_nb.stages.result import Result, Slot
 
 from .params import TrajectoryParams
 
@@ -28,6 +29,20 @@ class TrajectoryStage(Stage[TrajectoryParams]):
     needs: ClassVar[tuple[str, ...]] = (JOINT_STAGE,)
     uses: ClassVar[tuple[str, ...]] = (MOTIFS,)
     optional_resources: ClassVar[tuple[str, ...]] = ("start_cell", "groups")
+    writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("joint", "obs", keys.PSEUDOTIME),
+        Slot("joint", "obs", keys.LINEAGE_STATE),
+        Slot("joint", "obsm", keys.FATE_PROBABILITIES),
+        Slot("joint", "obsp", keys.TRANSPORT_MAP),
+        Slot("joint", "uns", keys.LINEAGE_TREE),
+    )
+    look: ClassVar[str] = (
+        "Pseudotime should grow from the start cell outwards, and each terminal state should be a cell type "
+        "that you expect to be an end point."
+    )
+    tune: ClassVar[str] = (
+        "Name a start cell if the beginning is wrong; raise the branch threshold if branches part too early."
+    )
 
     def run(self, data: MuData, params: TrajectoryParams, context: Context) -> Result:
         """Infer the trajectory and draw it."""

@@ -1,0 +1,1 @@
+"""Stage complexity: how many genes each cell expresses for its depth."""
