@@ -37,6 +37,12 @@ _START = {
     ),
     "random": "Training started from random weights.",
 }
+_ENGINE = {
+    "compiled": "The objective is computed by compiled code that is tested to equal, in loss and gradients, Pyro's "
+    "mean-field ELBO [@bingham2019pyro] of the model.",
+    "pyro": "Model and guide were trained by Pyro's stochastic variational inference with the mean-field ELBO "
+    "[@bingham2019pyro].",
+}
 
 
 def methods(fitted: TopicsOutput) -> str:
@@ -102,8 +108,7 @@ def methods(fitted: TopicsOutput) -> str:
             f"one-cycle learning rate [@smith2017onecycle] from {float(s.learning_rate_min):.2g} to "
             f"{float(s.learning_rate_max):.2g} (set {bounds}) that peaks after {s.peak_at:.0%} of training, and the KL "
             f"term's weight {annealing} [@bowman2016sentences].{held}{shrinkage}",
-            "The objective is computed by compiled code that is tested to equal, in loss and gradients, Pyro's "
-            "mean-field ELBO [@bingham2019pyro] of the model. A cell's topics are softmax(mu) of its posterior mean; "
+            f"{_ENGINE[s.engine]} A cell's topics are softmax(mu) of its posterior mean; "
             "topic activations are the decoder's weights standardised by batch-normalisation statistics. Topics are "
             "numbered by decreasing mean share.",
         ]
