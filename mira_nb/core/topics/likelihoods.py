@@ -17,7 +17,7 @@ from mira_nb.core.numerics.single import gamma_tables
 from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics.kernels import multinomial as kernels_multinomial
 from mira_nb.core.topics.kernels import negative_binomial as kernels_nb
-from mira_nb.core.topics.kernels.multinomial import fold, unfold_gradients
+from mira_nb.core.topics.kernels.multinomial import DecoderGradients, Normalisation, fold, unfold_gradients
 
 from .data import Batch, Columns
 from .network import Network
@@ -81,8 +81,9 @@ class _Multinomial(torch.autograd.Function):
         d_shares = np.empty((CHUNKS, *shares.shape), dtype)
         workers.parts(
             CHUNKS, kernels_multinomial.chunk_gradients, LOGIT_BLOCK, shares, np.ascontiguousarray(shares.T),
-            decoder.weights, log_sum - np.log(depth).astype(dtype), columns.pointers, columns.cells, columns.values,
-            d_weights, d_shares, log_lik,
+            decoder.weights, log_sum - np.log(depth).astype(dtype),
+            kernels_multinomial.OpenPeaks(columns.pointers, columns.cells, columns.values),
+            kernels_multinomial.ChunkSums(d_weights, d_shares, log_lik),
         )  # fmt: skip
         ctx.save_for_backward(*decoder.gradients(d_weights, d_shares.sum(0)[:, :-1]))
         total = log_lik.sum() - float((depth * log_sum.astype(np.float64)).sum())
@@ -111,8 +112,12 @@ class _NegativeBinomial(torch.autograd.Function):
         d_theta = np.empty((CHUNKS, n_genes), dtype)
         d_z, d_log_n, log_lik = np.empty_like(z), np.empty_like(log_n), np.empty(len(z))
         workers.parts(
-            CHUNKS, kernels_nb.chunk_gradients, z, decoder.weights, log_n, theta, *tables,
-            batch.cells, rows.indptr, rows.indices, rows.data, d_weights, d_theta, d_z, d_log_n, log_lik,
+            CHUNKS, kernels_nb.chunk_gradients,
+            kernels_nb.Inputs(
+                z, decoder.weights, log_n, theta, tables[0], tables[1], batch.cells, rows.indptr, rows.indices,
+                rows.data,
+            ),
+            kernels_nb.Gradients(d_weights, d_theta, d_z, d_log_n, log_lik),
         )  # fmt: skip
         d_z, *rest = decoder.gradients(d_weights.sum(0), d_z)
         others = (torch.from_numpy(d_theta.sum(0) * theta), torch.from_numpy(d_log_n))
@@ -145,14 +150,14 @@ class _Folded:
         self.dtype = self._beta.dtype
         self._workers = workers
         self._of_batch = moments is None
-        self._mean, self._cov = _moments(self.topics) if moments is None else tuple(part.numpy() for part in moments)
+        mean, cov = _moments(self.topics) if moments is None else tuple(part.numpy() for part in moments)
         self.weights = np.empty((len(self._beta) + 1, len(offset)), self.dtype)
-        self._variance, self._centre = np.empty((2, len(offset)), self.dtype)
+        variance, centre = np.empty((2, len(offset)), self.dtype)
+        self._norm = Normalisation(
+            self._beta, self._gamma, offset, mean, cov, self.dtype.type(BN_EPS), variance, centre
+        )
         self._blocks = -(-len(offset) // FOLD_BLOCK)
-        workers.ranges(
-            self._blocks, fold, FOLD_BLOCK, self._beta, self._gamma, offset, self._mean, self._cov,
-            self.dtype.type(BN_EPS), self._variance, self._centre, self.weights,
-        )  # fmt: skip
+        workers.ranges(self._blocks, fold, FOLD_BLOCK, self._norm, self.weights)
 
     def gradients(self, d_weights: np.ndarray, d_topics: np.ndarray) -> list[Tensor]:
         """Return gradients in Z, beta, gamma and b from those in W (with c) and Z."""
@@ -160,11 +165,11 @@ class _Folded:
         d_beta, d_gamma = np.empty_like(self._beta), np.empty_like(self._gamma)
         d_mean, d_cov = np.empty((self._blocks, k), self.dtype), np.empty((self._blocks, k, k), self.dtype)
         self._workers.ranges(
-            self._blocks, unfold_gradients, FOLD_BLOCK, self._beta, self._gamma, self._mean, self._cov,
-            self.dtype.type(BN_EPS), self._variance, self._centre, d_weights, d_beta, d_gamma, d_mean, d_cov,
+            self._blocks, unfold_gradients, FOLD_BLOCK, self._norm, d_weights,
+            DecoderGradients(d_beta, d_gamma, d_mean, d_cov),
         )  # fmt: skip
         if self._of_batch:
-            through = d_mean.sum(0) + 2 * (self.topics - self._mean) @ d_cov.sum(0)
+            through = d_mean.sum(0) + 2 * (self.topics - self._norm.mean) @ d_cov.sum(0)
             d_topics = d_topics + through / self.dtype.type(len(self.topics))
         return [torch.from_numpy(np.ascontiguousarray(value)) for value in (d_topics, d_beta, d_gamma, d_weights[k])]
 
