@@ -15,6 +15,7 @@ PYTHON ?=
 REPORT_DIR ?= runs/demo
 PYTEST_ARGS ?=
 BENCHMARK_DIR ?= benchmark-results
+MIRA_NB_ACCEPTANCE_DIR ?= acceptance-results
 PEER_VENV ?= .peer-venv
 
 BIN := $(VENV)/bin
@@ -91,6 +92,10 @@ dashboard: report  ## Open the panels on the embedded data set
 test: setup-test browser lint  ## Lint and run every test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# Runs are kept: a second call computes only what changed.
+acceptance: setup-test  ## Score whole runs of further seeds against their truth
+	@MIRA_NB_ACCEPTANCE_DIR=$(abspath $(MIRA_NB_ACCEPTANCE_DIR)) $(BIN)/python -m pytest -m acceptance $(PYTEST_ARGS)
+
 lint: setup-test  ## ruff format, ruff check, mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -128,5 +133,5 @@ lock:  ## Resolve all dependencies anew and write requirements/*.lock
 	@wc -l requirements/*.lock
 
 clean:  ## Remove the environments, caches and demonstration runs
-	rm -rf $(VENV) $(PEER_VENV) $(BENCHMARK_DIR) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEER_VENV) $(BENCHMARK_DIR) $(MIRA_NB_ACCEPTANCE_DIR) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

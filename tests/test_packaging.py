@@ -72,6 +72,13 @@ def test_every_module_is_in_the_wheel(wheel: Path) -> None:
     assert modules <= names
 
 
+def test_texts_of_the_stages_are_in_the_wheel(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    texts = {str(path.relative_to(ROOT)) for path in (ROOT / "mira_nb" / "stages").glob("*/texts/*")}
+    assert {Path(name).suffix for name in texts} == {".yaml", ".md"}
+    assert texts <= names
+
+
 def test_installed_package_works_away_from_the_repository(installed: Path, tmp_path: Path) -> None:
     assert "demo" in run("-m", "mira_nb", "--help", folder=tmp_path, path=installed)
     shown = run(
@@ -79,6 +86,9 @@ def test_installed_package_works_away_from_the_repository(installed: Path, tmp_p
         folder=tmp_path, path=installed,
     )  # fmt: skip
     assert Path(shown.strip()) == installed / "mira_nb" / "templates" / "joint.ipynb"
+    alert = "Texts('mira_nb.stages.prepare').alert('never_open_peaks', n_peaks=7)"
+    shown = run("-c", f"from mira_nb.stages.texts import Texts; print({alert}.code)", folder=tmp_path, path=installed)
+    assert shown.strip() == "prepare.never_open_peaks"
 
 
 @pytest.mark.slow

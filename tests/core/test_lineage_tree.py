@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mira_nb.core.trajectory.alignment import _share_before, refine_ends, synchronise
+from mira_nb.core.trajectory.branching import BranchRule
 from mira_nb.core.trajectory.lineage_tree import (
     bootstrap_branch_times,
     branch_time,
@@ -41,7 +42,7 @@ def planted(n: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.nda
 @pytest.mark.parametrize("seed", range(5))
 def test_planted_tree_is_found_with_its_times_and_states(seed: int) -> None:
     time, fates, state = planted(seed=seed)
-    tree = lineage_tree(time, fates, NAMES, start=0, threshold=1e-6)
+    tree = lineage_tree(time, fates, NAMES, start=0, threshold=1e-6, rule="first_cell")
     assert tree.nodes["node"].tolist()[0] == "root"
     assert dict(zip(tree.nodes["node"], tree.nodes["parent"], strict=True)) == {
         "root": "",
@@ -79,7 +80,7 @@ def test_branch_time_equals_brute_force(seed: int) -> None:
     fates = rng.dirichlet(np.ones(3), 40)
     s = rng.random(40)
     for eps in (0.01, 0.5, 2.0):
-        ours = branch_time(s, fates[:, 0], fates[:, 1], 3, eps)
+        ours = branch_time(s, fates[:, 0], fates[:, 1], 3, eps, "first_cell")
         assert ours == brute_force_branch_time(s, fates[:, 0], fates[:, 1], 3, eps)
 
 
@@ -88,7 +89,7 @@ def test_merging_takes_the_latest_pair_first(seed: int) -> None:
     rng = np.random.default_rng(seed)
     fates, s = rng.dirichlet(np.ones(4) * 3, 60), rng.random(60)
     names = ["w", "x", "y", "z"]
-    tree = lineage_tree(s, fates, names, start=0, threshold=1.0)
+    tree = lineage_tree(s, fates, names, start=0, threshold=1.0, rule="first_cell")
     pairs = {
         pair: brute_force_branch_time(s, fates[:, pair[0]], fates[:, pair[1]], 0, 1.0)
         for pair in itertools.combinations(range(4), 2)
@@ -185,14 +186,16 @@ def test_plateau_is_not_stretched_by_noise() -> None:
     assert (tree.states == "a").all()
 
 
-def test_bootstrap_interval_begins_at_the_first_cell_and_covers_the_planted_time() -> None:
+@pytest.mark.parametrize("rule", ["ramp", "first_cell"])
+def test_bootstrap_interval_is_by_the_rule_of_the_tree(rule: BranchRule) -> None:
     time, fates, _ = planted(400)
-    tree = lineage_tree(time, fates, NAMES, start=0, threshold=0.2)
+    tree = lineage_tree(time, fates, NAMES, start=0, threshold=0.2, rule=rule)
     table = bootstrap_branch_times(time, fates, tree, start=0, rng=np.random.default_rng(0))
     again = bootstrap_branch_times(time, fates, tree, start=0, rng=np.random.default_rng(0))
     assert table.equals(again)
     assert (table["low"] <= table["branch_time"] + 1e-12).all()
-    assert (table["high"] > table["branch_time"]).all()
+    assert (table["high"] >= table["branch_time"]).all()
+    assert (table["high"] > table["low"]).all()
     assert (table["high"] - table["low"] < 0.1).all()
 
 

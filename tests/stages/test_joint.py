@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.errors import StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
+from mira_nb.stages.joint.compute import Markers, choose_markers, compute
 from mira_nb.stages.joint.params import JointParams
 from mira_nb.stages.joint.stage import JointStage
-from mira_nb.stages.joint.weights import modality_weights
+from mira_nb.stages.joint.weights import Weights, modality_weights
 from mira_nb.stages.prepare.params import PrepareParams
 from mira_nb.stages.prepare.stage import PrepareStage
 from mira_nb.stages.result import apply_slots
@@ -38,6 +40,14 @@ def result(prepared):
 
 def slot(result, key, modality="joint"):
     return next(value for item, value in result.slots.items() if item.key == key and item.modality == modality)
+
+
+def choose_markers_of(data, params):
+    return choose_markers(compute(data, params, CONTEXT))
+
+
+def codes(result):
+    return {alert.code for alert in result.alerts}
 
 
 def by_name(items, name):
@@ -118,8 +128,20 @@ def test_repeats_exactly(prepared, result):
 def test_markers_match_without_case_and_missing_ones_are_named(prepared):
     params = JointParams(markers=["GENE5", "nothere"], resolution=0.3)
     result = JointStage().run(prepared, params, CONTEXT)
-    assert any("nothere" in alert.title for alert in result.alerts)
-    assert by_name(result.figures, "markers").alt.startswith("1 genes")
+    alert = next(alert for alert in result.alerts if alert.code == "joint.unknown_markers")
+    assert "nothere" in alert.title
+    assert "GENE5" not in alert.title
+    assert by_name(result.figures, "markers").alt.startswith("1 gene ")
+    assert choose_markers_of(prepared, params) == Markers(["Gene5"], ["nothere"], chosen_by="user")
+
+
+def test_markers_are_a_top_gene_of_each_topic(prepared):
+    """Planted: gene i has activation 3 in topic i mod 4."""
+    markers = choose_markers_of(prepared, JointParams())
+    assert [int(gene.removeprefix("Gene")) % 4 for gene in markers.genes] == [0, 1, 2]
+    assert not markers.cut
+    fewer = choose_markers_of(prepared, JointParams(n_markers=2))
+    assert fewer == Markers(markers.genes[:2], [], cut=True)
 
 
 def test_without_annotation_there_are_no_label_scores(prepared):
@@ -161,7 +183,11 @@ def test_modalities_count_by_their_reliability(with_models):
     result = JointStage().run(with_models, JointParams(), CONTEXT)
     joint = slot(result, "X_joint")
     np.testing.assert_allclose(joint[:, 2:], weights.atac * ilr(with_models.mod["atac"].obsm["X_topics"]))
-    assert "split-half" in result.methods
+    assert "@brown1910" in result.methods
+    for value in (weights.atac, *weights.reliability.values()):
+        assert f"{value:.2f}" in result.methods
+    assert "joint.equal_weights" not in codes(result)
+    assert ("joint.unequal_weights" in codes(result)) == (weights.atac < 0.5)
     shown = {metric.name: metric.value for metric in result.metrics}
     assert shown["Weight of ATAC in the joint space"] == pytest.approx(weights.atac, abs=1e-4)
 
@@ -170,13 +196,26 @@ def test_balanced_weights_are_the_published_space(with_models):
     result = JointStage().run(with_models, JointParams(weights="balanced"), CONTEXT)
     joint = slot(result, "X_joint")
     np.testing.assert_allclose(joint[:, 2:], ilr(with_models.mod["atac"].obsm["X_topics"]))
-    assert "same weight" in result.methods
+    assert "@brown1910" not in result.methods
+    assert "joint.equal_weights" not in codes(result)
 
 
-def test_topics_without_their_model_count_the_same_and_it_is_said(result):
-    assert any("count the same" in alert.title for alert in result.alerts)
+def test_topics_without_their_model_count_the_same_and_it_is_said(prepared, result):
+    weights = modality_weights(prepared, "reliability", floor=1e-8, context=CONTEXT)
+    assert weights == Weights(fallback="no_model", fallback_modality="RNA")
+    alert = next(alert for alert in result.alerts if alert.code == "joint.equal_weights")
+    assert "RNA" in alert.cause
+    assert "@brown1910" not in result.methods
+
+
+def test_too_few_counts_for_halves_give_equal_weights(with_models):
+    weights = modality_weights(with_models[:40], "reliability", floor=1e-8, context=CONTEXT)
+    assert (weights.rna, weights.atac) == (1, 1)
+    assert weights.fallback == "few_cells"
 
 
 def test_sampled_comparison_is_said(prepared):
     result = JointStage().run(prepared, JointParams(compare_cells=100), CONTEXT)
-    assert any("random sample of 100 of 210" in alert.title for alert in result.alerts)
+    alert = next(alert for alert in result.alerts if alert.code == "joint.sampled_benchmark")
+    assert re.findall(r"\d+", alert.title) == ["100", "210"]
+    assert set(by_name(result.tables, "representations").frame["n_cells"]) == {100}

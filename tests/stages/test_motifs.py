@@ -24,6 +24,7 @@ from mira_nb.stages.motifs.params import MotifsParams
 from mira_nb.stages.motifs.stage import MotifsStage
 from mira_nb.stages.result import apply_slots
 from tests.stages.multiome import add_topics, planted_multiome
+from tests.stages.wording import coded, codes, numbers
 
 # sites of three factors; the fourth motif is the third again, the fifth is too short for p < 1e-5
 SITES = {"Gene0": "TGACCTTTGACC", "GENE1": "GGGCGTAATTCA", "gene2::GENE6": "ATTGCATCATCG"}
@@ -150,9 +151,11 @@ def test_motif_table_maps_names_to_genes_without_case(result):
 
 
 def test_findings_and_limits_are_said(result):
-    titles = " | ".join(alert.title for alert in result.alerts)
-    assert "Chromosomes are named differently" in titles
-    assert "1 of 5 motifs are too short" in titles
+    assert codes(result.alerts) == ["motifs.input_finding", "motifs.short_motifs"]
+    renamed, short = result.alerts
+    assert "chr1" in renamed.cause, "what the genome's reader found is passed on"
+    assert numbers(short.title) == [1, 5, 1e-5]
+    assert numbers(short.cause)[0] == pytest.approx(4.0**-6, rel=0.05)
 
 
 def test_workbook_and_figures(result):
@@ -168,12 +171,11 @@ def test_workbook_and_figures(result):
             assert len(json.dumps(figure.chart.to_dict())) < 100_000
         else:
             assert figure.image.startswith(b"\x89PNG")
-    assert "MOODS" in result.methods
-    assert "298" in table_caption(result)
-
-
-def table_caption(result) -> str:
-    return next(item.caption for item in result.tables if item.name == "motif_enrichment")
+    assert "[@korhonen2017moods]" in result.methods
+    assert {5, 1e-5, 60, 238} <= set(numbers(result.methods)), "motifs, p-value, top peaks, other peaks"
+    caption = next(item.caption for item in result.tables if item.name == "motif_enrichment")
+    n_enriched = int((table(result, "motif_enrichment")["adj_pvalue"] < 0.05).sum())
+    assert {60, 298, 5, n_enriched} <= set(numbers(caption))
 
 
 def test_expression_of_the_planted_factor_follows_its_motif(result):
@@ -224,7 +226,8 @@ def test_given_hits_are_used_instead_of_a_scan(data, result, tmp_path):
     context = Context(resources=Resources(motif_hits=path))
     read = MotifsStage().run(data, MotifsParams(), context)
     pd.testing.assert_frame_equal(table(read, "motif_enrichment"), table(result, "motif_enrichment"))
-    assert "taken as given" in read.methods
+    assert "[@korhonen2017moods]" not in read.methods, "nothing was scanned"
+    assert numbers(read.methods)[0] == 5
     assert MotifsStage().missing(Resources()) == "--motif-hits or --genome with --motifs"
 
 
@@ -232,9 +235,9 @@ def test_peaks_outside_the_genome_are_counted_and_not_tested(resources):
     data = prepared()
     data.mod["atac"].var.iloc[10:20, data.mod["atac"].var.columns.get_loc("chrom")] = "chrUn"
     out = MotifsStage().run(data, MotifsParams(), Context(resources=resources))
-    titles = " | ".join(alert.title for alert in out.alerts)
-    assert "10 peaks lie on chromosomes that the genome lacks" in titles
-    assert "10 of 298 modelled peaks were not tested" in titles
+    outside = [alert for alert in out.alerts if alert.code == "motifs.input_finding" and numbers(alert.title) == [10]]
+    assert len(outside) == 1
+    assert numbers(coded(out.alerts, "motifs.untested_peaks").title) == [10, 298]
     assert table(out, "motif_odds")["n_peaks"].iloc[0] == 288
     assert slot(out, "motif_hits")[10:20].nnz == 0
 
@@ -244,7 +247,7 @@ def test_factors_to_draw_can_be_named(data, resources):
     out = MotifsStage().run(data, params, Context(resources=resources))
     scores = next(figure for figure in out.figures if figure.name == "motif_scores")
     assert set(scores.packed["cells"].columns) == {"x", "y", "GENE1", "Gene0"}
-    assert any("nobody" in alert.title for alert in out.alerts)
+    assert "nobody" in coded(out.alerts, "motifs.unknown_factors").title
 
 
 def test_bad_input(data, resources, tmp_path):

@@ -114,7 +114,39 @@ def test_tiny_data_with_constant_and_silent_genes_work():
     result = run(data)
     modelled = next(v for s, v in result.slots.items() if s.modality == "rna" and s.key == "modelled")
     assert not modelled[1]
-    assert any("Only 25 cells" in alert.title for alert in result.alerts)
+    alerts = {alert.code: alert for alert in result.alerts}
+    assert alerts["prepare.few_cells"].level == "warning"
+    assert "25" in alerts["prepare.few_cells"].title
+    assert {"prepare.shallow_accessibility", "prepare.encoder_genes_added"} <= set(alerts)
+
+
+def test_alerts_say_what_is_the_case(done):
+    """210 cells of about 300 counts and 50 open peaks, the smaller half of the genes below the encoder's threshold."""
+    data, result = done
+    alerts = {alert.code: alert for alert in result.alerts}
+    assert list(alerts) == [
+        "prepare.few_cells",
+        "prepare.shallow_expression",
+        "prepare.shallow_accessibility",
+        "prepare.encoder_genes_added",
+    ]
+    counts = np.median(np.asarray(data.mod["rna"].X.sum(axis=1)))
+    assert f"{counts:,.0f}" in alerts["prepare.shallow_expression"].title
+    table = by_name(result.tables, "qc").frame
+    rule = table[(table["modality"] == "rna") & (table["step"] == "read by the encoder")]["rule"].item()
+    assert alerts["prepare.encoder_genes_added"].title.split()[0] in rule
+
+
+def test_peaks_that_are_never_open_are_reported():
+    data = planted_multiome(n_cells=60)
+    matrix = data.mod["atac"].X.tolil()
+    matrix[:, :7] = 0
+    data.mod["atac"].X = matrix.tocsr()
+    alert = next(alert for alert in run(data).alerts if alert.code == "prepare.never_open_peaks")
+    assert alert.level == "info"
+    n_closed = int((data.mod["atac"].X.sum(axis=0) == 0).sum())
+    assert n_closed >= 7
+    assert alert.title.startswith(f"{n_closed} ")
 
 
 def test_unknown_annotation_is_named_with_the_known_ones():

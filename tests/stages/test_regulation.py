@@ -18,9 +18,11 @@ from mira_nb.stages.base import Context
 from mira_nb.stages.drivers.params import DriversParams
 from mira_nb.stages.drivers.stage import DriversStage
 from mira_nb.stages.regulation.params import RegulationParams
+from mira_nb.stages.regulation.report import prior_interval
 from mira_nb.stages.regulation.stage import RegulationStage
 from mira_nb.stages.result import Result, apply_slots
 from tests.core.regulation_data import small_problem
+from tests.stages.wording import coded, codes, numbers
 
 GENES = [f"Gene{i}" for i in range(12)]
 
@@ -121,15 +123,18 @@ def test_decay_distances_are_posterior_means_with_an_interval(regulated: tuple[m
         assert mean[~there].isna().all()
         assert f"decay_{side}_mean_kb" not in genes, "one name for one thing"
     caption = next(item.caption for item in result.tables if item.name == "genes")
-    assert "decay_*_kb is the posterior mean" in caption
-    assert "decay_*_map_kb is the maximum a posteriori" in caption
-    assert "1.4 to 158 kb" in caption, "15 kb times or over exp(1.96 x 1.2)"
-    assert "@wedderburn1974quasi" in result.methods
+    for column in ("decay_*_kb", "decay_*_low_kb", "decay_*_high_kb", "decay_*_map_kb"):
+        assert f"{column} " in caption
+    assert np.allclose(prior_interval(RegulationParams()), (15 / np.exp(1.96 * 1.2), 15 * np.exp(1.96 * 1.2)))
+    assert {1.4, 158} <= set(numbers(caption)), "the prior's interval"
+    assert {int(genes["nite"].sum()), int((genes["status"] == "ok").sum())} <= set(numbers(caption))
+    assert "[@wedderburn1974quasi]" in result.methods
 
 
 def test_models_keep_the_maximum_a_posteriori(regulated: tuple[mudata.MuData, Result]) -> None:
     """The stored parameters reproduce the stored LITE prediction; the posterior means would not."""
-    from mira_nb.stages.drivers.compute import build_cells, stored_lite
+    from mira_nb.stages.drivers.compute import stored_lite
+    from mira_nb.stages.regulation.inputs import build_cells
 
     data, result = regulated
     genes = table(result, "genes").set_index("gene")
@@ -162,8 +167,11 @@ def test_genes_without_a_model_are_named(regulated: tuple[mudata.MuData, Result]
     genes = table(result, "genes").set_index("gene")
     assert genes.loc["Gene4", "status"] == "no transcription start site"
     assert "Gene11" not in genes.index, "not modelled by the expression topic model"
-    assert any("1 of 11 genes have no model" in alert.title for alert in result.alerts)
-    assert any("Chromosome names" in alert.title for alert in result.alerts)
+    missing = coded(result.alerts, "regulation.no_model")
+    assert missing.level == "info", "one gene of eleven is no reason to worry"
+    assert numbers(missing.title) == [1, 11]
+    assert "no transcription start site" in missing.cause
+    assert coded(result.alerts, "regulation.renamed_chromosomes").level == "info"
 
 
 def test_poorly_measured_accessibility_is_said(tss: Path) -> None:
@@ -184,13 +192,15 @@ def test_poorly_measured_accessibility_is_said(tss: Path) -> None:
         assert shown.value == found.error_share
         error.append(found.error_share)
     assert error[0] > 2 * error[1]
-    (alert,) = (alert for alert in alerts(replace(found, error_share=0.42)) if "poorly measured" in alert.title)
+    alert = coded(alerts(replace(found, error_share=0.42)), "regulation.poorly_measured")
     assert alert.level == "warning"
-    assert alert.title.endswith("42%")
-    assert f"With {int(np.median(found.n_open))} open peaks in the median cell" in alert.cause
+    assert numbers(alert.title) == [42]
+    ok = found.ok
+    medians = (np.median(x) for x in (found.n_open, found.sets.n_peaks[ok], found.fit.n_expressing[ok]))
+    assert numbers(alert.cause) == [int(x) for x in medians]
     assert alert.remedy
     for fine in (0.2, float("nan")):
-        assert not any("poorly measured" in alert.title for alert in alerts(replace(found, error_share=fine)))
+        assert "regulation.poorly_measured" not in codes(alerts(replace(found, error_share=fine)))
 
 
 def test_tests_state_their_n_and_figures_are_drawn(regulated: tuple[mudata.MuData, Result]) -> None:
@@ -240,7 +250,9 @@ def test_drivers_use_the_stored_models(regulated: tuple[mudata.MuData, Result], 
     assert np.allclose(mine["pvalue"], expected["pvalue"].reindex(mine.index), rtol=1e-5)
     assert (mine["n_query"] == 3).all()
     assert (mine["n_background"] == 7).all()
-    assert any("1 genes have no LITE model" in alert.title for alert in result.alerts)
+    unknown = coded(result.alerts, "drivers.unknown_genes")
+    assert numbers(unknown.title) == [1]
+    assert (unknown.level, unknown.cause) == ("warning", "nobody")
     direct = DriversStage().run(data, params, context)
     assert np.allclose(table(direct, "driver_factors")["pvalue"], drivers["pvalue"])
     for figure in result.figures:

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control, mannwhitneyu
 
-from mira_nb.stages.regulation.lineages import lineage_figures, log_score, state_table, state_tests, state_topics
+from mira_nb.stages.regulation.lineages import lineage_figures, state_table, state_tests, state_topics
+from mira_nb.stages.regulation.score_tests import log_score
 
 N_CELLS, N_GENES, N_TOP = 90, 60, 10
 
@@ -92,7 +93,7 @@ def test_figures_star_what_is_significant(found: Any) -> None:
     assert "terminal in A *|n = 11" in terminal
     assert "terminal in B|n = 2" in terminal, "a gene without a model does not count"
     assert "other genes|n = 45" in terminal
-    assert "root: e1, e4" in by_name["state_nite"].caption
+    assert "(root: e1, e4; A: e2; B: e3)" in by_name["state_nite"].caption
 
 
 def test_without_a_branch_there_is_nothing_to_show(found: Any) -> None:

@@ -1,4 +1,4 @@
-"""Accessibility as a second experiment of the same size would have estimated it.
+"""Parametric bootstrap of the accessibility estimates: simulate peaks from the fitted model and re-estimate.
 
 LITE takes the imputed accessibility as exact, but the weights of a peak that was seen open a few dozen times carry
 errors. A gene that follows its chromatin then departs from LITE by these errors alone. To know by how much, the fitted

@@ -61,75 +61,76 @@ class TopicSettings:
 
     n_topics: int | Auto = setting(
         "auto",
-        "Number of topics; auto takes it from the size of the data: sqrt(cells x min(1, median count per cell / D)) "
+        "Number of topics; auto derives it from the size of the data: sqrt(cells x min(1, median count per cell / D)) "
         "/ 4, from 4 to 40, with D = 250 transcripts or 500 open peaks.",
         unit="topics", ge=2, le=500,
     )  # fmt: skip
-    n_epochs: int = setting(40, "Passes over the training cells.", unit="epochs", ge=1, le=10_000)
-    batch_size: int = setting(128, "Cells per training step.", unit="cells", ge=2, le=100_000)
+    n_epochs: int = setting(40, "Number of passes over the training cells.", unit="epochs", ge=1, le=10_000)
+    batch_size: int = setting(128, "Number of cells per training step.", unit="cells", ge=2, le=100_000)
     learning_rate_min: float | Auto = setting(
-        "auto", "Learning rate at the start; auto takes it from the learning-rate range test.", gt=0, le=1
+        "auto", "Learning rate at the start of training; auto takes it from the learning-rate range test.", gt=0, le=1
     )
     learning_rate_max: float | Auto = setting(
-        "auto", "Highest learning rate, a third of the way through training; auto takes it from the range test.",
+        "auto", "Peak learning rate, a third of the way through training; auto takes it from the range test.",
         gt=0, le=1,
     )  # fmt: skip
     dropout: float = setting(
         0.2,
-        "Fraction of the encoder's hidden units that each training step leaves out; for accessibility also the "
-        "fraction of a cell's open peaks.",
+        "Fraction of the encoder's hidden units, and for accessibility of a cell's open peaks, dropped in each "
+        "training step.",
         ge=0, lt=1,
     )  # fmt: skip
-    n_hidden: int = setting(
-        128, "Width of the encoder's hidden layers and of peak embeddings.", unit="nodes", ge=2, le=4096
-    )
+    n_hidden: int = setting(128, "Number of nodes per hidden layer of the encoder.", unit="nodes", ge=2, le=4096)
     initialisation: Initialisation = setting(
         "nmf",
-        "Start of training: nmf = from a Kullback-Leibler factorisation of the counts, random = from noise.",
+        "Initial weights: nmf = from a Kullback-Leibler factorisation of the counts, random = from noise.",
     )
     restarts: int = setting(
         7,
-        "Random starts of the factorisation, of which the most likely among the reproducible ones is kept (fewer for "
+        "Number of random starts of the factorisation, of which the most likely reproducible one is kept (fewer for "
         "large data).",
         ge=1, le=50, advanced=True,
     )  # fmt: skip
     warmup_epochs: int = setting(
         20,
-        "Passes in which the encoder alone learns the factorisation's topics (small data take more, for 300 steps).",
+        "Number of epochs in which only the encoder is trained, on the factorisation's topics (more for "
+        "small data, to make 300 steps).",
         unit="epochs", ge=0, le=1000, advanced=True,
     )  # fmt: skip
     holdout_fraction: float = setting(
-        0.05, "Fraction of the cells kept out of training to follow the held-out ELBO.", ge=0, le=0.5, advanced=True
+        0.05, "Fraction of the cells held out of training to monitor the held-out ELBO.", ge=0, le=0.5, advanced=True
     )
     early_stopping: int = setting(
         0,
-        "Stop after this many epochs without a better held-out ELBO once the KL weight is one; 0 trains exactly "
-        "n_epochs.",
+        "Number of epochs without a better held-out ELBO after which training stops; 0 trains exactly n_epochs.",
         unit="epochs", ge=0, le=1000, advanced=True,
     )  # fmt: skip
     initial_pseudocounts: float = setting(
         50.0,
-        "J: prior mean of the sum of the Dirichlet's parameters; the factorisation that accessibility starts from adds "
-        "J / topics counts to every topic of a cell.",
+        "J, the prior mean of the sum of the Dirichlet parameters.",
         gt=0, le=1e6, advanced=True,
     )  # fmt: skip
     dirichlet_variance: DirichletVariance = setting(
-        "laplace", "Variance of the normal approximation of the Dirichlet: the paper's or ProdLDA's.", advanced=True
+        "laplace",
+        "Laplace variance of the normal approximation to the Dirichlet: as in the paper, or as in ProdLDA.",
+        advanced=True,
     )
     kl_schedule: KlSchedule = setting(
-        "linear", "Weight of the KL term: 0 to 1 over the first half of training, or three such rises.", advanced=True
+        "linear",
+        "Annealing of the KL term: weight 0 to 1 over the first half of training, or three such cycles.",
+        advanced=True,
     )
     peak_at: float = 1 / 3
-    anneal: Anneal = setting("cosine", "Shape in which the learning rate rises and falls.", advanced=True)
+    anneal: Anneal = setting("cosine", "Shape of the rise and fall of the learning rate.", advanced=True)
     adam_beta1: float = 0.9
     adam_beta2: float = 0.999
     adam_epsilon: float = setting(
-        1e-8, "What Adam adds to the root of the squared gradients' mean.", gt=0, le=1, advanced=True
+        1e-8, "Epsilon of Adam, added to the denominator of its steps.", gt=0, le=1, advanced=True
     )
     shrinkage: Shrinkage = setting(
         "empirical_bayes",
-        "empirical_bayes scales each feature's contrasts between topics by what its counts support, after training "
-        "only as far as held-out cells become more likely; none leaves them as trained.",
+        "empirical_bayes shrinks each feature's contrasts between topics to what its counts support, after training "
+        "only as far as that raises the held-out likelihood; none leaves them as trained.",
         advanced=True,
     )
     engine: EngineName = setting(
@@ -139,7 +140,7 @@ class TopicSettings:
         advanced=True,
     )
     device: Device = setting(
-        "auto", "Where to train: auto takes a CUDA device when there is one, else the CPU.", advanced=True
+        "auto", "Device to train on: auto takes a CUDA device when there is one, else the CPU.", advanced=True
     )
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ from mira_nb.errors import InputError
 from mira_nb.typing import Floats, Ints, Progress
 
 from .alignment import refine_ends, synchronise
+from .branching import BranchRule
 from .lineage_tree import LineageTree, lineage_tree
 from .pseudotime import (
     Component,
@@ -60,6 +61,7 @@ class Settings:
     min_eigenvalue: float = 0.9
     backstep: float = 1.5
     branch_threshold: float = 0.5
+    branch_rule: BranchRule = "ramp"
     synchronised: bool = True
     resolution: float = 0.07
     topic_weight: float = 0.5
@@ -235,12 +237,16 @@ class _Steps:
         """Tree, pseudotime by one clock, and the order of cells that the clock was made from."""
         settings = self.settings
         scaled = self.path / max(float(self.path.max()), 1e-300)
-        tree = lineage_tree(scaled, fates, names, start=self.start, threshold=settings.branch_threshold)
+        tree = self._tree(scaled, fates, names)
         if self.topics is None or len(names) < 2:
             return tree, scaled, scaled
         order = refine_ends(scaled, tree, self.topics, weight=settings.topic_weight)
         clock = synchronise(order, tree, resolution=settings.resolution)
-        return lineage_tree(clock, fates, names, start=self.start, threshold=settings.branch_threshold), clock, order
+        return self._tree(clock, fates, names), clock, order
+
+    def _tree(self, time: Floats, fates: Floats, names: Sequence[str]) -> LineageTree:
+        threshold, rule = self.settings.branch_threshold, self.settings.branch_rule
+        return lineage_tree(time, fates, names, start=self.start, threshold=threshold, rule=rule)
 
 
 def _path_pseudotime(

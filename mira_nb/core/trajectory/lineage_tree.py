@@ -4,7 +4,7 @@ With p(z | i) the probability that cell i reaches terminal state z and O the sta
 
     lineage      l_Oz = { i : p(z | i) >= p(z | O) }
     divergence   F_i  = log [ (p(a | i) / p(b | i)) / (p(a | O) / p(b | O)) ]
-    branch time  s*   = min { s(i) : |F_i| > eps, i in l_Oa or l_Ob }
+    branch time  s*   = pseudotime at which |F| leaves the start's over l_Oa or l_Ob (:mod:`.branching`)
 
 The pair that branches latest is merged, its probabilities are added, and the branch times are computed again.
 """
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from mira_nb.errors import InputError
 from mira_nb.typing import Floats
 
+from .branching import BranchRule, RampFit, first_cell, parting_time
+
 ROOT = "root"
 JOIN = ", "
 FLOAT_GUARD = 1e-12
@@ -34,7 +36,7 @@ class LineageTree:
     Attributes
     ----------
     nodes
-        One row a node: ``node, parent, branch_time, n_cells``; parents before children. ``branch_time`` is the
+        One row per node: ``node, parent, branch_time, n_cells``; parents before children. ``branch_time`` is the
         pseudotime at which the node splits into its children (NaN for a lineage's end). The first node is ``root``.
     states
         (n,) the node every cell belongs to; empty text for a cell without pseudotime.
@@ -44,6 +46,8 @@ class LineageTree:
         eps used.
     shared
         Pairs of nodes that never diverge by more than eps: they share their whole path.
+    rule
+        How branch times were estimated.
     """
 
     nodes: pd.DataFrame
@@ -51,6 +55,7 @@ class LineageTree:
     lineages: tuple[str, ...]
     threshold: float
     shared: tuple[tuple[str, str], ...] = ()
+    rule: BranchRule = "ramp"
 
     def topology(self) -> frozenset[frozenset[str]]:
         """Set of the leaf sets below every inner node: equal for equal topologies whatever the order of names."""
@@ -90,15 +95,22 @@ def _members(prob: Floats, start: int) -> NDArray[np.bool_]:
     return np.asarray(prob >= prob[start] - 1e-9)
 
 
-def branch_time(pseudotime: Floats, prob_a: Floats, prob_b: Floats, start: int, threshold: float) -> float:
-    """Pseudotime of the first cell of either lineage whose divergence exceeds `threshold`; infinite when none does."""
+def branch_time(
+    pseudotime: Floats, prob_a: Floats, prob_b: Floats, start: int, threshold: float, rule: BranchRule = "ramp"
+) -> float:
+    """Pseudotime at which two lineages part, by the cells of either; infinite when they never do."""
     union = _members(prob_a, start) | _members(prob_b, start)
-    passed = union & (np.abs(divergence(prob_a, prob_b, start)) > threshold)
-    return float(pseudotime[passed].min()) if passed.any() else np.inf
+    return parting_time(pseudotime[union], divergence(prob_a, prob_b, start)[union], threshold, rule)
 
 
 def lineage_tree(
-    pseudotime: Floats, fates: Floats, lineages: Sequence[str], *, start: int, threshold: float
+    pseudotime: Floats,
+    fates: Floats,
+    lineages: Sequence[str],
+    *,
+    start: int,
+    threshold: float,
+    rule: BranchRule = "ramp",
 ) -> LineageTree:
     """Build the tree.
 
@@ -114,6 +126,8 @@ def lineage_tree(
         Row of the start cell O.
     threshold
         eps, in natural-log units.
+    rule
+        How a branch time is estimated, see :func:`.branching.parting_time`.
 
     Raises
     ------
@@ -132,7 +146,7 @@ def lineage_tree(
     while len(active) > 1:
         keys = sorted(active)
         pairs = [(a, b) for i, a in enumerate(keys) for b in keys[i + 1 :]]
-        found = {pair: branch_time(pseudotime, active[pair[0]], active[pair[1]], start, threshold) for pair in pairs}
+        found = {(a, b): branch_time(pseudotime, active[a], active[b], start, threshold, rule) for a, b in pairs}
         first, second = max(pairs, key=lambda pair: found[pair])
         time = found[first, second]
         if not np.isfinite(time):
@@ -155,6 +169,7 @@ def lineage_tree(
         lineages=tuple(names),
         threshold=float(threshold),
         shared=tuple(shared),
+        rule=rule,
     )
 
 
@@ -162,7 +177,7 @@ def _check(pseudotime: Floats, fates: Floats, names: list[str]) -> None:
     if fates.ndim != 2 or fates.shape != (len(pseudotime), len(names)) or not names:
         raise InputError(
             f"fate probabilities of shape {fates.shape} for {len(pseudotime)} cells and {len(names)} lineages",
-            expected="one row a cell and one column a lineage",
+            expected="one row per cell and one column per lineage",
         )
     if len(set(names)) != len(names):
         raise InputError(f"lineage names are not unique: {', '.join(names)}")
@@ -219,12 +234,18 @@ def _node_table(
 
 
 def threshold_sweep(
-    pseudotime: Floats, fates: Floats, lineages: Sequence[str], *, start: int, thresholds: Sequence[float]
+    pseudotime: Floats,
+    fates: Floats,
+    lineages: Sequence[str],
+    *,
+    start: int,
+    thresholds: Sequence[float],
+    rule: BranchRule = "ramp",
 ) -> pd.DataFrame:
-    """Trees over a range of thresholds: ``threshold, topology, split, branch_time, n_trunk``, one row a split."""
+    """Trees over a range of thresholds: ``threshold, topology, split, branch_time, n_trunk``, one row per split."""
     rows = []
     for value in thresholds:
-        tree = lineage_tree(pseudotime, fates, lineages, start=start, threshold=value)
+        tree = lineage_tree(pseudotime, fates, lineages, start=start, threshold=value, rule=rule)
         topology = " | ".join(sorted("(" + JOIN.join(sorted(group)) + ")" for group in tree.topology()))
         trunk = int(tree.nodes["n_cells"].iloc[0])
         for node, time in zip(tree.nodes["node"], tree.nodes["branch_time"], strict=True):
@@ -246,8 +267,8 @@ def bootstrap_branch_times(
 ) -> pd.DataFrame:
     """Percentile intervals of the branch times from resampling cells: ``split, branch_time, low, high, n_resamples``.
 
-    The fate probabilities are held fixed, so the interval speaks of which cells happened to be sampled, not of the
-    random walk or the topic models.
+    Every sample of cells is estimated by the rule of the tree. The fate probabilities are held fixed, so the interval
+    speaks of which cells happened to be sampled, not of the random walk or the topic models.
     """
     rows = []
     for node, time in zip(tree.nodes["node"], tree.nodes["branch_time"], strict=True):
@@ -256,18 +277,28 @@ def bootstrap_branch_times(
         groups = [[tree.lineages.index(leaf) for leaf in tree.leaves(child)] for child in tree.children(node)]
         prob_a, prob_b = (fates[:, group].sum(axis=1) for group in groups)
         union = _members(prob_a, start) | _members(prob_b, start)
-        passed = union & (np.abs(divergence(prob_a, prob_b, start)) > tree.threshold)
-        values = np.sort(pseudotime[passed])
-        drawn = np.full(n_resamples, np.nan)
-        if len(values):
-            # The first of n cells drawn with replacement that is among the m passed ones, by its rank.
-            for i in range(n_resamples):
-                picked = rng.integers(0, len(pseudotime), len(pseudotime))
-                ranks = picked[picked < len(values)]
-                drawn[i] = values[ranks.min()] if len(ranks) else np.nan
+        force = divergence(prob_a, prob_b, start)[union]
+        drawn = _resampled(pseudotime[union], force, tree, len(pseudotime), rng, n_resamples)
         finite = drawn[np.isfinite(drawn)]
         tail = 100 * (1 - level) / 2
         low, high = np.percentile(finite, [tail, 100 - tail]) if len(finite) else (np.nan, np.nan)
         split = " / ".join(JOIN.join(tree.lineages[k] for k in group) for group in groups)
         rows.append((node, split, float(time), float(low), float(high), n_resamples))
     return pd.DataFrame(rows, columns=["node", "split", "branch_time", "low", "high", "n_resamples"])
+
+
+def _resampled(
+    pseudotime: Floats, force: Floats, tree: LineageTree, n_cells: int, rng: np.random.Generator, n_resamples: int
+) -> Floats:
+    """Branch times of samples drawn with replacement among all cells; the pair's cells come first among these."""
+    fit = RampFit.prepare(pseudotime, force, tree.threshold)
+    drawn = np.full(n_resamples, np.nan)
+    for i in range(n_resamples):
+        picked = rng.integers(0, n_cells, n_cells)
+        weights = np.bincount(picked, minlength=n_cells)[: len(pseudotime)]
+        if tree.rule == "ramp":
+            drawn[i] = fit.branch_time(weights.astype(np.float64))
+        else:
+            here = weights > 0
+            drawn[i] = first_cell(pseudotime[here], force[here], tree.threshold)
+    return drawn

@@ -1,4 +1,4 @@
-"""Association scores of all genes and factors, and driver tests of queries, on a MuData."""
+"""Association scores of all genes with all factors, and driver tests of gene sets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mira_nb.keys import (
     TOPIC_ACTIVATIONS,
 )
 from mira_nb.stages.base import Context
-from mira_nb.stages.regulation.compute import build_cells
+from mira_nb.stages.regulation.inputs import build_cells
 from mira_nb.stages.shared.cells import cell_annotation, topic_frame
 from mira_nb.typing import Floats, Ints
 
@@ -41,10 +41,39 @@ if TYPE_CHECKING:
 
 COLUMNS = ("query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "n_query", "n_background")
 
+LEAST_GENES = 3
+"""Genes that a gene set and its background need for a test."""
+
 
 @dataclass(frozen=True)
 class DriversOutput:
-    """Scores (genes x factors) and tests."""
+    """Results of the stage drivers; arrays over genes follow `genes`, columns over factors follow `labels`.
+
+    Attributes
+    ----------
+    genes
+        Genes that the stage regulation was asked to model.
+    position
+        Their positions in the RNA matrix, (G,).
+    factors
+        One row per factor: id, name.
+    labels
+        Unique names of the factors.
+    deletion
+        Association scores, (G, factors).
+    queries
+        Masks of the gene sets over the genes, (G,) each.
+    sources
+        Where each gene set comes from.
+    skipped
+        Gene sets too small to test: numbers of their genes and of background genes with a LITE model.
+    unknown
+        Names of the user's gene sets that are no genes of the regulation stage.
+    table
+        One row per tested gene set and factor: :data:`COLUMNS`, effect_size, log10_pvalue, label.
+    nite_score
+        NITE score of the genes, (G,).
+    """
 
     data: MuData
     params: DriversParams
@@ -55,7 +84,7 @@ class DriversOutput:
     deletion: DeletionScores
     queries: dict[str, NDArray[np.bool_]]
     sources: dict[str, str]
-    skipped: dict[str, str]
+    skipped: dict[str, tuple[int, int]]
     unknown: dict[str, list[str]]
     table: pd.DataFrame
     nite_score: Floats
@@ -66,7 +95,7 @@ class DriversOutput:
         return np.asarray(np.isfinite(self.deletion.scores).all(axis=1))
 
     def score_frame(self) -> pd.DataFrame:
-        """Scores over all genes of the RNA matrix, NaN where there is no LITE model."""
+        """Return the scores over all genes of the RNA matrix, NaN where there is no LITE model."""
         rna = self.data.mod[RNA]
         out = np.full((rna.n_vars, len(self.labels)), np.nan, dtype=np.float32)
         out[self.position] = self.deletion.scores
@@ -74,7 +103,7 @@ class DriversOutput:
 
 
 def stored_motifs(data: MuData) -> tuple[pd.DataFrame, Any]:
-    """Motif table (id, name) and hits (peaks x factors) as the stage motifs leaves them.
+    """Return the motif table (id, name) and the hits (peaks x factors) as the stage motifs leaves them.
 
     Raises
     ------
@@ -93,14 +122,14 @@ def stored_motifs(data: MuData) -> tuple[pd.DataFrame, Any]:
 
 
 def factor_labels(factors: pd.DataFrame) -> list[str]:
-    """Names of the factors; those with several motifs carry the motif's id too."""
+    """Return unique names of the factors; those with several motifs carry the motif's id too."""
     twice = factors["name"].duplicated(keep=False)
     labels = factors["name"].where(~twice, factors["name"] + " " + factors["id"])
     return [str(label) for label in labels.where(~labels.duplicated(), factors["id"])]
 
 
 def stored_lite(data: MuData) -> tuple[list[str], Ints, PeakSets, Fits]:
-    """Genes, their positions, peak sets over all peaks, and LITE parameters as the stage regulation leaves them.
+    """Return genes, their positions, peak sets over all peaks, and LITE parameters as the stage regulation left them.
 
     Raises
     ------
@@ -153,7 +182,7 @@ def stored_lite(data: MuData) -> tuple[list[str], Ints, PeakSets, Fits]:
 
 
 def _over_modelled(sets: PeakSets, modelled: Ints, n_peaks: int) -> PeakSets:
-    """Replace peak numbers of the whole matrix by those of the accessibility model."""
+    """Renumber the peaks of the whole matrix by those of the accessibility model."""
     place = np.full(n_peaks, -1, dtype=np.int64)
     place[modelled] = np.arange(len(modelled))
     values = {name: getattr(sets, name) for name in sets.__dataclass_fields__}
@@ -161,7 +190,13 @@ def _over_modelled(sets: PeakSets, modelled: Ints, n_peaks: int) -> PeakSets:
 
 
 def compute(data: MuData, params: DriversParams, context: Context) -> DriversOutput:
-    """Score all fitted genes against all factors, then test every query."""
+    """Score all fitted genes against all factors, then test every gene set for driver factors.
+
+    Raises
+    ------
+    StoreError
+        The stages motifs or regulation have not run, or their results do not fit together.
+    """
     factors, hits = stored_motifs(data)
     genes, position, sets, lite = stored_lite(data)
     gauge: Gauge = "model" if str(data.mod[RNA].uns[PEAK_SETS].get("normalizer", "median")) == "model" else "median"
@@ -182,11 +217,12 @@ def compute(data: MuData, params: DriversParams, context: Context) -> DriversOut
     scored = np.asarray(np.isfinite(deletion.scores).all(axis=1))
     queries, sources, unknown = _queries(data, params, context, genes, position, scored)
     labels = factor_labels(factors)
-    rows, skipped = [], {}
+    rows: list[pd.DataFrame] = []
+    skipped: dict[str, tuple[int, int]] = {}
     for name, mask in queries.items():
-        if mask.sum() < 3 or (scored & ~mask).sum() < 3:
-            skipped[name] = f"{int(mask.sum())} genes with a LITE model, {int((scored & ~mask).sum())} in the "
-            "background"
+        sizes = int(mask.sum()), int((scored & ~mask).sum())
+        if min(sizes) < LEAST_GENES:
+            skipped[name] = sizes
             continue
         test = driver_test(deletion.scores, mask)
         test.insert(0, "query", name)
@@ -210,7 +246,7 @@ def _queries(
     position: Ints,
     scored: NDArray[np.bool_],
 ) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str], dict[str, list[str]]]:
-    """Masks over the genes for the user's sets, topics and groups, where each comes from, and names not found."""
+    """Return masks over the genes for the user's sets, topics and groups, their sources, and names not found."""
     queries: dict[str, NDArray[np.bool_]] = {}
     sources, unknown = {}, {}
     lower = {name.casefold(): i for i, name in reversed(list(enumerate(genes)))}
@@ -253,6 +289,7 @@ def _add(
     size: int,
     source: str,
 ) -> None:
+    """Add the best `size` scored genes of a ranking as the gene set `name`."""
     usable = np.where(scored & np.isfinite(rank), rank, -np.inf)
     order = np.argsort(-usable, kind="stable")[:size]
     mask = np.zeros(len(rank), dtype=bool)
@@ -261,6 +298,7 @@ def _add(
 
 
 def _labels(data: MuData, context: Context) -> pd.Series | None:
+    """Return the groups of cells: given by the user, else lineage states, else clusters; None without any."""
     given = cell_annotation(data, context.resources.groups, option="--groups")
     if given is not None:
         return given
@@ -272,7 +310,13 @@ def _labels(data: MuData, context: Context) -> pd.Series | None:
 
 
 def compared_queries(found: DriversOutput) -> list[str]:
-    """Two queries to set against each other: those asked for, else the two with most drivers."""
+    """Return two gene sets to compare: those asked for, else the two with most drivers (the user's own first).
+
+    Raises
+    ------
+    InputError
+        A requested gene set was not tested, or there are not two.
+    """
     tested = list(dict.fromkeys(found.table["query"]))
     if found.params.compare:
         wrong = [name for name in found.params.compare if name not in tested]
@@ -289,7 +333,13 @@ def compared_queries(found: DriversOutput) -> list[str]:
 
 
 def compared_factors(found: DriversOutput) -> list[str]:
-    """Two factors whose targets are compared: those asked for, else the best driver of each compared query."""
+    """Return two factors whose targets are compared: those asked for, else the best driver of each compared set.
+
+    Raises
+    ------
+    InputError
+        A requested factor is not known, or there are not two.
+    """
     if found.params.factors:
         lower = {label.casefold(): label for label in reversed(found.labels)}
         wrong = [name for name in found.params.factors if name.casefold() not in lower]
@@ -307,7 +357,7 @@ def compared_factors(found: DriversOutput) -> list[str]:
 
 
 def target_comparison(found: DriversOutput) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """NITE scores of the targets of two factors (genes of both left out), and their Wilcoxon test."""
+    """Return NITE scores of the targets of two factors (genes of both left out), and their Wilcoxon test."""
     chosen = compared_factors(found)
     if len(chosen) < 2:
         return pd.DataFrame(), pd.DataFrame()

@@ -7,12 +7,15 @@ import pandas as pd
 from mira_nb.charts.drivers import driver_bars, two_set_scatter
 from mira_nb.charts.groups import by_group
 from mira_nb.stages.result import Figure
+from mira_nb.stages.texts import Texts
 
 from .compute import DriversOutput, compared_queries, target_comparison
 
+TEXTS = Texts(__package__)
+
 
 def figures(found: DriversOutput) -> list[Figure]:
-    """Bars of the best factors, two-set scatter, NITE of two factors' targets."""
+    """Return the figures: bars of the best factors, two gene sets, NITE scores of two factors' targets."""
     if not len(found.table):
         return []
     return [_bars(found), *_two_sets(found), *_target_nite(found)]
@@ -20,20 +23,17 @@ def figures(found: DriversOutput) -> list[Figure]:
 
 def _bars(found: DriversOutput) -> Figure:
     level = found.params.level
-    return Figure(
+    return TEXTS.figure(
         "driver_bars",
-        "Best driver factors of each gene set",
-        "The menu chooses the gene set. Bars: -log10 of the adjusted p value (one-sided Mann-Whitney test of "
-        "association scores against all other genes with a LITE model, Benjamini-Hochberg over "
-        f"{len(found.labels):,} factors); dashed: {level:g}; colour: effect size. Factors with nearly the same motif "
-        "score alike: expression tells them apart.",
-        chart=driver_bars(found.table, level=level),
-        section="Drivers",
+        driver_bars(found.table, level=level),
+        n_sets=found.table["query"].nunique(),
+        n_factors=len(found.labels),
+        level=level,
     )
 
 
 def _two_sets(found: DriversOutput) -> list[Figure]:
-    """Draw Extended Data Fig. 5f; nothing where fewer than two gene sets were tested."""
+    """Return the scatter of Extended Data Fig. 5f; empty where fewer than two gene sets were tested."""
     pair, level = compared_queries(found), found.params.level
     if len(pair) != 2:
         return []
@@ -49,20 +49,21 @@ def _two_sets(found: DriversOutput) -> list[Figure]:
         }
     )
     return [
-        Figure(
+        TEXTS.figure(
             "two_sets",
-            f"Driver factors of {pair[0]} against {pair[1]}",
-            f"One point a factor ({len(frame):,}); -log10 p of the driver tests with {int(first['n_query'].iloc[0]):,} "
-            f"and {int(second['n_query'].iloc[0]):,} query genes. Coloured: adjusted p < {level:g} "
-            "(Benjamini-Hochberg). Factors near an axis drive one set only.",
-            chart=two_set_scatter(frame, first=pair[0], second=pair[1], level=level),
-            section="Drivers",
+            two_set_scatter(frame, first=pair[0], second=pair[1], level=level),
+            first=pair[0],
+            second=pair[1],
+            n_factors=len(frame),
+            n_first=first["n_query"].iloc[0],
+            n_second=second["n_query"].iloc[0],
+            level=level,
         )
     ]
 
 
 def _target_nite(found: DriversOutput) -> list[Figure]:
-    """Draw Extended Data Fig. 13d; nothing where two factors with targets of their own are not there."""
+    """Return the boxes of Extended Data Fig. 13d; empty without two factors that have targets of their own."""
     frame, row = target_comparison(found)
     if not len(row):
         return []
@@ -77,13 +78,13 @@ def _target_nite(found: DriversOutput) -> list[Figure]:
         brackets=pd.DataFrame({"group_1": [first], "group_2": [second], "label": [f"p = {p:.2g}"]}),
     )
     return [
-        Figure(
+        TEXTS.figure(
             "target_nite",
-            f"NITE regulation of the targets of {first} and {second}",
-            f"NITE score of the genes with the highest association scores (at most {found.params.n_targets} a factor, "
-            f"genes of both left out; n below the boxes); two-sided Wilcoxon rank-sum test, p = {p:.2g}, effect size "
-            f"{effect:.2f}. Lower: expression follows local chromatin, as expected of the targets of a pioneer factor.",
-            chart=chart,
-            section="Drivers",
+            chart,
+            first=first,
+            second=second,
+            n_targets=found.params.n_targets,
+            pvalue=p,
+            effect_size=effect,
         )
     ]

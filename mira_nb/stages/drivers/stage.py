@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 
 
 class DriversStage(Stage[DriversParams]):
-    """Factors that regulate a gene or a set of genes."""
+    """Find the factors that regulate a gene or a set of genes."""
 
     name: ClassVar[str] = DRIVERS
     title: ClassVar[str] = "Driver factors"
     purpose: ClassVar[str] = (
         "Masks the binding sites of each factor in the LITE models and finds the factors whose loss hurts a set of "
-        "genes "
-        "most."
+        "genes most."
     )
     Params: ClassVar[type[Params]] = DriversParams
     needs: ClassVar[tuple[str, ...]] = (REGULATION, MOTIFS)
@@ -35,7 +34,7 @@ class DriversStage(Stage[DriversParams]):
     tune: ClassVar[str] = "Name your own gene lists as queries to ask for the factors that drive them."
 
     def run(self, data: MuData, params: DriversParams, context: Context) -> Result:
-        """Score genes and factors, test queries, draw."""
+        """Score genes and factors, test gene sets for drivers, and report."""
         from .compute import compute
         from .figures import figures
         from .report import alerts, methods, metrics, tables

@@ -1,4 +1,4 @@
-"""Numbers of the stage motifs: enrichment in topics, scores of cells, families, expression of the factors."""
+"""Motif enrichment in topics, motif scores of cells, motif families, and expression of the factors."""
 
 from __future__ import annotations
 
@@ -32,26 +32,31 @@ if TYPE_CHECKING:
 
 
 CONTRACT = ("topic", "motif_id", "factor", "odds_ratio", "log10_pvalue", "pvalue", "adj_pvalue")
+"""Columns of the published enrichment table."""
 
 
 @dataclass(frozen=True)
 class MotifsOutput:
-    """All that the stage computed.
+    """Results of the stage motifs.
 
     Attributes
     ----------
     motifs
-        One row a motif: the columns of :class:`FoundHits`, and family (text).
+        One row per motif: the columns of `FoundHits.motifs`, and family (text).
     enrichment
-        Every topic and motif: :data:`CONTRACT`, label, odds_low, odds_high, log10_adj_pvalue, n_hits_top, n_hits,
-        n_top, n_peaks; sorted by p value within a topic.
+        One row per topic and motif: :data:`CONTRACT`, label, odds_low, odds_high, log10_adj_pvalue, n_hits_top,
+        n_hits, n_top, n_peaks; sorted by p-value within each topic.
     scores
-        (cells, motifs) standardised motif scores, columns = labels.
+        Standardised motif scores, (cells, motifs), columns = labels.
     expression
-        One row a motif with a gene in the data: label, gene, mean_expression, share_expressing, correlation, pvalue,
-        adj_pvalue.
+        One row per motif and gene of its factor in the data: label, family, gene, mean_expression (log-normalised),
+        share_expressing (fraction of cells), correlation, pvalue, adj_pvalue.
+    topics
+        Names of the accessibility topics.
     n_tested
         Peaks tested: modelled and with known sequence.
+    n_modelled
+        Peaks of the accessibility topic model.
     """
 
     data: MuData
@@ -67,12 +72,22 @@ class MotifsOutput:
 
     @property
     def significant(self) -> pd.DataFrame:
-        """Enriched motifs below the chosen false discovery rate."""
+        """Rows of `enrichment` below the chosen false discovery rate."""
         return self.enrichment[self.enrichment["adj_pvalue"] < self.params.level]
 
 
 def compute(data: MuData, params: MotifsParams, context: Context) -> MotifsOutput:
-    """Find or read hits, test them in topics and score them in cells."""
+    """Find or read hits, test them in topics and score them in cells.
+
+    Raises
+    ------
+    StoreError
+        The accessibility topic model is missing or covers other peaks.
+    ResourceError
+        Neither hits nor a genome with motifs were given, or a file cannot be read.
+    InputError
+        Fewer than two modelled peaks have a known sequence.
+    """
     found = find_hits(data, params, context)
     context.progress(0.7, "testing topics and scoring cells")
     return _analyse(data, params, found)
@@ -118,7 +133,7 @@ def _analyse(data: MuData, params: MotifsParams, found: FoundHits) -> MotifsOutp
 
 
 def _named(enrichment: pd.DataFrame, motifs: pd.DataFrame) -> pd.DataFrame:
-    """Put the motifs' names to the tests and sort each topic's by p value."""
+    """Add the motifs' names to the tests and sort each topic's rows by p-value."""
     rows = enrichment["motif"].to_numpy()
     for column, source in (("motif_id", "id"), ("factor", "name"), ("label", "label"), ("family", "family")):
         enrichment[column] = motifs[source].to_numpy()[rows]
@@ -130,7 +145,7 @@ def _named(enrichment: pd.DataFrame, motifs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _family_names(motifs: pd.DataFrame, enrichment: pd.DataFrame, groups: np.ndarray) -> list[str]:
-    """Call each family after its most enriched member."""
+    """Return the family of every motif, named after its most enriched member."""
     best = enrichment.groupby("motif")["log10_pvalue"].min().reindex(range(len(motifs))).to_numpy()
     names: dict[int, str] = {}
     for group in np.unique(groups):
@@ -142,6 +157,7 @@ def _family_names(motifs: pd.DataFrame, enrichment: pd.DataFrame, groups: np.nda
 
 
 def _scores(data: MuData, hits: sparse.csr_matrix, modelled: np.ndarray, labels: list[str]) -> pd.DataFrame:
+    """Return standardised motif scores, (cells, motifs), from the imputed accessibility of the modelled peaks."""
     atac = data.mod[ATAC]
     decoder = Decoder.from_arrays(atac.uns[TOPIC_MODEL])
     if decoder.n_features != len(modelled):
@@ -157,7 +173,7 @@ def _scores(data: MuData, hits: sparse.csr_matrix, modelled: np.ndarray, labels:
 
 
 def _expression(data: MuData, motifs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Expression of every gene behind a motif, and its Spearman correlation with the motif's score over the cells."""
+    """Compute mean expression of each factor's genes and their Spearman correlation with the motif score over cells."""
     pairs = [
         (str(row.label), str(row.family), gene)
         for row in motifs.itertuples()
@@ -181,7 +197,7 @@ def _expression(data: MuData, motifs: pd.DataFrame, scores: pd.DataFrame) -> pd.
 
 
 def _keyed(names: pd.Series, labels: pd.Series) -> dict[str, str]:
-    """Names in capitals to labels, the first of equal names."""
+    """Map names in capitals to labels; among equal names the first counts."""
     out: dict[str, str] = {}
     for name, label in zip(names, labels, strict=True):
         out.setdefault(str(name).upper(), str(label))
@@ -189,10 +205,10 @@ def _keyed(names: pd.Series, labels: pd.Series) -> dict[str, str]:
 
 
 def shown_motifs(done: MotifsOutput) -> tuple[list[str], list[str]]:
-    """Labels of the motifs to draw, and names asked for that do not exist.
+    """Return labels of the motifs to draw, and requested names that match no motif.
 
-    Without names: of each topic's enriched families, best first in turns over the topics, the best member whose gene
-    is in the data (else the best member).
+    Without requested names, topics take turns: each time the next best enriched family of the topic is represented by
+    its best member whose gene is in the data (else by its best member).
     """
     labels = _keyed(done.motifs["label"], done.motifs["label"])
     names = _keyed(done.motifs["name"], done.motifs["label"])

@@ -1,4 +1,4 @@
-"""Motif hits of the stage motifs: scanned in the genome, or read as given."""
+"""Motif hits in the peaks: called in their sequences, or read from a file."""
 
 from __future__ import annotations
 
@@ -33,16 +33,18 @@ class FoundHits:
     Attributes
     ----------
     hits
-        (peaks, motifs) 0/1 float32, all peaks of the data.
+        0/1, (peaks, motifs) float32, over all peaks of the data.
     motifs
-        One row a motif: id, name, label (unique), genes (";"-joined, as written in the data), in_expr, width,
+        One row per motif: id, name, label (unique), genes (";"-joined, as written in the data), in_expr, width (bp),
         hit_pvalue (NaN for given hits), n_hits.
     known
-        (peaks,) whether the peak's sequence or hits are known.
+        Whether the peak's sequence or hits are known, (peaks,).
     scanned
         False for given hits.
     n_short
-        Motifs too short for the p value asked for.
+        Motifs too short to reach the requested p-value.
+    findings
+        What reading the files found.
     """
 
     hits: sparse.csr_matrix
@@ -54,13 +56,13 @@ class FoundHits:
 
 
 def factor_genes(name: str) -> list[str]:
-    """Gene symbols (capitals) behind a motif's name: ``Ahr::Arnt`` has two, ``JUN(var.2)`` one."""
+    """Return the gene symbols (in capitals) of a motif's name: ``Ahr::Arnt`` has two, ``JUN(var.2)`` one."""
     parts = re.split(r"::|\+", name.strip().upper())
     return [_VARIANT.sub("", part.strip()).strip() for part in parts if part.strip()]
 
 
 def describe_motifs(ids: Sequence[str], names: Sequence[str], genes: Sequence[str]) -> pd.DataFrame:
-    """Table of motifs with unique labels and the genes of the data they stand for (case is ignored).
+    """Return the table of motifs with unique labels and the genes of the data they stand for (case is ignored).
 
     ``in_expr`` is True when all genes of the motif's name are among the genes of the data.
     """
@@ -90,7 +92,13 @@ def describe_motifs(ids: Sequence[str], names: Sequence[str], genes: Sequence[st
 
 
 def find_hits(data: MuData, params: MotifsParams, context: Context) -> FoundHits:
-    """Read the given hits, or scan the peaks' sequences."""
+    """Read the given hits, or call hits in the peaks' sequences.
+
+    Raises
+    ------
+    ResourceError
+        Neither hits nor a genome with motifs were given, or a file cannot be read.
+    """
     peaks = data.mod[ATAC].var[[CHROM, START, END]]
     genes = [str(name) for name in data.mod[RNA].var_names]
     path = context.resources.motif_hits
@@ -112,7 +120,9 @@ def _scan(peaks: pd.DataFrame, genes: list[str], params: MotifsParams, context: 
 
     resources = context.resources
     if resources.genome is None or resources.motifs is None:
-        raise ResourceError("there is nothing to find motifs with", expected="--genome with --motifs, or --motif-hits")
+        raise ResourceError(
+            "neither motif hits nor a genome with motifs were given", expected="--genome with --motifs, or --motif-hits"
+        )
     context.progress(0.02, "reading sequences")
     read = read_sequences(resources.genome, peaks, progress=lambda f, m: context.progress(0.02 + 0.18 * f, m))
     collection = read_motifs(resources.motifs)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mira_nb.stages.params import Params, param
-
-if TYPE_CHECKING:
-    pass
 
 
 class MotifsParams(Params):
@@ -15,38 +12,38 @@ class MotifsParams(Params):
 
     pvalue: float = param(
         1e-5,
-        "A site is a hit when random sequence scores as high at one position with at most this chance. Not used for "
-        "precomputed hits.",
+        "p-value threshold of a motif hit: probability that random sequence scores as high at one position. Not used "
+        "for precomputed hits.",
         gt=0,
         le=0.01,
     )
     top_quantile: float = param(
         0.2,
-        "Share of the modelled peaks, the most activated ones, that counts as a topic's top peaks in the test.",
-        unit="share",
+        "Fraction of the modelled peaks, the most activated ones, that is tested as a topic's top peaks.",
+        unit="fraction",
         gt=0,
         lt=1,
     )
     letters: Literal["uniform", "peaks"] = param(
         "uniform",
-        "Random sequence for the p value: all four letters equally frequent, or as frequent as in the peaks (fewer "
-        "hits of GC-rich motifs in GC-rich peaks).",
+        "Letter frequencies of the random sequence behind the p-value: uniform = all four equally frequent; peaks = as "
+        "in the peaks (fewer hits of GC-rich motifs in GC-rich peaks).",
         advanced=True,
     )
     pseudocount: float = param(
-        0.01, "Added to each position of a motif's count matrix.", unit="counts", gt=0, le=10, advanced=True
+        0.01, "Pseudocount added to each position of a motif's count matrix.", unit="counts", gt=0, le=10, advanced=True
     )
-    level: float = param(0.05, "False discovery rate below which a motif is called enriched.", gt=0, lt=1)
+    level: float = param(0.05, "False discovery rate below which a motif is called enriched in a topic.", gt=0, lt=1)
     family_similarity: float = param(
         0.4,
-        "Motifs whose hits have at least this cosine similarity (average linkage) form one family.",
+        "Smallest cosine similarity of the hits of motifs (average linkage) that form one family.",
         gt=0,
         le=1,
         advanced=True,
     )
     show: list[str] = param(
-        [], "Factors to draw on the map of cells; empty: the best of each accessibility topic's enriched families."
+        [], "Factors whose scores are drawn on the map of cells; empty: the best of each topic's enriched families."
     )
     n_show: int = param(
-        24, "At most this many factors are drawn when none are named.", unit="factors", ge=1, le=100, advanced=True
+        24, "Largest number of factors drawn when none are named.", unit="factors", ge=1, le=100, advanced=True
     )

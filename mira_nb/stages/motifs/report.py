@@ -6,160 +6,100 @@ import numpy as np
 
 from mira_nb.stages.result import Alert, ExportFile, Metric, Table
 from mira_nb.stages.shared.workbook import workbook
+from mira_nb.stages.texts import Texts
 
 from .compute import CONTRACT, MotifsOutput, shown_motifs
 
+TEXTS = Texts(__package__)
+
 FEW_HITS = 10
+"""Hits below which a motif's test has next to no power."""
 
 
 def tables(done: MotifsOutput) -> list[Table]:
-    """Enrichment in the published schema, its counts and intervals, and the factors."""
+    """Return the tables: enrichment in the published schema, its counts and intervals, the factors."""
     first = done.enrichment.iloc[0]
     counts = [
-        "topic",
-        "motif_id",
-        "factor",
-        "odds_ratio",
-        "odds_low",
-        "odds_high",
-        "n_hits_top",
-        "n_hits",
-        "n_top",
-        "n_peaks",
-    ]
+        "topic", "motif_id", "factor", "odds_ratio", "odds_low", "odds_high",
+        "n_hits_top", "n_hits", "n_top", "n_peaks",
+    ]  # fmt: skip
     factors = done.motifs.rename(columns={"id": "motif_id", "name": "factor"}).merge(
         done.expression.drop(columns="family"), on="label", how="left"
     )
     return [
-        Table(
+        TEXTS.table(
             "motif_enrichment",
-            "Motifs enriched in accessibility topics",
-            f"One-sided Fisher exact test of motif hits in the {int(first['n_top']):,} most activated of "
-            f"{int(first['n_peaks']):,} peaks of each topic against the others. log10_pvalue does not underflow, "
-            f"pvalue is 0 below 1e-308. adj_pvalue: Benjamini-Hochberg over {len(done.motifs):,} motifs in a topic.",
             done.enrichment[list(CONTRACT)],
+            n_top=first["n_top"],
+            n_peaks=first["n_peaks"],
+            n_motifs=len(done.motifs),
+            n_enriched=len(done.significant),
+            level=done.params.level,
         ),
-        Table(
-            "motif_odds",
-            "Odds ratios and counts",
-            "Odds ratio with 95 % interval (normal approximation of its log; 0.5 is added to each cell of a table with "
-            "an empty one); n_hits_top of n_top top peaks and n_hits of all n_peaks have a hit.",
-            done.enrichment[counts],
-        ),
-        Table(
-            "motif_factors",
-            "Factors, their hits and their expression",
-            "hit_pvalue: chance of a hit at one position of random sequence (larger than asked for when the motif is "
-            "too short). family: motifs that hit the same peaks. correlation: Spearman, of the gene's log-normalised "
-            f"expression with the motif score over {done.data.n_obs:,} cells; two-sided p, Benjamini-Hochberg over all "
-            "factors, too small because scores are smooth over neighbouring cells. in_expr: "
-            "all genes of the motif's name are in the expression data.",
-            factors,
-        ),
+        TEXTS.table("motif_odds", done.enrichment[counts]),
+        TEXTS.table("motif_factors", factors, n_cells=done.data.n_obs),
     ]
 
 
 def files(done: MotifsOutput) -> list[ExportFile]:
-    """Write a workbook with one sheet a topic."""
-    return [
-        ExportFile(
-            "tables/motif_enrichment.xlsx",
-            workbook(done.enrichment[list(CONTRACT)], done.topics),
-            "motif enrichment, one sheet a topic",
-        )
-    ]
+    """Return the workbook, one sheet per topic."""
+    book = workbook(done.enrichment[list(CONTRACT)], done.topics)
+    return [ExportFile("tables/motif_enrichment.xlsx", book, TEXTS.text("workbook"))]
 
 
 def metrics(done: MotifsOutput) -> list[Metric]:
-    """Key figures."""
-    hits = done.found.hits
-    per_peak = np.diff(hits.indptr)[done.found.known]
-    significant = done.significant["topic"].nunique()
+    """Return the key figures."""
+    per_peak = np.diff(done.found.hits.indptr)[done.found.known]
+    enriched = f"{done.significant['topic'].nunique()} of {len(done.topics)}"
     return [
-        Metric("Motifs", len(done.motifs), key=True),
-        Metric("Motifs whose gene is in the data", int(done.motifs["in_expr"].sum())),
-        Metric("Median motifs per peak", float(np.median(per_peak)) if len(per_peak) else 0.0),
-        Metric("Peaks tested", done.n_tested, help=f"of {done.n_modelled:,} modelled peaks"),
-        Metric(
-            "Topics with an enriched motif",
-            f"{significant} of {len(done.topics)}",
-            key=True,
-            help=f"adjusted p < {done.params.level:g}",
-        ),
-        Metric("Motif families", int(done.motifs["family"].nunique()), help="groups of motifs that hit the same peaks"),
+        TEXTS.metric("motifs", len(done.motifs)),
+        TEXTS.metric("expressed_motifs", int(done.motifs["in_expr"].sum())),
+        TEXTS.metric("motifs_per_peak", float(np.median(per_peak)) if len(per_peak) else 0.0),
+        TEXTS.metric("peaks_tested", done.n_tested, n_modelled=done.n_modelled),
+        TEXTS.metric("enriched_topics", enriched, level=done.params.level),
+        TEXTS.metric("families", int(done.motifs["family"].nunique())),
     ]
 
 
 def alerts(done: MotifsOutput) -> list[Alert]:
-    """Say what limits the motif analysis."""
+    """Return what the reading of the files found and what limits the analysis."""
     found, params = done.found, done.params
-    out = [Alert(item.level, item.title, item.cause, item.remedy) for item in found.findings]
+    out = [TEXTS.alert("input_finding", finding=finding) for finding in found.findings]
     if done.n_tested < done.n_modelled:
-        out.append(
-            Alert(
-                "info",
-                f"{done.n_modelled - done.n_tested:,} of {done.n_modelled:,} modelled peaks were not tested",
-                "Their sequence or their hits are not known; they count as peaks without hits in the motif scores.",
-            )
-        )
+        out.append(TEXTS.alert("untested_peaks", n_tested=done.n_tested, n_modelled=done.n_modelled))
     if found.n_short:
-        worst = float(done.motifs["hit_pvalue"].max())
         out.append(
-            Alert(
-                "info",
-                f"{found.n_short} of {len(done.motifs)} motifs are too short for p < {params.pvalue:g}",
-                f"Even their perfect match is more likely than that (up to {worst:.1e} at one position); only perfect "
-                "matches were counted as hits.",
-                "The column hit_pvalue of motif_factors names them.",
+            TEXTS.alert(
+                "short_motifs",
+                n_short=found.n_short,
+                n_motifs=len(done.motifs),
+                pvalue=params.pvalue,
+                worst=float(done.motifs["hit_pvalue"].max()),
             )
         )
     rare = int((done.motifs["n_hits"] < FEW_HITS).sum())
     if rare:
-        out.append(
-            Alert("info", f"{rare} motifs have fewer than {FEW_HITS} hits", "Their tests have next to no power.")
-        )
+        out.append(TEXTS.alert("rare_motifs", n_rare=rare, least=FEW_HITS))
     if not done.motifs["in_expr"].any():
-        out.append(
-            Alert(
-                "warning",
-                "No motif's factor is among the genes of the data",
-                "The names differ (another species, identifiers instead of symbols), or the matrix holds few genes.",
-                "Families cannot be resolved by expression; give motifs named by gene symbols.",
-            )
-        )
+        out.append(TEXTS.alert("no_factor_genes"))
     missing = shown_motifs(done)[1]
     if missing:
-        out.append(
-            Alert(
-                "warning",
-                f"Factors to draw that are not among the motifs: {', '.join(missing[:10])}",
-                "",
-                "Correct motifs.show.",
-            )
-        )
+        out.append(TEXTS.alert("unknown_factors", names=missing))
     return out
 
 
 def methods(done: MotifsOutput) -> str:
-    """Methods sentences."""
+    """Return the paragraph for the methods section."""
     p, first = done.params, done.enrichment.iloc[0]
-    if done.found.scanned:
-        letters = "equal letter frequencies" if p.letters == "uniform" else "the peaks' letter frequencies"
-        source = (
-            f"Sites of {len(done.motifs):,} motifs [@fornes2020jaspar] were called in the peaks, on both strands, with "
-            f"MOODS [@korhonen2017moods] at p < {p.pvalue:g} per position ({letters}, pseudocount {p.pseudocount:g})"
-        )
-        if done.found.n_short:
-            source += f"; {done.found.n_short} motifs too short for that count with their perfect match"
-        source += "."
-    else:
-        source = f"Hits of {len(done.motifs):,} factors in the peaks were taken as given."
-    return (
-        f"{source} For each accessibility topic, hits in the {int(first['n_top']):,} most activated peaks (top "
-        f"{p.top_quantile:.0%}) were compared with those in the other {int(first['n_peaks'] - first['n_top']):,} by "
-        "the one-sided Fisher exact test [@fisher1922exact], adjusted over the motifs of a topic [@benjamini1995fdr]. "
-        "Motif scores of cells are the query log-likelihood [@ponte1998query] of a factor's peaks under the cell's "
-        "imputed accessibility, scaled to Euclidean norm 1 within each cell and standardised over the cells "
-        "[@lynch2022mira]. Motifs were grouped into families by average linkage of the cosine similarity of their hits "
-        f"(at least {p.family_similarity:g})."
+    return TEXTS.methods(
+        scanned=done.found.scanned,
+        n_motifs=len(done.motifs),
+        n_short=done.found.n_short,
+        pvalue=p.pvalue,
+        letters=p.letters,
+        pseudocount=p.pseudocount,
+        n_top=first["n_top"],
+        n_peaks=first["n_peaks"],
+        top_quantile=p.top_quantile,
+        family_similarity=p.family_similarity,
     )

@@ -1,4 +1,4 @@
-"""Stage motifs: sites of transcription factors in peaks, in topics and in cells."""
+"""Stage motifs: transcription factor binding sites in peaks, their enrichment in topics and scores in cells."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class MotifsStage(Stage[MotifsParams]):
     )
 
     def run(self, data: MuData, params: MotifsParams, context: Context) -> Result:
-        """Find or read hits, test them in topics, score them in cells."""
+        """Find or read hits, test them in topics, score them in cells, and report."""
         from .compute import compute
         from .figures import figures
         from .report import alerts, files, methods, metrics, tables

@@ -1,4 +1,4 @@
-"""From the MuData to fitted LITE and NITE models, with the names of genes, peaks and cells."""
+"""Fitted LITE and NITE models with the names of genes, peaks and cells, and the null distribution of their test."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from scipy import sparse, stats
 
 from mira_nb.core.regulation.explained import constant_log_likelihood, unexplained_share
 from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
-from mira_nb.core.regulation.geometry import ChromosomeMatch, PeakSets, gene_peaks, match_chromosomes
-from mira_nb.core.regulation.model import Cells, Gauge, Priors, expression_normalizer
+from mira_nb.core.regulation.geometry import ChromosomeMatch, PeakSets, match_chromosomes
+from mira_nb.core.regulation.model import Cells, Priors
 from mira_nb.core.regulation.scores import (
     NullDistribution,
     NullGenes,
@@ -25,23 +25,13 @@ from mira_nb.core.regulation.scores import (
 )
 from mira_nb.core.regulation.search import FitOptions
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg
-from mira_nb.core.topics.decoder import Decoder
-from mira_nb.errors import InputError, ResourceError, StoreError
-from mira_nb.keys import (
-    ATAC,
-    CHROM,
-    END,
-    LEIDEN,
-    LINEAGE_STATE,
-    MODELLED,
-    READ_DEPTH,
-    RNA,
-    START,
-    TOPIC_MODEL,
-)
+from mira_nb.errors import ResourceError
+from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, RNA
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import cell_annotation, topic_frame
 from mira_nb.typing import Floats, Ints, Progress
+
+from .inputs import build_cells, chosen_genes, peak_sets
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -50,18 +40,45 @@ if TYPE_CHECKING:
 
 
 FEW_NULL = 40
+"""Simulated genes below which there is no null distribution."""
 
 LITE_LIKE = (1 / 3, 1 / 2)
-"""Least and most of the genes, those of smallest unexplained share, from which the null is learned."""
+"""Smallest and largest fraction of the genes, those with least unexplained, from which the null is learned."""
 
 
 @dataclass(frozen=True)
 class RegulationOutput:
-    """Everything the stage found; arrays over genes follow `genes`, positions in the RNA matrix are `position`.
+    """Results of the stage regulation; arrays over genes follow `genes`.
 
-    `nite_share` is the share of the explained log-likelihood that the chromatin around the gene leaves to the cell's
-    state; `error_share` is the share that 5 % of the genes simulated under LITE exceed by chance and errors of
-    accessibility alone (NaN without a null distribution); `n_open` the open peaks of each cell.
+    Attributes
+    ----------
+    genes
+        Names of the genes that were asked for.
+    position
+        Their positions in the RNA matrix, (G,).
+    modelled_peaks
+        Positions of the peaks of the accessibility model in the ATAC matrix.
+    cells
+        Counts, offsets, topics and imputed accessibility of the cells.
+    sets
+        Peaks of each gene, numbered among `modelled_peaks`.
+    fit
+        LITE and NITE models, statistics and log rates, (cells, G).
+    nite_share
+        Fraction of the gain in log-likelihood of NITE over a constant rate that LITE does not reach, (G,).
+    null
+        Null distribution of the NITE test; None with too few simulated genes.
+    error_share
+        `nite_share` that 5 % of the genes simulated under LITE exceed by chance and errors of the accessibility
+        estimates alone; NaN without a null distribution.
+    n_open
+        Open modelled peaks of each cell, (cells,).
+    chromosomes
+        How chromosome names of the TSS file were matched with those of the peaks.
+    n_tss_rows
+        Rows of the TSS table.
+    tss_findings
+        What reading the TSS file found.
     """
 
     data: MuData
@@ -88,22 +105,22 @@ class RegulationOutput:
 
     @cached_property
     def status(self) -> NDArray[np.object_]:
-        """Per gene "ok" or the reason why there is no fit."""
+        """Per gene "ok" or the reason why there is no model, (G,)."""
         return self.fit.status
 
     @cached_property
     def nite_score(self) -> Floats:
-        """NITE score of the genes."""
+        """NITE score of the genes, (G,)."""
         return nite_score(self.fit.gene_statistic, self.fit.n_expressing)
 
     @cached_property
     def cell_score(self) -> Floats:
-        """NITE score of the cells, over the fitted genes."""
+        """NITE score of the cells over the fitted genes, (cells,)."""
         return nite_score(self.fit.cell_statistic, self.fit.n_expressed)
 
     @cached_property
     def pvalue(self) -> Floats:
-        """P value of the NITE test under the chosen null distribution."""
+        """p-value of the NITE test under the chosen null distribution, (G,)."""
         statistic = self.fit.gene_statistic
         if self.null is not None and self.params.null == "bootstrap":
             return self.null.pvalue(statistic)
@@ -111,12 +128,12 @@ class RegulationOutput:
 
     @cached_property
     def fdr(self) -> Floats:
-        """Benjamini-Hochberg adjusted p values over the fitted genes."""
+        """Benjamini-Hochberg adjusted p-values over the fitted genes, (G,)."""
         return benjamini_hochberg(self.pvalue)
 
     @cached_property
     def called(self) -> NDArray[np.bool_]:
-        """Genes called NITE: a significant test and a departure from LITE that is worth the name."""
+        """Genes called NITE, (G,): a significant test and a relevant departure from LITE."""
         return np.asarray((self.fdr < self.params.level) & (self.nite_share >= self.params.min_share))
 
     @cached_property
@@ -125,25 +142,25 @@ class RegulationOutput:
         return chromatin_differential(self.fit.lite_log_rate, self.fit.nite_log_rate)
 
     def composition(self, model: str) -> NDArray[np.float32]:
-        """Predicted composition rho, cells x genes."""
+        """Return the predicted composition rho, cells x genes."""
         rate = self.fit.lite_log_rate if model == "lite" else self.fit.nite_log_rate
         return np.exp(rate - self.cells.log_normalizer[:, None].astype(np.float32))
 
     def layer(self, what: str) -> NDArray[np.float32]:
-        """Cells x all genes of the RNA matrix, NaN where a gene has no model."""
+        """Return a layer, cells x all genes of the RNA matrix, NaN where a gene has no model."""
         rna = self.data.mod[RNA]
         out = np.full((rna.n_obs, rna.n_vars), np.nan, dtype=np.float32)
         out[:, self.position] = self.differential if what == "differential" else self.composition(what)
         return out
 
     def per_gene(self, values: NDArray) -> Floats:
-        """Values over all genes of the RNA matrix, NaN where there is none."""
+        """Return values over all genes of the RNA matrix, NaN where there is none."""
         out = np.full(self.data.mod[RNA].n_vars, np.nan)
         out[self.position] = values
         return out
 
     def parameters(self) -> pd.DataFrame:
-        """Parameters of both models over all genes of the RNA matrix; NITE's carry the prefix ``nite_``.
+        """Return the parameters of both models over all genes of the RNA matrix; NITE's carry the prefix ``nite_``.
 
         All are maxima a posteriori, also the decay distances, with which the other parameters go together; LITE's
         posterior mean and interval of the decay distances stand beside them.
@@ -172,7 +189,7 @@ class RegulationOutput:
         )
 
     def stored_sets(self) -> dict[str, Any]:
-        """Peak sets for later stages; ``peak`` counts over all peaks of the accessibility matrix."""
+        """Return the peak sets for later stages; ``peak`` counts over all peaks of the accessibility matrix."""
         sets = self.sets
         return {
             "genes": np.array(self.genes, dtype=object).astype(str),
@@ -202,7 +219,7 @@ class RegulationOutput:
 
 
 def decay_columns(fit: RegulationFit, *, plain: Literal["mean", "map"]) -> dict[str, Floats]:
-    """LITE's decay distances, kb: two estimates and the 95 % credible interval, a column a side.
+    """Return LITE's decay distances, kb: two estimates and the 95 % credible interval, one column per side.
 
     `plain` names the estimate that is called just ``decay_SIDE_kb``; the other one is ``decay_SIDE_map_kb`` or
     ``decay_SIDE_mean_kb``. The table of genes shows the posterior mean under the plain name, as it is nearer the
@@ -214,99 +231,6 @@ def decay_columns(fit: RegulationFit, *, plain: Literal["mean", "map"]) -> dict[
         for n, side in enumerate(("upstream", "downstream"))
         for part, values in sorted(parts.items(), key=lambda item: item[0] != plain)
     }
-
-
-def model_decoder(data: MuData, modality: str) -> tuple[Decoder, Ints]:
-    """Return the decoder of a fitted topic model and the columns it covers."""
-    part = data.mod[modality]
-    if TOPIC_MODEL not in part.uns:
-        raise StoreError(
-            f"the data hold no topic model of the modality {modality}",
-            remedy=f"run the stage topics_{modality} first",
-        )
-    covered = np.asarray(part.var[MODELLED], bool) if MODELLED in part.var else np.ones(part.n_vars, bool)
-    return Decoder.from_arrays(part.uns[TOPIC_MODEL]), np.flatnonzero(covered)
-
-
-def build_cells(data: MuData, genes: Ints, *, gauge: Gauge = "median") -> tuple[Cells, Ints]:
-    """Bring together what the models need of the cells, and the peaks the accessibility model covers."""
-    rna, atac = data.mod[RNA], data.mod[ATAC]
-    expression, modelled_genes = model_decoder(data, RNA)
-    accessibility, modelled_peaks = model_decoder(data, ATAC)
-    topics = topic_frame(data, RNA).to_numpy()
-    if READ_DEPTH in rna.obs:
-        depth = rna.obs[READ_DEPTH].to_numpy(np.float64)
-    else:
-        depth = np.asarray(sparse.csr_matrix(rna.X)[:, modelled_genes].sum(axis=1), dtype=np.float64).ravel()
-    cells = Cells.build(
-        sparse.csc_matrix(rna.X)[:, genes],
-        log_depth=np.log(np.maximum(depth, 1e-3)),
-        log_normalizer=expression_normalizer(expression, topics, gauge=gauge),
-        topics=topic_frame(data, ATAC).to_numpy(),
-        decoder=accessibility,
-    )
-    if accessibility.n_features != len(modelled_peaks) or len(atac.var) < len(modelled_peaks):
-        raise StoreError(
-            f"the accessibility topic model covers {accessibility.n_features:,} peaks, but {len(modelled_peaks):,} are "
-            f"marked as modelled",
-            remedy="run the stage topics_atac again",
-        )
-    return cells, modelled_peaks
-
-
-def chosen_genes(data: MuData, params: RegulationParams) -> Ints:
-    """Positions of the genes to model.
-
-    Raises
-    ------
-    InputError
-        A listed gene is not in the data.
-    """
-    names = data.mod[RNA].var_names
-    if params.genes == "all":
-        return model_decoder(data, RNA)[1]
-    lower = {str(name).casefold(): i for i, name in reversed(list(enumerate(names)))}
-    asked = [str(gene).casefold() for gene in params.genes]
-    missing = [gene for gene, key in zip(params.genes, asked, strict=True) if key not in lower]
-    if missing:
-        raise InputError(
-            f"regulation.genes: {len(missing)} of {len(asked)} genes are not in the data: {', '.join(missing[:8])}",
-            remedy="correct the names (case does not matter) or leave them out",
-        )
-    return np.array(list(dict.fromkeys(lower[key] for key in asked)), dtype=np.int64)
-
-
-def _peak_sets(
-    data: MuData,
-    params: RegulationParams,
-    table: pd.DataFrame,
-    names: list[str],
-    modelled: Ints,
-    path: Any,
-) -> tuple[PeakSets, pd.DataFrame]:
-    """Peaks of every gene over the modelled peaks, and the table of these peaks."""
-    atac = data.mod[ATAC]
-    peaks = pd.DataFrame({"chrom": atac.var[CHROM].astype(str), "start": atac.var[START], "end": atac.var[END]})
-    peaks = peaks.iloc[modelled].reset_index(drop=True)
-    openness = None
-    if params.tss == "open":
-        openness = np.asarray(sparse.csr_matrix(atac.X).mean(axis=0)).ravel()[modelled]
-    sets = gene_peaks(
-        peaks,
-        table,
-        names,
-        window=round(params.window_kb * 1000),
-        promoter=params.promoter_bp,
-        other_promoters=params.other_promoters,
-        openness=openness,
-    )
-    if not (sets.status == "ok").any():
-        raise ResourceError(
-            f"{path}: none of the {len(names):,} genes has a peak in its window",
-            expected="gene names and chromosomes as in the data, positions of the same genome",
-            remedy="check that the TSS file belongs to the genome the reads were aligned to",
-        )
-    return sets, peaks
 
 
 def _priors(params: RegulationParams) -> Priors:
@@ -323,11 +247,15 @@ def _priors(params: RegulationParams) -> Priors:
 def _fit_with_null(
     cells: Cells, sets: PeakSets, n_open: NDArray, params: RegulationParams, context: Context, progress: Progress
 ) -> tuple[RegulationFit, Floats, NullGenes]:
-    """Fit the genes, then genes simulated under LITE; the fit, the genes' unexplained share, the simulated genes.
+    """Fit the genes, then genes simulated under LITE.
 
-    What is simulated are genes with an unexplained share too small to be called NITE, within the limits of
-    `LITE_LIKE`: the LITE model of a gene that does not follow its chromatin says nothing about genes that do. If fewer
-    genes than these follow LITE, the test becomes conservative.
+    Genes are simulated from the LITE models of genes with an unexplained fraction too small to be called NITE, within
+    the limits of `LITE_LIKE`: the LITE model of a gene that does not follow its chromatin says nothing about genes that
+    do. If fewer genes than these follow LITE, the test becomes conservative.
+
+    Returns
+    -------
+    The fit, the unexplained fraction of each gene (G,), and the simulated genes.
     """
     priors = _priors(params)
     options = FitOptions(tolerance=params.tolerance, max_iterations=params.max_iterations, min_cells=params.min_cells)
@@ -363,7 +291,17 @@ def _fit_with_null(
 
 
 def compute(data: MuData, params: RegulationParams, context: Context, progress: Progress) -> RegulationOutput:
-    """Peak sets, LITE, NITE and their null distribution."""
+    """Assign peaks to genes, fit LITE and NITE, and learn the null distribution of the NITE test.
+
+    Raises
+    ------
+    ResourceError
+        No transcription start sites were given, or no gene has a peak in its window.
+    InputError
+        A requested gene is not in the data.
+    StoreError
+        A topic model is missing or does not fit the data.
+    """
     from mira_nb.io.tss import read_tss
 
     path = context.resources.tss
@@ -375,7 +313,7 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     progress(0.0, "cells and normalisers")
     cells, modelled_peaks = build_cells(data, position, gauge=params.normalizer)
     progress(0.02, "peaks around transcription start sites")
-    sets, peaks = _peak_sets(data, params, table.frame, names, modelled_peaks, path)
+    sets, peaks = peak_sets(data, params, table.frame, names, modelled_peaks, path)
     n_open = np.asarray((sparse.csr_matrix(data.mod[ATAC].X)[:, modelled_peaks] != 0).sum(axis=1)).ravel()
     fit, share, simulated = _fit_with_null(
         cells, sets, n_open, params, context, lambda fraction, message: progress(0.05 + 0.95 * fraction, message)

@@ -23,25 +23,31 @@ from mira_nb.core.regulation.model import PeakRates, peak_weights
 from mira_nb.keys import ATAC, CHROM, END, PSEUDOTIME, START, X_UMAP
 from mira_nb.stages.result import ExportFile, Figure
 from mira_nb.stages.shared.cells import coordinates, gene_expression
+from mira_nb.stages.texts import Texts
 from mira_nb.typing import Floats
 
 from .compute import RegulationOutput
 from .lineages import lineage_figures
-from .score_tests import cell_tests, lineage_cells, primed_genes, topic_genes, topic_tests
+from .score_tests import STAR_LEVEL, cell_tests, lineage_cells, log_score, primed_genes, star, topic_genes, topic_tests
 from .streams import stream_figures
 
+TEXTS = Texts(__package__)
+
 N_BINS = 14
+"""Bins of equally many cells along each lineage."""
+
 N_SCATTER = 60
+"""Points per gene in the scatter of the chromatin differential."""
+
 N_TRACKS = 200
-_DIFFERENTIAL = (
-    "Positive (LITE above NITE): the local chromatin is more open than expression calls for, as before a gene is "
-    "switched "
-    "on; negative: expression is higher than the local chromatin suggests."
-)
+"""Largest number of genes with a track file."""
 
 
 def shown_genes(found: RegulationOutput) -> list[int]:
-    """Positions of the genes drawn in detail: those named, else the most NITE and the most LITE well-expressed ones."""
+    """Return positions of the genes drawn in detail: those named, else the most NITE and the most LITE ones.
+
+    Unnamed genes are taken from the half that most cells express.
+    """
     asked = {name.casefold() for name in found.params.show_genes}
     if asked:
         return [g for g, name in enumerate(found.genes) if name.casefold() in asked and found.ok[g]]
@@ -56,7 +62,7 @@ def shown_genes(found: RegulationOutput) -> list[int]:
 
 
 def figures(found: RegulationOutput) -> list[Figure]:
-    """All figures of the stage."""
+    """Return all figures; empty without a fitted gene."""
     if not found.ok.any():
         return []
     shown = shown_genes(found)
@@ -75,25 +81,25 @@ def figures(found: RegulationOutput) -> list[Figure]:
 def _nite_figures(found: RegulationOutput) -> list[Figure]:
     called = found.called[found.ok]
     return [
-        Figure(
+        TEXTS.figure(
             "nite_distribution",
-            "NITE scores of the genes",
-            f"NITE score of {int(found.ok.sum()):,} genes: how much better the cell's whole chromatin state predicts "
-            "expression than the chromatin around the gene. Coloured: the "
-            f"{int(called.sum()):,} genes called NITE (likelihood ratio of NITE against LITE, Benjamini-Hochberg "
-            f"adjusted p < {found.params.level:g}, and at least {found.params.min_share:.0%} of what NITE explains is "
-            "left unexplained by the chromatin around the gene). A body near 0 with a tail to the right is usual. "
-            "Errors of the estimated accessibility move the body away from 0: the test allows for them, the score does "
-            "not.",
-            chart=nite_histogram(found.nite_score[found.ok], called),
-            section="NITE regulation",
+            nite_histogram(found.nite_score[found.ok], called),
+            n_genes=int(found.ok.sum()),
+            n_called=int(called.sum()),
+            level=found.params.level,
+            min_share=found.params.min_share,
         )
     ]
 
 
-def _starred(tests: pd.DataFrame, level: float) -> dict[str, str]:
+def _starred(tests: pd.DataFrame) -> dict[str, str]:
+    """Map each tested group to its name with a star where it is significant."""
     pairs = zip(tests["group_1"].astype(str), tests["adj_pvalue"].to_numpy(float), strict=True)
-    return {name: f"{name} *" if adjusted < level else name for name, adjusted in pairs}
+    return {name: f"{name}{star(adjusted)}" for name, adjusted in pairs}
+
+
+def _n_significant(tests: pd.DataFrame) -> int:
+    return int((tests["adj_pvalue"].to_numpy(float) < STAR_LEVEL).sum())
 
 
 def _cell_figures(found: RegulationOutput) -> list[Figure]:
@@ -105,41 +111,26 @@ def _cell_figures(found: RegulationOutput) -> list[Figure]:
             pd.DataFrame({"NITE score": found.cell_score, name: labels.to_numpy()}),
             title="NITE score of the cells",
         )
-        out.append(
-            Figure(
-                "cell_nite_map",
-                "NITE regulation of the cells",
-                f"Joint map of {len(labels):,} cells. High: the cell's expression departs from what the chromatin "
-                "around "
-                "its genes predicts, as often in terminal states.",
-                chart=chart,
-                packed=packed,
-                section="NITE regulation",
-            )
-        )
+        out.append(TEXTS.figure("cell_nite_map", chart, packed=packed, n_cells=len(labels)))
     tests = cell_tests(found)
     if len(tests):
-        stars = _starred(tests, 0.05)
-        frame = pd.DataFrame({"score": found.cell_score, "group": [stars.get(x, x) for x in labels]})
-        order = [stars.get(x, x) for x in natural_sort(labels.unique())]
+        stars = _starred(tests)
+        chart = by_group(
+            pd.DataFrame({"score": found.cell_score, "group": [stars.get(x, x) for x in labels]}),
+            value="score",
+            group="group",
+            value_title="NITE score of the cell",
+            group_title=name,
+            order=[stars.get(x, x) for x in natural_sort(labels.unique())],
+        )
         out.append(
-            Figure(
+            TEXTS.figure(
                 "cell_nite_groups",
-                f"NITE regulation by {name}",
-                "NITE score of the cells; * adjusted p < 0.05 (two-sided Wilcoxon rank-sum test of the group against "
-                "all "
-                "other cells, Benjamini-Hochberg over the groups; n below each box). With many cells small "
-                "differences are "
-                "significant: see the effect sizes in the table.",
-                chart=by_group(
-                    frame,
-                    value="score",
-                    group="group",
-                    value_title="NITE score of the cell",
-                    group_title=name,
-                    order=order,
-                ),
-                section="NITE regulation",
+                chart,
+                grouping=name,
+                level=STAR_LEVEL,
+                n_significant=_n_significant(tests),
+                n_groups=len(tests),
             )
         )
     return out
@@ -149,37 +140,35 @@ def _topic_figures(found: RegulationOutput) -> list[Figure]:
     tests = topic_tests(found)
     if not len(tests):
         return []
-    stars = _starred(tests, 0.05)
+    stars = _starred(tests)
     colors = topic_colors(list(stars))
     parts = [
-        pd.DataFrame({"score": np.log10(1 + np.maximum(found.nite_score[mask], 0)), "topic": stars[name]})
+        pd.DataFrame({"score": log_score(found.nite_score[mask]), "topic": stars[name]})
         for name, mask in topic_genes(found).items()
         if name in stars
     ]
+    chart = by_group(
+        pd.concat(parts, ignore_index=True),
+        value="score",
+        group="topic",
+        value_title="NITE score (log10 of 1 + score)",
+        order=list(stars.values()),
+        colors={stars[name]: color for name, color in colors.items()},
+    )
     return [
-        Figure(
+        TEXTS.figure(
             "topic_nite",
-            "NITE regulation of expression topics",
-            f"NITE scores of the top genes of each expression topic (at most {found.params.n_top}); * adjusted p < "
-            "0.05 "
-            "(two-sided Wilcoxon rank-sum test against all other genes, Benjamini-Hochberg over the topics; n below "
-            "each "
-            "box). Topics of terminal states tend to be more NITE, those of progenitors more LITE.",
-            chart=by_group(
-                pd.concat(parts, ignore_index=True),
-                value="score",
-                group="topic",
-                value_title="NITE score (log10 of 1 + score)",
-                order=list(stars.values()),
-                colors={stars[name]: color for name, color in colors.items()},
-            ),
-            section="NITE regulation",
+            chart,
+            n_top=found.params.n_top,
+            level=STAR_LEVEL,
+            n_significant=_n_significant(tests),
+            n_topics=len(tests),
         )
     ]
 
 
 def _per_10k(found: RegulationOutput, g: int) -> dict[str, Floats]:
-    """Observed and predicted expression of a gene, per 10,000 counts of effective read depth."""
+    """Return observed and predicted expression of a gene, per 10,000 counts of effective read depth, (N,) each."""
     column = found.cells.counts[:, [g]].toarray().ravel()
     norm = found.cells.log_normalizer
     return {
@@ -190,6 +179,7 @@ def _per_10k(found: RegulationOutput, g: int) -> dict[str, Floats]:
 
 
 def _along_time(found: RegulationOutput, shown: list[int], lineages: dict[str, NDArray[np.bool_]]) -> pd.DataFrame:
+    """Return mean observed and predicted expression in bins of pseudotime: gene, lineage, time, source, value, n."""
     time = found.data.obs[PSEUDOTIME].to_numpy(float)
     rows = []
     for g in shown:
@@ -207,6 +197,7 @@ def _along_time(found: RegulationOutput, shown: list[int], lineages: dict[str, N
 
 
 def _by_group(found: RegulationOutput, shown: list[int]) -> pd.DataFrame:
+    """Return mean observed and predicted expression per group: gene, group, source, value, n."""
     labels = found.groups[1].to_numpy()
     rows = []
     for g in shown:
@@ -220,7 +211,7 @@ def _by_group(found: RegulationOutput, shown: list[int]) -> pd.DataFrame:
 
 
 def _binned(found: RegulationOutput, shown: list[int]) -> pd.DataFrame:
-    """Cells of equal LITE prediction and differential taken together, a few points a gene."""
+    """Pool cells of similar LITE prediction and differential, :data:`N_SCATTER` points per gene."""
     frames = []
     for g in shown:
         values = _per_10k(found, g)
@@ -244,76 +235,59 @@ def _binned(found: RegulationOutput, shown: list[int]) -> pd.DataFrame:
 def _gene_figures(found: RegulationOutput, shown: list[int]) -> list[Figure]:
     if not shown:
         return []
-    names = [found.genes[g] for g in shown]
-    out = []
+    peaks = pd.concat([peak_frame(found, g) for g in shown], ignore_index=True)
+    return [
+        _prediction_figure(found, shown),
+        TEXTS.figure(
+            "differential_scatter",
+            differential_scatter(_binned(found, shown)),
+            reading=TEXTS.text("differential"),
+        ),
+        *_differential_maps(found, shown),
+        TEXTS.figure("local_peaks", local_peaks(peaks)),
+    ]
+
+
+def _prediction_figure(found: RegulationOutput, shown: list[int]) -> Figure:
+    """Return observed and predicted expression: along the lineages, or by group without a trajectory."""
     lineages = lineage_cells(found)
     if lineages:
-        chart, where = (
-            prediction_lines(_along_time(found, shown, lineages), time_title="Pseudotime"),
-            "along each lineage",
-        )
+        chart = prediction_lines(_along_time(found, shown, lineages), time_title="Pseudotime")
     else:
-        chart, where = prediction_bars(_by_group(found, shown), group_title=found.groups[0]), f"by {found.groups[0]}"
-    out.append(
-        Figure(
-            "lite_expression",
-            "Expression and its prediction from local chromatin",
-            f"Mean observed expression and LITE and NITE predictions {where} ({found.cells.n_cells:,} cells). Where "
-            "the "
-            "LITE line leaves the observed one, chromatin around the gene changes without expression, or the "
-            "reverse; the "
-            "NITE prediction, which knows the cell's whole state, should follow the observed one.",
-            chart=chart,
-            section="Genes",
-        )
+        chart = prediction_bars(_by_group(found, shown), group_title=found.groups[0])
+    return TEXTS.figure(
+        "lite_expression",
+        chart,
+        along_lineages=bool(lineages),
+        grouping=found.groups[0],
+        n_cells=found.cells.n_cells,
     )
-    out.append(
-        Figure(
-            "differential_scatter",
-            "Chromatin differential of single genes",
-            "Each point is a group of cells with similar LITE prediction and differential (n = size). " + _DIFFERENTIAL,
-            chart=differential_scatter(_binned(found, shown)),
-            section="Genes",
+
+
+def _differential_maps(found: RegulationOutput, shown: list[int]) -> list[Figure]:
+    """Return three maps per gene; empty without a map of the cells."""
+    if X_UMAP not in found.data.obsm:
+        return []
+    names = [found.genes[g] for g in shown]
+    expression = gene_expression(found.data, names)
+    columns = {}
+    for g, name in zip(shown, names, strict=True):
+        columns[f"{name}: expression"] = expression[name].to_numpy()
+        columns[f"{name}: LITE"] = np.log1p(_per_10k(found, g)["LITE prediction"])
+        columns[f"{name}: differential"] = found.differential[:, g]
+    return [
+        TEXTS.figure(
+            "differential_maps",
+            image=small_multiples(coordinates(found.data.obsm[X_UMAP]), pd.DataFrame(columns), n_columns=3),
+            genes=names,
+            n_cells=found.cells.n_cells,
+            reading=TEXTS.text("differential"),
         )
-    )
-    if X_UMAP in found.data.obsm:
-        expression = gene_expression(found.data, names)
-        columns = {}
-        for g, name in zip(shown, names, strict=True):
-            columns[f"{name}: expression"] = expression[name].to_numpy()
-            columns[f"{name}: LITE"] = np.log1p(_per_10k(found, g)["LITE prediction"])
-            columns[f"{name}: differential"] = found.differential[:, g]
-        image = small_multiples(coordinates(found.data.obsm[X_UMAP]), pd.DataFrame(columns), n_columns=3)
-        out.append(
-            Figure(
-                "differential_maps",
-                "Expression, LITE prediction and chromatin differential on the map",
-                f"{found.cells.n_cells:,} cells; expression and LITE prediction as log(1 + counts per 10,000), "
-                "differential "
-                "as natural log. " + _DIFFERENTIAL,
-                image=image,
-                alt="Maps of " + ", ".join(names),
-                section="Genes",
-            )
-        )
-    out.append(
-        Figure(
-            "local_peaks",
-            "Local peaks and their weights",
-            "Peaks in the window around the start site (dashed line). Share: weight x mean accessibility, as part of "
-            "the "
-            "gene's mean prediction; weight: a halved every decay distance, proximal peaks undecayed. The weights of "
-            "all "
-            "fitted genes shown here are also exported as bedGraph.",
-            chart=local_peaks(pd.concat([peak_frame(found, g) for g in shown], ignore_index=True)),
-            section="Genes",
-        )
-    )
-    return out
+    ]
 
 
 def peak_frame(found: RegulationOutput, g: int) -> pd.DataFrame:
-    """Peaks of one gene with LITE weight, mean accessibility and share of the mean prediction."""
+    """Return the peaks of one gene with LITE weight, mean accessibility and fraction of the mean prediction."""
     peaks, distance, region = found.sets.of(g)
     lite = found.fit.lite
     weight = peak_weights(distance, region, lite.a[g], lite.decay_kb[g])
@@ -342,7 +316,7 @@ def peak_frame(found: RegulationOutput, g: int) -> pd.DataFrame:
 
 
 def track_files(found: RegulationOutput) -> list[ExportFile]:
-    """One bedGraph a drawn gene: LITE weight x mean accessibility of its peaks."""
+    """Return one bedGraph file per drawn gene: LITE weight x mean accessibility of its peaks."""
     out = []
     for g in shown_genes(found)[:N_TRACKS] if found.ok.any() else []:
         frame = peak_frame(found, g)
@@ -353,11 +327,8 @@ def track_files(found: RegulationOutput) -> list[ExportFile]:
             f"{c}\t{s}\t{e}\t{v:.6g}"
             for c, s, e, v in zip(frame["chrom"], frame["start"], frame["end"], value, strict=True)
         ]
-        out.append(
-            ExportFile(
-                f"exports/{name}.bedgraph", ("\n".join(lines) + "\n").encode(), f"local peaks of {name}, LITE weights"
-            )
-        )
+        content = ("\n".join(lines) + "\n").encode()
+        out.append(ExportFile(f"exports/{name}.bedgraph", content, TEXTS.text("track", gene=name)))
     return out
 
 
@@ -365,17 +336,13 @@ def _primed_figures(found: RegulationOutput, primed: pd.DataFrame) -> list[Figur
     if not len(primed):
         return []
     p = found.params
-    n = int((primed["class"] == "primed").sum())
     return [
-        Figure(
+        TEXTS.figure(
             "primed_genes",
-            "Genes primed at a branch",
-            f"{len(primed):,} genes higher in one end state than in its sister, {n:,} of them primed (right of and "
-            "above "
-            f"the dashed thresholds {p.primed_differential:g} and {p.primed_nite:g}, and not yet expressed at the "
-            "branch): "
-            "their chromatin is open in the branch cells before the lineage expresses them.",
-            chart=primed_scatter(primed, differential=p.primed_differential, score=p.primed_nite),
-            section="Genes",
+            primed_scatter(primed, differential=p.primed_differential, score=p.primed_nite),
+            n_genes=len(primed),
+            n_primed=int((primed["class"] == "primed").sum()),
+            differential=p.primed_differential,
+            score=p.primed_nite,
         )
     ]

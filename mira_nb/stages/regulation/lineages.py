@@ -10,26 +10,17 @@ from mira_nb.charts.theme import CATEGORICAL, MUTED
 from mira_nb.keys import LINEAGE_STATE, RNA
 from mira_nb.stages.result import Figure, Table
 from mira_nb.stages.shared.cells import topic_frame
+from mira_nb.stages.texts import Texts
 
 from .compute import RegulationOutput
-from .score_tests import COLUMNS, against_rest, lineage_nodes, terminal_tests, topic_genes
+from .score_tests import COLUMNS, STAR_LEVEL, against_rest, lineage_nodes, log_score, star, terminal_tests, topic_genes
 
-LEVEL = 0.05
-SECTION = "NITE regulation over the lineage tree"
+TEXTS = Texts(__package__)
 
 
 def lineage_figures(found: RegulationOutput, primed: pd.DataFrame) -> list[Figure]:
-    """Figures that need a lineage tree; empty without one."""
+    """Return the figures that need a lineage tree; empty without one."""
     return [*_state_figure(found), *_terminal_figure(found, primed)]
-
-
-def log_score(scores: np.ndarray) -> np.ndarray:
-    """log10(1 + NITE score), scores below 0 as 0."""
-    return np.asarray(np.log10(1 + np.maximum(scores, 0)))
-
-
-def _star(adjusted: float) -> str:
-    return " *" if adjusted < LEVEL else ""
 
 
 # ---------------------------------------------------------------------- terminal genes
@@ -48,39 +39,28 @@ def _terminal_figure(found: RegulationOutput, primed: pd.DataFrame) -> list[Figu
         name = f"terminal in {lineage}"
         test = tests[tests["group_1"] == name]
         if len(test):
-            label = name + _star(float(test["adj_pvalue"].iloc[0]))
+            label = name + star(float(test["adj_pvalue"].iloc[0]))
             parts.append(pd.DataFrame({"score": log_score(found.nite_score[mask]), "group": label}))
             order.append(label)
     if rest.any():
         parts.append(pd.DataFrame({"score": log_score(found.nite_score[rest]), "group": "other genes"}))
         order.append("other genes")
     colors = dict(zip(order, CATEGORICAL, strict=False)) | {"other genes": MUTED}
-    return [
-        Figure(
-            "terminal_nite",
-            "NITE regulation of terminal genes",
-            "NITE scores of the genes that rise only in one end state of a branch (higher than in its sister and than "
-            "in the branch's cells) and of genes that do so in none. * adjusted p < 0.05 (two-sided Wilcoxon rank-sum "
-            "test of the terminal genes against all other fitted genes, Benjamini-Hochberg over the lineages; n below "
-            "the boxes, effect sizes in the table). Higher: the local chromatin of these genes does not tell the "
-            "lineage in which they are expressed.",
-            chart=by_group(
-                pd.concat(parts, ignore_index=True),
-                value="score",
-                group="group",
-                value_title="NITE score (log10 of 1 + score)",
-                order=order,
-                colors=colors,
-                step=130,
-            ),
-            section=SECTION,
-        )
-    ]
+    chart = by_group(
+        pd.concat(parts, ignore_index=True),
+        value="score",
+        group="group",
+        value_title="NITE score (log10 of 1 + score)",
+        order=order,
+        colors=colors,
+        step=130,
+    )
+    return [TEXTS.figure("terminal_nite", chart, level=STAR_LEVEL)]
 
 
 # ---------------------------------------------------------------------- topics by state
 def state_topics(found: RegulationOutput) -> dict[str, list[str]]:
-    """Expression topics of each lineage state: those whose mean share is highest there. Empty without a branch."""
+    """Return the topics of each state: those whose mean proportion is highest there; empty without a branch."""
     nodes = lineage_nodes(found)
     if nodes is None or len(nodes) < 2:
         return {}
@@ -96,13 +76,14 @@ def state_topics(found: RegulationOutput) -> dict[str, list[str]]:
 
 
 def state_tests(found: RegulationOutput) -> pd.DataFrame:
-    """NITE scores of the top genes of each state's topics against those of all other genes."""
+    """Test NITE scores of the top genes of each state's topics against those of all other genes."""
     return against_rest(
         found.nite_score, _state_members(found), quantity="NITE score of the top genes of the state's topics"
     )
 
 
 def _state_members(found: RegulationOutput) -> dict[str, np.ndarray]:
+    """Return masks over the genes: top genes of each state's topics."""
     genes = topic_genes(found)
     return {
         state: np.any([genes[topic] for topic in topics], axis=0)
@@ -121,40 +102,24 @@ def _state_figure(found: RegulationOutput) -> list[Figure]:
         test = tests[tests["group_1"] == state]
         scores = found.nite_score[mask & np.isfinite(found.nite_score)]
         if len(test) and len(scores):
-            label = state + _star(float(test["adj_pvalue"].iloc[0]))
+            label = state + star(float(test["adj_pvalue"].iloc[0]))
             parts.append(pd.DataFrame({"score": log_score(scores), "group": label}))
             order.append(label)
-    described = "; ".join(f"{state}: {', '.join(names)}" for state, names in topics.items() if names)
-    return [
-        Figure(
-            "state_nite",
-            "NITE regulation of the topics of each state",
-            "NITE scores of the top genes of the expression topics that describe a state of the lineage tree, that is, "
-            f"whose mean share is highest there ({described}). * adjusted p < 0.05 (two-sided Wilcoxon rank-sum test "
-            "of these genes against all other fitted genes, Benjamini-Hochberg over the states; n below the boxes, "
-            "effect sizes in the table). Progenitor states tend to be LITE (low), end states NITE (high).",
-            chart=by_group(
-                pd.concat(parts, ignore_index=True),
-                value="score",
-                group="group",
-                value_title="NITE score (log10 of 1 + score)",
-                group_title="state",
-                order=order,
-                step=100,
-            ),
-            section=SECTION,
-        )
-    ]
+    chart = by_group(
+        pd.concat(parts, ignore_index=True),
+        value="score",
+        group="group",
+        value_title="NITE score (log10 of 1 + score)",
+        group_title="state",
+        order=order,
+        step=100,
+    )
+    return [TEXTS.figure("state_nite", chart, topics=topics, level=STAR_LEVEL)]
 
 
 def state_table(found: RegulationOutput) -> list[Table]:
-    """Give the tests behind the figure of the states; empty without a tree."""
+    """Return the tests behind the figure of the states; empty without a tree."""
     tests = state_tests(found)
     if not len(tests):
         return []
-    caption = (
-        "Top genes of the expression topics whose mean share is highest in the state, against all other fitted genes: "
-        "two-sided Wilcoxon rank-sum test; effect_size: rank-biserial correlation (positive = more NITE); adj_pvalue: "
-        "Benjamini-Hochberg over the states."
-    )
-    return [Table("state_nite_tests", "NITE regulation of the topics of each state", caption, tests)]
+    return [TEXTS.table("state_nite_tests", tests, test=TEXTS.text("rank_sum", over="states"))]

@@ -1,4 +1,4 @@
-"""Tests on NITE scores: cells by group, topics by their top genes, and genes primed at a branch or terminal."""
+"""Tests on NITE scores: cells by group, topics by their top genes, genes primed at a branch or terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mira_nb.keys import (
     TOPIC_ACTIVATIONS,
 )
 from mira_nb.stages.shared.cells import topic_frame
-from mira_nb.typing import Ints
+from mira_nb.typing import Floats, Ints
 
 from .compute import RegulationOutput
 
@@ -30,9 +30,25 @@ COLUMNS = (
 )  # fmt: skip
 REST = "all others"
 
+STAR_LEVEL = 0.05
+"""Adjusted p-value below which figures mark a group with a star."""
+
+
+def star(adjusted: float) -> str:
+    """Return the star that follows the name of a group whose test is significant."""
+    return " *" if adjusted < STAR_LEVEL else ""
+
+
+def log_score(scores: NDArray) -> Floats:
+    """Return log10(1 + NITE score), scores below 0 as 0."""
+    return np.asarray(np.log10(1 + np.maximum(scores, 0)))
+
 
 def against_rest(values: NDArray, members: Mapping[str, NDArray[np.bool_]], *, quantity: str) -> pd.DataFrame:
-    """Two-sided Wilcoxon rank-sum test of each group against all others, Benjamini-Hochberg over the groups."""
+    """Test each group against all others (two-sided Wilcoxon rank-sum), Benjamini-Hochberg over the groups.
+
+    Groups with fewer than two finite values on a side are left out. Columns: :data:`COLUMNS`.
+    """
     rows: list[dict[str, Any]] = []
     finite = np.isfinite(values)
     for name, mask in members.items():
@@ -54,14 +70,14 @@ def against_rest(values: NDArray, members: Mapping[str, NDArray[np.bool_]], *, q
 
 
 def cell_tests(found: RegulationOutput) -> pd.DataFrame:
-    """NITE scores of the cells of each group against all other cells."""
+    """Test NITE scores of the cells of each group against all other cells."""
     _, labels = found.groups
     members = {name: (labels == name).to_numpy() for name in natsorted(labels.unique(), alg=ns.IGNORECASE)}
     return against_rest(found.cell_score, members, quantity="NITE score of cells")
 
 
 def topic_genes(found: RegulationOutput) -> dict[str, NDArray[np.bool_]]:
-    """Top genes of each expression topic among the genes modelled here, as masks."""
+    """Return masks over the genes: top genes of each expression topic among those with models."""
     activations = np.asarray(found.data.mod[RNA].varm[TOPIC_ACTIVATIONS], dtype=np.float64)[found.position]
     out = {}
     for t, name in enumerate(topic_frame(found.data, RNA).columns):
@@ -74,12 +90,15 @@ def topic_genes(found: RegulationOutput) -> dict[str, NDArray[np.bool_]]:
 
 
 def topic_tests(found: RegulationOutput) -> pd.DataFrame:
-    """NITE scores of each topic's top genes against those of all other genes."""
+    """Test NITE scores of each topic's top genes against those of all other genes."""
     return against_rest(found.nite_score, topic_genes(found), quantity="NITE score of top genes")
 
 
 def lineage_cells(found: RegulationOutput) -> dict[str, NDArray[np.bool_]]:
-    """Cells of each lineage: at least as likely to reach its end as the earliest cell; empty without a trajectory."""
+    """Return masks of each lineage's cells; empty without a trajectory.
+
+    Cells belong to a lineage when they are at least as likely to reach its end as the earliest cell.
+    """
     fates = found.data.obsm.get(FATE_PROBABILITIES)
     if fates is None or PSEUDOTIME not in found.data.obs:
         return {}
@@ -92,7 +111,7 @@ def lineage_cells(found: RegulationOutput) -> dict[str, NDArray[np.bool_]]:
 
 
 def lineage_nodes(found: RegulationOutput) -> pd.DataFrame | None:
-    """Nodes of the lineage tree, parents before children: node, parent, branch_time; None without a trajectory."""
+    """Return the lineage tree, parents before children: node, parent, branch_time; None without a trajectory."""
     stored = found.data.uns.get(LINEAGE_TREE)
     if stored is None or LINEAGE_STATE not in found.data.obs or PSEUDOTIME not in found.data.obs:
         return None
@@ -102,7 +121,7 @@ def lineage_nodes(found: RegulationOutput) -> pd.DataFrame | None:
 
 
 def _higher(x: Any, y: Any, found: RegulationOutput) -> NDArray[np.bool_]:
-    """Genes higher in the first population: adjusted p and log2 fold change beyond the thresholds."""
+    """Return which genes are higher in the first population: adjusted p-value and log2 fold change."""
     if x.shape[0] < 2 or y.shape[0] < 2:
         return np.zeros(x.shape[1], dtype=bool)
     adjusted = benjamini_hochberg(rank_sum(x, y).pvalue)
@@ -111,6 +130,7 @@ def _higher(x: Any, y: Any, found: RegulationOutput) -> NDArray[np.bool_]:
 
 
 def _branch_cells(found: RegulationOutput, inside: NDArray[np.bool_], branch_time: float) -> Ints:
+    """Return the cells at the branch: top cells of the branch topic, else those nearest to the branch time."""
     n = found.params.branch_cells
     if found.params.branch_topic:
         topics = topic_frame(found.data, "atac")
@@ -122,7 +142,7 @@ def _branch_cells(found: RegulationOutput, inside: NDArray[np.bool_], branch_tim
 
 
 def primed_genes(found: RegulationOutput) -> pd.DataFrame:
-    """Genes of sister lineages by their behaviour at the branch (Extended Methods, Skin poised gene identification).
+    """Classify genes of sister lineages at their branch (Extended Methods, Skin poised gene identification).
 
     For every branch with two end states: genes higher in one end state than in the other; ``at branch`` when not
     higher in an end state than in the branch's own cells; else ``primed`` when the mean chromatin differential of the
@@ -164,7 +184,7 @@ def primed_genes(found: RegulationOutput) -> pd.DataFrame:
 
 
 def terminal_tests(found: RegulationOutput, primed: pd.DataFrame) -> pd.DataFrame:
-    """NITE scores of genes terminal in one lineage against all other fitted genes."""
+    """Test NITE scores of genes terminal in one lineage against all other fitted genes."""
     names = np.array(found.genes, dtype=object)
     members = {
         f"terminal in {lineage}": np.isin(names, part.loc[part["terminal"].astype(bool), "gene"].to_numpy())

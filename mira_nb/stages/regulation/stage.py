@@ -1,4 +1,4 @@
-"""Stage regulation: LITE and NITE models of every gene, NITE scores, chromatin differential, primed genes."""
+"""Stage regulation: LITE and NITE models of each gene, NITE scores, chromatin differential, primed genes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RegulationStage(Stage[RegulationParams]):
-    """Genes that follow the chromatin around them (LITE) and genes that follow the cell's state (NITE)."""
+    """Tell genes that follow the chromatin around them (LITE) from genes that follow the cell's state (NITE)."""
 
     name: ClassVar[str] = REGULATION
     title: ClassVar[str] = "LITE and NITE regulation"
@@ -44,7 +44,7 @@ class RegulationStage(Stage[RegulationParams]):
     tune: ClassVar[str] = "A wider window catches more distant peaks and takes longer."
 
     def run(self, data: MuData, params: RegulationParams, context: Context) -> Result:
-        """Fit LITE and NITE models, test and draw them."""
+        """Fit LITE and NITE models, test them, and report."""
         from .compute import compute
         from .figures import figures, track_files
         from .report import alerts, methods, metrics, tables

@@ -10,21 +10,28 @@ from mira_nb.core.trajectory.streams import order_by_peak, smoothing_weights
 from mira_nb.keys import PSEUDOTIME, RNA
 from mira_nb.stages.result import Figure
 from mira_nb.stages.shared.cells import topic_frame
+from mira_nb.stages.texts import Texts
 
 from .compute import RegulationOutput
-from .score_tests import lineage_cells, topic_genes, topic_tests
+from .score_tests import STAR_LEVEL, lineage_cells, log_score, star, topic_genes, topic_tests
+
+TEXTS = Texts(__package__)
 
 N_POINTS = 30
 WINDOW = 0.15
+"""Smoothing window, fraction of the lineage's pseudotime."""
 
 
 def stream_frame(found: RegulationOutput) -> pd.DataFrame:
-    """Smoothed topic shares: lineage, pseudotime, feature, value, score (median of log10(1 + NITE)), label."""
+    """Return smoothed topic proportions: lineage, pseudotime, feature, value, score, label.
+
+    ``score`` is the median of log10(1 + NITE score) of the topic's top genes.
+    """
     tests = topic_tests(found)
     adjusted = dict(zip(tests["group_1"].astype(str), tests["adj_pvalue"].to_numpy(float), strict=True))
     time = found.data.obs[PSEUDOTIME].to_numpy(float)
     topics = topic_frame(found.data, RNA)
-    score = np.log10(1 + np.maximum(found.nite_score, 0))
+    score = log_score(found.nite_score)
     middle = {name: float(np.median(score[mask])) for name, mask in topic_genes(found).items() if mask.any()}
     frames = []
     for lineage, inside in lineage_cells(found).items():
@@ -36,12 +43,11 @@ def stream_frame(found: RegulationOutput) -> pd.DataFrame:
         smooth = np.maximum(weights @ topics.to_numpy()[cells], 0)
         for t, name in enumerate(topics.columns):
             if name in middle:
-                star = " *" if adjusted.get(str(name), 1.0) < 0.05 else ""
                 frames.append(
                     pd.DataFrame(
                         {
                             "lineage": lineage, "pseudotime": grid, "feature": str(name), "value": smooth[:, t],
-                            "score": middle[name], "label": f"{name}{star}",
+                            "score": middle[name], "label": f"{name}{star(adjusted.get(str(name), 1.0))}",
                         }
                     )
                 )  # fmt: skip
@@ -50,24 +56,11 @@ def stream_frame(found: RegulationOutput) -> pd.DataFrame:
 
 
 def stream_figures(found: RegulationOutput) -> list[Figure]:
-    """One figure when there is a trajectory, else none."""
+    """Return the figure of the streams; empty without a trajectory."""
     if PSEUDOTIME not in found.data.obs or not lineage_cells(found):
         return []
     frame = stream_frame(found)
     if not len(frame):
         return []
     order = order_by_peak(frame[frame["lineage"] == frame["lineage"].iloc[0]])
-    return [
-        Figure(
-            "topic_nite_streams",
-            "Expression topics along each lineage by their NITE regulation",
-            "Height: share of each expression topic along pseudotime (Savitzky-Golay smoothing over a window of "
-            f"{WINDOW:.0%} of the lineage's pseudotime). Colour: median NITE score (log10 of 1 + score) of the "
-            "topic's top "
-            "genes; * top genes differ from all other genes (two-sided Wilcoxon rank-sum test, Benjamini-Hochberg "
-            "adjusted "
-            "p < 0.05; n and effect sizes in the table). Terminal topics tend to be NITE, progenitor topics LITE.",
-            chart=nite_streams(frame, order=order),
-            section="NITE regulation",
-        )
-    ]
+    return [TEXTS.figure("topic_nite_streams", nite_streams(frame, order=order), window=WINDOW, level=STAR_LEVEL)]
