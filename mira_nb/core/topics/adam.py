@@ -1,8 +1,8 @@
 """Adam (Kingma and Ba 2015) in compiled loops.
 
-The same updates as ``torch.optim.Adam``, to which a test holds them. Compiled, they run on all threads, and the table
-of peak embeddings, by far the largest parameter, is updated row by row without an array for its gradient. torch's own
-optimiser would also load its compiler, which takes longer and more memory than training a small model.
+The same updates as ``torch.optim.Adam``, to which a test holds them. They run on all threads, and the table of peak
+embeddings, by far the largest parameter, is updated row by row without an array for its gradient. torch's optimiser
+loads its compiler at the first step and is no faster: ``docs/decisions/optimisers.md``.
 """
 
 from __future__ import annotations
