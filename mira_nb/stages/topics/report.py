@@ -141,4 +141,5 @@ def methods(fitted: TopicsOutput) -> str:
         peak_at=settings.peak_at,
         kl_schedule=settings.kl_schedule,
         n_held_out=fitted.n_held_out,
+        engine=settings.engine,
     )
