@@ -23,9 +23,6 @@ from mira_nb.stages.texts import Texts, _environment
 STAGES = Path(mira_nb.stages.__file__).parent
 PACKAGES = sorted(path.parent for path in STAGES.glob("*/texts"))
 
-NOT_MOVED = {"comparisons", "trajectory"}
-"""Packages whose alerts may lack a code until they have a folder of texts; to be emptied as they get one."""
-
 KINDS = {"alert": "alerts", "table": "tables", "figure": "figures", "metric": "metrics", "text": "texts"}
 """Methods of :class:`Texts` and the files from which they read."""
 
@@ -184,10 +181,9 @@ def test_methods_cite_and_fit_one_paragraph(package: Path) -> None:
 
 def test_every_alert_has_a_code() -> None:
     """Alerts are made by Texts, which gives the code; nothing else constructs one."""
-    allowed = NOT_MOVED - {package.name for package in PACKAGES}
     made = []
     for path in sorted(STAGES.rglob("*.py")):
-        if path != STAGES / "texts.py" and path.parent.name not in allowed:
+        if path != STAGES / "texts.py":
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Alert":
                     made.append(f"{path.relative_to(STAGES)}:{node.lineno}")
