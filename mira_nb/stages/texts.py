@@ -71,7 +71,7 @@ class Texts:
         svg: str = "",
         **values: Any,
     ) -> Figure:
-        """Return the figure `key` of ``figures.yaml`` (title, caption, section, alt) around a chart, an image or a drawing."""
+        """Return the figure `key` of ``figures.yaml`` (title, caption, section, alt) around a chart or drawing."""
         words = self._words("figures", key, values)
         return Figure(
             name or key,
