@@ -14,6 +14,7 @@ VENV ?= .venv
 PYTHON ?=
 REPORT_DIR ?= runs/demo
 PYTEST_ARGS ?=
+PYTEST_WORKERS ?= 2
 BENCHMARK_DIR ?= benchmark-results
 MIRA_NB_ACCEPTANCE_DIR ?= acceptance-results
 PEER_VENV ?= .peer-venv
@@ -90,7 +91,7 @@ dashboard: report  ## Open the panels on the embedded data set
 
 # ---------------------------------------------------------------------- check
 test: setup-test browser lint  ## Lint and run every test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 # Runs are kept: a second call computes only what changed.
 acceptance: setup-test  ## Score whole runs of further seeds against their truth

@@ -18,21 +18,25 @@ from mira_nb.report.atlas import read_atlas
 from mira_nb.run.store import read_h5mu
 from mira_nb.stages.registry import BUILT_IN
 from tests.e2e.commands import mira_nb
+from tests.embedded import embedded_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
 TABLES = {
-    "prepare": {"qc": []},
+    "prepare": {"qc": ["modality", "step", "n", "n_dropped", "rule"]},
     "topics_rna": {"training": ["epoch", "loss"], "top_features": ["topic", "feature", "activation", "rank"]},
     "topics_atac": {"training": ["epoch", "loss"], "top_features": ["topic", "feature", "activation", "rank"]},
-    "joint": {"clusters": []},
+    "joint": {"clusters": ["cluster", "n_cells", "top_rna_topics", "top_atac_topics"]},
     "enrichment": {
         "enrichment": ["topic", "term", "ontology", "pvalue", "adj_pvalue", "odds_ratio", "overlap", "genes"]
     },
     "motifs": {
         "motif_enrichment": ["topic", "motif_id", "factor", "odds_ratio", "log10_pvalue", "pvalue", "adj_pvalue"]
     },
-    "trajectory": {"lineage_tree": ["node", "parent", "branch_time", "n_cells"], "terminal_states": []},
+    "trajectory": {
+        "lineage_tree": ["node", "parent", "branch_time", "n_cells"],
+        "terminal_states": ["lineage", "cell", "pseudotime", "prominence", "accepted", "reason"],
+    },
     "regulation": {
         "genes": [
             "gene", "nite_score", "a_upstream", "a_proximal", "a_downstream", "decay_upstream_kb",
@@ -54,12 +58,11 @@ TABLES = {
 
 
 @pytest.fixture(scope="module")
-def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("demo") / "run"
-    done = mira_nb("demo", "--size", "small", "--out", out)
+def demo_run() -> Path:
+    done = embedded_run()
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip() == str(out / "report.html")
-    return out
+    assert done.stdout.strip() == str(done.run / "report.html")
+    return done.run
 
 
 def test_every_stage_is_done_and_recorded(demo_run: Path) -> None:
@@ -71,10 +74,14 @@ def test_every_stage_is_done_and_recorded(demo_run: Path) -> None:
         assert entry["seconds"] > 0
         assert entry["peak_rss_mb"] > 0
         assert isinstance(entry["parameters"], dict)
+    assert {item["role"] for item in record["inputs"]} == {"rna", "atac"}
     for item in record["inputs"]:
         assert set(item) >= {"name", "sha256", "shape"}
     assert record["seed"] == 0
     assert record["versions"]["mira-nb"]
+    # packages of the stages' own processes, and none that only are installed
+    assert {"torch", "scanpy", "palantir", "MOODS-python", "papermill"} <= set(record["versions"])
+    assert "optuna" not in record["versions"]
 
 
 @pytest.mark.parametrize("stage", BUILT_IN)
@@ -86,12 +93,12 @@ def test_notebook_tables_and_figures_are_there(demo_run: Path, stage: str) -> No
     for name, columns in TABLES[stage].items():
         frame = pd.read_csv(folder / "tables" / f"{name}.csv")
         assert len(frame)
+        assert columns
         assert set(columns) <= set(frame.columns), name
-    figures = list((folder / "figures").glob("*"))
-    assert figures
-    for file in figures:
-        if file.suffix == ".json":
-            assert "$schema" in json.loads(file.read_text())
+    charts = list((folder / "figures").glob("*.vl.json"))
+    assert charts
+    for file in charts:
+        assert "$schema" in json.loads(file.read_text())
 
 
 def test_results_hold_the_contract(demo_run: Path) -> None:
@@ -130,6 +137,7 @@ def test_results_hold_the_contract(demo_run: Path) -> None:
 def test_excel_has_one_sheet_a_topic(demo_run: Path, stage: str, name: str) -> None:
     folder = demo_run / "stages" / stage / "tables"
     topics = pd.read_csv(folder / f"{name}.csv")["topic"].unique()
+    assert len(topics) > 1
     book = openpyxl.load_workbook(next(folder.glob("*.xlsx")), read_only=True)
     assert set(map(str, topics)) <= set(book.sheetnames)
 
