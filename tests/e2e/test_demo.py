@@ -18,6 +18,7 @@ from mira_nb.report.atlas import read_atlas
 from mira_nb.run.store import read_h5mu
 from mira_nb.stages.registry import BUILT_IN
 from tests.e2e.commands import mira_nb
+from tests.embedded import embedded_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -34,7 +35,7 @@ TABLES = {
     },
     "trajectory": {
         "lineage_tree": ["node", "parent", "branch_time", "n_cells"],
-        "terminal_states": ["lineage", "cell", "pseudotime", "n_cells", "accepted", "reason"],
+        "terminal_states": ["lineage", "cell", "pseudotime", "prominence", "accepted", "reason"],
     },
     "regulation": {
         "genes": [
@@ -58,12 +59,11 @@ TABLES = {
 
 
 @pytest.fixture(scope="module")
-def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("demo") / "run"
-    done = mira_nb("demo", "--size", "small", "--out", out)
+def demo_run() -> Path:
+    done = embedded_run()
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip() == str(out / "report.html")
-    return out
+    assert done.stdout.strip() == str(done.run / "report.html")
+    return done.run
 
 
 def test_every_stage_is_done_and_recorded(demo_run: Path) -> None:
@@ -75,11 +75,14 @@ def test_every_stage_is_done_and_recorded(demo_run: Path) -> None:
         assert entry["seconds"] > 0
         assert entry["peak_rss_mb"] > 0
         assert isinstance(entry["parameters"], dict)
-    assert [item["role"] for item in record["inputs"]] == ["rna", "atac"]
+    assert {item["role"] for item in record["inputs"]} == {"rna", "atac"}
     for item in record["inputs"]:
         assert set(item) >= {"name", "sha256", "shape"}
     assert record["seed"] == 0
     assert record["versions"]["mira-nb"]
+    # packages of the stages' own processes, and none that only are installed
+    assert {"torch", "scanpy", "palantir", "MOODS-python", "papermill"} <= set(record["versions"])
+    assert "optuna" not in record["versions"]
 
 
 @pytest.mark.parametrize("stage", BUILT_IN)
@@ -90,9 +93,9 @@ def test_notebook_tables_and_figures_are_there(demo_run: Path, stage: str) -> No
     assert any("injected-parameters" in cell["metadata"].get("tags", []) for cell in notebook["cells"])
     assert TABLES[stage]
     for name, columns in TABLES[stage].items():
-        assert columns
         frame = pd.read_csv(folder / "tables" / f"{name}.csv")
         assert len(frame)
+        assert columns
         assert set(columns) <= set(frame.columns), name
         for column in {"pvalue", "adj_pvalue"} & set(columns):
             assert frame[column].dropna().between(0, 1).all(), (name, column)

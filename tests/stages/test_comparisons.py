@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,8 @@ from mira_nb.stages.base import Context
 from mira_nb.stages.comparisons.params import ComparisonsParams
 from mira_nb.stages.comparisons.stage import ComparisonsStage
 from mira_nb.stages.result import Result
+from mira_nb.stages.texts import Texts
+from tests.stages.wording import coded, codes
 
 CONTRACT = [
     "quantity", "group_1", "group_2", "n_1", "n_2", "median_1", "median_2", "effect_size", "pvalue", "adj_pvalue",
@@ -114,6 +115,18 @@ def group_tests(result: Result) -> pd.DataFrame:
     return next(table.frame for table in result.tables if table.name == "group_tests")
 
 
+def sample_result(row) -> str:  # type: ignore[no-untyped-def]
+    return Texts("mira_nb.stages.comparisons").text(
+        "sample_result",
+        difference=row.sample_difference,
+        low=row.sample_low,
+        high=row.sample_high,
+        constant=False,
+        adj_pvalue=row.sample_adj_pvalue,
+        n_samples=row.n_samples,
+    )
+
+
 def test_tests_over_samples_equal_scipy(sampled) -> None:  # type: ignore[no-untyped-def]
     frame = group_tests(run_sampled(sampled))
     assert list(frame.columns) == [*CONTRACT, "kind", *SAMPLE_COLUMNS, "sample_adj_pvalue"]
@@ -156,28 +169,29 @@ def test_figures_and_words_over_samples(sampled) -> None:  # type: ignore[no-unt
     )
     for name in ("genes_samples", "topics_samples"):
         assert "animal" in figures[name].caption
-        assert "paired t-test" in figures[name].caption
-    assert "stars and p are over cells" in figures["nite"].caption
-    said = re.search(r"over samples .*: (.*)\.$", figures["nite"].caption)
-    assert said is not None
-    assert said[1].count("adj. p = ") == said[1].count("n = ") >= 1
-    assert "paired t-tests" in result.methods
+    # the caption gives difference, interval, p and n of the pairs that are drawn with brackets
+    nite = group_tests(result).query("kind == 'cell NITE score' and adj_pvalue < 0.05 and n_samples >= 3")
+    for row in nite.itertuples():
+        assert f"{row.group_1} vs {row.group_2} {sample_result(row)}" in figures["nite"].caption
+    assert len(nite) >= 1
     assert "animal" in result.methods
+    assert "[@student1908error]" in result.methods
     held = next(metric for metric in result.metrics if metric.name == "Gene differences that hold over samples")
     frame = group_tests(result).query("kind == 'gene' and adj_pvalue < 0.05 and n_samples >= 3")
     same = frame["sample_difference"] * frame["effect_size"] > 0
     n_held = int((same & (frame["sample_adj_pvalue"] < 0.05)).sum())
     assert held.key
     assert held.value == f"{n_held / len(frame):.0%} ({n_held:,} of {len(frame):,})"
-    assert not [alert for alert in result.alerts if "sample" in alert.title]
+    assert not {"comparisons.cells_as_replicates", "comparisons.untested_over_samples"} & set(codes(result.alerts))
 
 
 def test_without_enough_samples_the_reader_is_told(sampled, data) -> None:  # type: ignore[no-untyped-def]
     alone = run(data)
-    (told,) = [alert for alert in alone.alerts if "every cell as an observation" in alert.title]
+    told = coded(alone.alerts, "comparisons.cells_as_replicates")
     assert (told.level, "--batch" in told.remedy) == ("info", True)
     assert not any("samples" in figure.name for figure in alone.figures)
-    assert "over samples" not in " ".join(figure.caption for figure in alone.figures)
+    assert not any("adj. p = " in figure.caption for figure in alone.figures)
+    assert "[@student1908error]" not in alone.methods
 
     two = sampled.copy()
     labels = two.obs["cell_type"].astype(str)
@@ -187,12 +201,25 @@ def test_without_enough_samples_the_reader_is_told(sampled, data) -> None:  # ty
     assert frame.loc[frame["group_1"] == "A", "n_samples"].eq(2).all()
     assert frame.loc[frame["group_1"] == "A", "sample_pvalue"].isna().all()
     assert frame.loc[frame["group_1"] == "B", "sample_pvalue"].notna().all()
-    (told,) = [alert for alert in result.alerts if "over samples" in alert.title]
+    told = coded(result.alerts, "comparisons.untested_over_samples")
     assert told.level == "info"
-    assert told.title.startswith("1 of 2")
+    assert "1 of 2" in told.title
     assert "A vs B" in told.cause
+    assert "B vs C" not in told.cause
 
     none = run_sampled(two, pairs=["A | B"])
     assert not any("samples" in figure.name for figure in none.figures)
-    assert "paired" not in none.methods
-    assert any("1 of 1" in alert.title for alert in none.alerts)
+    assert "[@student1908error]" not in none.methods
+    assert "1 of 1" in coded(none.alerts, "comparisons.untested_over_samples").title
+
+
+def test_groups_left_out_and_groups_of_the_same_data_are_reported(data) -> None:  # type: ignore[no-untyped-def]
+    sizes = data.obs["cell_type"].value_counts()
+    smallest = int(sizes.min())
+    result = run(data, min_cells=smallest + 1)
+    told = coded(result.alerts, "comparisons.small_groups")
+    assert told.level == "warning"
+    for name, size in sizes[sizes == smallest].items():
+        assert f"{name} ({size})" in told.cause
+    assert coded(run(data, grouping="leiden").alerts, "comparisons.groups_from_same_data").level == "info"
+    assert "comparisons.groups_from_same_data" not in codes(result.alerts)

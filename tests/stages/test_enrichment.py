@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import re
 
 import numpy as np
 import openpyxl
@@ -41,6 +42,14 @@ def run(data, path, **params):
     return EnrichmentStage().run(data, EnrichmentParams(**params), context)
 
 
+def background_of(result):
+    return next(metric.value for metric in result.metrics if metric.name == "Background")
+
+
+def alerts_of(result):
+    return {alert.code: alert for alert in result.alerts}
+
+
 def test_planted_programmes_are_found(data, gmt):
     result = run(data, gmt, n_top=30)
     table = result.tables[0].frame
@@ -59,22 +68,31 @@ def test_planted_programmes_are_found(data, gmt):
 
 def test_background_is_named_and_matters(data, gmt):
     loose, strict = run(data, gmt, n_top=30), run(data, gmt, n_top=30, background="modelled")
-    assert "as Enrichr assumes" in loose.tables[0].caption
+    assert background_of(loose) == 20_000
+    assert background_of(strict) == 120
+    assert "20,000 genes" in loose.tables[0].caption
     assert "120 modelled genes" in strict.tables[0].caption
     one, other = loose.tables[0].frame.iloc[0], strict.tables[0].frame.iloc[0]
     assert one["pvalue"] < other["pvalue"] == pytest.approx(hypergeom.sf(29, 120, 30, 30), rel=1e-6)
-    assert "5,000 genes" in run(data, gmt, n_top=30, background=5000).tables[0].caption
+    chosen = run(data, gmt, n_top=30, background=5000)
+    assert background_of(chosen) == 5000
+    assert "5,000 genes" in chosen.tables[0].caption
 
 
 def test_case_insensitive_matching_is_said(data, gmt):
-    assert any("ignoring case" in alert.title for alert in run(data, gmt, n_top=30).alerts)
+    alert = alerts_of(run(data, gmt, n_top=30))["enrichment.gene_sets_finding"]
+    assert alert.level == "info"
+    assert "90 of 90" in alert.cause
 
 
 def test_large_share_of_the_modelled_genes_is_said(data, gmt):
-    result = run(data, gmt)
-    assert any("instead of 500" in alert.title for alert in result.alerts)
-    assert any("33% of the 120 modelled" in alert.title for alert in result.alerts)
-    assert not any("modelled genes" in alert.title for alert in run(data, gmt, n_top=10).alerts)
+    alerts = alerts_of(run(data, gmt))
+    assert re.findall(r"\d+", alerts["enrichment.fewer_top_genes"].title) == ["40", "500"]
+    assert re.findall(r"\d+", alerts["enrichment.large_fraction"].title) == ["40", "33", "120"]
+    assert alerts["enrichment.large_fraction"].remedy.count("enrichment.") == 2
+    strict = alerts_of(run(data, gmt, background="modelled"))["enrichment.large_fraction"]
+    assert strict.remedy.count("enrichment.") == 1
+    assert not {"enrichment.fewer_top_genes", "enrichment.large_fraction"} & set(alerts_of(run(data, gmt, n_top=10)))
 
 
 def test_workbook_has_one_sheet_a_topic_and_no_formulas(data, gmt):
@@ -107,7 +125,9 @@ def test_figures_and_methods(data, gmt):
 def test_listing_is_cut_and_said(data, gmt):
     result = run(data, gmt, n_top=30, max_terms=1)
     assert len(result.tables[0].frame) == 3
-    assert "further rows are not" in result.tables[0].caption
+    n_all = len(run(data, gmt, n_top=30).tables[0].frame)
+    assert n_all > 3
+    assert f"({n_all - 3} further" in result.tables[0].caption
 
 
 def test_unreachable_service_costs_only_its_own_rows(data, gmt, monkeypatch, tmp_path):
@@ -116,14 +136,18 @@ def test_unreachable_service_costs_only_its_own_rows(data, gmt, monkeypatch, tmp
     monkeypatch.setattr("mira_nb.stages.enrichment.compute.EnrichrClient", impatient)
     result = run(data, gmt, n_top=30, online_libraries=["KEGG_2021_Human"], enrichr_url="http://127.0.0.1:9")
     assert len(result.tables[0].frame) > 0
-    assert any("Enrichr could not be asked" in alert.title and "--gene-sets" in alert.cause for alert in result.alerts)
+    alert = alerts_of(result)["enrichment.enrichr_failed"]
+    assert alert.level == "warning"
+    assert "--gene-sets" in alert.cause
 
 
 def test_unmatched_symbols_are_warned_of(data, tmp_path):
     path = tmp_path / "other.gmt"
     path.write_text("set\t\tENSG1\tENSG2\n", encoding="utf-8")
     result = run(data, path, n_top=30)
-    assert any("only 0 of 2 symbols" in alert.title for alert in result.alerts)
+    alert = alerts_of(result)["enrichment.gene_sets_finding"]
+    assert alert.level == "warning"
+    assert "0 of 2" in alert.title
     assert len(result.tables[0].frame) == 0
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.errors import StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
+from mira_nb.stages.joint.compute import Markers, choose_markers, compute
 from mira_nb.stages.joint.params import JointParams
 from mira_nb.stages.joint.stage import JointStage
-from mira_nb.stages.joint.weights import modality_weights
+from mira_nb.stages.joint.weights import Weights, modality_weights
 from mira_nb.stages.prepare.params import PrepareParams
 from mira_nb.stages.prepare.stage import PrepareStage
-from mira_nb.stages.result import apply_slots
+from mira_nb.stages.result import Slot, apply_slots
 from tests.stages.multiome import add_topics, planted_multiome
 
 CONTEXT = Context(resources=Resources(groups="state", batch="sample"))
@@ -38,6 +40,14 @@ def result(prepared):
 
 def slot(result, key, modality="joint"):
     return next(value for item, value in result.slots.items() if item.key == key and item.modality == modality)
+
+
+def choose_markers_of(data, params):
+    return choose_markers(compute(data, params, CONTEXT))
+
+
+def codes(result):
+    return {alert.code for alert in result.alerts}
 
 
 def by_name(items, name):
@@ -83,6 +93,73 @@ def test_slots_can_be_written_and_read(prepared, result, tmp_path):
     assert back.mod["rna"].obsm["X_umap_topics"].shape == (210, 2)
 
 
+@pytest.fixture(scope="module")
+def written(prepared, result, tmp_path_factory):
+    """The result as a user reads it back."""
+    import mudata
+
+    copy = prepared.copy()
+    apply_slots(copy, result.slots)
+    path = tmp_path_factory.mktemp("joint") / "results.h5mu"
+    copy.write(path)
+    return mudata.read_h5mu(path)
+
+
+def test_scanpy_draws_the_joint_map_of_a_modality(written):
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    import scanpy as sc
+
+    rna = written["rna"]
+    gene = str(rna.var_names[5])
+    axes = sc.pl.umap(rna, color=["leiden", "state", gene], show=False)
+    expected = np.asarray(written.obsm["X_umap"])
+    rows = expected[np.lexsort(expected.T)]
+    for axis, title in zip(axes, ("leiden", "state", gene), strict=True):
+        assert axis.get_title() == title
+        drawn = np.vstack([np.asarray(points.get_offsets()) for points in axis.collections])
+        assert drawn.shape == (written.n_obs, 2)
+        np.testing.assert_allclose(drawn[np.lexsort(drawn.T)], rows, rtol=1e-6)
+    values = np.sort(np.asarray(axes[2].collections[0].get_array()))
+    np.testing.assert_array_equal(values, np.sort(rna[:, gene].X.toarray().ravel()))
+    plt.close("all")
+
+
+def test_scanpy_repeats_the_clusters_on_the_joint_object(written):
+    import scanpy as sc
+
+    found = written.uns["leiden"]["params"]
+    sc.tl.leiden(
+        written,
+        key_added="again",
+        flavor="igraph",
+        directed=False,
+        n_iterations=int(found["n_iterations"]),
+        resolution=float(found["resolution"]),
+        random_state=int(found["random_state"]),
+    )
+    assert adjusted_rand_score(written.obs["leiden"], written.obs["again"]) == 1
+    before = np.array(written.obsm["X_umap"])
+    sc.tl.umap(written, min_dist=float(written.uns["umap"]["params"]["min_dist"]), random_state=0)
+    np.testing.assert_array_equal(np.asarray(written.obsm["X_umap"]), before)
+
+
+def test_an_annotation_named_leiden_stays(prepared):
+    copy = prepared.copy()
+    copy.mod["rna"].obs["leiden"] = "mine"
+    slots = JointStage().run(copy, JointParams(resolution=0.3), CONTEXT).slots
+    assert Slot("rna", "obs", "leiden") not in slots
+    apply_slots(copy, slots)
+    assert set(copy.mod["rna"].obs["leiden"]) == {"mine"}
+    assert copy.obs["leiden"].nunique() == copy.mod["atac"].obs["leiden"].nunique() == 3
+    # the stage's own column of an earlier run is replaced
+    again = JointStage().run(copy, JointParams(resolution=3.0), CONTEXT).slots
+    assert Slot("atac", "obs", "leiden") in again
+    assert Slot("rna", "obs", "leiden") not in again
+
+
 def test_scores_favour_signal_and_are_reported(result):
     scores = by_name(result.tables, "representations").frame.set_index("representation")
     assert list(scores.index) == ["PCA", "RNA topics", "LSI", "ATAC topics", "joint"]
@@ -118,8 +195,20 @@ def test_repeats_exactly(prepared, result):
 def test_markers_match_without_case_and_missing_ones_are_named(prepared):
     params = JointParams(markers=["GENE5", "nothere"], resolution=0.3)
     result = JointStage().run(prepared, params, CONTEXT)
-    assert any("nothere" in alert.title for alert in result.alerts)
-    assert by_name(result.figures, "markers").alt.startswith("1 genes")
+    alert = next(alert for alert in result.alerts if alert.code == "joint.unknown_markers")
+    assert "nothere" in alert.title
+    assert "GENE5" not in alert.title
+    assert by_name(result.figures, "markers").alt.startswith("1 gene ")
+    assert choose_markers_of(prepared, params) == Markers(["Gene5"], ["nothere"], chosen_by="user")
+
+
+def test_markers_are_a_top_gene_of_each_topic(prepared):
+    """Planted: gene i has activation 3 in topic i mod 4."""
+    markers = choose_markers_of(prepared, JointParams())
+    assert [int(gene.removeprefix("Gene")) % 4 for gene in markers.genes] == [0, 1, 2]
+    assert not markers.cut
+    fewer = choose_markers_of(prepared, JointParams(n_markers=2))
+    assert fewer == Markers(markers.genes[:2], [], cut=True)
 
 
 def test_without_annotation_there_are_no_label_scores(prepared):
@@ -161,7 +250,11 @@ def test_modalities_count_by_their_reliability(with_models):
     result = JointStage().run(with_models, JointParams(), CONTEXT)
     joint = slot(result, "X_joint")
     np.testing.assert_allclose(joint[:, 2:], weights.atac * ilr(with_models.mod["atac"].obsm["X_topics"]))
-    assert "split-half" in result.methods
+    assert "@brown1910" in result.methods
+    for value in (weights.atac, *weights.reliability.values()):
+        assert f"{value:.2f}" in result.methods
+    assert "joint.equal_weights" not in codes(result)
+    assert ("joint.unequal_weights" in codes(result)) == (weights.atac < 0.5)
     shown = {metric.name: metric.value for metric in result.metrics}
     assert shown["Weight of ATAC in the joint space"] == pytest.approx(weights.atac, abs=1e-4)
 
@@ -170,13 +263,26 @@ def test_balanced_weights_are_the_published_space(with_models):
     result = JointStage().run(with_models, JointParams(weights="balanced"), CONTEXT)
     joint = slot(result, "X_joint")
     np.testing.assert_allclose(joint[:, 2:], ilr(with_models.mod["atac"].obsm["X_topics"]))
-    assert "same weight" in result.methods
+    assert "@brown1910" not in result.methods
+    assert "joint.equal_weights" not in codes(result)
 
 
-def test_topics_without_their_model_count_the_same_and_it_is_said(result):
-    assert any("count the same" in alert.title for alert in result.alerts)
+def test_topics_without_their_model_count_the_same_and_it_is_said(prepared, result):
+    weights = modality_weights(prepared, "reliability", floor=1e-8, context=CONTEXT)
+    assert weights == Weights(fallback="no_model", fallback_modality="RNA")
+    alert = next(alert for alert in result.alerts if alert.code == "joint.equal_weights")
+    assert "RNA" in alert.cause
+    assert "@brown1910" not in result.methods
+
+
+def test_too_few_counts_for_halves_give_equal_weights(with_models):
+    weights = modality_weights(with_models[:40], "reliability", floor=1e-8, context=CONTEXT)
+    assert (weights.rna, weights.atac) == (1, 1)
+    assert weights.fallback == "few_cells"
 
 
 def test_sampled_comparison_is_said(prepared):
     result = JointStage().run(prepared, JointParams(compare_cells=100), CONTEXT)
-    assert any("random sample of 100 of 210" in alert.title for alert in result.alerts)
+    alert = next(alert for alert in result.alerts if alert.code == "joint.sampled_benchmark")
+    assert re.findall(r"\d+", alert.title) == ["100", "210"]
+    assert set(by_name(result.tables, "representations").frame["n_cells"]) == {100}

@@ -46,6 +46,37 @@ def test_slots_are_those_of_the_contract(done):
     assert rna.obsm["X_umap_pca"].shape == atac.obsm["X_umap_lsi"].shape == (210, 2)
 
 
+def test_scanpy_finds_pca_and_variable_genes_by_its_own_names(done, tmp_path):
+    import matplotlib as mpl
+    import mudata
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    import scanpy as sc
+
+    data, result = done
+    copy = data.copy()
+    apply_slots(copy, result.slots)
+    copy.write(tmp_path / "x.h5mu")
+    rna = mudata.read_h5mu(tmp_path / "x.h5mu")["rna"]
+    axis = sc.pl.pca(rna, color="state", show=False)
+    np.testing.assert_allclose(np.asarray(axis.collections[0].get_offsets()), rna.obsm["X_pca"][:, :2], rtol=1e-5)
+    sc.pl.pca_variance_ratio(rna, n_pcs=10, show=False)
+    shown = [line.get_text() for line in plt.gca().texts]
+    assert [text for text in shown if text.startswith("PC")][:2] == ["PC1", "PC2"]
+    sc.pl.highly_variable_genes(rna, show=False)
+    plt.close("all")
+    # by scanpy alone, from the counts
+    own = rna.copy()
+    sc.pp.normalize_total(own, target_sum=1e4)
+    sc.pp.log1p(own)
+    sc.pp.scale(own, zero_center=False)
+    sc.pp.pca(own, n_comps=50, svd_solver="arpack", random_state=0)
+    np.testing.assert_allclose(np.abs(own.obsm["X_pca"][:, :5]), np.abs(rna.obsm["X_pca"][:, :5]), atol=1e-2)
+    np.testing.assert_allclose(own.uns["pca"]["variance"][:5], rna.uns["pca"]["variance"][:5], rtol=1e-3)
+    np.testing.assert_array_equal((rna.varm["PCs"] != 0).any(axis=1), rna.var["encoder"])
+
+
 def test_maps_separate_the_planted_states(done):
     from mira_nb.core.representation.agreement import neighbor_purity
     from mira_nb.core.representation.neighbors import nearest_neighbors
@@ -86,7 +117,7 @@ def test_same_seed_same_result(done):
     data, result = done
     again = PrepareStage().run(data, PrepareParams(), Context(resources=Resources(groups="state", batch="sample")))
     for slot, value in result.slots.items():
-        np.testing.assert_array_equal(value, again.slots[slot])
+        np.testing.assert_equal(value, again.slots[slot])
 
 
 def test_encoder_peaks_are_capped_reproducibly():
@@ -114,7 +145,39 @@ def test_tiny_data_with_constant_and_silent_genes_work():
     result = run(data)
     modelled = next(v for s, v in result.slots.items() if s.modality == "rna" and s.key == "modelled")
     assert not modelled[1]
-    assert any("Only 25 cells" in alert.title for alert in result.alerts)
+    alerts = {alert.code: alert for alert in result.alerts}
+    assert alerts["prepare.few_cells"].level == "warning"
+    assert "25" in alerts["prepare.few_cells"].title
+    assert {"prepare.shallow_accessibility", "prepare.encoder_genes_added"} <= set(alerts)
+
+
+def test_alerts_say_what_is_the_case(done):
+    """210 cells of about 300 counts and 50 open peaks, the smaller half of the genes below the encoder's threshold."""
+    data, result = done
+    alerts = {alert.code: alert for alert in result.alerts}
+    assert list(alerts) == [
+        "prepare.few_cells",
+        "prepare.shallow_expression",
+        "prepare.shallow_accessibility",
+        "prepare.encoder_genes_added",
+    ]
+    counts = np.median(np.asarray(data.mod["rna"].X.sum(axis=1)))
+    assert f"{counts:,.0f}" in alerts["prepare.shallow_expression"].title
+    table = by_name(result.tables, "qc").frame
+    rule = table[(table["modality"] == "rna") & (table["step"] == "read by the encoder")]["rule"].item()
+    assert alerts["prepare.encoder_genes_added"].title.split()[0] in rule
+
+
+def test_peaks_that_are_never_open_are_reported():
+    data = planted_multiome(n_cells=60)
+    matrix = data.mod["atac"].X.tolil()
+    matrix[:, :7] = 0
+    data.mod["atac"].X = matrix.tocsr()
+    alert = next(alert for alert in run(data).alerts if alert.code == "prepare.never_open_peaks")
+    assert alert.level == "info"
+    n_closed = int((data.mod["atac"].X.sum(axis=0) == 0).sum())
+    assert n_closed >= 7
+    assert alert.title.startswith(f"{n_closed} ")
 
 
 def test_unknown_annotation_is_named_with_the_known_ones():

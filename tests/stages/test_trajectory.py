@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from mira_nb.core.trajectory.branching import CUT
 from mira_nb.errors import InputError, ParameterError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
 from mira_nb.stages.result import apply_slots
+from mira_nb.stages.texts import Texts
 from mira_nb.stages.trajectory.params import TrajectoryParams
 from mira_nb.stages.trajectory.stage import TrajectoryStage
 from tests.stages.differentiation import differentiating
+from tests.stages.wording import coded
 
 GROUPS = Context(resources=Resources(groups="lineage", start_cell="cell0"))
 FAST = {"n_waypoints": 60, "n_resamples": 10}
@@ -90,7 +94,10 @@ def test_same_input_gives_the_same_bytes_and_the_seed_changes_no_tree(data, resu
 
 def test_one_cell_type_yields_an_alert_and_no_tree():
     result = run(differentiating(500, one_type=True))
-    assert any("no supported trajectory" in alert.title for alert in result.alerts)
+    alert = coded(result.alerts, "trajectory.no_evidence")
+    assert alert.level == "error"
+    agreement = next(metric.value for metric in result.metrics if metric.name.startswith("Agreement"))
+    assert f"{agreement:.2f} (n = 500 cells" in alert.cause
     tree = table(result, "lineage_tree")
     assert tree["node"].tolist() == ["root"]
     assert not table(result, "terminal_states")["accepted"].any()
@@ -102,17 +109,24 @@ def test_distinct_populations_are_no_supported_trajectory():
     data = differentiating(1600, discrete=True)
     context = Context(resources=Resources(groups="stage", start_cell="cell0"))
     result = run(data, context)
-    alert = next(alert for alert in result.alerts if "crosses a gap" in alert.title)
+    alert = coded(result.alerts, "trajectory.all_disconnected")
     assert alert.level == "error"
-    assert "from early" in alert.cause
-    assert (table(result, "continuity")["verdict"] == "gap").all()
+    continuity = table(result, "continuity")
+    assert "early" in set(continuity["group_before"])
+    for row in continuity.itertuples():
+        for group, time in ((row.group_before, row.pseudotime_before), (row.group_after, row.pseudotime_after)):
+            assert f"{group} (pseudotime {time:.2f})" in alert.cause
+        assert f"{row.n_in_gap:,} of its {row.n_cells:,} cells" in alert.cause
+    assert (continuity["verdict"] == "gap").all()
     assert table(result, "lineage_tree")["node"].tolist() == ["root"]
     assert not slot(result, "lineage_tree")["lineage_supported"].any()
     # Ends that the user names stand, but are marked.
     obs = data.mod["rna"].obs
     end = obs.index[(obs["lineage"] == "A") & (obs["time"] == 1)][0]
     named = run(data, context, terminal_cells=[f"A={end}"])
-    assert any(alert.level == "warning" and alert.title.startswith("Not supported: A") for alert in named.alerts)
+    alert = coded(named.alerts, "trajectory.disconnected_lineages")
+    assert alert.level == "warning"
+    assert "A" in alert.title.replace(",", " ").split()
     assert not slot(named, "lineage_tree")["lineage_supported"].any()
     assert next(metric.value for metric in named.metrics if metric.name == "Lineages") == 0
     off = run(data, context, min_continuity=0)
@@ -128,23 +142,25 @@ def test_continuous_branching_has_no_gap():
     assert not [alert for alert in result.alerts if alert.level in {"error", "warning"}]
 
 
-def test_one_thin_joint_among_continuous_ways_is_a_warning(monkeypatch):
+def test_one_thinly_populated_transition_among_continuous_ones_is_a_warning(monkeypatch):
     from dataclasses import replace
 
-    from mira_nb.stages.trajectory import compute as _trajectory_run
+    from mira_nb.stages.trajectory import compute
 
-    judge = _trajectory_run.judge_continuity
+    judge = compute.judge_continuity
 
     def one_gap(*arguments, **options):
         found = judge(*arguments, **options)
         verdicts = np.where(found.table["lineage"] == "A", "gap", "continuous")
         return replace(found, table=found.table.assign(verdict=verdicts))
 
-    monkeypatch.setattr(_trajectory_run, "judge_continuity", one_gap)
+    monkeypatch.setattr(compute, "judge_continuity", one_gap)
     result = run(differentiating(1500))
     assert slot(result, "lineage_tree")["lineage_supported"].tolist() == [True, True]
-    (alert,) = [alert for alert in result.alerts if alert.level == "warning"]
-    assert "Few cells in transit on the way to A" in alert.title
+    alert = coded(result.alerts, "trajectory.few_in_transit")
+    assert [item.code for item in result.alerts if item.level in {"warning", "error"}] == [alert.code]
+    assert re.search(r"\bA\b", alert.title)
+    assert not re.search(r"\bB\b", alert.title)
     assert next(metric.value for metric in result.metrics if metric.name == "Lineages") == 2
 
 
@@ -174,9 +190,9 @@ def test_start_is_proposed_by_markers_and_shown(data):
     assert len(chosen) == 1
     assert data.mod["rna"].obs.loc[chosen["cell"], "time"].iloc[0] < 0.25
     assert chosen["group"].iloc[0] == "early"
-    titles = [alert.title for alert in result.alerts]
-    assert any("proposed" in title for title in titles)
-    assert any("absent" in title for title in titles)
+    assert chosen["cell"].iloc[0] in coded(result.alerts, "trajectory.start_by_markers").title
+    assert "absent" in coded(result.alerts, "trajectory.missing_start_markers").title
+    assert "absent" not in result.methods
     with pytest.raises(InputError, match="none of the start markers"):
         run(data, Context(), start_markers=["absent"])
 
@@ -223,7 +239,9 @@ def test_other_components_are_named_counted_and_left_without_pseudotime(data):
     assert pd.isna(slot(result, "lineage_state")[-60:]).all()
     assert slot(result, "fate_probabilities").iloc[-60:].isna().all().all()
     assert slot(result, "transport_map")[-60:].nnz == 0
-    assert any("60 cells are not connected" in alert.title for alert in result.alerts)
+    alert = coded(result.alerts, "trajectory.disconnected_cells")
+    assert alert.level == "warning"
+    assert "60" in alert.title.split()
 
 
 def test_only_some_groups(data):
@@ -231,6 +249,7 @@ def test_only_some_groups(data):
     result = run(data, context, only_groups=["early", "A"])
     used = data.mod["rna"].obs["stage"].isin(["early", "A"]).to_numpy()
     np.testing.assert_array_equal(np.isfinite(slot(result, "pseudotime")), used)
+    assert str((~used).sum()) in coded(result.alerts, "trajectory.excluded_cells").title.split()
     assert len(table(result, "lineage_tree")) == 1
     with pytest.raises(InputError, match="no group nobody"):
         run(data, context, only_groups=["nobody"])
@@ -247,7 +266,7 @@ def test_topics_that_say_nothing_of_the_differentiation_can_be_left_out():
         data.mod[name].varm["topic_activations"] = np.zeros((40, 5))
     result = run(data, exclude_topics=["e5", "a5"])
     assert set(table(result, "lineage_tree")["node"]) == {"root", "A", "B"}
-    assert any("e5, a5" in alert.title for alert in result.alerts)
+    assert "e5, a5" in coded(result.alerts, "trajectory.excluded_topics").title
     with pytest.raises(InputError, match="no topic e9"):
         run(data, exclude_topics=["e9"])
     with pytest.raises(InputError, match="leaves 1"):
@@ -258,10 +277,11 @@ def test_the_published_branch_time_is_an_option(data, result):
     published = run(data, branch_rule="first_cell")
     ours, theirs = (table(found, "lineage_tree")["branch_time"].dropna() for found in (result, published))
     assert abs(theirs.iloc[0] - ours.iloc[0]) < 0.15
-    assert "first cell" in published.methods
-    assert "foot of a ramp" in result.methods
-    captions = [item.caption for item in published.figures if item.name in {"branch_view", "lineage_tree"}]
-    assert all("first cell" in caption for caption in captions)
+    for found, rule in ((result, "ramp"), (published, "first_cell")):
+        said = Texts("mira_nb.stages.trajectory").text("branch_time", rule=rule, threshold=0.5, cut=CUT * 0.5)
+        captions = [item.caption for item in found.figures if item.name in {"branch_view", "lineage_tree"}]
+        assert len(captions) == 2
+        assert all(said in text for text in (found.methods, *captions))
     split = slot(published, "lineage_tree")["branch_time"]
     swept = table(published, "threshold_sweep").set_index("threshold").loc[0.5, "branch_time"]
     assert swept == pytest.approx(np.nanmax(split))

@@ -1,4 +1,4 @@
-"""What the stage comparisons computes: groups, quantities, tests."""
+"""Choose the groups and contrasts of the stage comparisons and test every feature between them."""
 
 from __future__ import annotations
 
@@ -24,25 +24,36 @@ if TYPE_CHECKING:
 
 
 PAIRS_UP_TO = 6
+"""Groups up to which ``contrast="auto"`` compares every two of them."""
+REDUNDANT = 0.9
+"""Correlation over cells above which two topics of one assay describe the same cells."""
 
 
 @dataclass(frozen=True)
 class ComparisonsOutput:
-    """Everything the tables and figures of the stage are made from.
+    """Groups, contrasts, tests and shared topics: all that tables, figures and texts are made from.
 
     Attributes
     ----------
+    grouping
+        Name of the annotation that defines the groups.
     labels
-        Group of every cell; None for cells in no group or in one that is too small.
+        (n_cells,) group of every cell; None for cells in no group or in one that is too small.
     left_out
         Groups with too few cells, and their sizes.
     samples
-        Sample of every cell, None for cells without one; None as a whole when no --batch is given.
+        (n_cells,) sample of every cell, None for cells without one; None as a whole when no --batch is given.
+    groups, compared
+        Names of the groups tested, and their contrasts as (group_1, group_2).
     tests
         Contract columns plus ``kind`` (gene, expression topic, ...), adjusted within each kind; with samples also
         the columns of the tests over them and ``sample_adj_pvalue``.
     quantities
-        Kind -> number of quantities tested.
+        Kind -> number of features tested.
+    sharing
+        One row per topic, see :func:`~mira_nb.core.statistics.group_tests.share_topics`.
+    topics
+        (n_cells, K) proportions of the topics of both assays.
     """
 
     data: MuData
@@ -58,9 +69,22 @@ class ComparisonsOutput:
     sharing: pd.DataFrame
     topics: pd.DataFrame
 
+    @property
+    def sample_column(self) -> str:
+        """Name of the annotation of the samples; empty when none is given."""
+        return "" if self.samples is None else str(self.samples.name)
+
 
 def compute(data: MuData, params: ComparisonsParams, context: Context) -> ComparisonsOutput:
-    """Choose groups and contrasts, then test every kind of quantity."""
+    """Choose groups and contrasts, then test every kind of feature over cells and, where given, over samples.
+
+    Raises
+    ------
+    InputError
+        Fewer than two groups have enough cells.
+    ParameterError
+        The grouping, a contrast or a gene asked for does not exist.
+    """
     grouping, labels = _labels(data, params, context)
     sizes = labels.value_counts()
     small = {str(name): int(size) for name, size in sizes.items() if size < params.min_cells}
@@ -80,14 +104,14 @@ def compute(data: MuData, params: ComparisonsParams, context: Context) -> Compar
     parts, quantities = [], {}
     kinds = list(_quantities(data, params))
     for step, (kind, values, names) in enumerate(kinds):
-        context.progress(0.05 + 0.75 * step / len(kinds), f"testing {len(names):,} quantities: {kind}")
+        context.progress(0.05 + 0.75 * step / len(kinds), f"testing {len(names):,} features: {kind}")
         tests = compare_groups(values, names, labels.to_numpy(object), compared, min_cells=params.min_cells)
         if samples is not None:
             over_samples = compare_samples(
                 values, names, labels.to_numpy(object), samples.to_numpy(object), compared,
                 min_cells=params.min_cells_per_sample,
             )  # fmt: skip
-            # the same contrasts and quantities in the same order
+            # the same contrasts and features in the same order
             tests = tests.join(over_samples[list(SAMPLE_COLUMNS)])
         parts.append(tests.assign(kind=kind))
         quantities[kind] = len(names)
@@ -102,7 +126,7 @@ def compute(data: MuData, params: ComparisonsParams, context: Context) -> Compar
 
 
 def _labels(data: MuData, params: ComparisonsParams, context: Context) -> tuple[str, pd.Series]:
-    """Name of the grouping and the group of every cell as text (None without one)."""
+    """Return the name of the grouping and the group of every cell as text (None without one)."""
     given = cell_annotation(data, context.resources.groups, option="--groups")
     options: dict[str, Any] = {}
     if given is not None:
@@ -125,6 +149,7 @@ def _labels(data: MuData, params: ComparisonsParams, context: Context) -> tuple[
 
 
 def _contrasts(groups: list[str], params: ComparisonsParams) -> list[tuple[str, str]]:
+    """Return the contrasts by the parameters: named ones, every two groups, or every group against the rest."""
     if not params.pairs:
         pairs = params.contrast == "pairs" or (params.contrast == "auto" and len(groups) <= PAIRS_UP_TO)
         return contrasts(groups, pairs=pairs)
@@ -141,7 +166,7 @@ def _contrasts(groups: list[str], params: ComparisonsParams) -> list[tuple[str, 
 
 
 def _quantities(data: MuData, params: ComparisonsParams) -> Iterator[tuple[str, Any, list[str]]]:
-    """Kind, values (cells x quantities) and names of everything that can be tested in this run."""
+    """Yield kind, values (cells x features) and names of all features that can be tested in this run."""
     rna = data.mod[RNA]
     counts = sparse.csr_matrix(rna.X, dtype=np.float64)
     totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)

@@ -8,18 +8,21 @@ from mira_nb.charts.basic import heatmap, scatter
 from mira_nb.charts.groups import by_group
 from mira_nb.charts.theme import category_colors
 from mira_nb.core.statistics.group_tests import REST
-from mira_nb.keys import NITE_SCORE
+from mira_nb.keys import NITE_SCORE, RNA, RNA_TOPIC_PREFIX
 from mira_nb.stages.result import Figure
 from mira_nb.stages.shared.cells import gene_expression
+from mira_nb.stages.texts import Texts
 
-from .compute import ComparisonsOutput
+from .compute import REDUNDANT, ComparisonsOutput
 from .samples import TOPIC_KINDS, sample_figures, sample_words
 
+TEXTS = Texts(__package__)
 MAX_BRACKETS = 6
+"""Tests drawn above the distributions of one feature."""
 
 
 def figures(done: ComparisonsOutput) -> list[Figure]:
-    """Topic sharing, redundancy, genes, NITE scores, effects, and what is seen in every sample."""
+    """Draw topic sharing, redundancy, genes, NITE scores, effects, and the means in every sample."""
     genes = _best_genes(done)
     out = [_sharing(done), _redundancy(done), *_genes(done, genes)]
     if NITE_SCORE in done.data.obs:
@@ -39,22 +42,18 @@ def _sharing(done: ComparisonsOutput) -> Figure:
         reorder=True,
     )
     counts = done.sharing["sharing"].value_counts()
-    said = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("specific", "shared", "ubiquitous"))
-    return Figure(
+    return TEXTS.figure(
         "topic_sharing",
-        "Topics shared by groups",
-        f"Mean proportion of every topic in every group (n = {int(done.labels.notna().sum()):,} cells). A row with "
-        "one bright "
-        f"cell is a topic of one group, a row bright in several is shared. By the table's rule: {said}.",
-        chart=chart,
-        section="Topics",
+        chart,
+        n_cells=int(done.labels.notna().sum()),
+        n_specific=int(counts.get("specific", 0)),
+        n_shared=int(counts.get("shared", 0)),
+        n_ubiquitous=int(counts.get("ubiquitous", 0)),
     )
 
 
 def _redundancy(done: ComparisonsOutput) -> Figure:
-    frame = done.sharing.assign(
-        assay=["expression" if str(topic).startswith("e") else "accessibility" for topic in done.sharing["topic"]]
-    )
+    frame = done.sharing.assign(assay=[_assay(topic) for topic in done.sharing["topic"]])
     chart = scatter(
         frame,
         x="sparsity",
@@ -66,27 +65,24 @@ def _redundancy(done: ComparisonsOutput) -> Figure:
         color="assay",
         color_title="topics of",
     )
-    return Figure(
-        "redundancy",
-        "Sparsity and redundancy of the topics",
-        "One point a topic. Right: concentrated in few cells. High: another topic (of either assay) marks the same "
-        "cells; an "
-        "expression topic and an accessibility topic that agree are expected, two of one assay above 0.9 are "
-        "redundant.",
-        chart=chart,
-        section="Topics",
-    )
+    alike = frame[(frame["correlation"] > REDUNDANT) & (frame["assay"] == frame["most_similar"].map(_assay))]
+    return TEXTS.figure("redundancy", chart, redundant_above=REDUNDANT, redundant=list(alike["topic"]))
+
+
+def _assay(topic: str) -> str:
+    """Return the assay of a topic by its name (e1, e2, ...; a1, a2, ...)."""
+    return "expression" if str(topic).startswith(RNA_TOPIC_PREFIX) else "accessibility"
 
 
 def _best_genes(done: ComparisonsOutput) -> list[str]:
     """Return the genes that were named, else the best of each group."""
     if done.params.draw:
-        return [gene for gene in done.params.draw if gene in done.data.mod["rna"].var_names]
+        return [gene for gene in done.params.draw if gene in done.data.mod[RNA].var_names]
     return _best(done, ("gene",))
 
 
 def _best(done: ComparisonsOutput, kinds: tuple[str, ...]) -> list[str]:
-    """One quantity a group: the one with the largest effect among the significant ones."""
+    """Return one feature per group: the one with the largest effect among the significant ones."""
     tests = done.tests[done.tests["kind"].isin(kinds) & (done.tests["adj_pvalue"] < done.params.alpha)]
     picked: list[str] = []
     for _, rows in tests.groupby("group_1", sort=True):
@@ -113,12 +109,13 @@ def _genes(done: ComparisonsOutput, genes: list[str]) -> list[Figure]:
             brackets=_brackets(done, "gene", gene),
         )
         out.append(
-            Figure(
-                "genes" if number == 0 else f"genes_{number + 1}",
-                f"{gene} by {done.grouping}",
-                f"Log-normalised expression by group, n below each name.{_test_words(done, 'gene', gene)}",
-                chart=chart,
-                section="Genes",
+            TEXTS.figure(
+                "genes",
+                chart,
+                name="genes" if number == 0 else f"genes_{number + 1}",
+                gene=gene,
+                grouping=done.grouping,
+                tests=_test_words(done, "gene", gene),
             )
         )
     return out
@@ -136,19 +133,11 @@ def _nite(done: ComparisonsOutput) -> Figure:
         colors=category_colors(done.groups),
         brackets=_brackets(done, "cell NITE score", NITE_SCORE),
     )
-    return Figure(
-        "nite",
-        f"NITE regulation of cells by {done.grouping}",
-        "Higher: the cell's expression is explained less by the chromatin near its genes. Box: median and "
-        "quartiles; whiskers "
-        f"to the farthest value within 1.5 interquartile ranges.{_test_words(done, 'cell NITE score', NITE_SCORE)}",
-        chart=chart,
-        section="NITE regulation",
-    )
+    return TEXTS.figure("nite", chart, grouping=done.grouping, tests=_test_words(done, "cell NITE score", NITE_SCORE))
 
 
 def _effects(done: ComparisonsOutput) -> Figure:
-    tests = done.tests[done.tests["kind"].isin(["expression topic", "accessibility topic"])]
+    tests = done.tests[done.tests["kind"].isin(TOPIC_KINDS)]
     names = tests["group_1"] + (" vs " + tests["group_2"]).where(tests["group_2"] != REST, "")
     matrix = tests.assign(contrast=names).pivot_table(
         index="quantity", columns="contrast", values="effect_size", sort=False
@@ -156,21 +145,11 @@ def _effects(done: ComparisonsOutput) -> Figure:
     chart = heatmap(
         matrix, value_title="effect size", row_title="topic", column_title="contrast", diverging=True, reorder=False
     )
-    return Figure(
-        "effects",
-        "How topics differ between groups",
-        "Rank-biserial effect size of every topic in every contrast (orange: higher in the first group; a contrast "
-        "without a "
-        "second name is against all other cells). 1 means that every cell of the first group is above every cell of "
-        "the other. "
-        "Tests and adjusted p values are in the table.",
-        chart=chart,
-        section="Topics",
-    )
+    return TEXTS.figure("effects", chart)
 
 
 def _brackets(done: ComparisonsOutput, kind: str, quantity: str) -> pd.DataFrame | None:
-    """Draw the strongest significant pairwise tests of one quantity as brackets."""
+    """Return the strongest significant pairwise tests of one feature, to be drawn as brackets."""
     rows = done.tests[
         (done.tests["kind"] == kind)
         & (done.tests["quantity"] == quantity)
@@ -185,18 +164,12 @@ def _brackets(done: ComparisonsOutput, kind: str, quantity: str) -> pd.DataFrame
 
 
 def _test_words(done: ComparisonsOutput, kind: str, quantity: str) -> str:
-    """Say which test the brackets stand for, and what the test over samples says."""
-    number = int((done.tests["kind"] == kind).sum())
-    pairs = _brackets(done, kind, quantity)
-    if any(second != REST for _, second in done.compared):
-        said = (
-            f" Brackets: the (at most {MAX_BRACKETS}) significant pairs of largest effect; stars and p are over cells: "
-            "Wilcoxon rank-sum test, adjusted p "
-            f"(Benjamini-Hochberg over {number:,} tests) < {done.params.alpha}."
-        )
-    else:
-        said = (
-            f" Every group was tested against all others over cells (Wilcoxon rank-sum, Benjamini-Hochberg over "
-            f"{number:,} tests); see the table."
-        )
-    return said + sample_words(done, kind, quantity, pairs)
+    """Return the sentences that name the test over cells and say what the test over samples finds."""
+    over_cells = TEXTS.text(
+        "cell_tests",
+        pairwise=any(second != REST for _, second in done.compared),
+        n_tests=int((done.tests["kind"] == kind).sum()),
+        max_brackets=MAX_BRACKETS,
+        alpha=done.params.alpha,
+    )
+    return f"{over_cells} {sample_words(done, kind, quantity, _brackets(done, kind, quantity))}".strip()

@@ -1,4 +1,4 @@
-"""What the stage comparisons says and draws of its tests over samples."""
+"""Key figures, alerts and figures of the tests over samples in the stage comparisons."""
 
 from __future__ import annotations
 
@@ -8,27 +8,33 @@ import numpy as np
 import pandas as pd
 
 from mira_nb.charts.groups import sample_pairs
-from mira_nb.core.statistics.sample_tests import MIN_ACTIVE, MIN_SAMPLES, sample_means
+from mira_nb.core.statistics.sample_tests import MIN_SAMPLES, sample_means
 from mira_nb.stages.result import Alert, Figure, Metric
 from mira_nb.stages.shared.cells import gene_expression
+from mira_nb.stages.texts import Texts
 
 from .compute import ComparisonsOutput
 
+TEXTS = Texts(__package__)
 TOPIC_KINDS = ("expression topic", "accessibility topic")
-SAMPLE_TEST = "two-sided paired t-test over samples"
 _CONTRAST = ["group_1", "group_2"]
 
 
 def sampled(done: ComparisonsOutput, kinds: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Rows of the tests, of some kinds, that could be done over samples too."""
+    """Return the tests, of all or of some kinds, that could be done over samples too."""
     if done.samples is None:
         return done.tests[:0]
     rows = done.tests["sample_difference"].notna()
     return done.tests[rows & done.tests["kind"].isin(kinds)] if kinds else done.tests[rows]
 
 
+def n_contrasts(tests: pd.DataFrame) -> int:
+    """Count the contrasts among some tests."""
+    return len(tests[_CONTRAST].drop_duplicates())
+
+
 def sample_metrics(done: ComparisonsOutput) -> list[Metric]:
-    """Share of the discoveries over cells that hold over samples."""
+    """Return, per kind of feature, the fraction of the discoveries over cells that hold over samples."""
     if done.samples is None:
         return []
     out = []
@@ -42,98 +48,48 @@ def sample_metrics(done: ComparisonsOutput) -> list[Metric]:
         same = tests["sample_difference"] * tests["effect_size"] > 0
         held = int((same & (tests["sample_adj_pvalue"] < done.params.alpha)).sum())
         out.append(
-            Metric(
-                f"{kind[0].upper()}{kind[1:]} differences that hold over samples",
+            TEXTS.metric(
+                "differ_over_samples",
                 f"{held / len(tests):.0%} ({held:,} of {len(tests):,})",
-                help=f"of the tests with adjusted p < {done.params.alpha} over cells: those of the same direction with "
-                f"adjusted p < {done.params.alpha} over samples; {untested:,} more had fewer than {MIN_SAMPLES} "
-                "samples or too few cells above zero. With few samples, a true difference can miss it too",
-                key=kind == "gene",
+                kind=kind,
+                alpha=done.params.alpha,
+                n_untested=untested,
+                min_samples=MIN_SAMPLES,
             )
         )
     return out
 
 
 def sample_alerts(done: ComparisonsOutput) -> list[Alert]:
-    """Say where p values take cells as independent because samples are unknown or too few."""
-    cause = (
-        "Cells of one sample are not independent replicates, so p values over cells say what differs in these cells, "
-        "not between animals or patients."
-    )
+    """Report where p values take cells as independent because samples are unknown or too few."""
     if done.samples is None:
-        return [
-            Alert(
-                "info",
-                "Tests take every cell as an observation",
-                cause,
-                f"Give --batch with the column of the samples (animals, donors): where {MIN_SAMPLES} or more hold both "
-                "groups, every difference is tested over samples too.",
-            )
-        ]
-    done_contrasts = set(sampled(done)[_CONTRAST].itertuples(index=False, name=None))
-    missing = [f"{one} vs {two}" for one, two in done.compared if (one, two) not in done_contrasts]
+        return [TEXTS.alert("cells_as_replicates", min_samples=MIN_SAMPLES)]
+    tested = set(sampled(done)[_CONTRAST].itertuples(index=False, name=None))
+    missing = [f"{one} vs {two}" for one, two in done.compared if (one, two) not in tested]
     if not missing:
         return []
-    listed = ", ".join(missing[:8]) + (" and others" if len(missing) > 8 else "")
     return [
-        Alert(
-            "info",
-            f"{len(missing)} of {len(done.compared)} contrasts could not be tested over samples",
-            f"Fewer than {MIN_SAMPLES} of the {done.samples.nunique()} samples ({done.samples.name}) hold "
-            f"{done.params.min_cells_per_sample} cells of both groups: {listed}. {cause}",
-            "Merge groups or lower comparisons.min_cells_per_sample. Groups that are conditions, with samples of their "
-            "own, need an unpaired test over samples, which is not done here.",
+        TEXTS.alert(
+            "untested_over_samples",
+            contrasts=missing,
+            n_contrasts=len(done.compared),
+            samples=done.sample_column,
+            n_samples=int(done.samples.nunique()),
+            min_samples=MIN_SAMPLES,
+            min_cells_per_sample=done.params.min_cells_per_sample,
         )
     ]
 
 
-def sample_methods(done: ComparisonsOutput) -> str:
-    """Sentences for the methods section; none when nothing was tested over samples."""
-    tests = sampled(done)
-    if done.samples is None or tests.empty:
-        return ""
-    few, many = int(tests["n_samples"].min()), int(tests["n_samples"].max())
-    n_contrasts = len(tests[_CONTRAST].drop_duplicates())
-    return (
-        " As cells of one sample are not independent [@squair2021false], the differences were also tested over samples "
-        f"({done.samples.name}): in every sample with at least {done.params.min_cells_per_sample} cells of both "
-        "groups, a quantity was averaged over the cells of either group, and the differences of these means were "
-        "compared with zero by two-sided paired t-tests [@student1908error] (n - 1 degrees of freedom; "
-        f"n = {few if few == many else f'{few} to {many}'} samples; {n_contrasts} of {len(done.compared)} contrasts "
-        f"had {MIN_SAMPLES} samples or more), adjusted in the same way. Quantities of which the smaller group would "
-        f"hold, on average, fewer than {MIN_ACTIVE:g} non-zero value a sample at the mean of both groups' shares of "
-        "non-zero values were left out, as means of zeros agree by chance."
-    )
-
-
-def sample_caption(done: ComparisonsOutput) -> str:
-    """Explain the columns of the tests over samples."""
-    if done.samples is None:
-        return ""
-    return (
-        f" n_samples: samples ({done.samples.name}) with at least {done.params.min_cells_per_sample} cells of both "
-        "groups. sample_difference: mean over them of the mean in group_1 minus the mean in group_2, with its 95 % "
-        "confidence interval sample_low to sample_high; n_samples_agreeing: samples whose difference has its sign. "
-        f"sample_pvalue: {SAMPLE_TEST} (n_samples - 1 degrees of freedom), sample_adj_pvalue: Benjamini-Hochberg over "
-        f"all of the same kind. Empty with fewer than {MIN_SAMPLES} samples, or where nearly all cells are zero (fewer "
-        f"than {MIN_ACTIVE:g} non-zero cell a sample expected in the smaller group at the mean of both groups' shares)."
-    )
-
-
 def sample_words(done: ComparisonsOutput, kind: str, quantity: str, pairs: pd.DataFrame | None) -> str:
-    """Say what the tests over samples make of the pairs drawn, or of the largest effect when none is drawn."""
+    """Return the results over samples of the pairs drawn, or of the largest effect when none is drawn."""
     if done.samples is None or quantity not in set(done.tests.loc[done.tests["kind"] == kind, "quantity"]):
         return ""
     tests = sampled(done, (kind,))
     tests = tests[tests["quantity"] == quantity]
     tests = _strongest(tests) if pairs is None else pairs[_CONTRAST].merge(tests, on=_CONTRAST)
-    if tests.empty:
-        return " Too few samples or cells for a test over samples."
-    said = "; ".join(f"{row.group_1} vs {row.group_2} {_result(row)}" for row in tests.itertuples())
-    return (
-        f" The same over samples ({done.samples.name}; two-sided paired t-test, Benjamini-Hochberg; mean difference "
-        f"with 95 % confidence interval): {said}."
-    )
+    results = [f"{row.group_1} vs {row.group_2} {_result(row)}" for row in tests.itertuples()]
+    return TEXTS.text("sample_tests", samples=done.sample_column, results=results)
 
 
 def sample_figures(done: ComparisonsOutput, genes: list[str], topics: list[str]) -> list[Figure]:
@@ -141,32 +97,44 @@ def sample_figures(done: ComparisonsOutput, genes: list[str], topics: list[str])
     if done.samples is None:
         return []
     out = []
-    for name, quantities, kinds, unit, section in (
-        ("genes_samples", genes, ("gene",), "mean of log(1 + counts per 10,000)", "Genes"),
-        ("topics_samples", topics, TOPIC_KINDS, "mean topic proportion", "Topics"),
-    ):
-        tests = sampled(done, kinds)
-        rows = [_strongest(tests[tests["quantity"] == quantity]) for quantity in quantities]
-        drawn = pd.concat([tests[:0], *rows], ignore_index=True)
-        if drawn.empty:
-            continue
-        numbers = [
-            f"{rows['sample_pvalue'].count():,} tests of {kind}s" for kind, rows in tests.groupby("kind", sort=False)
-        ]
+    of_genes = _drawn(done, genes, ("gene",))
+    if not of_genes.empty:
+        chart = sample_pairs(_marks(done, done.samples, of_genes), value_title="mean of log(1 + counts per 10,000)")
         out.append(
-            Figure(
-                name,
-                f"{section} in every sample",
-                f"One line a sample ({done.samples.name}; those with at least {done.params.min_cells_per_sample} cells "
-                "of both groups): mean over its cells of either group; short rules: means over samples. Each in the "
-                "contrast of largest effect over cells of those that could be tested over samples, with the mean "
-                f"difference and its 95 % confidence interval; p: {SAMPLE_TEST}, Benjamini-Hochberg over "
-                f"{' and over '.join(numbers)}. What holds for samples runs the same way in nearly all of them.",
-                chart=sample_pairs(_marks(done, done.samples, drawn), value_title=unit),
-                section=section,
+            TEXTS.figure(
+                "genes_samples",
+                chart,
+                samples=done.sample_column,
+                min_cells_per_sample=done.params.min_cells_per_sample,
+                n_tests=_counts(done, ("gene",)),
+            )
+        )
+    of_topics = _drawn(done, topics, TOPIC_KINDS)
+    if not of_topics.empty:
+        chart = sample_pairs(_marks(done, done.samples, of_topics), value_title="mean topic proportion")
+        out.append(
+            TEXTS.figure(
+                "topics_samples",
+                chart,
+                samples=done.sample_column,
+                min_cells_per_sample=done.params.min_cells_per_sample,
+                n_tests=_counts(done, TOPIC_KINDS),
             )
         )
     return out
+
+
+def _drawn(done: ComparisonsOutput, quantities: list[str], kinds: tuple[str, ...]) -> pd.DataFrame:
+    """Return the test to draw of each of some features: that of largest effect over cells."""
+    tests = sampled(done, kinds)
+    rows = [_strongest(tests[tests["quantity"] == quantity]) for quantity in quantities]
+    return pd.concat([tests[:0], *rows], ignore_index=True)
+
+
+def _counts(done: ComparisonsOutput, kinds: tuple[str, ...]) -> dict[str, int]:
+    """Count the tests over samples of each kind, over which p values are adjusted."""
+    counted = sampled(done, kinds).groupby("kind", sort=False)["sample_pvalue"].count()
+    return {str(kind): int(number) for kind, number in counted.items()}
 
 
 def _strongest(tests: pd.DataFrame) -> pd.DataFrame:
@@ -175,16 +143,20 @@ def _strongest(tests: pd.DataFrame) -> pd.DataFrame:
 
 
 def _result(row: Any) -> str:
-    """Difference with interval, p and n of one test."""
-    said = f"difference {row.sample_difference:.2g}"
-    if np.isnan(row.sample_pvalue):
-        return f"{said} (no variance between samples), n = {row.n_samples}"
-    said += f" ({row.sample_low:.2g} to {row.sample_high:.2g})"
-    return f"{said}, adj. p = {row.sample_adj_pvalue:.1e}, n = {row.n_samples}"
+    """Return difference, interval, p and n of one test over samples as text."""
+    return TEXTS.text(
+        "sample_result",
+        difference=row.sample_difference,
+        low=row.sample_low,
+        high=row.sample_high,
+        constant=bool(np.isnan(row.sample_pvalue)),
+        adj_pvalue=row.sample_adj_pvalue,
+        n_samples=int(row.n_samples),
+    )
 
 
 def _marks(done: ComparisonsOutput, samples: pd.Series, drawn: pd.DataFrame) -> pd.DataFrame:
-    """One row a quantity and sample, as the chart needs them."""
+    """Return one row per feature and sample, as the chart needs them."""
     genes = drawn["kind"].eq("gene").all()
     values = gene_expression(done.data, list(drawn["quantity"])) if genes else done.topics
     parts = []

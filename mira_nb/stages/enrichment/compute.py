@@ -1,4 +1,4 @@
-"""Tests of the stage enrichment: top genes, local collections, and the Enrichr service when asked for."""
+"""Tests of the stage enrichment: top genes against local collections and, when asked for, the Enrichr service."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 MIN_TOP = 5
+N_TOP_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,25 @@ class EnrichmentOutput:
     Attributes
     ----------
     table
-        Listed rows (with overlap, the best of each topic and collection).
+        Listed rows: gene sets with an overlap, the most significant per topic and collection.
     top
-        Topic to its top genes.
+        Topic to its top genes, most activated first.
+    activations
+        Activations of the modelled genes, genes x topics.
+    libraries
+        Gene sets of each local collection.
+    findings
+        What the reader must know about the collections.
+    background_size
+        Number of genes in the background of the test.
     n_tests
-        Gene sets tested for each topic, over all local collections.
+        Number of gene sets tested per topic, over all local collections.
     n_listed_out
-        Rows with an overlap that are not listed.
+        Number of rows with an overlap that are not listed.
+    online
+        Libraries that the Enrichr service was queried for.
+    online_problem
+        Error of that service; empty when there was none.
     """
 
     data: MuData
@@ -65,12 +78,12 @@ class EnrichmentOutput:
 
     @property
     def significant(self) -> pd.DataFrame:
-        """Listed rows below the chosen false discovery rate."""
+        """Listed rows with an adjusted p value below the chosen false discovery rate."""
         return self.table[self.table["adj_pvalue"] < self.params.level]
 
 
 def topic_activations(data: MuData, modality: str, prefix: str) -> pd.DataFrame:
-    """Activations of the modelled features, features x topics.
+    """Return the activations of the modelled features, features x topics.
 
     Raises
     ------
@@ -94,7 +107,7 @@ def topic_activations(data: MuData, modality: str, prefix: str) -> pd.DataFrame:
 
 
 def compute(data: MuData, params: EnrichmentParams, context: Context) -> EnrichmentOutput:
-    """Test every collection against the top genes of every topic."""
+    """Test every collection for over-representation among the top genes of every topic."""
     activations = topic_activations(data, RNA, "e")
     n_modelled = len(activations)
     n_top = max(min(params.n_top, int(n_modelled * params.max_share)), min(MIN_TOP, n_modelled))
@@ -147,7 +160,7 @@ def _sorted(table: pd.DataFrame, topics: list[str]) -> pd.DataFrame:
 
 
 def _ask_enrichr(top: dict[str, list[str]], params: EnrichmentParams, context: Context) -> tuple[pd.DataFrame, str]:
-    """Ask the service; what is wrong with it must not cost the local results."""
+    """Query the service; its failure must not cost the local results. Returns rows and the error, if any."""
     empty = pd.DataFrame(columns=list(COLUMNS))
     if not params.online_libraries:
         return empty, ""
@@ -167,21 +180,8 @@ def _ask_enrichr(top: dict[str, list[str]], params: EnrichmentParams, context: C
     return pd.concat(parts, ignore_index=True), ""
 
 
-N_TOP_SHOWN = 20
-
-
-def background_words(tested: EnrichmentOutput) -> str:
-    """Describe the background in words."""
-    choice = tested.params.background
-    if choice == "enrichr":
-        return f"{tested.background_size:,} genes, as Enrichr assumes"
-    if choice == "modelled":
-        return f"the {tested.background_size:,} modelled genes"
-    return f"{tested.background_size:,} genes, as chosen"
-
-
 def top_gene_table(tested: EnrichmentOutput, *, n: int = N_TOP_SHOWN) -> pd.DataFrame:
-    """Activation of the first genes of every topic: topic, gene, activation, rank."""
+    """Return the activation of the first `n` genes of every topic: topic, gene, activation, rank."""
     rows = []
     for topic, genes in tested.top.items():
         column = tested.activations[topic]

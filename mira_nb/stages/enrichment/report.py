@@ -1,101 +1,89 @@
-"""Tables, figures, workbook, metrics, alerts and methods text of the stage enrichment."""
+"""Tables, workbook, metrics, alerts and methods text of the stage enrichment."""
 
 from __future__ import annotations
 
 from mira_nb.stages.result import Alert, ExportFile, Metric, Table
 from mira_nb.stages.shared.workbook import workbook
+from mira_nb.stages.texts import Texts
 
-from .compute import EnrichmentOutput, background_words
+from .compute import EnrichmentOutput
+from .figures import background_words
+
+TEXTS = Texts(__package__)
 
 LARGE_SHARE = 0.2
 
 
 def tables(tested: EnrichmentOutput) -> list[Table]:
     """Return the enrichment table."""
-    names = ", ".join(library.name for library in tested.libraries)
     return [
-        Table(
+        TEXTS.table(
             "enrichment",
-            "Gene sets over-represented in expression topics",
-            f"Top {tested.n_top} genes of each topic against {names}; background: {background_words(tested)}. "
-            "pvalue: one-sided hypergeometric test (Fisher, greater); adj_pvalue: Benjamini-Hochberg over all sets of "
-            "the collection, with and without overlap, within a topic; overlap: shared genes / size of the set; genes: "
-            f"the shared ones, most activated first. At most {tested.params.max_terms} terms with an overlap are "
-            f"listed for each topic and collection ({tested.n_listed_out:,} further rows are not).",
             tested.table,
+            n_top=tested.n_top,
+            libraries=[library.name for library in tested.libraries],
+            background=background_words(tested),
+            max_terms=tested.params.max_terms,
+            n_listed_out=tested.n_listed_out,
         )
     ]
 
 
 def files(tested: EnrichmentOutput) -> list[ExportFile]:
-    """Write a workbook with one sheet a topic."""
-    return [
-        ExportFile(
-            "tables/enrichment.xlsx",
-            workbook(tested.table, list(tested.top)),
-            "gene-set enrichment, one sheet a topic",
-        )
-    ]
+    """Return the workbook with one sheet per topic."""
+    book = workbook(tested.table, list(tested.top))
+    return [ExportFile("tables/enrichment.xlsx", book, TEXTS.text("workbook"))]
 
 
 def metrics(tested: EnrichmentOutput) -> list[Metric]:
-    """Key figures."""
-    named = tested.significant["topic"].nunique()
+    """Return the key figures of the tests."""
+    named = f"{tested.significant['topic'].nunique()} of {len(tested.top)}"
     return [
-        Metric(
-            "Topics with a significant gene set",
-            f"{named} of {len(tested.top)}",
-            key=True,
-            help=f"adjusted p < {tested.params.level:g}; a topic without one may still be real",
-        ),
-        Metric("Gene sets tested per topic", tested.n_tests),
-        Metric("Genes tested per topic", tested.n_top, unit="genes"),
-        Metric("Background", tested.background_size, unit="genes", help=background_words(tested)),
+        TEXTS.metric("named_topics", named, level=tested.params.level),
+        TEXTS.metric("sets_tested", tested.n_tests),
+        TEXTS.metric("genes_tested", tested.n_top, n_modelled=tested.n_modelled),
+        TEXTS.metric("background", tested.background_size, background=background_words(tested)),
     ]
 
 
 def alerts(tested: EnrichmentOutput) -> list[Alert]:
-    """Say what weakens the tests."""
+    """Return what weakens the tests, and findings about the gene sets."""
     out = []
-    share = tested.n_top / max(tested.n_modelled, 1)
-    if tested.n_top < tested.params.n_top:
+    params, n_modelled = tested.params, tested.n_modelled
+    fraction = tested.n_top / max(n_modelled, 1)
+    if tested.n_top < params.n_top:
         out.append(
-            Alert(
-                "info",
-                f"The top {tested.n_top} genes of each topic were tested instead of {tested.params.n_top}",
-                f"Only {tested.n_modelled:,} genes are modelled; enrichment.max_share limits the top genes to "
-                f"{tested.params.max_share:.0%} of them.",
-                "Lower enrichment.n_top to test the most specific genes only.",
+            TEXTS.alert(
+                "fewer_top_genes",
+                n_top=tested.n_top,
+                n_asked=params.n_top,
+                n_modelled=n_modelled,
+                max_fraction=params.max_share,
             )
         )
-    if share > LARGE_SHARE:
-        strict = tested.params.background == "modelled"
+    if fraction > LARGE_SHARE:
         out.append(
-            Alert(
-                "warning",
-                f"The top {tested.n_top} genes are {share:.0%} of the {tested.n_modelled:,} modelled genes",
-                "Topics then share many of their top genes"
-                + ("." if strict else ", and against a background of all genes, sets that are common among the "
-                   "modelled genes look over-represented in every topic."),
-                "Lower enrichment.n_top" + ("." if strict else ", or set enrichment.background=modelled."),
+            TEXTS.alert(
+                "large_fraction",
+                n_top=tested.n_top,
+                fraction=fraction,
+                n_modelled=n_modelled,
+                background=params.background,
             )
-        )  # fmt: skip
-    out += [Alert(item.level, item.title, item.cause, item.remedy) for item in tested.findings]
+        )
+    out += [TEXTS.alert("gene_sets_finding", finding=finding) for finding in tested.findings]
     if tested.online_problem:
-        out.append(Alert("warning", "Enrichr could not be asked for everything", tested.online_problem))
+        out.append(TEXTS.alert("enrichr_failed", problem=tested.online_problem))
     return out
 
 
 def methods(tested: EnrichmentOutput) -> str:
-    """Methods sentences."""
-    names = ", ".join(library.name for library in tested.libraries)
-    text = (
-        f"The {tested.n_top} most activated of {tested.n_modelled:,} modelled genes of each expression topic were "
-        f"tested for over-representation of {tested.n_tests:,} gene sets ({names}) by the one-sided hypergeometric "
-        f"(Fisher) test [@fisher1922exact; @chen2013enrichr] with a background of {background_words(tested)}; p "
-        "values were adjusted within each topic and collection over all tested sets [@benjamini1995fdr]. Gene symbols "
-        "were matched regardless of case."
+    """Return the methods paragraph with the numbers of this run."""
+    return TEXTS.methods(
+        n_top=tested.n_top,
+        n_modelled=tested.n_modelled,
+        n_sets=tested.n_tests,
+        libraries=[library.name for library in tested.libraries],
+        background=background_words(tested),
+        online=tested.online,
     )
-    if tested.online:
-        text += f" The Enrichr service was asked for {', '.join(tested.online)} [@chen2013enrichr]."
-    return text

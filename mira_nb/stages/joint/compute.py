@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from scipy import sparse
 from mira_nb.core.representation.agreement import compare_representations
 from mira_nb.core.representation.neighbors import Neighbors
 from mira_nb.core.representation.projections import ilr
-from mira_nb.keys import ATAC, RNA, X_LSI, X_PCA
+from mira_nb.keys import ATAC, MODELLED, RNA, TOPIC_ACTIVATIONS, X_LSI, X_PCA
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import MISSING_GROUP, CellAnnotations, cell_annotations, cell_depths, topic_frame
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from .params import JointParams
+
+
+N_CANDIDATES = 10
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class JointOutput:
     graph: sparse.csr_matrix
     leiden: pd.Categorical
     maps: dict[str, np.ndarray]
+    seed: int
 
     @property
     def n_cells(self) -> int:
@@ -53,13 +57,55 @@ class JointOutput:
 
 
 @dataclass(frozen=True)
+class Markers:
+    """Genes to draw on the maps.
+
+    Attributes
+    ----------
+    genes
+        Names as in the data.
+    missing
+        Names asked for that are not in the data.
+    chosen_by
+        Whether the genes are those asked for, or top genes of the expression topics.
+    cut
+        Whether only the first topics have a gene, since ``n_markers`` allows no more.
+    """
+
+    genes: list[str]
+    missing: list[str]
+    chosen_by: Literal["user", "topics"] = "topics"
+    cut: bool = False
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """Scores of the representations, and how they were computed."""
+    """Scores of the representations, and how they were computed.
+
+    Attributes
+    ----------
+    scores
+        One row per representation: purity and accuracy against the annotation (NaN without one).
+    overlap
+        Mean fraction of shared neighbours, representations x representations.
+    n_cells
+        Number of cells compared.
+    n_without_group
+        Number of cells left out because they are not annotated.
+    k
+        Number of nearest neighbours.
+    """
 
     scores: pd.DataFrame
     overlap: pd.DataFrame
     n_cells: int
     n_without_group: int
+    k: int
+
+    @property
+    def chance_overlap(self) -> float:
+        """Fraction of neighbours that two representations share when neighbours are drawn at random."""
+        return self.k / max(self.n_cells - 1, 1)
 
     @property
     def has_groups(self) -> bool:
@@ -67,13 +113,13 @@ class Comparison:
         return bool(self.scores["neighbor_purity"].notna().any())
 
     def score(self, representation: str, column: str) -> float:
-        """One number of the table of scores."""
+        """Return one score of one representation."""
         row = self.scores["representation"] == representation
         values = np.asarray(self.scores[column], dtype=float)
         return float(values[np.flatnonzero(row)[0]])
 
     def shared(self, first: str, second: str) -> float:
-        """Mean share of neighbours that two representations have in common."""
+        """Return the mean fraction of neighbours that two representations have in common."""
         i, j = (self.overlap.columns.get_loc(name) for name in (first, second))
         return float(self.overlap.to_numpy(dtype=float)[i, j])
 
@@ -120,11 +166,12 @@ def compute(data: MuData, params: JointParams, context: Context) -> JointOutput:
         graph=graph,
         leiden=labels,
         maps=maps,
+        seed=context.seed,
     )
 
 
 def compare(joined: JointOutput, *, seed: int) -> Comparison:
-    """Score the five representations on (a sample of) the cells; annotated cells only, when there is an annotation."""
+    """Score the five representations on (a sample of) the cells, annotated cells only where there is an annotation."""
     groups = joined.annotations.groups
     labels = None if groups is None else groups.to_numpy()
     chosen = np.arange(joined.n_cells)
@@ -152,4 +199,43 @@ def compare(joined: JointOutput, *, seed: int) -> Comparison:
         k=joined.params.compare_neighbors,
         seed=seed,
     )
-    return Comparison(scores=scores, overlap=overlap, n_cells=len(chosen), n_without_group=n_without)
+    return Comparison(
+        scores=scores,
+        overlap=overlap,
+        n_cells=len(chosen),
+        n_without_group=n_without,
+        k=joined.params.compare_neighbors,
+    )
+
+
+def choose_markers(joined: JointOutput) -> Markers:
+    """Return the genes to draw: those asked for, or the most expressed of the ten most activated genes per topic.
+
+    Names match regardless of case.
+    """
+    rna = joined.data.mod[RNA]
+    asked = joined.params.markers
+    if asked:
+        known = {str(name).upper(): str(name) for name in rna.var_names[::-1]}
+        found = list(dict.fromkeys(known[name.upper()] for name in asked if name.upper() in known))
+        missing = [name for name in asked if name.upper() not in known]
+        if found:
+            return Markers(found, missing, chosen_by="user")
+    else:
+        missing = []
+    if TOPIC_ACTIVATIONS not in rna.varm:
+        return Markers([], missing)
+    activations = np.asarray(rna.varm[TOPIC_ACTIVATIONS], dtype=float)
+    scores = np.where(np.isfinite(activations), activations, -np.inf)
+    if MODELLED in rna.var:
+        scores[~rna.var[MODELLED].to_numpy(bool)] = -np.inf
+    totals = np.asarray(rna.X.sum(axis=0)).ravel()
+    genes: list[str] = []
+    for topic in range(scores.shape[1]):
+        best = np.argsort(-scores[:, topic], kind="stable")[:N_CANDIDATES]
+        best = best[np.isfinite(scores[best, topic])]
+        order = best[np.argsort(-totals[best], kind="stable")]
+        fresh = [str(rna.var_names[i]) for i in order if str(rna.var_names[i]) not in genes]
+        genes += fresh[:1]
+    shown = genes[: joined.params.n_markers]
+    return Markers(shown, missing, cut=len(shown) < len(genes))

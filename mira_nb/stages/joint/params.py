@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mira_nb.stages.params import Params, param
-
-if TYPE_CHECKING:
-    pass
 
 
 class JointParams(Params):
@@ -15,19 +12,24 @@ class JointParams(Params):
 
     weights: Literal["balanced", "reliability"] = param(
         "reliability",
-        "How much each modality counts in the joint space: by the share of its topics' variation that another "
-        "sequencing would repeat (reliability), or both the same as published (balanced).",
+        "Weight of each modality in the joint space: in proportion to the split-half reliability of its topics, the "
+        "fraction of their variation that resequencing would reproduce (reliability), or equal as published "
+        "(balanced).",
     )
-    n_neighbors: int = param(15, "Neighbours of every cell in the joint graph.", unit="cells", ge=2, le=500)
-    resolution: float = param(1.0, "Leiden: higher gives more and smaller clusters.", gt=0, le=100)
-    min_dist: float = param(0.1, "UMAP: how tightly points may be packed (0 tight, 1 loose).", ge=0, le=1)
+    n_neighbors: int = param(
+        15, "Number of nearest neighbours per cell in the joint graph.", unit="cells", ge=2, le=500
+    )
+    resolution: float = param(
+        1.0, "Resolution of Leiden clustering; higher values give more and smaller clusters.", gt=0, le=100
+    )
+    min_dist: float = param(0.1, "UMAP: minimum distance between points (0 dense, 1 loose).", ge=0, le=1)
     markers: list[str] = param([], "Genes to draw on every map; empty: one of the top genes of each expression topic.")
     n_markers: int = param(
-        12, "At most this many genes are drawn when none are named.", unit="genes", ge=1, le=60, advanced=True
+        12, "Maximum number of genes drawn when none are named.", unit="genes", ge=1, le=60, advanced=True
     )
     compare_neighbors: int = param(
         30,
-        "Neighbours used to compare representations (purity, accuracy, overlap).",
+        "Number of nearest neighbours in the representation benchmark (purity, accuracy, overlap).",
         unit="cells",
         ge=2,
         le=500,
@@ -35,14 +37,14 @@ class JointParams(Params):
     )
     compare_cells: int = param(
         20_000,
-        "Above this number of cells, a random sample of this size is compared.",
+        "Maximum number of cells in the representation benchmark; larger data are sampled at random.",
         ge=100,
         le=200_000,
         advanced=True,
     )
     floor: float = param(
         1e-8,
-        "Topic proportions below this count as this in the log-ratio transform.",
+        "Lower bound of topic proportions in the log-ratio transform; smaller ones are raised to it.",
         gt=0,
         le=1e-2,
         advanced=True,

@@ -46,9 +46,9 @@ class JointStage(Stage[JointParams]):
     tune: ClassVar[str] = "A higher resolution gives more and smaller clusters; more neighbours give a smoother map."
 
     def run(self, data: MuData, params: JointParams, context: Context) -> Result:
-        """Compute the joint space, its graph, clusters, maps and comparisons."""
+        """Compute the joint space, its graph, clusters and maps, and compare representations."""
         from .compute import compare, compute
-        from .figures import figures, marker_alerts
+        from .figures import figures
         from .report import alerts, methods, metrics, slots, tables
 
         joined = compute(data, params, context)
@@ -60,6 +60,6 @@ class JointStage(Stage[JointParams]):
             tables=tables(joined, comparison),
             figures=figures(joined, comparison),
             metrics=metrics(joined, comparison),
-            alerts=[*alerts(joined, comparison), *marker_alerts(joined)],
+            alerts=alerts(joined, comparison),
             methods=methods(joined, comparison),
         )

@@ -21,44 +21,49 @@ if TYPE_CHECKING:
 N_CELLS = 2_000
 MIN_CELLS = 50
 Weighting = Literal["balanced", "reliability"]
+Fallback = Literal["", "no_model", "few_cells", "unreliable"]
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Factor of each modality's coordinates.
+    """Factors of the two modalities' coordinates.
 
     Attributes
     ----------
     rna, atac
         The factors; the more reliable modality has 1.
     reliability
-        Split-half reliability by modality; empty when it was not measured.
-    why_balanced
-        Reason for which the modalities count the same although reliability was asked for.
+        Split-half reliability by modality, from 0 to 1; empty when it was not measured.
+    fallback
+        Why the weights are equal although reliability was asked for: a modality's topics came without their model,
+        too few of its cells have counts in both halves, or no modality is reproduced between halves; empty otherwise.
+    fallback_modality
+        The modality at fault, ``"RNA"`` or ``"ATAC"``.
     """
 
     rna: float = 1.0
     atac: float = 1.0
     reliability: dict[str, float] = field(default_factory=dict)
-    why_balanced: str = ""
+    fallback: Fallback = ""
+    fallback_modality: str = ""
 
 
 def modality_weights(data: MuData, weighting: Weighting, *, floor: float, context: Context) -> Weights:
-    """Weigh each modality by the reliability of its coordinates, or both the same."""
+    """Return weights in proportion to the reliability of each modality's coordinates, or equal weights."""
     if weighting == "balanced":
         return Weights()
     found: dict[str, float] = {}
     for step, name in enumerate((RNA, ATAC)):
         if TOPIC_MODEL not in data.mod[name].uns:
-            return Weights(why_balanced=f"The {name.upper()} topics came without the model that made them.")
+            return Weights(fallback="no_model", fallback_modality=name.upper())
         context.progress(0.02 * step, f"reliability of the {name.upper()} topics")
         value = _reliability(data, name, step, floor=floor, context=context)
         if value is None:
-            return Weights(why_balanced=f"Fewer than {MIN_CELLS} cells have {name.upper()} counts for both halves.")
+            return Weights(fallback="few_cells", fallback_modality=name.upper())
         found[name] = value
     top = max(found.values())
     if top <= 0:
-        return Weights(reliability=found, why_balanced="Neither modality gives coordinates that halves repeat.")
+        return Weights(reliability=found, fallback="unreliable")
     return Weights(found[RNA] / top, found[ATAC] / top, found)
 
 

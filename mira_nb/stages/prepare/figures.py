@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,49 +10,39 @@ from mira_nb.charts.embedding import menu_scatter
 from mira_nb.charts.qc import depth_by_batch, depth_histograms, dispersion_plot
 from mira_nb.stages.result import Figure
 from mira_nb.stages.shared.cells import coordinates
+from mira_nb.stages.texts import Texts
 
 from .compute import DEPTH_LABELS, PrepareOutput
 
-if TYPE_CHECKING:
-    pass
+TEXTS = Texts(__package__)
 
 
 def figures(done: PrepareOutput) -> list[Figure]:
-    """Depth distributions, mean against dispersion, and the two standard maps."""
+    """Draw depth distributions, dispersion against mean expression, and the two standard maps."""
     labelled = done.depths.rename(columns=DEPTH_LABELS)
+    median = done.depths.median()
     out = [
-        Figure(
+        TEXTS.figure(
             "depth",
-            "Depth of the cells",
-            f"Distribution over the {done.n_cells:,} cells; the axis is logarithmic, the line is the median. Good data "
-            "have one hump in each panel; a second hump on the left points to empty droplets or dying cells, a long "
-            "tail on the right to doublets.",
-            chart=depth_histograms(labelled),
-            section="Quality",
+            depth_histograms(labelled),
+            n_cells=done.n_cells,
+            median_counts=median["n_counts"],
+            median_genes=median["n_genes"],
+            median_peaks=median["n_peaks"],
         )
     ]
-    if done.annotations.batch is not None:
-        out.append(
-            Figure(
-                "depth_by_batch",
-                f"Depth by {done.annotations.batch.name}",
-                "Bar: middle half of the cells; line: 5 % to 95 %; tick: median. Batches should lie at similar depths; "
-                "one that lies much lower can form a cluster of its own.",
-                chart=depth_by_batch(labelled, done.annotations.batch),
-                section="Quality",
-            )
-        )
+    batch = done.annotations.batch
+    if batch is not None:
+        out.append(TEXTS.figure("depth_by_batch", depth_by_batch(labelled, batch), batch=batch.name))
     chart, packed = dispersion_plot(done.genes.table)
     out.append(
-        Figure(
+        TEXTS.figure(
             "dispersion",
-            "Choice of genes",
-            f"Every point is a gene (n = {len(done.genes.table):,}). Horizontal: log(1 + mean normalised expression); "
-            "vertical: log(variance / mean). The encoder reads the genes that vary most among those of similar mean; "
-            "all modelled genes get topic activations. Marker genes should stand out at the top.",
-            chart=chart,
+            chart,
             packed=packed,
-            section="Features",
+            n_genes=len(done.genes.table),
+            n_modelled=int(done.genes.modelled.sum()),
+            n_encoder=int(done.genes.encoder.sum()),
         )
     )
     return [*out, *_maps(done)]
@@ -63,22 +53,8 @@ def _maps(done: PrepareOutput) -> list[Figure]:
     for column, label in DEPTH_LABELS.items():
         values[f"log10 {label}"] = np.log10(done.depths[column].to_numpy() + 1)
     out = []
-    for name, layout, what in (
-        ("umap_pca", done.umap_pca, f"{done.pca.coordinates.shape[1]} principal components of expression"),
-        ("umap_lsi", done.umap_lsi, f"{done.lsi.coordinates.shape[1]} LSI components of accessibility"),
-    ):
-        title = f"UMAP of {'expression (PCA)' if name == 'umap_pca' else 'accessibility (LSI)'}"
-        chart, packed = menu_scatter(coordinates(layout), values, title=title)
-        out.append(
-            Figure(
-                name,
-                title,
-                f"Cells (n = {done.n_cells:,}) laid out by the {what}; the menu chooses the colour. Distances between "
-                "far groups mean little. A gradient of depth across the whole map says that depth, not cell state, "
-                "shapes this representation.",
-                chart=chart,
-                packed=packed,
-                section="Standard representations",
-            )
-        )
+    for name, layout, projection in (("umap_pca", done.umap_pca, done.pca), ("umap_lsi", done.umap_lsi, done.lsi)):
+        figure = TEXTS.figure(name, n_cells=done.n_cells, n_components=projection.coordinates.shape[1])
+        chart, packed = menu_scatter(coordinates(layout), values, title=figure.title)
+        out.append(replace(figure, chart=chart, packed=packed))
     return out

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mira_nb.stages.params import Params, param
-
-if TYPE_CHECKING:
-    pass
 
 
 class PrepareParams(Params):
@@ -15,28 +10,28 @@ class PrepareParams(Params):
 
     min_mean: float = param(
         0.0125,
-        "Genes are modelled when log(1 + mean normalised expression) is above this.",
+        "Minimum log(1 + mean normalised expression) of modelled genes.",
         ge=0,
         le=10,
     )
     min_dispersion: float = param(
         0.0,
-        "Genes are modelled when their dispersion, log(variance / mean) of the normalised expression, is above this.",
+        "Minimum dispersion of modelled genes, log(variance / mean) of the normalised expression.",
         ge=-10,
         le=10,
     )
     encoder_min_dispersion: float = param(
         0.5,
-        "Modelled genes are read by the encoder (and enter the PCA) when their normalised dispersion, a z-score among "
-        "genes of similar mean, is above this.",
+        "Minimum normalised dispersion, a z-score among genes of similar mean, of the genes that the encoder reads and "
+        "the PCA uses.",
         ge=-10,
         le=10,
     )
     encoder_min_genes: int = param(
         2000,
-        "When fewer genes than this pass the threshold above, genes of next highest normalised dispersion are added "
-        "up to encoder_fill_genes: weak programmes are found by many genes together (0: threshold alone, as "
-        "published).",
+        "When fewer genes than this pass encoder_min_dispersion, the genes of next highest normalised dispersion are "
+        "added, up to encoder_fill_genes: weak programmes only show in many genes together (0: the threshold alone, "
+        "as published).",
         unit="genes",
         ge=0,
         le=100_000,
@@ -44,7 +39,7 @@ class PrepareParams(Params):
     )
     encoder_fill_genes: int = param(
         2000,
-        "Number of genes the encoder reads when too few pass the threshold (all, when fewer are modelled).",
+        "Number of genes that the encoder reads when too few pass the threshold (at most all modelled genes).",
         unit="genes",
         ge=3,
         le=100_000,
@@ -52,20 +47,20 @@ class PrepareParams(Params):
     )
     encoder_max_peaks: int = param(
         100_000,
-        "All open peaks are modelled; above this number the encoder reads a random subset of this size.",
+        "Maximum number of peaks that the encoder reads, drawn at random from more; all open peaks are modelled.",
         unit="peaks",
         ge=100,
         le=10_000_000,
         advanced=True,
     )
     target_sum: float = param(
-        10_000, "Counts per cell after depth normalisation.", unit="counts", gt=0, le=1e7, advanced=True
+        10_000, "Total counts per cell after depth normalisation.", unit="counts", gt=0, le=1e7, advanced=True
     )
-    n_pcs: int = param(50, "Principal components of expression.", unit="components", ge=2, le=500, advanced=True)
-    n_lsi: int = param(50, "LSI components of accessibility.", unit="components", ge=2, le=500, advanced=True)
+    n_pcs: int = param(
+        50, "Number of principal components of expression.", unit="components", ge=2, le=500, advanced=True
+    )
+    n_lsi: int = param(50, "Number of LSI components of accessibility.", unit="components", ge=2, le=500, advanced=True)
     n_neighbors: int = param(
-        15, "Neighbours of a cell in the graphs behind the PCA and LSI UMAPs.", unit="cells", ge=2, le=500
+        15, "Number of nearest neighbours per cell in the graphs of the PCA and LSI UMAPs.", unit="cells", ge=2, le=500
     )
-    min_dist: float = param(
-        0.1, "UMAP: how tightly points may be packed (0 tight, 1 loose).", ge=0, le=1, advanced=True
-    )
+    min_dist: float = param(0.1, "UMAP: minimum distance between points (0 dense, 1 loose).", ge=0, le=1, advanced=True)

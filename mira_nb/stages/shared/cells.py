@@ -1,4 +1,4 @@
-"""What several stages ask of the cells: annotations, depth, normalised expression, topic names."""
+"""Read annotations, depth, normalised expression and topics of the cells, as several stages need them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 MAX_GROUPS = 60
+"""Values beyond which an annotation that differs in many cells is refused as a grouping."""
 MISSING_GROUP = "not annotated"
+"""Group of the cells without a value."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class CellAnnotations:
     batch: pd.Series | None
 
     def frame(self) -> pd.DataFrame:
-        """Annotations as columns named as in the user's data, for colouring."""
+        """Return the annotations as columns named as in the user's data, for colouring."""
         given = [item for item in (self.groups, self.batch) if item is not None]
         return pd.DataFrame({str(item.name): item.to_numpy() for item in given})
 
@@ -41,7 +43,7 @@ def cell_annotation(data: MuData, column: str | None, *, option: str) -> pd.Seri
     Raises
     ------
     InputError
-        The column does not exist, or has one value a cell.
+        The column does not exist, or has nearly one value per cell.
     """
     if not column:
         return None
@@ -69,7 +71,7 @@ def cell_annotation(data: MuData, column: str | None, *, option: str) -> pd.Seri
 
 
 def cell_annotations(data: MuData, resources: Resources) -> CellAnnotations:
-    """Return groups and batch as given with the run."""
+    """Return the groups and batches given with the run (``--groups``, ``--batch``)."""
     return CellAnnotations(
         groups=cell_annotation(data, resources.groups, option="--groups"),
         batch=cell_annotation(data, resources.batch, option="--batch"),
@@ -90,7 +92,7 @@ def cell_depths(data: MuData) -> pd.DataFrame:
 
 
 def topic_frame(data: MuData, modality: str) -> pd.DataFrame:
-    """Topics of the cells as a table with columns e1, e2, ... (expression) or a1, a2, ... (accessibility).
+    """Return the topic proportions, (cells, K), with columns e1, e2, ... (expression) or a1, a2, ... (accessibility).
 
     Raises
     ------
@@ -111,13 +113,13 @@ def topic_frame(data: MuData, modality: str) -> pd.DataFrame:
 
 
 def coordinates(values: Any) -> pd.DataFrame:
-    """Two columns x and y for the embedding charts."""
+    """Return the first two dimensions of an embedding as columns x and y, for the charts."""
     array = np.asarray(values)
     return pd.DataFrame({"x": array[:, 0], "y": array[:, 1]})
 
 
 def gene_expression(data: MuData, genes: list[str]) -> pd.DataFrame:
-    """Log-normalised expression (10,000 counts a cell, log(1 + x)) of some genes, cells x genes."""
+    """Return log-normalised expression of some genes, (cells, genes): log(1 + counts per 10,000)."""
     rna = data.mod[RNA]
     counts = sparse.csr_matrix(rna.X)
     totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)

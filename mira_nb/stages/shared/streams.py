@@ -1,4 +1,4 @@
-"""Stream figures of any quantities of the cells, for every stage that has a lineage tree to draw on."""
+"""Draw any features of the cells along a lineage tree: streams, heatmaps, lines, scatters and swarms."""
 
 from __future__ import annotations
 
@@ -30,12 +30,17 @@ from mira_nb.core.trajectory.streams import (
 from mira_nb.errors import InputError
 from mira_nb.keys import LINEAGE_STATE, LINEAGE_TREE, PSEUDOTIME
 from mira_nb.stages.result import Figure
+from mira_nb.stages.texts import Texts
 
 if TYPE_CHECKING:
     from mudata import MuData
 
 
+TEXTS = Texts(__package__)
 MAX_CELLS = 5000
+"""Cells that a scatter or swarm draws at most."""
+N_WINDOWS = 40
+"""Windows of pseudotime of a heatmap."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,9 @@ class Axis:
     pseudotime, states
         (n,) of all cells; NaN and None outside the trajectory.
     nodes
-        ``node, parent, branch_time, n_cells``.
+        Lineage tree: ``node, parent, branch_time, n_cells``.
     window
-        Smoothing window as a share of pseudotime.
+        Width of the smoothing window, as a fraction of the range of pseudotime (0 to 1).
     time
         Scale of the time axis.
     n_resamples, seed
@@ -66,21 +71,21 @@ class Axis:
     paths: TreePaths = field(init=False)
 
     def __post_init__(self) -> None:
-        """Lay the tree out."""
+        """Lay out the tree."""
         object.__setattr__(self, "paths", tree_paths(self.nodes, self.pseudotime, self.states))
 
     @property
     def colors(self) -> dict[str, str]:
-        """Colour of every node."""
+        """Return the colour of every node."""
         return node_palette(self.nodes)
 
     @property
     def n_cells(self) -> int:
-        """Cells with a pseudotime."""
+        """Count the cells with a pseudotime."""
         return int(np.isfinite(self.pseudotime).sum())
 
     def smooth(self, values: pd.DataFrame, *, bands: bool = False) -> pd.DataFrame:
-        """Smoothed values along the tree, with bootstrap bands if asked."""
+        """Return the values smoothed along the tree, with bootstrap bands if asked."""
         return smooth_tree(
             self.paths,
             self.pseudotime,
@@ -92,18 +97,14 @@ class Axis:
         )
 
     def sample(self) -> np.ndarray:
-        """Rows of at most 5,000 cells with pseudotime."""
+        """Return the rows of a random sample of at most ``MAX_CELLS`` cells with a pseudotime."""
         rows = np.flatnonzero(np.isfinite(self.pseudotime))
         if len(rows) > MAX_CELLS:
             rows = np.sort(np.random.default_rng([self.seed, 17]).choice(rows, MAX_CELLS, replace=False))
         return rows
 
-    def sampled_note(self) -> str:
-        """Sentence that says how many cells are drawn, when not all."""
-        return f" A random {MAX_CELLS:,} of {self.n_cells:,} cells are drawn." if self.n_cells > MAX_CELLS else ""
-
     def only(self, lineage: str) -> Axis:
-        """Give the axis along one lineage, from the root to its end, as a single stretch."""
+        """Return the axis along one lineage, from the root to its end, as a single segment."""
         inside = np.isin(self.states.astype(str), self.paths.members[lineage])
         last = pd.DataFrame(
             {"node": [lineage], "parent": [""], "branch_time": [np.nan], "n_cells": [int(inside.sum())]}
@@ -115,7 +116,7 @@ class Axis:
 
 
 def axis_of(data: MuData, *, window: float = 0.15, time: TimeScale = "linear", seed: int = 0) -> Axis:
-    """Axis from a MuData that holds the results of the stage trajectory.
+    """Return the axis of a MuData that holds the results of the stage trajectory.
 
     Raises
     ------
@@ -149,21 +150,29 @@ def stream_figure(
     shade_centre: float | None = None,
     section: str = "Streams",
 ) -> Figure:
-    """Stream graph of non-negative quantities over the tree.
+    """Draw a stream graph of non-negative features over the tree.
 
     Parameters
     ----------
+    axis
+        Pseudotime, states and tree of the cells.
+    values
+        (n_cells, F) one column per feature.
+    name, title, section
+        Name of the figure in the run folder, its title, and the heading it stands under.
+    what
+        What the values are, as axis title and in the caption.
+    colors
+        Colour of each feature.
     shade
         ``feature, node, shade``: a value per feature and node that colours the streams (node may be left out).
     """
     smooth = axis.smooth(values)
     order = order_by_peak(smooth)
     stacked = stack(smooth, axis.paths, order)
-    extra = ""
     if shade is not None:
         keys = [key for key in ("feature", "node") if key in shade.columns]
         stacked = stacked.merge(shade, on=keys, how="left", validate="m:1")
-        extra = f" Colour: {shade_title}."
     chart, packed = stream_chart(
         stacked,
         order=order,
@@ -175,27 +184,38 @@ def stream_figure(
         labels=stream_labels(stacked),
         value_title=what,
     )
-    caption = (
-        f"Thickness: {what}, smoothed (Savitzky-Golay, window {axis.window:g} of pseudotime; n = {axis.n_cells:,} "
-        "cells). Time runs from left to right, lineages part where the tree branches; streams are stacked in the order "
-        f"in which they peak.{extra} Good: a few broad streams that take turns, and some that belong to one branch."
+    return TEXTS.figure(
+        "stream",
+        chart,
+        name=name,
+        packed=packed,
+        title=title,
+        section=section,
+        what=what,
+        window=axis.window,
+        n_cells=axis.n_cells,
+        shade="" if shade is None else shade_title,
     )
-    return Figure(name, title, caption, chart=chart, packed=packed, section=section)
 
 
 def heatmap_figure(
     axis: Axis, values: pd.DataFrame, *, name: str, title: str, what: str, section: str = "Streams"
 ) -> Figure:
-    """Heatmap mode: every box the mean of the cells in one window of pseudotime."""
-    windows = window_means(axis.pseudotime, axis.states, axis.paths, values)
+    """Draw a heatmap: every box is the mean of the cells in one window of pseudotime."""
+    windows = window_means(axis.pseudotime, axis.states, axis.paths, values, n_bins=N_WINDOWS)
     order = order_by_peak(axis.smooth(values))
     chart, packed = heatmap_chart(windows, order=order, time=axis.time, value_title=what)
-    caption = (
-        f"Each box: mean {what} of the cells in one of 40 windows of pseudotime, from the root to the lineage's end "
-        f"(n = {axis.n_cells:,} cells; the tooltip has each box's n), scaled from 0 to 1 by feature. Rows in the order "
-        "of the pseudotime of their maximum: a clean diagonal means that features take turns."
+    return TEXTS.figure(
+        "heatmap",
+        chart,
+        name=name,
+        packed=packed,
+        title=title,
+        section=section,
+        what=what,
+        n_windows=N_WINDOWS,
+        n_cells=axis.n_cells,
     )
-    return Figure(name, title, caption, chart=chart, packed=packed, section=section)
 
 
 def line_figure(
@@ -208,7 +228,7 @@ def line_figure(
     beside: dict[str, pd.DataFrame] | None = None,
     section: str = "Streams",
 ) -> Figure:
-    """Line mode with bootstrap bands; `beside` puts other quantities of the same features next to it."""
+    """Draw lines with bootstrap bands; `beside` puts other values of the same features next to them."""
     curves = axis.smooth(values, bands=axis.n_resamples > 0)
     order = order_by_peak(curves)
     quantity = None
@@ -219,35 +239,46 @@ def line_figure(
         ]
         curves, quantity = pd.concat(parts, ignore_index=True), "quantity"
     chart, packed = line_chart(curves, order=order, node_colors=axis.colors, quantity=quantity, time=axis.time)
-    bands = f"; band: 95 % of {axis.n_resamples} bootstrap samples of the cells" if axis.n_resamples else ""
-    caption = (
-        f"{what}, smoothed along every branch (n = {axis.n_cells:,} cells{bands}). Colours: nodes of the lineage tree. "
-        "Branches whose bands stay apart differ beyond the sampling of cells."
+    return TEXTS.figure(
+        "lines",
+        chart,
+        name=name,
+        packed=packed,
+        title=title,
+        section=section,
+        what=what,
+        n_cells=axis.n_cells,
+        n_resamples=axis.n_resamples,
     )
-    return Figure(name, title, caption, chart=chart, packed=packed, section=section)
 
 
 def scatter_figure(
     axis: Axis, values: pd.DataFrame, *, name: str, title: str, what: str, section: str = "Streams"
 ) -> Figure:
-    """Scatter mode with a menu."""
+    """Draw one dot per cell over pseudotime, with a menu of the features and their smoothed lines."""
     rows = axis.sample()
     cells = values.iloc[rows].reset_index(drop=True)
     cells.insert(0, "pseudotime", axis.pseudotime[rows])
     cells["node"] = pd.Categorical(axis.states[rows].astype(str))
     names = [str(column) for column in values.columns]
     chart, packed = scatter_chart(cells, axis.smooth(values), quantities=names, node_colors=axis.colors, time=axis.time)
-    caption = (
-        f"One dot a cell; the menu chooses the quantity ({what}); lines: smoothed along the branches. "
-        f"n = {axis.n_cells:,} cells.{axis.sampled_note()}"
+    return TEXTS.figure(
+        "scatter",
+        chart,
+        name=name,
+        packed=packed,
+        title=title,
+        section=section,
+        what=what,
+        n_cells=axis.n_cells,
+        n_drawn=len(rows),
     )
-    return Figure(name, title, caption, chart=chart, packed=packed, section=section)
 
 
 def swarm_figure(
     axis: Axis, values: pd.DataFrame, *, name: str, title: str, what: str, section: str = "Streams"
 ) -> Figure:
-    """Swarm mode with a menu."""
+    """Draw one dot per cell on its branch of the tree, coloured by a feature chosen in a menu."""
     rows = axis.sample()
     lanes = axis.paths.segments.set_index("node")["lane"].reindex(axis.states[rows].astype(str)).to_numpy()
     cells = values.iloc[rows].reset_index(drop=True)
@@ -255,8 +286,14 @@ def swarm_figure(
     cells.insert(1, "y", lanes + swarm_offsets(axis.pseudotime[rows], lanes))
     names = [str(column) for column in values.columns]
     chart, packed = swarm_chart(cells, quantities=names, lanes=axis.paths.segments, time=axis.time)
-    caption = (
-        f"One dot a cell on its branch of the tree, spread where many cells share a time; colour: the quantity chosen "
-        f"in the menu ({what}). n = {axis.n_cells:,} cells.{axis.sampled_note()}"
+    return TEXTS.figure(
+        "swarm",
+        chart,
+        name=name,
+        packed=packed,
+        title=title,
+        section=section,
+        what=what,
+        n_cells=axis.n_cells,
+        n_drawn=len(rows),
     )
-    return Figure(name, title, caption, chart=chart, packed=packed, section=section)

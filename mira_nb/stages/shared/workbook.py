@@ -1,4 +1,4 @@
-"""Excel workbooks with one sheet a topic."""
+"""Write Excel workbooks with one sheet per topic."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ _FORBIDDEN = re.compile(r"[\[\]:*?/\\']")
 
 
 def workbook(table: pd.DataFrame, topics: list[str]) -> bytes:
-    """Excel file with one sheet a topic (empty ones too); text that looks like a formula stays text.
+    """Return an Excel file with one sheet per topic (empty ones too); text that looks like a formula stays text.
 
     Parameters
     ----------
     table
         Has the column ``topic``, which names the sheets and is left out of them.
+    topics
+        Topics in the order of their sheets; a topic without rows gets a sheet with headings only.
     """
     from openpyxl import Workbook
 

@@ -1,4 +1,4 @@
-"""Fit of a topic model on a MuData, and what is derived from it."""
+"""Fit of a topic model to one modality of a MuData, and the results derived from it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,23 @@ N_TOP = 200
 
 @dataclass(frozen=True)
 class TopicsOutput:
-    """A fit with the names of its parts."""
+    """A fitted topic model with the names of its topics and features.
+
+    Attributes
+    ----------
+    modality
+        Modality of the MuData that was modelled.
+    fit
+        The fitted model, its topics of the cells and its training record.
+    counts
+        Sparse counts of the modelled features, cells x modelled features.
+    features
+        Names of the modelled features.
+    modelled
+        True for the modelled features among all features of the modality.
+    params
+        Parameters of the stage.
+    """
 
     modality: Literal["rna", "atac"]
     fit: TopicFit
@@ -41,8 +57,8 @@ class TopicsOutput:
         return int(self.modelled.size - self.modelled.sum())
 
     @property
-    def used(self) -> dict[str, int | float]:
-        """What ``auto`` became: number of topics, learning rates, restarts and warm-up in use."""
+    def used(self) -> dict[str, int | float | str]:
+        """What ``auto`` became: number of topics, learning rates, restarts, warm-up, engine and device in use."""
         settings = self.fit.settings
         return {
             "n_topics": self.fit.n_topics,
@@ -50,17 +66,19 @@ class TopicsOutput:
             "learning_rate_max": float(settings.learning_rate_max),
             "restarts": int(settings.restarts),
             "warmup_epochs": int(settings.warmup_epochs),
+            "engine": settings.engine,
+            "device": settings.device,
         }
 
     @cached_property
     def names(self) -> list[str]:
-        """Names of the topics, by decreasing mean share."""
+        """Names of the topics, by decreasing mean proportion."""
         prefix = RNA_TOPIC_PREFIX if self.modality == "rna" else ATAC_TOPIC_PREFIX
         return [f"{prefix}{t + 1}" for t in range(self.fit.n_topics)]
 
     @cached_property
     def topics(self) -> pd.DataFrame:
-        """Share of each topic in each cell."""
+        """Proportion of each topic in each cell, cells x topics; rows sum to one."""
         return pd.DataFrame(self.fit.topics, columns=self.names)
 
     @cached_property
@@ -70,23 +88,28 @@ class TopicsOutput:
 
     @cached_property
     def correlation(self) -> pd.DataFrame:
-        """Pearson correlation of activations between topics."""
+        """Pearson correlation of activations between topics, topics x topics."""
         return self.activations.T.corr()
 
     @cached_property
     def effective(self) -> np.ndarray:
-        """Effective number of topics of each cell, exp(entropy)."""
+        """Effective number of topics per cell, exp(entropy) of its composition, (cells,)."""
         share = np.maximum(self.fit.topics, 1e-12)
         return np.exp(-(share * np.log(share)).sum(1))
 
     @property
-    def what(self) -> str:
-        """What is counted."""
+    def feature(self) -> Literal["gene", "peak"]:
+        """Kind of feature that is counted."""
         return "gene" if self.modality == "rna" else "peak"
+
+    @property
+    def n_held_out(self) -> int:
+        """Number of cells held out of training."""
+        return int(self.fit.held_out.sum())
 
     @cached_property
     def scored(self) -> dict[str, float]:
-        """Mean log share of a count under the model and under the mean profile of the training cells."""
+        """Mean log probability per count, in nats, under the model and under the mean profile of the training cells."""
         cells = self.fit.held_out if self.fit.held_out.any() else np.ones(len(self.fit.topics), bool)
         training = ~self.fit.held_out
         profile = np.asarray(self.counts[np.flatnonzero(training)].sum(0), float).ravel() + 0.5
@@ -100,7 +123,7 @@ class TopicsOutput:
 
 
 def top_features(fitted: TopicsOutput, *, n_top: int = N_TOP) -> pd.DataFrame:
-    """Return the features of highest activation: topic, feature, activation, rank (ties in the given order)."""
+    """Return the top features per topic: topic, feature, activation, rank (ties in the order of the features)."""
     parts = []
     for name in fitted.names:
         values = fitted.activations.loc[name].to_numpy()

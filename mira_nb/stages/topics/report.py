@@ -1,4 +1,4 @@
-"""Tables, figures, metrics, alerts and methods text of the topic-model stages."""
+"""Tables, metrics, alerts and methods text of the topic-model stages."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS, FULL_DEPTH, MAX_TOPICS, MIN_TOPICS, RATE_BOUNDS
 from mira_nb.keys import READ_DEPTH, TOPIC_ACTIVATIONS, TOPIC_MODEL, X_TOPICS
-from mira_nb.stages.result import Alert, Metric, Slot, Table
+from mira_nb.stages.result import Alert, ExportFile, Metric, Slot, Table
+from mira_nb.stages.texts import Texts
 
 from .compute import N_TOP, TopicsOutput, top_features
+
+TEXTS = Texts(__package__)
 
 UNUSED_SHARE = 0.1
 REDUNDANT_R = 0.9
@@ -33,8 +37,7 @@ def slots(fitted: TopicsOutput) -> dict[Slot, Any]:
 
 
 def tables(fitted: TopicsOutput) -> list[Table]:
-    """Training curve, top features, topics."""
-    where = "modelled" if fitted.n_not_modelled else "given"
+    """Return the training record, the top features and the topics."""
     summary = pd.DataFrame(
         {
             "topic": fitted.names,
@@ -45,102 +48,52 @@ def tables(fitted: TopicsOutput) -> list[Table]:
         }
     )
     return [
-        Table(
-            "training",
-            "Training record",
-            "One row an epoch. loss: annealed negative ELBO a training cell; log_likelihood, kl and elbo a training "
-            "cell with the draws of training; held_out_elbo a held-out cell with full KL weight (empty without "
-            "held-out cells).",
-            fitted.fit.history,
-        ),
-        Table(
+        TEXTS.table("training", fitted.fit.history.drop(columns="seconds"), n_held_out=fitted.n_held_out),
+        TEXTS.table(
             "top_features",
-            f"{fitted.what.capitalize()}s of highest activation",
-            f"The {N_TOP} {fitted.what}s of highest activation of each topic, of {len(fitted.features):,} {where}. "
-            "Activation: weight of the topic on the feature, standardised by the feature's spread over cells.",
             top_features(fitted),
+            n_top=min(N_TOP, len(fitted.features)),
+            feature=fitted.feature,
+            n_features=len(fitted.features),
+            n_not_modelled=fitted.n_not_modelled,
         ),
-        Table(
-            "topics",
-            "Topics",
-            "mean_share and max_share over all cells; cells_above_half: cells in which the topic makes up more than "
-            "half; alpha: posterior median of the topic's Dirichlet parameter (small = sparse).",
-            summary,
-        ),
+        TEXTS.table("topics", summary),
     ]
 
 
+def files(fitted: TopicsOutput) -> list[ExportFile]:
+    """Return the wall time of every epoch: tables hold no times, so that two runs with one seed are byte-equal."""
+    times = fitted.fit.history[["epoch", "seconds"]].to_csv(index=False)
+    return [ExportFile("timing.csv", times.encode(), TEXTS.text("timing"))]
+
+
 def metrics(fitted: TopicsOutput) -> list[Metric]:
-    """Key figures of the fit."""
-    kind = "Expression" if fitted.modality == "rna" else "Accessibility"
-    scored = fitted.scored
-    where = "held-out" if fitted.fit.held_out.any() else "all"
+    """Return the key figures of the fit."""
+    model, profile = fitted.scored["model"], fitted.scored["profile"]
     return [
-        Metric(f"{kind} topics", fitted.fit.n_topics, key=True, help="Number of topics of the model."),
-        Metric(
-            "Log-likelihood per count",
-            round(scored["model"], 4),
-            "nats",
-            help=f"Mean log share of a count under the model, {where} cells; higher is better.",
-        ),
-        Metric(
-            "Gain over the mean profile",
-            round(scored["model"] - scored["profile"], 4),
-            "nats per count",
-            help="How much better the topics explain a count than one mean composition for all cells; above 0.",
-        ),
-        Metric(
-            "Effective topics in a cell",
-            round(float(np.median(fitted.effective)), 2),
-            help="Median over cells of exp(entropy of the composition).",
-        ),
-        Metric("Fitting time", round(sum(fitted.fit.seconds.values()), 1), "s"),
+        TEXTS.metric("n_topics", fitted.fit.n_topics, modality=fitted.modality),
+        TEXTS.metric("log_likelihood", round(model, 4), n_held_out=fitted.n_held_out),
+        TEXTS.metric("gain", round(model - profile, 4)),
+        TEXTS.metric("effective_topics", round(float(np.median(fitted.effective)), 2)),
+        TEXTS.metric("seconds", round(sum(fitted.fit.seconds.values()), 1)),
     ]
 
 
 def alerts(fitted: TopicsOutput) -> list[Alert]:
-    """List findings about the fit that the reader must see."""
+    """Return warnings about cells, topics and training."""
     fit, out = fitted.fit, []
     n_cells = len(fit.topics)
     if fit.n_empty:
-        out.append(
-            Alert(
-                "warning",
-                f"{fit.n_empty:,} of {n_cells:,} cells have no count in the modelled {fitted.what}s",
-                "Their composition cannot be known; they were left out of training and carry the mean composition.",
-                "Filter such cells before the analysis.",
-            )
-        )
+        out.append(TEXTS.alert("empty_cells", n_empty=fit.n_empty, n_cells=n_cells, feature=fitted.feature))
     if n_cells < FEW_CELLS:
-        out.append(
-            Alert(
-                "warning",
-                f"Only {n_cells:,} cells",
-                "Topic models need many cells to tell topics from noise.",
-                "Read topics as tentative; ask for few topics.",
-            )
-        )
+        out.append(TEXTS.alert("few_cells", n_cells=n_cells, threshold=FEW_CELLS))
     unused = [name for name in fitted.names if fitted.topics[name].max() < UNUSED_SHARE]
     if unused:
-        out.append(
-            Alert(
-                "warning",
-                f"Topics hardly used: {', '.join(unused)}",
-                f"No cell has more than {UNUSED_SHARE:.0%} of them.",
-                "Lower n_topics.",
-            )
-        )
+        out.append(TEXTS.alert("unused_topics", topics=unused, threshold=UNUSED_SHARE))
     upper = np.triu(fitted.correlation.to_numpy(), 1)
-    pairs = [f"{fitted.names[i]} and {fitted.names[j]}" for i, j in np.argwhere(upper > REDUNDANT_R)]
+    pairs = [(fitted.names[i], fitted.names[j]) for i, j in np.argwhere(upper > REDUNDANT_R)]
     if pairs:
-        out.append(
-            Alert(
-                "warning",
-                f"Topics that say the same: {', '.join(pairs[:5])}{' ...' if len(pairs) > 5 else ''}",
-                f"Their activations correlate above {REDUNDANT_R}.",
-                "Lower n_topics.",
-            )
-        )
+        out.append(TEXTS.alert("redundant_topics", pairs=pairs, threshold=REDUNDANT_R))
     return out + _training_alerts(fitted)
 
 
@@ -151,35 +104,48 @@ def _training_alerts(fitted: TopicsOutput) -> list[Alert]:
         held_out = full["held_out_elbo"].to_numpy()
         gain = full["elbo"].iloc[-1] - full["elbo"].iloc[int(0.8 * (len(full) - 1))]
         if gain > 0.005 * abs(full["elbo"].iloc[-1]):
-            out.append(
-                Alert(
-                    "warning",
-                    "Training had not levelled off",
-                    f"The ELBO still rose by {gain:.1f} nats a cell in the last fifth of the epochs.",
-                    "Raise n_epochs.",
-                )
-            )
+            out.append(TEXTS.alert("not_converged", gain=gain))
         if np.isfinite(held_out).all() and held_out[-1] < held_out.max() - 0.01 * abs(held_out.max()):
-            out.append(
-                Alert(
-                    "warning",
-                    "The held-out ELBO fell during training",
-                    f"From {held_out.max():.1f} at its best to {held_out[-1]:.1f} nats a cell: the model overfits.",
-                    "Lower n_epochs, raise dropout, or set early_stopping.",
-                )
-            )
-    if len(history) < fitted.params.n_epochs:
-        out.append(
-            Alert("info", f"Training stopped early after {len(history)} of {fitted.params.n_epochs} epochs",
-                  "The held-out ELBO no longer rose.")
-        )  # fmt: skip
-    if fitted.scored["model"] <= fitted.scored["profile"]:
-        out.append(
-            Alert(
-                "error",
-                "The topics explain the counts no better than one mean profile",
-                "Too few counts or cells, or training failed.",
-                "Look at the training curve; check the input; try another seed.",
-            )
-        )
+            out.append(TEXTS.alert("overfitting", best=held_out.max(), last=held_out[-1]))
+    max_epochs = fitted.fit.settings.n_epochs
+    if len(history) < max_epochs:
+        out.append(TEXTS.alert("stopped_early", n_epochs=len(history), max_epochs=max_epochs))
+    gain = fitted.scored["model"] - fitted.scored["profile"]
+    if gain <= 0:
+        out.append(TEXTS.alert("no_gain", gain=gain))
     return out
+
+
+def methods(fitted: TopicsOutput) -> str:
+    """Return the methods paragraph of the fit that was made."""
+    fit, settings = fitted.fit, fitted.fit.settings
+    return TEXTS.methods(
+        modality=fitted.modality,
+        n_features=len(fitted.features),
+        n_encoder=int(fit.encoder_features.sum()),
+        n_hidden=settings.n_hidden,
+        n_topics=fit.n_topics,
+        n_topics_auto=fitted.params.settings().n_topics == "auto",
+        full_depth=FULL_DEPTH[fit.modality],
+        min_topics=MIN_TOPICS,
+        max_topics=MAX_TOPICS,
+        initial_pseudocounts=settings.initial_pseudocounts,
+        feature_pseudocounts=FEATURE_PSEUDOCOUNTS,
+        dirichlet_variance=settings.dirichlet_variance,
+        initialisation=settings.initialisation,
+        restarts=settings.restarts,
+        warmup_epochs=settings.warmup_epochs,
+        shrinkage=settings.shrinkage,
+        shrinkage_power=fit.shrinkage_power,
+        n_epochs=len(fit.history),
+        batch_size=settings.batch_size,
+        dropout=settings.dropout,
+        learning_rate_min=float(settings.learning_rate_min),
+        learning_rate_max=float(settings.learning_rate_max),
+        range_tested=len(fit.range_test) > 0,
+        rate_bounds=RATE_BOUNDS[fit.modality],
+        peak_at=settings.peak_at,
+        kl_schedule=settings.kl_schedule,
+        n_held_out=fitted.n_held_out,
+        engine=settings.engine,
+    )

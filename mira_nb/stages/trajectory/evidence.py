@@ -1,8 +1,8 @@
-"""Which tip of the manifold is the beginning: evidence that a snapshot of cells holds, weighed.
+"""Weigh the evidence that a snapshot of cells holds on which tip of the manifold is the beginning.
 
-No snapshot says for certain which way time runs. What is known of many differentiations is that early cells express
-more genes and run more programmes at once. The number of genes detected also follows sequencing depth, so genes are
-counted at equal depth; programmes are counted as the entropy of the topic proportions of either assay.
+No snapshot says for certain in which direction time runs. What is known of many differentiations is that early cells
+express more genes and run more programmes at once. The number of genes detected also follows sequencing depth, so genes
+are counted at equal depth; programmes are counted as the entropy of the topic proportions of either assay.
 """
 
 from __future__ import annotations
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 
 
 DETOUR = 1.1
-COLUMNS = {
-    "genes_at_equal_depth": "genes at equal depth",
-    "entropy_rna": "mixture of expression topics",
-    "entropy_atac": "mixture of accessibility topics",
-}
+"""A candidate lies between two others if the path over it is at most this many times the shortest."""
+COLUMNS = ("genes_at_equal_depth", "entropy_rna", "entropy_atac")
+"""Kinds of evidence."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,10 @@ class StartEvidence:
     Attributes
     ----------
     table
-        One row a candidate: mean number of genes detected, the evidence, ``is_tip``, ``score`` (sum of the
+        One row per candidate: mean number of genes detected, the evidence, ``is_tip``, ``score`` (sum of the
         standardised evidence; minus infinity for candidates that are no tip).
     winners
-        For each kind of evidence, the tip it speaks for.
+        For each kind of evidence (its column), the tip it speaks for, as a position among the candidates.
     """
 
     table: pd.DataFrame
@@ -62,9 +60,9 @@ def weigh_starts(
     near
         (m, k) each cell and its neighbours, among the m.
     candidates
-        Cells among the m.
+        (c,) cells among the m.
     graph
-        (m, m) path lengths, connected.
+        (m, m) symmetric connected graph with distances as weights.
     """
     hoods = near[candidates]
     cells = np.unique(hoods)
@@ -78,19 +76,19 @@ def weigh_starts(
     table = pd.DataFrame({name: per_cell[name].to_numpy()[place].mean(axis=1) for name in per_cell})
     tips = is_tip(graph, candidates)
     score, winners = np.zeros(len(candidates)), {}
-    for column, label in COLUMNS.items():
+    for column in COLUMNS:
         values = table[column].to_numpy()
         # In units of the spread of cells within neighbourhoods, so that faint evidence weighs little.
         spread = float(np.sqrt(per_cell[column].to_numpy()[place].var(axis=1).mean()))
         score += (values - values[tips].mean()) / max(spread, 1e-12)
-        winners[label] = int(np.argmax(np.where(tips, values, -np.inf)))
+        winners[column] = int(np.argmax(np.where(tips, values, -np.inf)))
     table["is_tip"] = tips
     table["score"] = np.where(tips, score, -np.inf)
     return StartEvidence(table, winners)
 
 
 def genes_at_depth(counts: sparse.csr_matrix, *, quantile: float = 0.1) -> Floats:
-    """Genes expected among equally many counts of every cell (rarefaction), (n,).
+    """Return the genes expected among equally many counts of every cell (rarefaction), (n,).
 
     Drawing d of a cell's N counts without replacement misses a gene with x of them with probability
     C(N - x, d) / C(N, d). d is a low quantile of the cells' depths; cells with fewer counts keep all theirs.
@@ -110,7 +108,7 @@ def genes_at_depth(counts: sparse.csr_matrix, *, quantile: float = 0.1) -> Float
 
 
 def is_tip(graph: sparse.csr_matrix, candidates: list[int]) -> NDArray[np.bool_]:
-    """Mark the candidates that lie on no shortest way between two others, up to a detour of a tenth, (c,)."""
+    """Mark the candidates that lie on no shortest path between two others, up to a detour of a tenth, (c,)."""
     length = csgraph.dijkstra(graph, directed=False, indices=candidates)[:, candidates]
     n = len(candidates)
     through = length[:, :, None] + length[None, :, :]

@@ -16,6 +16,7 @@ from mira_nb.keys import MOTIF_SCORES, RNA, TOPIC_ACTIVATIONS, X_UMAP
 from mira_nb.stages.result import Figure
 from mira_nb.stages.shared.cells import coordinates, gene_expression
 from mira_nb.stages.shared.streams import Axis, heatmap_figure, line_figure, scatter_figure, stream_figure, swarm_figure
+from mira_nb.stages.texts import Texts
 
 from .compute import TrajectoryOutput
 from .tables import branch_sentence, terminal_table
@@ -24,12 +25,19 @@ if TYPE_CHECKING:
     from mira_nb.stages.base import Context
 
 
+TEXTS = Texts(__package__)
 MAX_PAIRS = 15
+"""Pairs of lineages that the branch view offers at most."""
 MAX_FACTORS = 25
+"""Factors in the heatmap of motif scores at most."""
+TERMINAL, REJECTED = "terminal cell", "rejected candidate"
+"""Kinds of landmarks."""
+MAX_RATIO = 20.0
+"""Log ratios of fate probabilities are cut here."""
 
 
 def axis(traced: TrajectoryOutput, *, seed: int) -> Axis:
-    """Time axis of the streams."""
+    """Return pseudotime, states and tree as the axis of the stream figures."""
     return Axis(
         pseudotime=traced.pseudotime,
         states=traced.states,
@@ -42,8 +50,8 @@ def axis(traced: TrajectoryOutput, *, seed: int) -> Axis:
 
 
 def figures(traced: TrajectoryOutput, context: Context) -> list[Figure]:
-    """All figures; without a supported trajectory only those that show why."""
-    out = [*_map_figures(traced), _spectrum_figure(traced)]
+    """Draw all figures; without a supported trajectory only those that show why."""
+    out = [_landmarks_figure(traced), _map_figure(traced), _spectrum_figure(traced)]
     if not traced.supported:
         return out
     time = axis(traced, seed=context.seed)
@@ -62,10 +70,12 @@ def figures(traced: TrajectoryOutput, context: Context) -> list[Figure]:
 
 
 def _places(traced: TrajectoryOutput) -> pd.DataFrame:
+    """Return the coordinates of all cells on the joint map."""
     return coordinates(traced.data.obsm[X_UMAP])
 
 
-def _map_figures(traced: TrajectoryOutput) -> list[Figure]:
+def _landmarks_figure(traced: TrajectoryOutput) -> Figure:
+    """Draw pseudotime, start cell and terminal cells on the joint map."""
     places = _places(traced)
     where = {str(name): i for i, name in enumerate(traced.data.obs_names)}
     start = traced.names[traced.start.manifold.start]
@@ -76,25 +86,25 @@ def _map_figures(traced: TrajectoryOutput) -> list[Figure]:
     terminal = terminal_table(traced)
     for cell, lineage, accepted in zip(terminal["cell"], terminal["lineage"], terminal["accepted"], strict=True):
         if cell:
-            kind = "terminal cell" if accepted else "rejected candidate"
+            kind = TERMINAL if accepted else REJECTED
             marks.append((kind, str(lineage or cell), where[str(cell)]))
     landmarks = pd.DataFrame(
         [(kind, label, places["x"][row], places["y"][row]) for kind, label, row in marks],
         columns=["kind", "label", "x", "y"],
     )
     chart, packed = landmarks_chart(places.assign(pseudotime=traced.pseudotime), landmarks)
-    out = [
-        Figure(
-            "landmarks",
-            "Pseudotime, start and ends on the joint map",
-            f"Colour: pseudotime (n = {len(traced.cells):,} cells; grey: not connected to the start cell). Triangle: "
-            "start cell; diamonds: terminal cells; crosses: candidates that were rejected (reasons in the table of "
-            "terminal states). Good: colour flows from the start to the ends without jumps.",
-            chart=chart,
-            packed=packed,
-            section="Pseudotime and fates",
-        )
-    ]
+    return TEXTS.figure(
+        "landmarks",
+        chart,
+        packed=packed,
+        n_cells=len(traced.cells),
+        n_terminal=int((landmarks["kind"] == TERMINAL).sum()),
+        n_rejected=int((landmarks["kind"] == REJECTED).sum()),
+    )
+
+
+def _map_figure(traced: TrajectoryOutput) -> Figure:
+    """Draw pseudotimes, lineage states and fate probabilities on the joint map, with a menu."""
     values = pd.DataFrame({"pseudotime": traced.pseudotime})
     values["shortest-path pseudotime"] = traced.spread(traced.found.path_pseudotime)
     values["lineage state"] = pd.Categorical(traced.states, categories=traced.tree.nodes["node"].tolist())
@@ -103,63 +113,47 @@ def _map_figures(traced: TrajectoryOutput) -> list[Figure]:
     if traced.annotations.groups is not None:
         values[str(traced.annotations.groups.name)] = traced.annotations.groups.to_numpy()
     values = values.loc[:, ~values.columns.duplicated()]
-    chart, packed = menu_scatter(places, values, title="")
-    out.append(
-        Figure(
-            "umap_trajectory",
-            "Pseudotime, lineage states and fate probabilities",
-            f"The menu chooses the colour (n = {len(traced.cells):,} cells in the trajectory). fate: probability that "
-            "a walk from the cell ends in that lineage; before a branch the same everywhere, after it near 0 or 1.",
-            chart=chart,
-            packed=packed,
-            section="Pseudotime and fates",
-        )
-    )
-    return out
+    chart, packed = menu_scatter(_places(traced), values, title="")
+    return TEXTS.figure("umap_trajectory", chart, packed=packed, n_cells=len(traced.cells))
 
 
 def _spectrum_figure(traced: TrajectoryOutput) -> Figure:
+    """Draw the eigenvalues of the diffusion map and the components used."""
     diffusion = traced.start.manifold.diffusion
-    return Figure(
-        "diffusion_spectrum",
-        "Eigenvalues of the diffusion map",
-        "Components before the largest gap span the space in which paths are measured. Values near 1 mean slow "
-        "directions, such as a differentiation; a fast fall after the first means no direction stands out.",
-        chart=spectrum_chart(diffusion.eigenvalues.tolist(), n_used=diffusion.space.shape[1]),
-        section="Pseudotime and fates",
+    n_used = diffusion.space.shape[1]
+    return TEXTS.figure(
+        "diffusion_spectrum", spectrum_chart(diffusion.eigenvalues.tolist(), n_used=n_used), n_used=n_used
     )
 
 
 def _tree_figure(traced: TrajectoryOutput, time: Axis) -> Figure:
-    return Figure(
+    """Draw the lineage tree along pseudotime, with the intervals of the branch times."""
+    has_intervals = len(traced.intervals) > 0
+    chart = tree_chart(
+        time.paths.segments,
+        traced.tree.nodes,
+        colors=time.colors,
+        intervals=traced.intervals if has_intervals else None,
+    )
+    return TEXTS.figure(
         "lineage_tree",
-        "Lineage tree",
-        f"Bars: nodes of the tree along pseudotime with their cells (n = {len(traced.cells):,}); vertical lines: "
-        f"branches: {branch_sentence(traced.tree)}. Orange: 95 % interval of the branch time from resampling cells.",
-        chart=tree_chart(
-            time.paths.segments,
-            traced.tree.nodes,
-            colors=time.colors,
-            intervals=traced.intervals if len(traced.intervals) else None,
-        ),
-        section="Lineage tree",
+        chart,
+        n_cells=len(traced.cells),
+        branch_time=branch_sentence(traced.tree),
+        has_intervals=has_intervals,
+        branch_times=sorted(traced.tree.nodes["branch_time"].dropna()),
     )
 
 
 def _sweep_figure(traced: TrajectoryOutput) -> Figure:
-    return Figure(
-        "threshold_sweep",
-        "Branch times for other thresholds",
-        "Each line a split of the tree, dashed: the threshold used. Good: flat lines and one shape of points (one "
-        "topology) around the dashed line. Small thresholds mistake fluctuations before the branch for the branch; "
-        "large ones see it late.",
-        chart=sweep_chart(traced.sweep, chosen=traced.tree.threshold),
-        section="Lineage tree",
-    )
+    """Draw the branch times for other thresholds."""
+    same = traced.same_topology
+    chart = sweep_chart(traced.sweep, chosen=traced.tree.threshold)
+    return TEXTS.figure("threshold_sweep", chart, n_same=sum(same.values()), n_thresholds=len(same))
 
 
 def _branch_figures(traced: TrajectoryOutput) -> list[Figure]:
-    """Branch view (Extended Data Fig. 2)."""
+    """Draw the log ratio of fates of every pair of lineages (Extended Data Fig. 2); nothing with one lineage."""
     pairs = list(combinations(traced.lineages, 2))
     if not pairs:
         return []
@@ -168,30 +162,27 @@ def _branch_figures(traced: TrajectoryOutput) -> list[Figure]:
     branches = []
     for first, second in shown:
         name = f"{first} / {second}"
-        frame[name] = np.clip(traced.pair_ratio(first, second), -20, 20)
+        frame[name] = np.clip(traced.pair_ratio(first, second), -MAX_RATIO, MAX_RATIO)
         interval = _pair_interval(traced, first, second)
         branches.append({"pair": name, "branch_time": traced.pair_time(first, second), **interval})
     chart, packed = branch_view(
         frame, pairs=[f"{first} / {second}" for first, second in shown], branches=pd.DataFrame(branches)
     )
-    left_out = f" {len(pairs) - len(shown)} further pairs are not drawn." if len(pairs) > len(shown) else ""
     return [
-        Figure(
+        TEXTS.figure(
             "branch_view",
-            "Where lineages part: log ratio of fate probabilities",
-            f"Natural log ratio of the probabilities of two fates relative to the start cell, cut at -20 and 20 (n = "
-            f"{len(traced.cells):,} cells); the menu chooses the pair. Dashed: branch time, "
-            f"{branch_sentence(traced.tree)}; band: 95 % interval from resampling cells. Good: near zero before the "
-            f"branch, a clear fork after it.{left_out}",
-            chart=chart,
+            chart,
             packed=packed,
-            section="Lineage tree",
+            n_cells=len(traced.cells),
+            cut=MAX_RATIO,
+            branch_time=branch_sentence(traced.tree),
+            n_left_out=len(pairs) - len(shown),
         )
     ]
 
 
 def _pair_interval(traced: TrajectoryOutput, first: str, second: str) -> dict[str, float]:
-    """Interval of the branch of the tree at which two lineages part."""
+    """Return the interval of the branch time at which two lineages separate."""
     paths = [traced.tree.path(name) for name in (first, second)]
     common = [node for node in paths[0] if node in paths[1]]
     rows = traced.intervals[traced.intervals["node"] == common[-1]] if common else traced.intervals.iloc[:0]
@@ -201,43 +192,27 @@ def _pair_interval(traced: TrajectoryOutput, first: str, second: str) -> dict[st
 
 
 def _topic_figures(traced: TrajectoryOutput, time: Axis) -> list[Figure]:
+    """Draw streams and heatmaps of the topics of each assay, then lines, scatter and swarm of all topics."""
     out = []
-    for name, what, topics in (
-        ("rna", "expression topics", traced.rna_topics),
-        ("atac", "accessibility topics", traced.atac_topics),
+    for name, topics, values in (
+        ("rna", "expression topics", traced.rna_topics.reset_index(drop=True)),
+        ("atac", "accessibility topics", traced.atac_topics.reset_index(drop=True)),
     ):
-        values = topics.reset_index(drop=True)
-        colors = topic_colors(list(values.columns))
-        label = f"proportion of {what}"
-        out.append(
-            stream_figure(
-                time, values, name=f"stream_topics_{name}", title=f"Stream of {what}", what=label, colors=colors
-            )
-        )
-        out.append(heatmap_figure(time, values, name=f"heatmap_topics_{name}", title=f"Heatmap of {what}", what=label))
+        colors, what = topic_colors(list(values.columns)), f"proportion of {topics}"
+        title = TEXTS.text("stream_topics", topics=topics)
+        out.append(stream_figure(time, values, name=f"stream_topics_{name}", title=title, what=what, colors=colors))
+        title = TEXTS.text("heatmap_topics", topics=topics)
+        out.append(heatmap_figure(time, values, name=f"heatmap_topics_{name}", title=title, what=what))
     both = pd.concat([traced.rna_topics, traced.atac_topics], axis=1).reset_index(drop=True)
-    out.append(
-        line_figure(
-            time,
-            both,
-            name="lines_topics",
-            title="Topics along the branches",
-            what="Proportion of the topic",
-        )
-    )
-    out.append(
-        scatter_figure(time, both, name="scatter_topics", title="Topics, cell by cell", what="topic proportions")
-    )
-    out.append(
-        swarm_figure(
-            time, both, name="swarm_topics", title="Cells on the branches of the tree", what="topic proportions"
-        )
-    )
+    title, what = TEXTS.text("lines_topics"), "topic proportions"
+    out.append(line_figure(time, both, name="lines_topics", title=title, what="Proportion of the topic"))
+    out.append(scatter_figure(time, both, name="scatter_topics", title=TEXTS.text("scatter_topics"), what=what))
+    out.append(swarm_figure(time, both, name="swarm_topics", title=TEXTS.text("swarm_topics"), what=what))
     return out
 
 
 def chosen_genes(traced: TrajectoryOutput) -> list[str]:
-    """Genes to draw: those asked for, or the top gene of each expression topic."""
+    """Return the genes to draw: those asked for, or the top gene of each expression topic."""
     rna = traced.data.mod[RNA]
     known = {str(name).upper(): str(name) for name in rna.var_names}
     if traced.params.stream_genes:
@@ -249,18 +224,20 @@ def chosen_genes(traced: TrajectoryOutput) -> list[str]:
 
 
 def _gene_figures(traced: TrajectoryOutput, time: Axis) -> list[Figure]:
+    """Draw lines and a heatmap of the genes chosen."""
     genes = chosen_genes(traced)
     if not genes:
         return []
     expression = gene_expression(traced.data, genes).reset_index(drop=True)
     what = "log-normalised expression"
     return [
-        line_figure(time, expression, name="lines_genes", title="Genes along the branches", what=what.capitalize()),
-        heatmap_figure(time, expression, name="heatmap_genes", title="Heatmap of genes", what=what),
+        line_figure(time, expression, name="lines_genes", title=TEXTS.text("lines_genes"), what=what.capitalize()),
+        heatmap_figure(time, expression, name="heatmap_genes", title=TEXTS.text("heatmap_genes"), what=what),
     ]
 
 
 def _motif_figures(traced: TrajectoryOutput, time: Axis) -> list[Figure]:
+    """Draw a heatmap of the motif scores that change most along pseudotime; nothing without motif scores."""
     if MOTIF_SCORES not in traced.data.obsm:
         return []
     scores = traced.data.obsm[MOTIF_SCORES]
@@ -276,13 +253,14 @@ def _motif_figures(traced: TrajectoryOutput, time: Axis) -> list[Figure]:
             time,
             chosen,
             name="heatmap_motifs",
-            title=f"Motif scores of the {len(chosen.columns)} factors that change most",
+            title=TEXTS.text("heatmap_motifs", n_factors=len(chosen.columns)),
             what="motif score (standardised)",
         )
     ]
 
 
 def _column_figures(traced: TrajectoryOutput, time: Axis) -> list[Figure]:
+    """Draw lines of the cell annotations asked for."""
     columns = {}
     for name in traced.params.stream_columns:
         for frame in (traced.data.obs, traced.data.mod[RNA].obs):
@@ -292,11 +270,11 @@ def _column_figures(traced: TrajectoryOutput, time: Axis) -> list[Figure]:
     if not columns:
         return []
     values = pd.DataFrame(columns).fillna(0.0)
-    return [line_figure(time, values, name="lines_columns", title="Cell annotations along the branches", what="Value")]
+    return [line_figure(time, values, name="lines_columns", title=TEXTS.text("lines_columns"), what="Value")]
 
 
 def _linked_figure(traced: TrajectoryOutput) -> Figure:
-    """Linked views of the cells of the trajectory."""
+    """Draw linked views of the cells: map, branch view, topics."""
     frame = _places(traced)
     frame["barcode"] = traced.data.obs_names.astype(str)
     frame["lineage state"] = pd.Categorical(traced.states.astype(object), categories=traced.tree.nodes["node"].tolist())
@@ -306,7 +284,7 @@ def _linked_figure(traced: TrajectoryOutput) -> Figure:
     ratio = None
     if len(traced.lineages) > 1:
         first, second = traced.lineages[:2]
-        frame["log_ratio"], ratio = np.clip(traced.pair_ratio(first, second), -20, 20), "log_ratio"
+        frame["log_ratio"], ratio = np.clip(traced.pair_ratio(first, second), -MAX_RATIO, MAX_RATIO), "log_ratio"
         title = f"Log ratio of fates, {first} / {second}"
     else:
         title = ""
@@ -317,12 +295,4 @@ def _linked_figure(traced: TrajectoryOutput) -> Figure:
         log_ratio=ratio,
         log_ratio_title=title,
     )
-    return Figure(
-        "linked_cells",
-        "Choose cells in one view, see them in all",
-        f"Drag over cells (n = {traced.data.n_obs:,}) in any view: they stay bright in the others, the table below the "
-        "chart gives the means of their groups, and their barcodes can be saved.",
-        chart=chart,
-        packed=packed,
-        section="Linked views",
-    )
+    return TEXTS.figure("linked_cells", chart, packed=packed, n_cells=traced.data.n_obs)

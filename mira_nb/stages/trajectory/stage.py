@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class TrajectoryStage(Stage[TrajectoryParams]):
-    """Palantir pseudotime on the joint graph, fates, lineage tree and stream graphs."""
+    """Infer Palantir pseudotime on the joint graph, fate probabilities, lineage tree; draw stream graphs."""
 
     name: ClassVar[str] = TRAJECTORY
     title: ClassVar[str] = "Trajectory"
@@ -41,7 +41,7 @@ class TrajectoryStage(Stage[TrajectoryParams]):
         "that you expect to be an end point."
     )
     tune: ClassVar[str] = (
-        "Name a start cell if the beginning is wrong; raise the branch threshold if branches part too early."
+        "Name a start cell if the beginning is wrong; raise the branch threshold if branches separate too early."
     )
 
     def run(self, data: MuData, params: TrajectoryParams, context: Context) -> Result:

@@ -1,8 +1,8 @@
-"""Where the differentiation begins: the cell the user names, or one proposed with reasons."""
+"""Choose the start cell: the cell that the user names, or one proposed with reasons."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -25,24 +25,43 @@ if TYPE_CHECKING:
 
 Origin = Literal["given", "markers", "evidence"]
 NEAR = 20
+"""Neighbours over which the evidence on a candidate is averaged, besides the candidate itself."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A candidate for the start that some of the evidence speaks for.
+
+    Attributes
+    ----------
+    cell, group
+        Name of the cell and commonest group around it (empty without groups).
+    reasons
+        Kinds of evidence that are strongest here: ``genes_at_equal_depth``, ``entropy_rna``, ``entropy_atac``.
+    """
+
+    cell: str
+    group: str
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Start:
-    """The start cell, how it was chosen, and the manifold around it.
+    """Start cell, how it was chosen, and the manifold of the cells connected to it.
 
     Attributes
     ----------
     row
         Row among the cells used.
     origin
-        ``given``, by ``markers``, or by the ``evidence`` of :mod:`._trajectory_evidence`.
+        ``given``, by ``markers``, or by the ``evidence`` of :mod:`.evidence`.
     candidates
         Extremes of the diffusion components with the reasons for and against; empty when the cell was given.
     missing_markers
         Marker genes that are not in the data.
     rivals
-        (cell, group or empty, reasons) of the proposed cell and, where evidence disagrees, of its strongest rival.
+        The proposed cell and, where the evidence disagrees, its strongest rival; empty when the cell was given or
+        chosen by markers.
     """
 
     row: int
@@ -50,11 +69,11 @@ class Start:
     manifold: Manifold
     candidates: pd.DataFrame
     missing_markers: tuple[str, ...] = ()
-    rivals: tuple[tuple[str, str, str], ...] = ()
+    rivals: tuple[Rival, ...] = ()
 
 
 def find_cell(names: pd.Index, given: str | int, *, option: str) -> int:
-    """Row of a cell given by name or position.
+    """Return the row of a cell given by name or position.
 
     Raises
     ------
@@ -87,69 +106,86 @@ def choose_start(
     given: str | int | None,
     groups: pd.Series | None,
 ) -> Start:
-    """Take the cell given, or propose one among the extremes of the diffusion components.
+    """Return the cell given, or propose one among the extremes of the diffusion components.
 
     Parameters
     ----------
     names, rows
-        Names of the cells used and their rows in the data.
+        (m,) names of the cells used and their rows in the data.
     joint
-        Graph of the cells used.
+        (m, m) distances of the joint graph of the cells used.
     given
         Name or position of the cell; None or empty: propose.
+    groups
+        (n_cells,) group of every cell of the data; None without groups.
+
+    Raises
+    ------
+    ParameterError
+        There is no such cell.
+    InputError
+        None of the start markers is in the data.
     """
     if given not in (None, ""):
         row = find_cell(names, given if given is not None else "", option="start cell")
         return Start(row, "given", build_manifold(joint, row, settings), pd.DataFrame())
-    # The largest component: any of its cells will do to build it.
-    cells, others = split_components(joint, 0)
-    largest = max([cells, *(item.cells for item in others)], key=len)
-    manifold = build_manifold(joint, int(largest[0]), settings)
+    manifold = _largest_component(joint, settings)
     space = manifold.diffusion.space
     extremes = list(dict.fromkeys(int(k) for column in space.T for k in (column.argmin(), column.argmax())))
     near = np.column_stack([np.arange(len(space)), manifold.neighbors.indices[:, :NEAR]])
-    markers, missing = _markers(data, params.start_markers)
+    inside = rows[manifold.cells]
+    evidence = weigh_starts(data, inside, near, extremes, manifold.graph)
     frame = pd.DataFrame({"cell": names[manifold.cells[extremes]].astype(str)})
     frame["component"] = [_which(space, cell) for cell in extremes]
     if groups is not None:
-        labels = groups.to_numpy()[rows][manifold.cells]
+        labels = groups.to_numpy()[inside]
         frame["group"] = [pd.Series(labels[near[cell]]).mode().iloc[0] for cell in extremes]
-    inside = rows[manifold.cells]
-    evidence = weigh_starts(data, inside, near, extremes, manifold.graph)
     frame = pd.concat([frame, evidence.table], axis=1)
-    criterion: Origin = "evidence"
+    origin: Origin = "evidence"
     score = frame["score"].to_numpy()
+    markers, missing = _markers(data, params.start_markers)
     if markers:
-        expression = gene_expression(data, markers).to_numpy()[inside]
-        scaled = expression / np.maximum(expression.max(axis=0), 1e-12)
-        frame["marker_expression"] = [float(scaled[near[cell]].mean()) for cell in extremes]
-        criterion, score = "markers", frame["marker_expression"].to_numpy()
+        origin = "markers"
+        score = _marker_expression(data, markers, inside, near[extremes])
+        frame["marker_expression"] = score
     best = int(np.argmax(score))
     rivals = () if markers else _rivals(frame, best, evidence)
     frame["chosen"] = np.arange(len(frame)) == best
     frame = frame.iloc[np.argsort(-score, kind="stable")].reset_index(drop=True)
-    row = int(manifold.cells[extremes[best]])
-    placed = Manifold(
-        manifold.cells, extremes[best], manifold.others, manifold.diffusion, manifold.neighbors, manifold.graph
-    )
-    return Start(row, criterion, placed, frame, missing, rivals)
+    placed = replace(manifold, start=extremes[best])
+    return Start(int(manifold.cells[extremes[best]]), origin, placed, frame, missing, rivals)
 
 
-def _rivals(frame: pd.DataFrame, best: int, evidence: StartEvidence) -> tuple[tuple[str, str, str], ...]:
-    """Name the candidate proposed and the one that most of the rest of the evidence speaks for, with the reasons."""
+def _largest_component(joint: sparse.csr_matrix, settings: Settings) -> Manifold:
+    """Return the manifold of the largest component of the joint graph; its start is any of its cells."""
+    cells, others = split_components(joint, 0)
+    largest = max([cells, *(item.cells for item in others)], key=len)
+    return build_manifold(joint, int(largest[0]), settings)
+
+
+def _marker_expression(data: MuData, markers: list[str], inside: np.ndarray, hoods: np.ndarray) -> np.ndarray:
+    """Return the mean expression of the markers, each scaled to a maximum of 1, over each neighbourhood."""
+    expression = gene_expression(data, markers).to_numpy()[inside]
+    scaled = expression / np.maximum(expression.max(axis=0), 1e-12)
+    return np.array([float(scaled[hood].mean()) for hood in hoods])
+
+
+def _rivals(frame: pd.DataFrame, best: int, evidence: StartEvidence) -> tuple[Rival, ...]:
+    """Return the candidate proposed and the one that most of the rest of the evidence speaks for, with the reasons."""
     favoured = {
-        place: [name for name, winner in evidence.winners.items() if winner == place] for place in range(len(frame))
+        place: tuple(column for column, winner in evidence.winners.items() if winner == place)
+        for place in range(len(frame))
     }
     places = [best]
     others = [place for place, reasons in favoured.items() if reasons and place != best]
     if others:
         places.append(max(others, key=lambda place: (len(favoured[place]), frame["score"].iloc[place])))
     labels = frame["group"].astype(str) if "group" in frame else pd.Series([""] * len(frame))
-    return tuple((str(frame["cell"].iloc[k]), labels.iloc[k], ", ".join(favoured[k])) for k in places)
+    return tuple(Rival(str(frame["cell"].iloc[k]), labels.iloc[k], favoured[k]) for k in places)
 
 
 def _markers(data: MuData, wanted: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Marker genes found (upper and lower case ignored) and not found."""
+    """Return the marker genes found (upper and lower case ignored) and those not found."""
     known = {name.upper(): name for name in map(str, data.mod[RNA].var_names)}
     found = [known[gene.upper()] for gene in wanted if gene.upper() in known]
     missing = tuple(gene for gene in wanted if gene.upper() not in known)

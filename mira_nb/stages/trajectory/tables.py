@@ -9,53 +9,95 @@ import pandas as pd
 
 from mira_nb.core.trajectory.branching import CUT
 from mira_nb.core.trajectory.lineage_tree import LineageTree
+from mira_nb.stages.texts import Texts
 
 from .compute import TrajectoryOutput
 
+TEXTS = Texts(__package__)
+COLUMNS = ["lineage", "cell", "group", "pseudotime", "prominence", "n_cells", "eigenvalue", "accepted", "reason"]
+
+
+def branch_sentence(tree: LineageTree) -> str:
+    """Return, as a part of a sentence, where lineages separate by the rule used."""
+    return TEXTS.text("branch_time", rule=tree.rule, threshold=tree.threshold, cut=CUT * tree.threshold)
+
 
 def terminal_table(traced: TrajectoryOutput) -> pd.DataFrame:
-    """Terminal states by cell name, with the lineage each begins to name."""
-    columns = ["lineage", "cell", "group", "pseudotime", "prominence", "n_cells", "eigenvalue", "accepted", "reason"]
-    found, names = traced.found, traced.names
+    """Return the terminal cells given, then all candidates found, accepted or not, with the reason.
+
+    Returns
+    -------
+    DataFrame
+        One row per terminal cell or candidate; the column ``group`` only where the cells have groups.
+    """
     groups = traced.annotations.groups
     labels = None if groups is None else groups.to_numpy()[traced.cells]
-    lineage = dict(zip(found.ends.tolist(), found.lineages, strict=True)) if traced.supported else {}
-    given = bool(traced.params.terminal_cells) or found.terminal is None
-    rows: list[list[Any]] = []
-    if given:
-        source = "given" if found.terminal is not None else "end of a given fate probability"
-        for cell, name in lineage.items():
-            label = "" if labels is None else labels[cell]
-            rows.append([name, names[cell], label, found.pseudotime[cell], np.nan, np.nan, np.nan, True, source])
-    if found.terminal is not None:
-        for row in found.terminal.table.to_dict("records"):
-            cell = int(row["cell"])
-            known = cell >= 0
-            accepted = bool(row["accepted"]) and traced.supported and not given
-            reason = str(row["reason"])
-            if row["accepted"] and not accepted:
-                reason = "terminal cells were given" if given else "no supported trajectory"
-            elif accepted and lineage[cell] not in traced.supported_lineages:
-                reason = "its way crosses a gap: not supported"
-            rows.append(
-                [
-                    lineage.get(cell, "") if accepted else "",
-                    names[cell] if known else "",
-                    labels[cell] if known and labels is not None else "",
-                    found.pseudotime[cell] if known else np.nan,
-                    row["prominence"],
-                    row["n_cells"],
-                    row["eigenvalue"],
-                    accepted,
-                    reason,
-                ]
-            )
-    frame = pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame([*_given_rows(traced, labels), *_found_rows(traced, labels)], columns=COLUMNS)
     return frame if labels is not None else frame.drop(columns="group")
 
 
+def _are_given(traced: TrajectoryOutput) -> bool:
+    """Return whether the user gave terminal cells or fate probabilities."""
+    return bool(traced.params.terminal_cells) or traced.found.terminal is None
+
+
+def _lineages(traced: TrajectoryOutput) -> dict[int, str]:
+    """Return the lineage of each terminal cell; empty without a supported trajectory."""
+    return dict(zip(traced.found.ends.tolist(), traced.found.lineages, strict=True)) if traced.supported else {}
+
+
+def _given_rows(traced: TrajectoryOutput, labels: np.ndarray | None) -> list[list[Any]]:
+    """Return one row per terminal cell that the user gave, itself or by fate probabilities."""
+    if not _are_given(traced):
+        return []
+    found, names = traced.found, traced.names
+    reason = TEXTS.text("terminal_given") if found.terminal is not None else TEXTS.text("terminal_of_given_fates")
+    rows: list[list[Any]] = []
+    for cell, name in _lineages(traced).items():
+        label = "" if labels is None else labels[cell]
+        rows.append([name, names[cell], label, found.pseudotime[cell], np.nan, np.nan, np.nan, True, reason])
+    return rows
+
+
+def _found_rows(traced: TrajectoryOutput, labels: np.ndarray | None) -> list[list[Any]]:
+    """Return one row per candidate found on the graph; none when fate probabilities were given."""
+    found, names, lineage = traced.found, traced.names, _lineages(traced)
+    if found.terminal is None:
+        return []
+    rows: list[list[Any]] = []
+    for row in found.terminal.table.to_dict("records"):
+        cell = int(row["cell"])
+        known = cell >= 0
+        accepted = bool(row["accepted"]) and traced.supported and not _are_given(traced)
+        rows.append(
+            [
+                lineage.get(cell, "") if accepted else "",
+                names[cell] if known else "",
+                labels[cell] if known and labels is not None else "",
+                found.pseudotime[cell] if known else np.nan,
+                row["prominence"],
+                row["n_cells"],
+                row["eigenvalue"],
+                accepted,
+                _reason(traced, row["reason"], chosen=bool(row["accepted"]), lineage=lineage.get(cell, "")),
+            ]
+        )
+    return rows
+
+
+def _reason(traced: TrajectoryOutput, reason: str, *, chosen: bool, lineage: str) -> str:
+    """Return why a candidate was accepted or rejected, where the stage overrules the selection of candidates."""
+    if chosen and _are_given(traced):
+        return TEXTS.text("terminal_replaced")
+    if chosen and not traced.supported:
+        return TEXTS.text("terminal_unsupported")
+    if chosen and lineage not in traced.supported_lineages:
+        return TEXTS.text("terminal_disconnected")
+    return str(reason)
+
+
 def component_table(traced: TrajectoryOutput) -> pd.DataFrame:
-    """Parts of the graph without the start cell: size, commonest group, one cell's name."""
+    """Return one row per part of the graph without the start cell: size, name of a cell, commonest group."""
     groups = traced.annotations.groups
     rows = []
     for item in traced.start.manifold.others:
@@ -66,13 +108,3 @@ def component_table(traced: TrajectoryOutput) -> pd.DataFrame:
             row |= {"group": str(counts.index[0]), "share_of_group": float(counts.iloc[0] / len(cells))}
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def branch_sentence(tree: LineageTree) -> str:
-    """Say where lineages part, by the rule used; goes on in the middle of a sentence."""
-    if tree.rule == "first_cell":
-        return f"the pseudotime of the first cell beyond +-{tree.threshold:g}"
-    return (
-        "the foot of a ramp over pseudotime fitted by least squares to the squared log ratios of all cells of both "
-        f"lineages (cut at {CUT * tree.threshold:g} squared), where it rises beyond {tree.threshold:g} squared"
-    )

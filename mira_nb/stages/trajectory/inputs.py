@@ -1,0 +1,265 @@
+"""Read what the trajectory starts from: cells, topics, joint graph, and values given from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from mira_nb.core.representation.neighbors import nearest_neighbors
+from mira_nb.core.representation.projections import joint_representation
+from mira_nb.errors import InputError
+from mira_nb.keys import ATAC, JOINT_DISTANCES, JOINT_WEIGHTS, RNA, X_JOINT
+from mira_nb.stages.shared.cells import CellAnnotations, cell_annotations, topic_frame
+
+from .start import Start, find_cell
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from mira_nb.stages.base import Context
+
+    from .params import TrajectoryParams
+
+
+MIN_CELLS = 30
+"""Cells that a trajectory needs at least."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Cells used, their topics and their graph.
+
+    Attributes
+    ----------
+    annotations
+        Groups and batches of all cells.
+    rows, names
+        (m,) rows of the data that are used (all, or those of the groups chosen), and names of these cells.
+    rna_topics, atac_topics
+        (n_cells, K) topic proportions of all cells and topics.
+    kept_rna, kept_atac
+        (n_cells, K) proportions of the topics that are not excluded, scaled to sum to 1.
+    joint
+        (m, m) distances of the joint nearest-neighbour graph of the cells used.
+    """
+
+    annotations: CellAnnotations
+    rows: np.ndarray
+    names: pd.Index
+    rna_topics: pd.DataFrame
+    atac_topics: pd.DataFrame
+    kept_rna: np.ndarray
+    kept_atac: np.ndarray
+    joint: sparse.csr_matrix
+
+
+@dataclass(frozen=True)
+class Given:
+    """Values from outside that replace a step of the inference; None: the step is done.
+
+    Attributes
+    ----------
+    terminal_cells
+        Positions of terminal cells within the start cell's component.
+    lineages
+        Names of the lineages of these terminal cells.
+    pseudotime
+        (m,) pseudotime of another method, for the component's cells.
+    fates
+        (m, Z) fate probabilities of another method, one named column per lineage.
+    """
+
+    terminal_cells: list[int] | None
+    lineages: list[str] | None
+    pseudotime: np.ndarray | None
+    fates: pd.DataFrame | None
+
+
+def read_inputs(data: MuData, params: TrajectoryParams, context: Context) -> Inputs:
+    """Read annotations, topics and joint graph of the cells that the parameters choose.
+
+    Raises
+    ------
+    InputError
+        A topic or group named does not exist, or too few cells or topics are left.
+    """
+    _check_topics(data, params)
+    annotations = cell_annotations(data, context.resources)
+    rna, atac = topic_frame(data, RNA), topic_frame(data, ATAC)
+    kept = (_kept_topics(rna, params), _kept_topics(atac, params))
+    rows, joint = _cells_used(data, params, annotations, kept)
+    return Inputs(annotations, rows, data.obs_names[rows], rna, atac, *kept, joint)
+
+
+def read_given(data: MuData, params: TrajectoryParams, names: pd.Index, start: Start, inside: np.ndarray) -> Given:
+    """Read terminal cells, pseudotime and fate probabilities that are given, for the start cell's component.
+
+    Parameters
+    ----------
+    names
+        Names of the cells used.
+    inside
+        (m,) rows of the data that are in the start cell's component.
+
+    Raises
+    ------
+    InputError
+        A terminal cell is not connected to the start cell or named twice, or an annotation does not exist.
+    """
+    terminal_cells, lineages = _terminal_cells(names, params, start)
+    return Given(terminal_cells, lineages, _given_pseudotime(data, params, inside), _given_fates(data, params, inside))
+
+
+def check_connected(inside: np.ndarray, start: str) -> None:
+    """Refuse a start cell that is connected to too few cells.
+
+    Raises
+    ------
+    InputError
+        Fewer than ``MIN_CELLS`` cells are in the component of the start cell.
+    """
+    if len(inside) < MIN_CELLS:
+        raise InputError(
+            f"only {len(inside)} cells are connected to the start cell {start}",
+            expected=f"at least {MIN_CELLS} connected cells",
+            remedy="choose another start cell, or raise joint.n_neighbors",
+        )
+
+
+def _cells_used(
+    data: MuData, params: TrajectoryParams, annotations: CellAnnotations, kept: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, sparse.csr_matrix]:
+    """Return rows used and their joint graph; a subset of cells or topics gets the neighbours in its own space."""
+    graph = sparse.csr_matrix(data.obsp[JOINT_DISTANCES])
+    rows = np.arange(data.n_obs) if not params.only_groups else _group_rows(params, annotations)
+    if not params.only_groups and not params.exclude_topics:
+        return rows, graph
+    k = int(np.diff(graph.indptr).min())
+    space = np.asarray(data.obsm[X_JOINT])
+    if params.exclude_topics:
+        weights = data.uns.get(JOINT_WEIGHTS, {})
+        space = joint_representation(*kept, weights=(float(weights.get(RNA, 1.0)), float(weights.get(ATAC, 1.0))))
+    return rows, nearest_neighbors(space[rows], k=max(k, 5), metric="manhattan").to_sparse()
+
+
+def _check_topics(data: MuData, params: TrajectoryParams) -> None:
+    """Refuse names of topics that do not exist."""
+    known = [*topic_frame(data, RNA).columns, *topic_frame(data, ATAC).columns]
+    unknown = [name for name in params.exclude_topics if name not in known]
+    if unknown:
+        raise InputError(
+            f"exclude_topics: there is no topic {', '.join(unknown)}", expected=f"some of: {', '.join(known)}"
+        )
+
+
+def _kept_topics(topics: pd.DataFrame, params: TrajectoryParams) -> np.ndarray:
+    """Return the proportions of the topics that are not excluded, scaled to sum to 1."""
+    kept = topics.drop(columns=[name for name in params.exclude_topics if name in topics.columns])
+    if kept.shape[1] < 2:
+        raise InputError(
+            f"exclude_topics leaves {kept.shape[1]} of the topics {topics.columns[0]} to {topics.columns[-1]}",
+            expected="at least two topics of each assay",
+        )
+    values = kept.to_numpy(dtype=np.float64)
+    return np.asarray(values / values.sum(axis=1, keepdims=True))
+
+
+def _group_rows(params: TrajectoryParams, annotations: CellAnnotations) -> np.ndarray:
+    """Return the rows of the groups to use."""
+    if annotations.groups is None:
+        raise InputError(
+            "only_groups names groups, but no annotation of the cells was given", remedy="give --groups COLUMN"
+        )
+    known = sorted(set(annotations.groups))
+    unknown = [name for name in params.only_groups if name not in known]
+    if unknown:
+        raise InputError(
+            f"only_groups: {annotations.groups.name} has no group {', '.join(unknown)}",
+            expected=f"some of: {', '.join(known)}",
+        )
+    rows = np.flatnonzero(annotations.groups.isin(params.only_groups).to_numpy())
+    if len(rows) < MIN_CELLS:
+        raise InputError(f"the groups chosen have {len(rows)} cells", expected=f"at least {MIN_CELLS}")
+    return rows
+
+
+def _terminal_cells(
+    names: pd.Index, params: TrajectoryParams, start: Start
+) -> tuple[list[int] | None, list[str] | None]:
+    """Return positions of the terminal cells given, within the component, and the names of their lineages."""
+    if not params.terminal_cells:
+        return None, None
+    place = {int(row): k for k, row in enumerate(start.manifold.cells)}
+    cells: list[int] = []
+    labels: list[str] = []
+    for given in params.terminal_cells:
+        label, cell = "", given
+        if isinstance(given, str) and given not in names and "=" in given:
+            label, cell = given.split("=", 1)
+        row = find_cell(names, cell, option="terminal cell")
+        if row not in place:
+            raise InputError(
+                f"the terminal cell {names[row]} is not connected to the start cell",
+                remedy="choose one of the start cell's component, or raise joint.n_neighbors",
+            )
+        cells.append(place[row])
+        labels.append(label or f"lineage {len(labels) + 1}")
+    if len(set(cells)) < len(cells) or len(set(labels)) < len(labels):
+        raise InputError("terminal_cells names a cell or a lineage twice", expected="different cells and names")
+    return cells, labels
+
+
+def lineage_names(cells: np.ndarray, indices: np.ndarray, groups: np.ndarray | None) -> list[str]:
+    """Name each lineage by the commonest group around its terminal cell, made unique.
+
+    Parameters
+    ----------
+    cells
+        (Z,) terminal cells.
+    indices
+        (m, k) nearest neighbours of every cell.
+    groups
+        (m,) group of every cell; None: the lineages are numbered.
+    """
+    if groups is None:
+        return [f"lineage {i + 1}" for i in range(len(cells))]
+    labels = [str(pd.Series(groups[[cell, *indices[cell]]]).mode().iloc[0]) for cell in cells]
+    return [
+        label if labels.count(label) == 1 else f"{label} ({labels[: i + 1].count(label)})"
+        for i, label in enumerate(labels)
+    ]
+
+
+def _given_pseudotime(data: MuData, params: TrajectoryParams, inside: np.ndarray) -> np.ndarray | None:
+    """Return the pseudotime of another method; None when no annotation is named."""
+    if not params.pseudotime_key:
+        return None
+    for frame in (data.obs, data.mod[RNA].obs, data.mod[ATAC].obs):
+        if params.pseudotime_key in frame:
+            return np.asarray(pd.to_numeric(frame[params.pseudotime_key], errors="coerce"), dtype=float)[inside]
+    raise InputError(
+        f"pseudotime_key {params.pseudotime_key}: the cells have no annotation of that name",
+        expected=f"one of: {', '.join(map(str, data.mod[RNA].obs.columns))}",
+    )
+
+
+def _given_fates(data: MuData, params: TrajectoryParams, inside: np.ndarray) -> pd.DataFrame | None:
+    """Return the fate probabilities of another method; None when no table is named."""
+    if not params.fate_key:
+        return None
+    for part in (data, data.mod[RNA], data.mod[ATAC]):
+        if params.fate_key in part.obsm:
+            values: Any = part.obsm[params.fate_key]
+            if not isinstance(values, pd.DataFrame):
+                values = np.asarray(values)
+                columns = [f"lineage {i + 1}" for i in range(values.shape[1])]
+                values = pd.DataFrame(values, columns=columns)
+            return values.iloc[inside].reset_index(drop=True)
+    raise InputError(
+        f"fate_key {params.fate_key}: no such table in obsm",
+        expected=f"one of: {', '.join(map(str, data.mod[RNA].obsm.keys()))}",
+    )
