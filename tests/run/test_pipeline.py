@@ -74,6 +74,7 @@ def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunReq
     registry.get_stage.cache_clear()
     fakes.RUNS.clear()
     fakes.BROKEN.clear()
+    fakes.EMPTY.clear()
     yield RunRequest(spec=write_pair(tmp_path), resources=Resources(), out=tmp_path / "out")
     registry.get_stage.cache_clear()
 
@@ -152,6 +153,38 @@ def test_a_failing_stage_fails_alone_and_is_tried_again(request_: RunRequest) ->
     assert "v_motifs" not in read_h5mu(request_.out / "results.h5mu").obs
     fakes.BROKEN.clear()
     assert run_pipeline(request_).computed == ("motifs", "drivers")
+
+
+def test_a_stage_with_nothing_to_analyse_is_skipped_and_not_tried_again(request_: RunRequest) -> None:
+    fakes.EMPTY.add("motifs")
+    first = run_pipeline(request_)
+    assert first.failed == ()
+    assert first.statuses["motifs"] == first.statuses["drivers"] == "skipped"
+    assert first.reasons["motifs"] == "there is one group; give another"
+    assert first.statuses["comparisons"] == "done"
+    assert "v_motifs" not in read_h5mu(request_.out / "results.h5mu").obs
+    again = run_pipeline(request_)
+    assert again.computed == ()
+    assert fakes.RUNS["motifs"] == 1
+    assert again.reasons == first.reasons
+    until = run_pipeline(replace(request_, until="prepare"))
+    assert until.statuses["motifs"] == "skipped"
+    fakes.EMPTY.clear()
+    other = run_pipeline(replace(request_, parameters={"motifs": {"scale": 2.0}}))
+    assert other.computed == ("motifs", "drivers")
+    assert other.statuses["motifs"] == "done"
+
+
+def test_a_stage_that_becomes_empty_keeps_no_result_in_use(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    fakes.EMPTY.add("motifs")
+    outcome = run_pipeline(replace(request_, parameters={"motifs": {"scale": 2.0}}))
+    assert outcome.statuses["motifs"] == outcome.statuses["drivers"] == "skipped"
+    assert "v_motifs" not in read_h5mu(request_.out / "results.h5mu").obs
+    fakes.EMPTY.clear()
+    back = run_pipeline(request_)
+    assert back.computed == ()
+    assert back.statuses["motifs"] == "done"
 
 
 def test_a_failure_with_new_parameters_keeps_the_old_result_but_does_not_use_it(request_: RunRequest) -> None:
