@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.commands import mira_nb
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 ALWAYS = ("prepare", "topics_rna", "topics_atac", "joint", "trajectory", "comparisons")
 
