@@ -34,6 +34,7 @@ NITE_SCORE: Final = "nite_score"
 NITE_PVALUE: Final = "nite_pvalue"
 NITE_FDR: Final = "nite_fdr"
 NITE_SHARE: Final = "nite_share"
+HIGHLY_VARIABLE: Final = "highly_variable"
 
 # obsm
 X_PCA: Final = "X_pca"
@@ -52,6 +53,8 @@ FATE_PROBABILITIES: Final = "fate_probabilities"
 JOINT_DISTANCES: Final = "joint_distances"
 JOINT_CONNECTIVITIES: Final = "joint_connectivities"
 TRANSPORT_MAP: Final = "transport_map"
+DISTANCES: Final = "distances"
+CONNECTIVITIES: Final = "connectivities"
 
 # obs
 LEIDEN: Final = "leiden"
@@ -64,6 +67,7 @@ TOPIC_ACTIVATIONS: Final = "topic_activations"
 MOTIF_HITS: Final = "motif_hits"
 RP_PARAMETERS: Final = "rp_parameters"
 ISD_SCORES: Final = "isd_scores"
+PCS: Final = "PCs"
 
 # uns
 TOPIC_MODEL: Final = "topic_model"
@@ -71,6 +75,11 @@ ENRICHMENT_UNS: Final = "enrichment"
 MOTIFS_UNS: Final = "motifs"
 LINEAGE_TREE: Final = "lineage_tree"
 PEAK_SETS: Final = "peak_sets"
+# uns entries that scanpy's functions look for
+PCA: Final = "pca"
+HVG: Final = "hvg"
+NEIGHBORS: Final = "neighbors"
+UMAP: Final = "umap"
 
 # layers
 LITE_PREDICTION: Final = "lite_prediction"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -127,6 +128,57 @@ def test_lock_fits_the_declared_dependencies() -> None:
         for requirement in map(Requirement, declared):
             version = locked[canonicalize_name(requirement.name)]
             assert requirement.specifier.contains(version, prereleases=True), f"{requirement} against {version}"
+
+
+NOT_IMPORTED = {
+    "gseapy": "until the enrichment stage reads its gene sets by it",
+    "igraph": "loaded by scanpy, whose Leiden it is",
+    "ipykernel": "a process: the kernel of every template",
+    "leidenalg": "loaded by scanpy where a user calls sc.tl.leiden on a result",
+    "optuna": "until the stage that tunes the topic models",
+}
+"""Declared dependencies that no module imports, each with its reason."""
+
+
+def imported_modules() -> dict[str, set[str]]:
+    """Top-level modules of others that the package imports anywhere, and where."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "mira_nb").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                names = [node.module]
+            for name in {name.split(".")[0] for name in names} - {"mira_nb"}:
+                if name not in sys.stdlib_module_names:
+                    found.setdefault(name, set()).add(str(path.relative_to(ROOT)))
+    return found
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    from importlib.metadata import packages_distributions
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {canonicalize_name(Requirement(item).name) for item in project["dependencies"]}
+    optional = {
+        canonicalize_name(Requirement(item).name)
+        for extra, items in project["optional-dependencies"].items()
+        if extra not in {"test", "lint"}
+        for item in items
+    }
+    packages = packages_distributions()
+    imported: set[str] = set()
+    for module, places in imported_modules().items():
+        names = {canonicalize_name(name) for name in packages.get(module, [])}
+        assert names & (declared | optional), f"{module}, imported in {sorted(places)}, is not declared"
+        imported |= names
+    assert declared - imported == set(NOT_IMPORTED)
+    # the dask extra pulls the scheduler in by name; only its client is imported
+    assert optional - imported <= {"dask"}
 
 
 def test_no_address_of_a_package_index_is_committed() -> None:

@@ -21,7 +21,7 @@ from .files import HashCache
 from .identity import stage_key
 from .inputs import InputSpec, prepare_input
 from .notebooks import ProgressSink, execute_template
-from .provenance import command_line, package_versions, platform_facts
+from .provenance import command_line, merged_versions, package_versions, platform_facts
 from .record import NOT_ASKED, RUNNING, STOPPED
 from .store import RunStore
 
@@ -263,6 +263,7 @@ class _Run:
     def finish(self) -> RunOutcome:
         """Write results.h5mu and the report, if anything changed since they were written."""
         results, report = self.store.root / "results.h5mu", self.store.root / "report.html"
+        self.store.record.update(versions=self._versions())
         stale = self.computed or self.record.get("written_for") != self._state()
         if stale or not results.exists():
             self.store.write_results()
@@ -277,6 +278,11 @@ class _Run:
             computed=tuple(self.computed),
             report=report,
         )
+
+    def _versions(self) -> dict[str, str]:
+        """Return the versions of the packages that made the results: of every finished stage and of this process."""
+        stored = (self.store.stage_record(name) for name, entry in self.stages.items() if entry["status"] == "done")
+        return merged_versions([*(record.get("versions", {}) for record in stored if record), package_versions()])
 
     def _state(self) -> list[list[str]]:
         """List what results and report are made from."""

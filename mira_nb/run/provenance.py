@@ -6,32 +6,57 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 from mira_nb.version import __version__
 
-PACKAGES: Final = (
-    "numpy", "scipy", "pandas", "anndata", "mudata", "scanpy", "torch", "pyro-ppl", "numba", "scikit-learn",
-    "umap-learn", "leidenalg", "igraph", "palantir", "MOODS-python", "gseapy", "altair", "vl-convert-python",
-    "papermill", "optuna",
-)  # fmt: skip
+MODULES: Final = {
+    "numpy": "numpy", "scipy": "scipy", "pandas": "pandas", "h5py": "h5py", "anndata": "anndata", "mudata": "mudata",
+    "scanpy": "scanpy", "torch": "torch", "pyro-ppl": "pyro", "numba": "numba", "scikit-learn": "sklearn",
+    "umap-learn": "umap", "pynndescent": "pynndescent", "igraph": "igraph", "leidenalg": "leidenalg",
+    "palantir": "palantir", "MOODS-python": "MOODS", "gseapy": "gseapy", "bioframe": "bioframe",
+    "pyfaidx": "pyfaidx", "biopython": "Bio", "altair": "altair", "vl-convert-python": "vl_convert",
+    "matplotlib": "matplotlib", "papermill": "papermill", "optuna": "optuna", "distributed": "distributed",
+}  # fmt: skip
+"""Packages that can change a number or a figure, and the module by which it is seen that one was loaded."""
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of this package and of everything that can change a number."""
+    """Return the versions of Python, of this package, and of everything in :data:`MODULES` that this process loaded."""
     out = {"mira-nb": __version__, "python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            out[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            out[name] = "not installed"
+    for name, module in MODULES.items():
+        if module in sys.modules:
+            try:
+                out[name] = metadata.version(name)
+            except metadata.PackageNotFoundError:
+                out[name] = str(getattr(sys.modules[module], "__version__", "unknown"))
     return out
 
 
+def merged_versions(found: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Join the versions seen by several processes; a package seen in more than one version lists them all.
+
+    Parameters
+    ----------
+    found
+        One :func:`package_versions` per process.
+    """
+    seen: dict[str, list[str]] = {}
+    for versions in found:
+        for name, version in versions.items():
+            known = seen.setdefault(name, [])
+            if version not in known:
+                known.append(version)
+    order = ["mira-nb", "python", *MODULES]
+    names = [*filter(seen.__contains__, order), *sorted(set(seen) - set(order))]
+    return {name: ", ".join(seen[name]) for name in names}
+
+
 def platform_facts() -> dict[str, Any]:
-    """Operating system, processor and number of cores."""
+    """Return operating system, processor and number of cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"system": platform.platform(), "machine": platform.machine(), "cores": cores}
 

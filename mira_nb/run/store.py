@@ -30,6 +30,7 @@ from mira_nb.stages.result import Figure, Result, Slot, Table, apply_slots
 from mira_nb.version import __version__
 
 from .files import replaced_folder, write_bytes, write_json
+from .provenance import package_versions
 from .record import RunRecord
 
 
@@ -114,6 +115,7 @@ class RunStore:
                 "figures": [_write_figure(folder, figure) for figure in result.figures],
                 "files": [_write_file(folder, item) for item in result.files],
                 "methods": result.methods,
+                "versions": package_versions(),
                 "seconds": round(seconds, 3),
                 "peak_rss_mb": round(peak_rss_mb, 1),
             }

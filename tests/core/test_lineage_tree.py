@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from mira_nb.core.trajectory.alignment import _share_before, refine_ends, synchronise
+from mira_nb.core.trajectory.alignment import _share_before, align_pseudotime, refine_ends
 from mira_nb.core.trajectory.branching import BranchRule
 from mira_nb.core.trajectory.lineage_tree import (
     bootstrap_branch_times,
@@ -163,7 +163,7 @@ def test_one_clock_undoes_different_speeds_and_keeps_order_in_nodes() -> None:
     # Lineage A runs at a third of the speed of B and C after the branch.
     slow = np.where(state == "A", 0.35 + (time - 0.35) / 3, time)
     tree = lineage_tree(slow, fates, NAMES, start=0, threshold=1e-6)
-    clock = synchronise(slow, tree, resolution=0.0)
+    clock = align_pseudotime(slow, tree, resolution=0.0)
     # Cells are spread evenly over time, so the clock is the time itself.
     assert np.abs(clock - time).max() < 0.05
     assert clock.min() == 0

@@ -69,10 +69,14 @@ def test_pca_equals_dense_pca_of_standardised_columns(shape):
     dense[:, 0] = 2  # constant: carries nothing, must not break
     result = pca(sparse.csr_matrix(dense), n_components=5)
     varying = dense[:, dense.std(axis=0) > 0].astype(float)
-    standard = (varying - varying.mean(axis=0)) / varying.std(axis=0)
+    standard = (varying - varying.mean(axis=0)) / varying.std(axis=0, ddof=1)
     expected = PCA(5, svd_solver="full").fit(standard)
     np.testing.assert_allclose(result.explained, expected.explained_variance_ratio_, rtol=1e-6)
     np.testing.assert_allclose(np.abs(result.coordinates), np.abs(expected.transform(standard)), atol=2e-3)
+    np.testing.assert_allclose(result.variance, expected.explained_variance_, rtol=1e-6)
+    whole = np.zeros(dense.shape)
+    whole[:, dense.std(axis=0) > 0] = standard
+    np.testing.assert_allclose(whole @ result.loadings, result.coordinates, atol=2e-3)
     np.testing.assert_array_equal(result.coordinates, pca(sparse.csr_matrix(dense), n_components=5).coordinates)
 
 

@@ -13,7 +13,7 @@ from mira_nb.core.trajectory.pseudotime import (
     adaptive_kernel,
     choose_waypoints,
     diffusion_map,
-    drain,
+    fill_sinks,
     local_scale,
     neighbor_graph,
     shortest_path_pseudotime,
@@ -149,6 +149,25 @@ def test_pseudotime_on_a_line_is_the_position() -> None:
     np.testing.assert_allclose(found / found.max(), (x - x[0]).ravel() / np.ptp(x), atol=1e-3)
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_pseudotime_equals_palantirs_by_the_same_waypoints(seed: int) -> None:
+    """Palantir counts a cell among its own neighbours, and returns values scaled to 1."""
+    import contextlib
+    import io
+
+    import pandas as pd
+    from palantir.core import _compute_pseudotime
+
+    graph = joint_graph(fork(500, seed=seed)[0])
+    manifold = build_manifold(graph, 0, Settings())
+    space = pd.DataFrame(manifold.diffusion.space)
+    chosen = choose_waypoints(manifold.diffusion.space, start=0, n_waypoints=80)
+    with contextlib.redirect_stdout(io.StringIO()):
+        theirs, _ = _compute_pseudotime(space, 0, 31, space.index[chosen], 1)
+    ours = shortest_path_pseudotime(manifold.graph, chosen)
+    np.testing.assert_allclose(ours / ours.max(), theirs, atol=1e-6)
+
+
 def test_waypoints_start_with_the_start_cell_and_spread() -> None:
     space = np.random.default_rng(0).random((500, 3))
     chosen = choose_waypoints(space, start=17, n_waypoints=30)
@@ -168,10 +187,10 @@ def test_transport_map_has_no_long_backward_edge(forked: tuple[np.ndarray, ...])
     np.testing.assert_allclose(np.asarray(chain.tocsr().sum(axis=1)).ravel(), 1)
 
 
-def test_drain_levels_inner_maxima_only() -> None:
+def test_fill_sinks_levels_inner_maxima_only() -> None:
     heights = np.array([0.0, 2.0, 1.0, 3.0, 4.0])
     graph = sparse.diags([np.ones(4), np.ones(4)], [-1, 1]).tocsr()
-    np.testing.assert_array_equal(drain(heights, graph, np.array([4])), [0, 1, 1, 3, 4])
+    np.testing.assert_array_equal(fill_sinks(heights, graph, np.array([4])), [0, 1, 1, 3, 4])
 
 
 def test_noise_of_one_cell_type_is_not_a_trajectory() -> None:

@@ -75,6 +75,9 @@ def test_every_stage_is_done_and_recorded(demo_run: Path) -> None:
         assert set(item) >= {"name", "sha256", "shape"}
     assert record["seed"] == 0
     assert record["versions"]["mira-nb"]
+    # packages of the stages' own processes, and none that only are installed
+    assert {"torch", "scanpy", "palantir", "MOODS-python", "papermill"} <= set(record["versions"])
+    assert "optuna" not in record["versions"]
 
 
 @pytest.mark.parametrize("stage", BUILT_IN)

@@ -20,7 +20,7 @@ from mira_nb.stages.joint.stage import JointStage
 from mira_nb.stages.joint.weights import Weights, modality_weights
 from mira_nb.stages.prepare.params import PrepareParams
 from mira_nb.stages.prepare.stage import PrepareStage
-from mira_nb.stages.result import apply_slots
+from mira_nb.stages.result import Slot, apply_slots
 from tests.stages.multiome import add_topics, planted_multiome
 
 CONTEXT = Context(resources=Resources(groups="state", batch="sample"))
@@ -91,6 +91,73 @@ def test_slots_can_be_written_and_read(prepared, result, tmp_path):
     assert list(back.obs["leiden"].cat.categories) == ["0", "1", "2"]
     assert (back.obsp["joint_distances"] != slot(result, "joint_distances")).nnz == 0
     assert back.mod["rna"].obsm["X_umap_topics"].shape == (210, 2)
+
+
+@pytest.fixture(scope="module")
+def written(prepared, result, tmp_path_factory):
+    """The result as a user reads it back."""
+    import mudata
+
+    copy = prepared.copy()
+    apply_slots(copy, result.slots)
+    path = tmp_path_factory.mktemp("joint") / "results.h5mu"
+    copy.write(path)
+    return mudata.read_h5mu(path)
+
+
+def test_scanpy_draws_the_joint_map_of_a_modality(written):
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    import scanpy as sc
+
+    rna = written["rna"]
+    gene = str(rna.var_names[5])
+    axes = sc.pl.umap(rna, color=["leiden", "state", gene], show=False)
+    expected = np.asarray(written.obsm["X_umap"])
+    rows = expected[np.lexsort(expected.T)]
+    for axis, title in zip(axes, ("leiden", "state", gene), strict=True):
+        assert axis.get_title() == title
+        drawn = np.vstack([np.asarray(points.get_offsets()) for points in axis.collections])
+        assert drawn.shape == (written.n_obs, 2)
+        np.testing.assert_allclose(drawn[np.lexsort(drawn.T)], rows, rtol=1e-6)
+    values = np.sort(np.asarray(axes[2].collections[0].get_array()))
+    np.testing.assert_array_equal(values, np.sort(rna[:, gene].X.toarray().ravel()))
+    plt.close("all")
+
+
+def test_scanpy_repeats_the_clusters_on_the_joint_object(written):
+    import scanpy as sc
+
+    found = written.uns["leiden"]["params"]
+    sc.tl.leiden(
+        written,
+        key_added="again",
+        flavor="igraph",
+        directed=False,
+        n_iterations=int(found["n_iterations"]),
+        resolution=float(found["resolution"]),
+        random_state=int(found["random_state"]),
+    )
+    assert adjusted_rand_score(written.obs["leiden"], written.obs["again"]) == 1
+    before = np.array(written.obsm["X_umap"])
+    sc.tl.umap(written, min_dist=float(written.uns["umap"]["params"]["min_dist"]), random_state=0)
+    np.testing.assert_array_equal(np.asarray(written.obsm["X_umap"]), before)
+
+
+def test_an_annotation_named_leiden_stays(prepared):
+    copy = prepared.copy()
+    copy.mod["rna"].obs["leiden"] = "mine"
+    slots = JointStage().run(copy, JointParams(resolution=0.3), CONTEXT).slots
+    assert Slot("rna", "obs", "leiden") not in slots
+    apply_slots(copy, slots)
+    assert set(copy.mod["rna"].obs["leiden"]) == {"mine"}
+    assert copy.obs["leiden"].nunique() == copy.mod["atac"].obs["leiden"].nunique() == 3
+    # the stage's own column of an earlier run is replaced
+    again = JointStage().run(copy, JointParams(resolution=3.0), CONTEXT).slots
+    assert Slot("atac", "obs", "leiden") in again
+    assert Slot("rna", "obs", "leiden") not in again
 
 
 def test_scores_favour_signal_and_are_reported(result):

@@ -46,6 +46,37 @@ def test_slots_are_those_of_the_contract(done):
     assert rna.obsm["X_umap_pca"].shape == atac.obsm["X_umap_lsi"].shape == (210, 2)
 
 
+def test_scanpy_finds_pca_and_variable_genes_by_its_own_names(done, tmp_path):
+    import matplotlib as mpl
+    import mudata
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    import scanpy as sc
+
+    data, result = done
+    copy = data.copy()
+    apply_slots(copy, result.slots)
+    copy.write(tmp_path / "x.h5mu")
+    rna = mudata.read_h5mu(tmp_path / "x.h5mu")["rna"]
+    axis = sc.pl.pca(rna, color="state", show=False)
+    np.testing.assert_allclose(np.asarray(axis.collections[0].get_offsets()), rna.obsm["X_pca"][:, :2], rtol=1e-5)
+    sc.pl.pca_variance_ratio(rna, n_pcs=10, show=False)
+    shown = [line.get_text() for line in plt.gca().texts]
+    assert [text for text in shown if text.startswith("PC")][:2] == ["PC1", "PC2"]
+    sc.pl.highly_variable_genes(rna, show=False)
+    plt.close("all")
+    # by scanpy alone, from the counts
+    own = rna.copy()
+    sc.pp.normalize_total(own, target_sum=1e4)
+    sc.pp.log1p(own)
+    sc.pp.scale(own, zero_center=False)
+    sc.pp.pca(own, n_comps=50, svd_solver="arpack", random_state=0)
+    np.testing.assert_allclose(np.abs(own.obsm["X_pca"][:, :5]), np.abs(rna.obsm["X_pca"][:, :5]), atol=1e-2)
+    np.testing.assert_allclose(own.uns["pca"]["variance"][:5], rna.uns["pca"]["variance"][:5], rtol=1e-3)
+    np.testing.assert_array_equal((rna.varm["PCs"] != 0).any(axis=1), rna.var["encoder"])
+
+
 def test_maps_separate_the_planted_states(done):
     from mira_nb.core.representation.agreement import neighbor_purity
     from mira_nb.core.representation.neighbors import nearest_neighbors
@@ -86,7 +117,7 @@ def test_same_seed_same_result(done):
     data, result = done
     again = PrepareStage().run(data, PrepareParams(), Context(resources=Resources(groups="state", batch="sample")))
     for slot, value in result.slots.items():
-        np.testing.assert_array_equal(value, again.slots[slot])
+        np.testing.assert_equal(value, again.slots[slot])
 
 
 def test_encoder_peaks_are_capped_reproducibly():

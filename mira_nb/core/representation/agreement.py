@@ -1,4 +1,4 @@
-"""How well representations agree with a cell annotation and with each other, by nearest neighbours."""
+"""Benchmark of representations: agreement with a cell annotation and with each other, by nearest neighbours."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from .neighbors import Neighbors, nearest_neighbors
 
 
 def neighbor_purity(neighbors: Neighbors, labels: NDArray) -> Floats:
-    """Share of each cell's neighbours that carry the cell's own label, (n,)."""
+    """Return the fraction of each cell's neighbours that carry the cell's own label, (n,)."""
     labels = np.asarray(labels)
     return (labels[neighbors.indices] == labels[:, None]).mean(axis=1)
 
 
 def chance_purity(labels: NDArray) -> float:
-    """Give the purity expected when neighbours are drawn at random from the other cells."""
+    """Return the purity expected when neighbours are drawn at random from the other cells."""
     _, counts = np.unique(np.asarray(labels), return_counts=True)
     n = counts.sum()
     return float((counts * (counts - 1)).sum() / (n * (n - 1))) if n > 1 else float("nan")
 
 
 def knn_accuracy(points: Floats, labels: NDArray, *, k: int = 30, n_folds: int = 5, seed: int = 0) -> float:
-    """Cross-validated accuracy with which the k nearest cells (Euclidean, majority vote) predict the label.
+    """Return the cross-validated accuracy with which the k nearest cells (Euclidean, majority vote) predict the label.
 
     Stratified folds. Labels with fewer cells than folds stay in; when no split is possible the result is NaN.
     """
@@ -52,7 +52,7 @@ def knn_accuracy(points: Floats, labels: NDArray, *, k: int = 30, n_folds: int =
 
 
 def neighborhood_overlap(first: Neighbors, second: Neighbors) -> Floats:
-    """Share of each cell's neighbours in one representation that are neighbours in the other, (n,)."""
+    """Return the fraction of each cell's neighbours in one representation that are neighbours in the other, (n,)."""
     n, k = first.indices.shape
     offsets = np.arange(n)[:, None] * n
     shared = np.isin(first.indices + offsets, second.indices + offsets, assume_unique=True)
@@ -60,7 +60,7 @@ def neighborhood_overlap(first: Neighbors, second: Neighbors) -> Floats:
 
 
 def overlap_matrix(neighbors: Mapping[str, Neighbors]) -> pd.DataFrame:
-    """Mean shared neighbours of every pair of representations, as a square table with ones on the diagonal."""
+    """Return the mean fraction of neighbours shared by every pair of representations, a square table."""
     names = list(neighbors)
     out = pd.DataFrame(np.eye(len(names)), index=names, columns=names)
     for i, first in enumerate(names):

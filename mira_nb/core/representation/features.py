@@ -1,12 +1,14 @@
-"""Which genes and peaks are modelled, and which of them the encoder networks read.
+"""Selection of features: which genes and peaks are modelled, and which of them the encoder networks read.
 
-Extended Methods, "Feature selection for expression topic model" and "... for accessibility topic model". Means and
-dispersions follow scanpy's recipe (``flavor="seurat"``), in plain sparse numpy.
+Extended Methods, "Feature selection for expression topic model" and "... for accessibility topic model". Depth
+normalisation, means and dispersions are scanpy's (``flavor="seurat"``), in double precision.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,11 +16,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mira_nb.errors import InputError
-from mira_nb.typing import Floats
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 Mask = NDArray[np.bool_]
 
 N_BINS = 20
+"""Bins of mean expression within which dispersions are standardised: scanpy's default, as in Seurat."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class GeneSelection:
     Attributes
     ----------
     table
-        One row a gene, in the order of the counts: ``mean`` (log1p of the mean normalised expression), ``dispersion``
+        One row per gene, in the order of the counts: ``mean`` (log1p of the mean normalised expression), ``dispersion``
         (log of variance over mean of the normalised expression; NaN for a constant gene of mean zero),
         ``normalised_dispersion`` (z-score within bins of similar mean; NaN where undefined), ``modelled``, ``encoder``.
     n_added
@@ -54,68 +59,69 @@ class GeneSelection:
         return self.table["encoder"].to_numpy(bool)
 
 
-def normalize_total(counts: sparse.csr_matrix, *, target_sum: float = 1e4) -> sparse.csr_matrix:
-    """Scale every cell to the same total; cells without counts stay zero.
+def log_normalize(counts: sparse.csr_matrix, *, target_sum: float = 1e4) -> sparse.csr_matrix:
+    """Return depth-normalised, log(1 + x) transformed expression (Extended Methods, Normalized expression).
+
+    ``scanpy.pp.normalize_total`` and ``scanpy.pp.log1p``; cells without counts stay zero.
+
+    Parameters
+    ----------
+    counts
+        (cells, genes) raw counts; not changed.
+    target_sum
+        Total of every cell before the logarithm.
+
+    Returns
+    -------
+    (cells, genes), float32.
+    """
+    return sparse.csr_matrix(_log_normalized(counts, target_sum).X, dtype=np.float32)
+
+
+def _log_normalized(counts: sparse.csr_matrix, target_sum: float) -> AnnData:
+    """Log-normalised expression in double precision, as scanpy leaves it."""
+    import scanpy as sc
+    from anndata import AnnData
+
+    data = AnnData(sparse.csr_matrix(counts, dtype=np.float64, copy=True))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Some cells have zero counts")
+        sc.pp.normalize_total(data, target_sum=target_sum)
+    sc.pp.log1p(data)
+    return data
+
+
+def gene_dispersions(counts: sparse.csr_matrix, *, target_sum: float = 1e4) -> pd.DataFrame:
+    """Compute mean, dispersion and normalised dispersion of every gene by ``scanpy.pp.highly_variable_genes``.
+
+    The dispersion is log(variance / mean) of the depth-normalised expression. The normalised dispersion is its z-score
+    among the genes of the same bin of mean expression (20 bins of equal width of log(1 + mean)); a gene alone in its
+    bin has normalised dispersion 1.
 
     Parameters
     ----------
     counts
         (cells, genes) raw counts.
     target_sum
-        Total of every cell afterwards.
-    """
-    out = sparse.csr_matrix(counts, dtype=np.float64, copy=True)
-    totals = np.asarray(out.sum(axis=1)).ravel()
-    scale = np.divide(target_sum, totals, out=np.zeros_like(totals), where=totals > 0)
-    out.data *= np.repeat(scale, np.diff(out.indptr))
-    return out
-
-
-def log_normalize(counts: sparse.csr_matrix, *, target_sum: float = 1e4) -> sparse.csr_matrix:
-    """Depth-normalised, log(1 + x) transformed expression, float32 (Extended Methods, Normalized expression)."""
-    out = normalize_total(counts, target_sum=target_sum)
-    np.log1p(out.data, out=out.data)
-    return out.astype(np.float32)
-
-
-def column_moments(matrix: sparse.csr_matrix) -> tuple[Floats, Floats]:
-    """Mean and unbiased variance of every column of a sparse matrix, zeros included."""
-    n = matrix.shape[0]
-    mean = np.asarray(matrix.mean(axis=0), dtype=np.float64).ravel()
-    deviations = (matrix.data - mean[matrix.indices]) ** 2
-    stored_squares = np.bincount(matrix.indices, weights=deviations, minlength=matrix.shape[1])
-    stored = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    return mean, (stored_squares + (n - stored) * mean**2) / max(n - 1, 1)
-
-
-def gene_dispersions(counts: sparse.csr_matrix, *, target_sum: float = 1e4) -> pd.DataFrame:
-    """Mean, dispersion and normalised dispersion of every gene by scanpy's recipe.
-
-    The dispersion is log(variance / mean) of the depth-normalised expression. The normalised dispersion is its z-score
-    among the genes of the same bin of mean expression (20 bins of equal width of log(1 + mean)); a gene alone in its
-    bin has normalised dispersion 1, as in scanpy.
+        Total of every cell after depth normalisation.
 
     Returns
     -------
     pandas.DataFrame
-        Columns mean, dispersion, normalised_dispersion; one row a gene.
+        Columns mean, dispersion, normalised_dispersion (NaN where undefined); one row per gene.
     """
-    normalized = normalize_total(counts, target_sum=target_sum)
-    mean, variance = column_moments(normalized)
-    mean = np.where(mean == 0, 1e-12, mean)
-    ratio = variance / mean
-    dispersion = np.log(np.where(ratio == 0, np.nan, ratio))
-    log_mean = np.log1p(mean)
-    frame = pd.DataFrame({"mean": log_mean, "dispersion": dispersion})
-    constant = log_mean.max() == log_mean.min()
-    bins = pd.Series(0, index=frame.index) if constant else pd.cut(frame["mean"], bins=N_BINS)
-    grouped = frame["dispersion"].groupby(bins, observed=True)
-    center, spread = grouped.transform("mean"), grouped.transform("std")
-    alone = spread.isna()
-    spread = spread.mask(alone, center)
-    center = center.mask(alone, 0.0)
-    frame["normalised_dispersion"] = ((frame["dispersion"] - center) / spread).replace([np.inf, -np.inf], np.nan)
-    return frame
+    import scanpy as sc
+
+    data = _log_normalized(counts, target_sum)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = sc.pp.highly_variable_genes(data, flavor="seurat", n_bins=N_BINS, inplace=False)
+    return pd.DataFrame(
+        {
+            "mean": found["means"].to_numpy(np.float64),
+            "dispersion": found["dispersions"].to_numpy(np.float64),
+            "normalised_dispersion": found["dispersions_norm"].replace([np.inf, -np.inf], np.nan).to_numpy(np.float64),
+        }
+    )
 
 
 def select_genes(

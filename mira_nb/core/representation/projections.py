@@ -23,49 +23,69 @@ class Projection:
     coordinates
         (cells, components).
     explained
-        (components,) share of the variance.
+        (components,) fraction of the variance.
+    variance
+        (components,) variance of the coordinates.
+    loadings
+        (features, components) weights of the features.
     """
 
     coordinates: Floats
     explained: Floats
+    variance: Floats
+    loadings: Floats
 
 
 def pca(expression: sparse.csr_matrix, *, n_components: int = 50, seed: int = 0) -> Projection:
-    """Principal components of standardised columns, without making the matrix dense.
+    """Compute principal components of standardised columns by scanpy, without making the matrix dense.
+
+    ``scanpy.pp.scale(zero_center=False)``, then ``scanpy.pp.pca`` (centred implicitly, ARPACK); few columns or cells,
+    for which ARPACK has no room, are decomposed in full.
 
     Parameters
     ----------
     expression
-        (cells, genes) log-normalised expression of the highly variable genes; constant columns are left out.
+        (cells, genes) log-normalised expression of the highly variable genes; constant columns weigh nothing.
     n_components
         At most this many; fewer when the data allow fewer.
     seed
         Start vector of the iterative solver.
-    """
-    from sklearn.decomposition import PCA
-    from sklearn.preprocessing import StandardScaler
 
-    matrix = sparse.csr_matrix(expression, dtype=np.float64)
-    scaler = StandardScaler(with_mean=False)
-    scaled = scaler.fit_transform(matrix)
-    scaled = sparse.csr_matrix(scaled[:, np.flatnonzero(scaler.var_ > 0)])
-    limit = min(scaled.shape)
+    Raises
+    ------
+    InputError
+        Fewer than two cells or two genes that vary.
+    """
+    import scanpy as sc
+    from anndata import AnnData
+
+    data = AnnData(sparse.csr_matrix(expression, dtype=np.float64, copy=True))
+    sc.pp.scale(data, zero_center=False)
+    limit = min(data.n_obs, int((data.var["std"].to_numpy() > 0).sum()))
     if limit < 2:
         raise InputError(
-            f"no principal components of {matrix.shape[0]} cells and {scaled.shape[1]} varying genes",
+            f"no principal components of {data.n_obs} cells and {(data.var['std'] > 0).sum()} varying genes",
             expected="at least two cells and two genes that vary",
         )
-    if limit <= max(2 * n_components, 64):
-        solver: PCA = PCA(n_components=min(n_components, limit - 1), svd_solver="full")
-        coordinates = solver.fit_transform(scaled.toarray())
-    else:
-        solver = PCA(n_components=n_components, svd_solver="arpack", random_state=seed)
-        coordinates = solver.fit_transform(scaled)
-    return Projection(coordinates.astype(np.float32), np.asarray(solver.explained_variance_ratio_))
+    full = limit <= max(2 * n_components, 64)
+    if full:
+        data.X = data.X.toarray()
+    sc.pp.pca(
+        data,
+        n_comps=min(n_components, limit - 1),
+        svd_solver="full" if full else "arpack",
+        random_state=seed,
+    )
+    return Projection(
+        coordinates=np.asarray(data.obsm["X_pca"], dtype=np.float32),
+        explained=np.asarray(data.uns["pca"]["variance_ratio"]),
+        variance=np.asarray(data.uns["pca"]["variance"]),
+        loadings=np.asarray(data.varm["PCs"], dtype=np.float32),
+    )
 
 
 def lsi(accessibility: sparse.csr_matrix, *, n_components: int = 50, seed: int = 0) -> Projection:
-    """Latent semantic indexing: TF-IDF (scikit-learn's defaults), then truncated SVD of all peaks.
+    """Compute latent semantic indexing: TF-IDF (scikit-learn's defaults), then truncated SVD of all peaks.
 
     Parameters
     ----------
@@ -88,11 +108,16 @@ def lsi(accessibility: sparse.csr_matrix, *, n_components: int = 50, seed: int =
         )
     solver = TruncatedSVD(n_components=min(n_components, limit - 1), random_state=seed)
     coordinates = solver.fit_transform(weights)
-    return Projection(coordinates.astype(np.float32), np.asarray(solver.explained_variance_ratio_))
+    return Projection(
+        coordinates=coordinates.astype(np.float32),
+        explained=np.asarray(solver.explained_variance_ratio_),
+        variance=np.asarray(solver.explained_variance_),
+        loadings=np.asarray(solver.components_.T, dtype=np.float32),
+    )
 
 
 def ilr_basis(n_topics: int) -> Floats:
-    r"""Orthonormal basis G of the simplex, (K, K - 1), as printed in the Extended Methods.
+    r"""Return the orthonormal basis G of the simplex, (K, K - 1), as printed in the Extended Methods.
 
     With topics t and columns tau counted from 1: G = sqrt(tau/(tau+1)) / tau for t < tau + 1,
     -sqrt(tau/(tau+1)) for t = tau + 1, and 0 below.
@@ -106,13 +131,13 @@ def ilr_basis(n_topics: int) -> Floats:
 
 
 def clr(compositions: Floats, *, floor: float = 1e-8) -> Floats:
-    """Centred log-ratio: log of every part over the geometric mean; parts below `floor` count as `floor`."""
+    """Return the centred log-ratio, log of every part over the geometric mean; parts below `floor` count as `floor`."""
     logs = np.log(np.maximum(np.asarray(compositions, dtype=np.float64), floor))
     return logs - logs.mean(axis=1, keepdims=True)
 
 
 def ilr(compositions: Floats, *, floor: float = 1e-8) -> Floats:
-    """Isometric log-ratio transform, (n, K) -> (n, K - 1): clr times :func:`ilr_basis`.
+    """Apply the isometric log-ratio transform, (n, K) -> (n, K - 1): clr times :func:`ilr_basis`.
 
     Euclidean distances equal those of the clr (Aitchison distances).
     """

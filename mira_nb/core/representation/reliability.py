@@ -1,4 +1,4 @@
-"""Split-half reliability of a representation of counts: how much of its variation another sequencing would repeat.
+"""Split-half reliability of a representation of counts: the fraction of its variation that resequencing would repeat.
 
 The counts of every cell are split at random into two halves (binomial thinning, under which halves of Poisson counts
 are independent given the cell), both are represented by the same model, and the coordinates are correlated. The
@@ -28,7 +28,7 @@ def split_counts(counts: sparse.csr_matrix, rng: np.random.Generator) -> tuple[s
 
 
 def split_half_reliability(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    """Reliability of the coordinates of full counts from those of both halves.
+    """Compute the reliability of the coordinates of full counts from those of both halves.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def split_half_reliability(first: NDArray[np.floating], second: NDArray[np.float
     Returns
     -------
     float
-        2 r / (1 + r) with r = tr cov(first, second) / sqrt(tr var(first) tr var(second)), between 0 and 1: the share of
-        the variance that is not noise of sequencing.
+        2 r / (1 + r) with r = tr cov(first, second) / sqrt(tr var(first) tr var(second)), between 0 and 1: the fraction
+        of the variance that is not sequencing noise.
     """
     if first.shape != second.shape or len(first) < 2:
         raise InputError(

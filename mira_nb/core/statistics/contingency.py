@@ -23,14 +23,14 @@ def _log_choose(n: Floats, k: Floats) -> Floats:
 
 
 def log_hypergeom_pmf(k: ArrayLike, population: ArrayLike, marked: ArrayLike, drawn: ArrayLike) -> Floats:
-    """Natural log of P(X = k) when `drawn` of `population` items are drawn, `marked` of which are marked."""
+    """Return the natural log of P(X = k) when `drawn` of `population` items are drawn, `marked` of which are marked."""
     k, population, marked, drawn = (np.asarray(item, dtype=np.float64) for item in (k, population, marked, drawn))
     out = _log_choose(marked, k) + _log_choose(population - marked, drawn - k) - _log_choose(population, drawn)
     return np.asarray(out)
 
 
 def _log_sum(k: Floats, population: Floats, marked: Floats, drawn: Floats, *, step: int) -> Floats:
-    """Log of the sum of the probabilities from k outwards (step +1: up, -1: down), for terms that fall that way."""
+    """Sum the probabilities from k outwards (step +1: up, -1: down), where they fall that way; return the log."""
     total = np.ones_like(k)
     term = np.ones_like(k)
     position = k.copy()
@@ -49,7 +49,7 @@ def _log_sum(k: Floats, population: Floats, marked: Floats, drawn: Floats, *, st
 
 
 def log_hypergeom_sf(k: ArrayLike, population: ArrayLike, marked: ArrayLike, drawn: ArrayLike) -> Floats:
-    """Natural log of P(X >= k): the one-sided Fisher test of an overlap of at least `k`.
+    """Return the natural log of P(X >= k): the one-sided Fisher test of an overlap of at least `k`.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class Association:
 
     @property
     def pvalue(self) -> Floats:
-        """P values; 0 below about 1e-308."""
+        """Return p values; 0 below about 1e-308."""
         return np.asarray(np.power(10.0, self.log10_pvalue))
 
 
@@ -129,7 +129,10 @@ def association(
 
 
 def log10_benjamini_hochberg(log10_pvalues: ArrayLike) -> Floats:
-    """Benjamini-Hochberg adjusted p values of one family of tests, as log10 in and out (no underflow)."""
+    """Adjust p values of one family of tests by Benjamini and Hochberg, log10 in and out.
+
+    :func:`scipy.stats.false_discovery_control` takes p values as they are, which are 0 below 1e-308.
+    """
     values = np.asarray(log10_pvalues, dtype=np.float64)
     n = len(values)
     order = np.argsort(-values, kind="stable")

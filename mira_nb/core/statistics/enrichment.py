@@ -26,7 +26,7 @@ COLUMNS = ("topic", "term", "ontology", "pvalue", "adj_pvalue", "odds_ratio", "o
 def top_features(
     activations: NDArray[np.floating], names: Sequence[str], *, n_top: int, modelled: NDArray[np.bool_] | None = None
 ) -> list[list[str]]:
-    """Names of the `n_top` most activated features of every topic, highest first; ties keep the order of the data.
+    """List the `n_top` most activated features of every topic, highest first; ties keep the order of the data.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def top_features(
 
 
 def unique_symbols(names: Sequence[str]) -> list[str]:
-    """Symbols in capitals, each once, in order: sources differ in case (mouse: Sox2, human: SOX2)."""
+    """Return symbols in capitals, each once, in order: sources differ in case (mouse: Sox2, human: SOX2)."""
     return list(dict.fromkeys(str(name).strip().upper() for name in names if str(name).strip()))
 
 
@@ -75,7 +75,7 @@ def over_representation(
     Returns
     -------
     pandas.DataFrame
-        Columns :data:`COLUMNS`; one row a query and tested set, also without overlap, sorted by query (as given) and
+        Columns :data:`COLUMNS`; one row per query and tested set, also without overlap, sorted by query (as given) and
         p value. ``overlap`` is "k/n" with n the size of the set, ``genes`` the overlap joined by ";" in the order of
         the query, ``adj_pvalue`` adjusted over all tested sets of the query and collection (Benjamini-Hochberg).
 

@@ -1,4 +1,4 @@
-"""Tests of many quantities between groups of cells, and which groups share a topic.
+"""Tests of many features between groups of cells, and which groups share a topic.
 
 Wilcoxon rank-sum tests with tie correction; Benjamini-Hochberg over everything that was tested together.
 """
@@ -24,7 +24,7 @@ COLUMNS: Final = (
 
 
 def contrasts(groups: Sequence[str], *, pairs: bool) -> list[tuple[str, str]]:
-    """Pairs of groups to compare: every two groups, or every group with all other cells."""
+    """List the pairs of groups to compare: every two groups, or every group with all other cells."""
     if pairs:
         return list(combinations(groups, 2))
     return [(group, REST) for group in groups]
@@ -38,14 +38,14 @@ def compare_groups(
     *,
     min_cells: int = 3,
 ) -> pd.DataFrame:
-    """Wilcoxon rank-sum tests of every quantity in every contrast.
+    """Test every feature in every contrast by the Wilcoxon rank-sum test.
 
     Parameters
     ----------
     values
-        (n, F) quantities of the cells, dense or sparse; NaN are left out.
+        (n, F) features of the cells, dense or sparse; NaN are left out.
     names
-        F names of the quantities.
+        F names of the features.
     labels
         (n,) group of every cell; None or NaN: in no group (such cells are not part of the rest either).
     compared
@@ -91,7 +91,7 @@ def compare_groups(
 
 
 def sides(labels: NDArray, first: str, second: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell which cells are on either side of a contrast; the rest are all other cells that are in a group.
+    """Return masks of the cells on either side of a contrast; the rest are all other cells that are in a group.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def adjust(tests: pd.DataFrame, *, within: str, pvalue: str = "pvalue", into: st
 
 
 def share_topics(topics: pd.DataFrame, labels: NDArray, *, fraction: float = 0.5) -> pd.DataFrame:
-    """Which groups of cells share a topic.
+    """List the groups of cells that share a topic.
 
     A topic belongs to every group whose mean proportion is at least `fraction` of the highest group's. One group:
     the topic is specific; all groups: ubiquitous; else shared.
@@ -134,8 +134,8 @@ def share_topics(topics: pd.DataFrame, labels: NDArray, *, fraction: float = 0.5
     Returns
     -------
     DataFrame
-        One row a topic: topic, sharing, groups, n_groups, highest_group, highest_mean, and one column ``mean in G`` a
-        group; sparsity (Gini index over cells, 0 equal to 1 in one cell); most_similar topic and its correlation.
+        One row per topic: topic, sharing, groups, n_groups, highest_group, highest_mean, and one column ``mean in G``
+        per group; sparsity (Gini index over cells, 0 equal to 1 in one cell); most_similar topic and its correlation.
     """
     known = pd.notna(labels)
     means = topics[known].groupby(np.asarray(labels, dtype=object)[known], sort=True).mean()
@@ -165,7 +165,7 @@ def share_topics(topics: pd.DataFrame, labels: NDArray, *, fraction: float = 0.5
 
 
 def gini(values: NDArray[np.floating]) -> float:
-    """Gini index of non-negative values: 0 when all are equal, 1 - 1/n when one has everything."""
+    """Return the Gini index of non-negative values: 0 when all are equal, 1 - 1/n when one has everything."""
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     total = ordered.sum()
     if total <= 0:

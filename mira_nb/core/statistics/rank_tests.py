@@ -1,7 +1,7 @@
 """Rank tests, false discovery rates and effect sizes, over many features at once.
 
 Everything takes samples in rows and features in columns and leaves missing values (NaN) out feature by feature, with
-the numbers used in the result.
+the numbers used in the result. Rank sums are ours: scipy's test makes sparse matrices dense and its p values underflow.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from scipy.stats import norm
+from scipy.stats import false_discovery_control, norm
 
 from mira_nb.errors import InputError
 from mira_nb.typing import Floats
@@ -23,6 +23,7 @@ Alternative = Literal["two-sided", "greater", "less"]
 Method = Literal["asymptotic", "auto"]
 
 _EXACT_LIMIT = 8
+"""Values of the smaller group up to which ``method="auto"`` is exact, as in :func:`scipy.stats.mannwhitneyu`."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def rank_sum(
     method: Method = "asymptotic",
     block_values: int = 4_000_000,
 ) -> RankSum:
-    """Test whether values of `x` and `y` differ, one Mann-Whitney test a feature.
+    """Test whether values of `x` and `y` differ, one Mann-Whitney test per feature.
 
     Parameters
     ----------
@@ -120,27 +121,31 @@ def rank_sum(
 
 
 def benjamini_hochberg(pvalues: ArrayLike) -> Floats:
-    """Adjust p values for the false discovery rate (Benjamini and Hochberg, 1995).
+    """Adjust p values for the false discovery rate by :func:`scipy.stats.false_discovery_control`.
 
-    NaN stays NaN and does not count as a test. The shape is kept.
+    Benjamini and Hochberg (1995). NaN stays NaN and does not count as a test. The shape is kept.
+
+    Parameters
+    ----------
+    pvalues
+        Of any shape, 0 to 1 or NaN; all together are one family of tests.
     """
     values = np.asarray(pvalues, dtype=np.float64)
-    flat = values.ravel()
-    tested = np.flatnonzero(~np.isnan(flat))
-    adjusted = np.full(flat.shape, np.nan)
-    order = tested[np.argsort(flat[tested], kind="stable")]
-    scaled = flat[order] * len(order) / np.arange(1, len(order) + 1)
-    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return adjusted.reshape(values.shape)
+    tested = ~np.isnan(values)
+    adjusted = np.full(values.shape, np.nan)
+    if tested.any():
+        # sums of tail probabilities may pass 1 by rounding, which scipy refuses
+        adjusted[tested] = false_discovery_control(np.minimum(values[tested], 1.0), method="bh")
+    return adjusted
 
 
 def cliffs_delta(x: ArrayLike, y: ArrayLike) -> Floats:
-    """Cliff's delta per feature: P(x > y) - P(x < y), -1 to 1."""
+    """Return Cliff's delta per feature: P(x > y) - P(x < y), -1 to 1."""
     return rank_sum(x, y).effect_size
 
 
 def log2_fold_change(x: Matrix, y: Matrix, *, pseudocount: float = 1e-9) -> Floats:
-    """log2 of the ratio of the groups' means per feature, for non-negative values on a linear scale.
+    """Return the log2 ratio of the groups' means per feature, for non-negative values on a linear scale.
 
     Parameters
     ----------
@@ -161,7 +166,7 @@ def log2_fold_change(x: Matrix, y: Matrix, *, pseudocount: float = 1e-9) -> Floa
 
 
 def _as_columns(values: Matrix) -> Any:
-    """Two-dimensional values; sparse ones in column order."""
+    """Return two-dimensional values; sparse ones in column order."""
     if sparse.issparse(values):
         matrix: Any = values
         return matrix.tocsc()
@@ -175,7 +180,7 @@ def _dense(values: Matrix) -> Floats:
 
 
 def _rank_block(x: Floats, y: Floats) -> tuple[Any, ...]:
-    """Rank sums of `x`, tie terms sum(t^3 - t), group sizes and medians of a block of features."""
+    """Return rank sums of `x`, tie terms sum(t^3 - t), group sizes and medians of a block of features."""
     values = np.vstack([x, y])
     if np.isinf(values).any():
         raise InputError("rank_sum: infinite values", expected="finite numbers or NaN (left out)")
@@ -208,7 +213,7 @@ def _rank_block(x: Floats, y: Floats) -> tuple[Any, ...]:
 
 
 def _median(values: Floats) -> Floats:
-    """Column medians; NaN where there is no value."""
+    """Return column medians; NaN where there is no value."""
     out = np.full(values.shape[1], np.nan)
     present = (~np.isnan(values)).any(axis=0)
     if present.any():
@@ -219,7 +224,7 @@ def _median(values: Floats) -> Floats:
 def _normal_test(
     statistic: Floats, ties: Floats, n_1: Floats, n_2: Floats, alternative: Alternative
 ) -> tuple[Floats, Floats]:
-    """Standardised U and the natural logarithm of its p value under the normal approximation."""
+    """Return the standardised U and the natural logarithm of its p value under the normal approximation."""
     n = n_1 + n_2
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.sqrt(n_1 * n_2 / 12 * ((n + 1) - ties / (n * (n - 1))))

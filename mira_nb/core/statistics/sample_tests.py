@@ -1,10 +1,10 @@
 """Tests between groups of cells over samples: animals, donors or batches are the observations, not the cells.
 
 Cells of one sample resemble each other, so that tests over cells give p values that are too small for a claim about
-samples. Here every sample gives one number a quantity: the difference of its means over the cells of either side.
+samples. Here every sample gives one number per feature: the difference of its means over the cells of either side.
 
-A quantity that is zero in nearly all cells, such as a rarely seen gene in a small group, has means of zero in sample
-after sample: they agree by chance, and a t-test takes that for certainty. Such quantities are not tested.
+A feature that is zero in nearly all cells, such as a rarely seen gene in a small group, has means of zero in sample
+after sample: they agree by chance, and a t-test takes that for certainty. Such features are not tested.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.special import stdtr, stdtrit
+from scipy.stats import ttest_rel
 
 from mira_nb.typing import Floats
 
@@ -27,14 +27,17 @@ SAMPLE_COLUMNS: Final = (
     "n_samples", "sample_difference", "sample_low", "sample_high", "n_samples_agreeing", "sample_pvalue",
 )  # fmt: skip
 MIN_SAMPLES: Final = 3
+"""Fewest samples tested: with two, one degree of freedom is left, and hardly any difference reaches p < 0.05."""
 MIN_ACTIVE: Final = 1.0
+"""Fewest expected non-zero values; measured with shuffled groups, see :func:`compare_samples`."""
 CONFIDENCE: Final = 0.95
 _ROUNDING = 1e-12
+"""Relative size below which a difference of two means in double precision is rounding."""
 
 
 @dataclass(frozen=True)
 class SampleMeans:
-    """Means of F quantities over the cells of two sides in S samples.
+    """Means of F features over the cells of two sides in S samples.
 
     Attributes
     ----------
@@ -44,8 +47,8 @@ class SampleMeans:
         (S, F) means of either side; NaN in both where too few cells of a side have a value.
     active
         (F,) non-zero values expected on the smaller side, mean over samples, were both sides alike: its cells times the
-        mean of both sides' shares of non-zero values. Both sides weigh the same, lest a large one hides that a marker
-        fills a small one. NaN without a sample.
+        mean of both sides' fractions of non-zero values. Both sides weigh the same, lest a large one hides that a
+        marker fills a small one. NaN without a sample.
     """
 
     samples: list[str]
@@ -56,7 +59,7 @@ class SampleMeans:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Paired t-tests of F quantities over samples.
+    """Paired t-tests of F features over samples.
 
     Attributes
     ----------
@@ -89,14 +92,14 @@ def compare_samples(
     min_cells: int = 10,
     min_active: float = MIN_ACTIVE,
 ) -> pd.DataFrame:
-    """Paired t-tests over samples of every quantity in every contrast.
+    """Test every feature in every contrast by a paired t-test over samples.
 
     Parameters
     ----------
     values
-        (n, F) quantities of the cells, dense or sparse (never made dense); NaN are left out.
+        (n, F) features of the cells, dense or sparse (never made dense); NaN are left out.
     names
-        F names of the quantities.
+        F names of the features.
     labels
         (n,) group of every cell; None or NaN: in no group (such cells are not part of the rest either).
     samples
@@ -106,7 +109,7 @@ def compare_samples(
     min_cells
         A sample takes part when both sides have this many cells with a value.
     min_active
-        Quantities with fewer expected non-zero values (see :class:`SampleMeans`) are not tested. With cells whose
+        Features with fewer expected non-zero values (see :class:`SampleMeans`) are not tested. With cells whose
         groups are shuffled within samples, the t-test has its size from one such value on, and far from it below.
 
     Returns
@@ -155,7 +158,7 @@ def sample_means(
     *,
     min_cells: int = 10,
 ) -> SampleMeans:
-    """Means of every quantity over the cells of either side of a contrast in every sample ("pseudo-bulk").
+    """Compute means of every feature over the cells of either side of a contrast in every sample ("pseudo-bulk").
 
     Parameters are those of :func:`compare_samples`.
     """
@@ -163,38 +166,42 @@ def sample_means(
 
 
 def paired_t(first: Floats, second: Floats, *, min_samples: int = MIN_SAMPLES) -> PairedTest:
-    """Test whether the means of paired columns differ, one t-test a column.
+    """Test whether the means of paired columns differ by :func:`scipy.stats.ttest_rel`, one t-test per column.
 
     Parameters
     ----------
     first, second
         (S, F) values; a row (sample) with a NaN on either side is left out of that column's test.
+    min_samples
+        Columns with fewer pairs are not tested.
     """
-    differences = first - second
-    present = ~np.isnan(differences)
+    # what remains of a subtraction of equal means is rounding, not a difference
+    equal = np.abs(first - second) <= _ROUNDING * (np.abs(first) + np.abs(second))
+    first = np.where(equal, second, first)
+    present = ~np.isnan(first - second)
+    differences = np.where(present, first - second, 0.0)
     n = present.sum(axis=0)
     enough = n >= min_samples
-    differences = np.where(present, differences, 0.0)
-    # what remains of a subtraction of equal means is rounding, not a difference
-    size = np.where(present, np.abs(first) + np.abs(second), 0.0)
-    differences[np.abs(differences) <= _ROUNDING * size] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(enough, differences.sum(axis=0) / n, np.nan)
         spread = np.sqrt((np.where(present, differences - mean, 0.0) ** 2).sum(axis=0) / (n - 1))
-        spread[spread <= _ROUNDING * np.abs(mean)] = 0.0
-        error = spread / np.sqrt(n)
-        pvalue = 2 * stdtr(n - 1, -np.abs(mean) / error)
-        half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * error
-    untestable = ~enough | (spread == 0)
-    pvalue[untestable], half[untestable] = np.nan, np.nan
+    testable = enough & (spread > _ROUNDING * np.abs(mean))
+    low, high, pvalue = (np.full(len(n), np.nan) for _ in range(3))
+    # scipy's own handling of NaN takes one column after the other: here columns with the same pairs go together
+    patterns, members = np.unique(present[:, testable], axis=1, return_inverse=True)
+    for number, rows in enumerate(patterns.T):
+        columns = np.flatnonzero(testable)[members.ravel() == number]
+        test = ttest_rel(first[np.ix_(rows, columns)], second[np.ix_(rows, columns)], axis=0)
+        interval = test.confidence_interval(CONFIDENCE)
+        low[columns], high[columns], pvalue[columns] = interval.low, interval.high, test.pvalue
     same = enough & ~differences.any(axis=0)
-    pvalue[same], half[same] = 1.0, 0.0
+    low[same], high[same], pvalue[same] = 0.0, 0.0, 1.0
     agreeing = (present & (np.sign(differences) == np.sign(mean))).sum(axis=0)
     return PairedTest(
         n=n.astype(np.int64),
         difference=mean,
-        low=mean - half,
-        high=mean + half,
+        low=low,
+        high=high,
         agreeing=np.where(enough, agreeing, np.nan),
         pvalue=pvalue,
     )
@@ -210,7 +217,7 @@ class _Split:
 
 
 def _split(values: Any) -> _Split:
-    """Take values apart; a count of cells is exact in float32."""
+    """Separate values, zeros and missing values; a count of cells is exact in float32."""
     if not sparse.issparse(values):
         dense = np.asarray(values, dtype=np.float64)
         gone = np.isnan(dense)

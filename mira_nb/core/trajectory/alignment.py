@@ -1,8 +1,8 @@
-"""One clock for all lineages of a tree.
+"""Pseudotime alignment: one time scale for all lineages of a tree.
 
 Shortest-path pseudotime measures how far a cell's molecules have moved, and lineages move at different speeds; a
 lineage that has arrived early stands still while the others go on. What all lineages share is the sampling of cells,
-so here time is counted in cells, along each way from the root to an end.
+so here time is counted in cells, along each path from the root to an end.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from mira_nb.typing import Floats
 from .lineage_tree import LineageTree
 
 _RIDGE = 10.0
+"""Penalty per standardised proportion: ten cells' worth, negligible beside hundreds of cells on a path."""
 
 
 def refine_ends(pseudotime: Floats, tree: LineageTree, topics: Floats, *, weight: float = 0.5) -> Floats:
     """Order the cells inside each lineage's own stretch also by what their topics predict.
 
     Where a lineage has nearly arrived, the shortest-path distance follows whatever varies most, noise included. The
-    topic proportions along the whole way of the lineage predict pseudotime by ridge regression (standardised
+    topic proportions along the whole path of the lineage predict pseudotime by ridge regression (standardised
     proportions, penalty 10); inside the lineage's own node, pseudotime and its prediction are averaged.
 
     Parameters
@@ -33,7 +34,7 @@ def refine_ends(pseudotime: Floats, tree: LineageTree, topics: Floats, *, weight
     topics
         (n, K) proportions.
     weight
-        Share of the prediction, 0 to 1.
+        Fraction of the prediction, 0 to 1.
     """
     out = np.array(pseudotime, dtype=np.float64)
     states = tree.states.astype(str)
@@ -53,14 +54,14 @@ def refine_ends(pseudotime: Floats, tree: LineageTree, topics: Floats, *, weight
     return out
 
 
-def synchronise(pseudotime: Floats, tree: LineageTree, *, resolution: float = 0.07) -> Floats:
-    """Let all lineages run by one clock, keeping the order of cells inside every node.
+def align_pseudotime(pseudotime: Floats, tree: LineageTree, *, resolution: float = 0.07) -> Floats:
+    """Align pseudotime across lineages: rescale each tree node to its fraction of cells, keeping the order within.
 
     Distances in a low-dimensional space give lineages with larger molecular changes longer pseudotimes. Here each
-    node of the tree lasts a share of the time in proportion to its cells: if its subtree begins at u and holds N
+    node of the tree lasts a fraction of the time in proportion to its cells: if its subtree begins at u and holds N
     cells, n of them in the node itself, the node lasts from u to u + (1 - u) n / N, and every lineage ends at 1.
-    Inside a node, a cell stands at the share of the node's cells before it; cells closer than the resolution count
-    as simultaneous (the number of cells before is averaged over that window, along the whole way of which the node
+    Inside a node, a cell stands at the fraction of the node's cells before it; cells closer than the resolution count
+    as simultaneous (the number of cells before is averaged over that window, along the whole path of which the node
     is a part), so that a plateau is not stretched by noise. The first cell is put at 0, the last at 1.
 
     Parameters
@@ -70,7 +71,7 @@ def synchronise(pseudotime: Floats, tree: LineageTree, *, resolution: float = 0.
     tree
         Tree on the same cells.
     resolution
-        Half width of the window, as a share of the pseudotime range.
+        Half width of the window, as a fraction of the pseudotime range.
     """
     pseudotime = np.asarray(pseudotime, dtype=np.float64)
     clock = np.zeros(len(pseudotime))
@@ -100,19 +101,19 @@ def synchronise(pseudotime: Floats, tree: LineageTree, *, resolution: float = 0.
 
 
 def _below(node: str, tree: LineageTree) -> list[str]:
-    """All nodes downstream of a node."""
+    """List all nodes downstream of a node."""
     return [name for child in tree.children(node) for name in [child, *_below(child, tree)]]
 
 
 def _size(node: str, tree: LineageTree, cells: dict[str, NDArray[np.int64]]) -> int:
-    """Cells of a node and all nodes downstream."""
+    """Count the cells of a node and of all nodes downstream."""
     return sum(len(cells[name]) for name in [node, *_below(node, tree)])
 
 
 def _share_before(
     values: Floats, all_values: Floats, weights: Floats, bottom: float, top: float, window: float
 ) -> Floats:
-    """Share of the (weighted) cells between `bottom` and `top` that stand before each value, in a sliding window."""
+    """Return the fraction of the (weighted) cells between `bottom` and `top` before each value, in a sliding window."""
     if not len(values):
         return values
     order = np.argsort(all_values, kind="stable")
@@ -120,7 +121,7 @@ def _share_before(
     moments = np.concatenate([[0.0], np.cumsum(weights[order] * ordered)])
 
     def before(at: Floats) -> Floats:
-        """Weight of the cells before each point, averaged over +- window."""
+        """Return the weight of the cells before each point, averaged over +- window."""
         if window <= 0:
             sides = [cumulated[np.searchsorted(ordered, at, side=side)] for side in ("left", "right")]
             return np.asarray((sides[0] + sides[1]) / 2)

@@ -1,9 +1,9 @@
-"""Test whether cells stand all along the way of a lineage, or whether it crosses a gap between populations.
+"""Test whether a lineage is continuously populated along pseudotime or jumps between disconnected populations.
 
 A shortest path runs from any population to any other, and both assays agree on the order of types that are merely
 different. What a differentiation has, and a set of mature types has not, are cells in transit. They are counted along
 the committor of transition path theory: the probability q that a random walk on the neighbour graph that leaves from
-a cell reaches the lineage's last cells before its first. q rises from 0 to 1 along the way, by the resistance that the
+a cell reaches the lineage's last cells before its first. q rises from 0 to 1 along the path, by the resistance that the
 walk meets: where populations are joined by a few cells only, most of the rise happens over these few.
 """
 
@@ -25,9 +25,14 @@ from .lineage_tree import LineageTree
 Verdict = Literal["continuous", "gap", "too few cells"]
 
 STRETCH: Final = 0.3
+"""Width of the committor's stretch that is searched. On 3,000 planted cells along a fork the emptiest 0.3 holds 0.70 to
+0.74 of the cells expected; with one cell in twenty in transit between distinct types, none of them on one lineage."""
 END_CELLS: Final = 20
+"""Cells at either end of a path between which the committor is solved: the smallest lineage that is accepted."""
 MIN_JUDGED: Final = 1000
+"""Fewest cells on a path for a verdict: a tenth of the 0.3 expected are 30 cells; fewer may be missing by chance."""
 _STEP: Final = 0.01
+"""Distance between the stretches tried: a thirtieth of their width."""
 COLUMNS: Final = (
     "lineage",
     "n_cells",
@@ -42,17 +47,17 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class Continuity:
-    """Continuity of the ways of all lineages.
+    """Continuity of the paths of all lineages.
 
     Attributes
     ----------
     table
         ``lineage, n_cells, n_in_gap, n_expected, continuity, pseudotime_before, pseudotime_after, verdict``, one row
-        a lineage: cells of its way between the first and the last; those in the emptiest stretch of the committor
-        that is `STRETCH` wide; those expected there if the way met the same resistance everywhere; their ratio; the
+        per lineage: cells of its path between the first and the last; those in the emptiest stretch of the committor
+        that is `STRETCH` wide; those expected there if the path met the same resistance everywhere; their ratio; the
         median pseudotime of the cells next to the stretch on either side.
     sides
-        (before, after) rows of the cells next to the emptiest stretch, one pair a lineage.
+        (before, after) rows of the cells next to the emptiest stretch, one pair per lineage.
     """
 
     table: pd.DataFrame
@@ -60,14 +65,14 @@ class Continuity:
 
     @property
     def gapped(self) -> tuple[str, ...]:
-        """Lineages whose way crosses a gap."""
+        """Return the lineages whose path crosses a gap."""
         return tuple(self.table.loc[self.table["verdict"] == "gap", "lineage"])
 
 
 def judge_continuity(
     graph: sparse.csr_matrix, pseudotime: Floats, tree: LineageTree, *, min_continuity: float = 0.1
 ) -> Continuity:
-    """Count the cells in transit along the way from the root to each lineage's end.
+    """Count the cells in transit along the path from the root to each lineage's end.
 
     Parameters
     ----------
@@ -78,7 +83,7 @@ def judge_continuity(
     tree
         Lineage tree of the same cells.
     min_continuity
-        A way whose emptiest stretch holds less than this share of the cells expected crosses a gap; with fewer than
+        A path whose emptiest stretch holds less than this fraction of the cells expected crosses a gap; with fewer than
         `MIN_JUDGED` cells it may do so by chance, and there is no verdict.
     """
     states = tree.states.astype(str)
@@ -111,7 +116,7 @@ def judge_continuity(
 
 
 def committor(graph: sparse.csr_matrix, first: Ints, last: Ints) -> Floats:
-    """Probability, for every cell, that a random walk reaches `last` before `first`, (n,).
+    """Compute the probability, for every cell, that a random walk reaches `last` before `first`, (n,).
 
     Solves the graph's Laplace equation, 0 at `first` and 1 at `last`, by conjugate gradients. Cells connected to
     only one of the two get its value; cells connected to neither get NaN.
@@ -152,9 +157,9 @@ def committor(graph: sparse.csr_matrix, first: Ints, last: Ints) -> Floats:
 
 
 def emptiest_stretch(values: Floats) -> tuple[int, float]:
-    """Cells in the emptiest stretch of the committor, `STRETCH` wide, and where it begins.
+    """Count the cells in the emptiest stretch of the committor, `STRETCH` wide, and find where it begins.
 
-    Only stretches between the lowest and the highest value count: the first and last cells of a way are joined to
+    Only stretches between the lowest and the highest value count: the first and last cells of a path are joined to
     it by few edges themselves. Without room for one, all cells are in transit.
     """
     ordered = np.sort(values[np.isfinite(values)])

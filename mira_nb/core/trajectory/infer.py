@@ -1,7 +1,7 @@
-"""The whole inference of a differentiation, from the joint graph to the lineage tree, in one call.
+"""Inference of a differentiation in one call, from the joint graph to the lineage tree.
 
 Steps: component of the start cell, diffusion map, pseudotime, terminal states, transport map, fate probabilities,
-one clock for all lineages, lineage tree. Values given from outside (pseudotime, fate probabilities, terminal cells)
+pseudotime alignment, lineage tree. Values given from outside (pseudotime, fate probabilities, terminal cells)
 replace the step they belong to.
 """
 
@@ -19,7 +19,7 @@ from mira_nb.core.representation.neighbors import Neighbors
 from mira_nb.errors import InputError
 from mira_nb.typing import Floats, Ints, Progress
 
-from .alignment import refine_ends, synchronise
+from .alignment import align_pseudotime, refine_ends
 from .branching import BranchRule
 from .lineage_tree import LineageTree, lineage_tree
 from .pseudotime import (
@@ -27,7 +27,7 @@ from .pseudotime import (
     DiffusionMap,
     choose_waypoints,
     diffusion_map,
-    drain,
+    fill_sinks,
     local_scale,
     neighbor_graph,
     shortest_path_pseudotime,
@@ -40,12 +40,12 @@ from .terminal_states import (
     fate_probabilities,
     find_terminal_states,
     reaches,
-    recurrent_classes,
-    settle,
+    recurrent_states,
+    select_terminal_cells,
 )
 
 END_CELLS = 10
-"""Cells around a terminal cell that absorb the walk."""
+"""Cells around a terminal cell that absorb the walk, so that a walk that arrives beside that cell has arrived."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Settings:
     backstep: float = 1.5
     branch_threshold: float = 0.5
     branch_rule: BranchRule = "ramp"
-    synchronised: bool = True
+    aligned: bool = True
     resolution: float = 0.07
     topic_weight: float = 0.5
 
@@ -100,9 +100,9 @@ class Differentiation:
     Attributes
     ----------
     pseudotime
-        (m,) 0 to 1, by one clock for all lineages when synchronised.
+        (m,) 0 to 1, aligned across lineages when `Settings.aligned`.
     path_pseudotime
-        (m,) 0 to 1, shortest-path pseudotime before synchronisation.
+        (m,) 0 to 1, shortest-path pseudotime before alignment.
     chain
         (m, m) transport map.
     terminal
@@ -116,7 +116,7 @@ class Differentiation:
     tree
         Lineage tree.
     n_recurrent
-        Number of closed classes of the transport map: its number of eigenvalues of exactly one.
+        Number of recurrent states of the transport map: its number of eigenvalues of exactly one.
     """
 
     pseudotime: Floats
@@ -135,7 +135,7 @@ def _silent(fraction: float, message: str) -> None:
 
 
 def build_manifold(joint: sparse.csr_matrix, start: int, settings: Settings, *, seed: int = 0) -> Manifold:
-    """Diffusion map and neighbours of the component that holds the start cell.
+    """Compute diffusion map and neighbours of the component that holds the start cell.
 
     Parameters
     ----------
@@ -173,11 +173,11 @@ def differentiate(
     terminal_cells
         Positions within the component that replace the terminal cells found.
     pseudotime
-        (m,) from another method; replaces the shortest-path pseudotime and is not synchronised.
+        (m,) from another method; replaces the shortest-path pseudotime and is not aligned.
     fates
         (m, Z) from another method, columns named; replaces terminal states and fate probabilities.
     topics
-        (m, K) topic proportions of both assays, for the clock of :mod:`.clock`; without them (or when
+        (m, K) topic proportions of both assays, for :mod:`.alignment`; without them (or when
         `pseudotime` is given) pseudotime stays the shortest-path one.
     name_lineages
         Given the terminal cells, their unique names; default ``lineage 1``, ``lineage 2``, ...
@@ -185,7 +185,7 @@ def differentiate(
     path, given = _path_pseudotime(manifold, settings, pseudotime, progress)
     sigma = local_scale(manifold.neighbors)
     chain = transport_map(manifold.graph, sigma, path, backstep=settings.backstep)
-    refine = topics if not given and settings.synchronised else None
+    refine = topics if not given and settings.aligned else None
     terminal: TerminalStates | None = None
     if fates is not None:
         probabilities, ends, names = _given_fates(fates, path)
@@ -194,14 +194,14 @@ def differentiate(
     else:
         progress(0.7, "terminal states")
         terminal, ends, sets = _ends(manifold, settings, chain, path, terminal_cells)
-        chain = transport_map(manifold.graph, sigma, drain(path, manifold.graph, ends), backstep=settings.backstep)
+        chain = transport_map(manifold.graph, sigma, fill_sinks(path, manifold.graph, ends), backstep=settings.backstep)
         progress(0.8, "fate probabilities")
         probabilities = fate_probabilities(_opened(chain, manifold, sets), sets)
         steps = _Steps(path, refine, manifold.start, settings)
         tree, clock, order = steps.tree(probabilities, _numbered(ends))
         if terminal_cells is None and len(ends) > 1:
             # The ends were chosen by path length alone; now that the lineages are known, by their refined order.
-            terminal = settle(terminal, chain, order)
+            terminal = select_terminal_cells(terminal, chain, order)
             ends = terminal.cells
             sets = absorbing_sets(manifold.diffusion.space, terminal.regions, ends, n_cells=END_CELLS)
             probabilities = fate_probabilities(_opened(chain, manifold, sets), sets)
@@ -216,7 +216,7 @@ def differentiate(
         fates=probabilities,
         lineages=tuple(names),
         tree=tree,
-        n_recurrent=len(recurrent_classes(chain)),
+        n_recurrent=len(recurrent_states(chain)),
     )
 
 
@@ -226,7 +226,7 @@ def _numbered(cells: Ints) -> list[str]:
 
 @dataclass(frozen=True)
 class _Steps:
-    """From fate probabilities to the tree and the clock, for one pseudotime."""
+    """From fate probabilities to the tree and the aligned pseudotime, for one pseudotime."""
 
     path: Floats
     topics: Floats | None
@@ -234,14 +234,14 @@ class _Steps:
     settings: Settings
 
     def tree(self, fates: Floats, names: Sequence[str]) -> tuple[LineageTree, Floats, Floats]:
-        """Tree, pseudotime by one clock, and the order of cells that the clock was made from."""
+        """Return the tree, the aligned pseudotime, and the order of cells that it was made from."""
         settings = self.settings
         scaled = self.path / max(float(self.path.max()), 1e-300)
         tree = self._tree(scaled, fates, names)
         if self.topics is None or len(names) < 2:
             return tree, scaled, scaled
         order = refine_ends(scaled, tree, self.topics, weight=settings.topic_weight)
-        clock = synchronise(order, tree, resolution=settings.resolution)
+        clock = align_pseudotime(order, tree, resolution=settings.resolution)
         return self._tree(clock, fates, names), clock, order
 
     def _tree(self, time: Floats, fates: Floats, names: Sequence[str]) -> LineageTree:
@@ -252,7 +252,7 @@ class _Steps:
 def _path_pseudotime(
     manifold: Manifold, settings: Settings, given: Floats | None, progress: Progress
 ) -> tuple[Floats, bool]:
-    """Pseudotime in the unit of distances in the multiscale space, and whether it was given."""
+    """Return pseudotime in the unit of distances in the multiscale space, and whether it was given."""
     if given is None:
         waypoints = choose_waypoints(
             manifold.diffusion.space, start=manifold.start, n_waypoints=min(settings.n_waypoints, len(manifold.cells))
@@ -276,12 +276,12 @@ def _path_pseudotime(
 
 
 def _given_fates(fates: pd.DataFrame, pseudotime: Floats) -> tuple[Floats, Ints, list[str]]:
-    """Fate probabilities from another method: rows scaled to 1, terminal cell = latest of the most committed."""
+    """Read fate probabilities of another method: rows scaled to 1, terminal cell = latest of the most committed."""
     values = fates.to_numpy(dtype=np.float64)
     if not np.isfinite(values).all() or (values < 0).any() or (values.sum(axis=1) <= 0).any():
         raise InputError(
             "the given fate probabilities have missing, negative or all-zero rows in the start cell's component",
-            expected="one column a lineage, values of at least 0, one row a cell with a positive sum",
+            expected="one column per lineage, values of at least 0, one row per cell with a positive sum",
         )
     values = values / values.sum(axis=1, keepdims=True)
     ends = []
@@ -298,7 +298,7 @@ def _ends(
     pseudotime: Floats,
     chosen: Sequence[int] | None,
 ) -> tuple[TerminalStates, Ints, list[Ints]]:
-    """Terminal cells, found or given, and the cells around each that absorb the walk."""
+    """Return terminal cells, found or given, and the cells around each that absorb the walk."""
     found = find_terminal_states(
         chain,
         manifold.graph,
@@ -323,7 +323,7 @@ def _ends(
 
 
 def _opened(chain: sparse.csr_matrix, manifold: Manifold, ends: Sequence[Ints]) -> sparse.csr_matrix:
-    """Let cells without a way to an end take one step in a hundred anywhere along the graph."""
+    """Add 1 % teleportation along graph edges for cells that cannot reach any terminal state."""
     goal = np.zeros(chain.shape[0], dtype=bool)
     for cells in ends:
         goal[cells] = True

@@ -1,4 +1,4 @@
-"""Numbers behind stream graphs: quantities smoothed along pseudotime over a lineage tree.
+"""Numbers behind stream graphs: features smoothed along pseudotime over a lineage tree by local quadratic regression.
 
 Extended Methods, Stream graphs: the value of a feature at a point of pseudotime is a Savitzky-Golay filter over a
 window, and features are ordered by the pseudotime of their maximum. Cells are not evenly spaced in pseudotime, so the
@@ -28,7 +28,7 @@ class TreePaths:
     Attributes
     ----------
     segments
-        One row a node: ``node, parent, start, end, lane``. A node's stretch begins at its parent's branch time;
+        One row per node: ``node, parent, start, end, lane``. A node's stretch begins at its parent's branch time;
         ``lane`` is its vertical position: lineages 0, 1, 2, ... and inner nodes midway between their children.
     members
         For every node the nodes whose cells are averaged along its stretch: its ancestors, itself, its descendants.
@@ -92,7 +92,7 @@ def smoothing_weights(
     min_cells: int = 30,
     cell_weights: Floats | None = None,
 ) -> sparse.csr_matrix:
-    """Linear smoother: (grid x cells) weights; smoothed values are ``weights @ values``.
+    """Return a linear smoother, (grid x cells) weights; smoothed values are ``weights @ values``.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def _widen(times: Floats, left: int, right: int, point: float, wanted: int) -> t
 
 
 def _local_fit(offset: Floats, counts: Floats, degree: int) -> Floats:
-    """Weights with which values at the offsets give the least-squares polynomial's value at zero."""
+    """Return the weights with which values at the offsets give the least-squares polynomial's value at zero."""
     distinct = len(np.unique(offset[counts > 0]))
     degree = max(min(degree, distinct - 1), 0)
     scale = float(np.abs(offset).max()) or 1.0
@@ -167,7 +167,7 @@ def smooth_tree(
     level: float = 0.95,
     rng: np.random.Generator | None = None,
 ) -> pd.DataFrame:
-    """Smooth quantities along every stretch of the tree.
+    """Smooth features along every stretch of the tree.
 
     Parameters
     ----------
@@ -176,11 +176,11 @@ def smooth_tree(
     pseudotime, states
         (n,) of the cells.
     values
-        (n, F) quantities, one column a feature. Where none is negative, smoothed values are cut at 0.
+        (n, F) features, one column each. Where none is negative, smoothed values are cut at 0.
     window
-        Width of the window as a share of the pseudotime range.
+        Width of the window as a fraction of the pseudotime range.
     n_points
-        Points over the whole range; a stretch gets its share, at least 8.
+        Points over the whole range; a stretch gets its part, at least 8.
     n_resamples
         Bootstrap samples of cells for a band (columns ``low`` and ``high``); 0: none.
 
@@ -233,7 +233,7 @@ def _long(node: str, grid: Floats, smooth: Floats, n_cells: NDArray, features: S
 
 
 def order_by_peak(smooth: pd.DataFrame) -> list[str]:
-    """Features in the order of the pseudotime of their maximum (ties: as they came)."""
+    """Return features in the order of the pseudotime of their maximum (ties: as they came)."""
     first = list(dict.fromkeys(smooth["feature"]))
     peak = {}
     for name, part in smooth.groupby("feature", sort=False):
@@ -283,7 +283,7 @@ def window_means(
     *,
     n_bins: int = 40,
 ) -> pd.DataFrame:
-    """Heatmap mode: mean of the cells in each window of pseudotime along every lineage from root to end.
+    """Average the cells in each window of pseudotime along every lineage from root to end (heatmap mode).
 
     Returns ``lineage, start, end, feature, value, n_cells``; empty windows are left out.
     """
@@ -315,14 +315,14 @@ def window_means(
 
 
 def swarm_offsets(pseudotime: Floats, lanes: Floats, *, window: float = 0.02, width: float = 0.8) -> Floats:
-    """Vertical offsets that spread cells of the same time, wider where there are more of them; nothing is random.
+    """Return vertical offsets that spread cells of the same time, wider where there are more; nothing is random.
 
     Parameters
     ----------
     pseudotime, lanes
         (n,) of the cells; cells of one lane are spread together.
     window
-        Width of the neighbourhood in pseudotime, as a share of the range.
+        Width of the neighbourhood in pseudotime, as a fraction of the range.
     width
         Full width of the widest place.
     """
@@ -344,7 +344,7 @@ def swarm_offsets(pseudotime: Floats, lanes: Floats, *, window: float = 0.02, wi
 
 
 def _van_der_corput(n: int) -> Floats:
-    """First n numbers of the base-2 sequence: evenly spread at every length."""
+    """Return the first n numbers of the base-2 sequence: evenly spread at every length."""
     out = np.zeros(n)
     left = list(range(1, n + 1))
     scale = 0.5

@@ -1,11 +1,12 @@
 """Terminal states of a transport map and the probability of reaching each.
 
 Extended Methods: the left eigenvectors of the transport map whose eigenvalues are close to one mark its terminal
-states, at their maximum. The eigenspace of that eigenvalue is degenerate, one dimension a terminal state, so a
+states, at their maximum. The eigenspace of that eigenvalue is degenerate, one dimension per terminal state, so a
 numerical eigenvector is any mixture of them with any sign. Here its basis is made unique: the places where forward
 progress stops are the maxima of pseudotime on the neighbour graph; around each, the walk confined to its region has
 one leading left eigenvector, which is non-negative (Perron and Frobenius) and whose eigenvalue says how well the
-region holds the walk. Nothing is random.
+region holds the walk. Nothing is random. (``palantir.core`` takes the eigenvectors from ARPACK with a random start:
+on a fork with two ends it found 0, 1, 2 or 3 terminal states, depending on the seed of the waypoints.)
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Candidate:
     peak
         The cell with the highest pseudotime.
     prominence
-        How far pseudotime falls from the peak before the region meets a higher one, as a share of the range.
+        How far pseudotime falls from the peak before the region meets a higher one, as a fraction of the range.
     level
         Pseudotime at which the region meets a higher one.
     region
@@ -59,7 +60,7 @@ class TerminalStates:
     regions
         Cells of each terminal region (the absorbing set lies inside).
     table
-        ``cell, peak, pseudotime, prominence, n_cells, eigenvalue, accepted, reason``, one row a candidate.
+        ``cell, peak, pseudotime, prominence, n_cells, eigenvalue, accepted, reason``, one row per candidate.
     """
 
     cells: Ints
@@ -68,7 +69,7 @@ class TerminalStates:
 
 
 def pseudotime_maxima(graph: sparse.csr_matrix, pseudotime: Floats) -> list[Candidate]:
-    """All local maxima of pseudotime on a symmetric graph with their prominences, most prominent first.
+    """Find all local maxima of pseudotime on a symmetric graph with their prominences, most prominent first.
 
     Cells are added from late to early; a region is born at a local maximum and dies where it meets a region with a
     higher one (zero-dimensional persistence of the superlevel sets).
@@ -116,7 +117,7 @@ def pseudotime_maxima(graph: sparse.csr_matrix, pseudotime: Floats) -> list[Cand
 def leading_left_eigenvector(
     chain: sparse.csr_matrix, region: Ints, *, n_steps: int = 2000, tolerance: float = 1e-10
 ) -> tuple[float, Floats]:
-    """Eigenvalue and left eigenvector (sums to 1) of the walk confined to a region, by power iteration.
+    """Compute eigenvalue and left eigenvector (sums to 1) of the walk confined to a region, by power iteration.
 
     The start vector is uniform, so that the result is unique.
     """
@@ -138,8 +139,8 @@ def leading_left_eigenvector(
     return value, vector
 
 
-def recurrent_classes(chain: sparse.csr_matrix) -> list[Ints]:
-    """Find the closed classes of a Markov chain: sets it cannot leave, each with an eigenvalue of exactly 1."""
+def recurrent_states(chain: sparse.csr_matrix) -> list[Ints]:
+    """Find the recurrent states of a Markov chain: closed sets of cells, each with an eigenvalue of exactly 1."""
     n_classes, labels = csgraph.connected_components(chain, directed=True, connection="strong")
     edges = chain.tocoo()
     leaving = (labels[edges.row] != labels[edges.col]) & (edges.data > 0)
@@ -157,7 +158,7 @@ def find_terminal_states(
     min_eigenvalue: float = 0.9,
     max_listed: int = 30,
 ) -> TerminalStates:
-    """Terminal states of a differentiation.
+    """Find the terminal states of a differentiation.
 
     Parameters
     ----------
@@ -168,11 +169,11 @@ def find_terminal_states(
     pseudotime
         (n,) values.
     min_prominence
-        A lineage must run on alone for at least this share of the pseudotime range.
+        A lineage must run on alone for at least this fraction of the pseudotime range.
     min_cells
         A lineage must hold at least this many cells of its own.
     min_eigenvalue
-        The walk confined to the region must lose less than 1 - this a step.
+        The walk confined to the region must lose less than 1 - this per step.
     max_listed
         Candidates listed in the table at most; the number of others is in the last row's reason.
     """
@@ -205,8 +206,8 @@ def find_terminal_states(
     )
 
 
-def settle(found: TerminalStates, chain: sparse.csr_matrix, order: Floats) -> TerminalStates:
-    """Choose the terminal cells again within the later half of each terminal region by a better order of cells.
+def select_terminal_cells(found: TerminalStates, chain: sparse.csr_matrix, order: Floats) -> TerminalStates:
+    """Select terminal cells again, within the later half of each terminal region by a better order of cells.
 
     Parameters
     ----------
@@ -228,7 +229,7 @@ def settle(found: TerminalStates, chain: sparse.csr_matrix, order: Floats) -> Te
 
 
 def _too_small(item: Candidate, min_prominence: float, min_cells: int) -> list[str]:
-    """Reasons against a candidate; the latest cells of all are always an end."""
+    """List the reasons against a candidate; the latest cells of all are always an end."""
     if item.parent < 0:
         return []
     reasons = []
@@ -240,7 +241,7 @@ def _too_small(item: Candidate, min_prominence: float, min_cells: int) -> list[s
 
 
 def _own_region(item: Candidate, large: Sequence[Candidate], graph: sparse.csr_matrix, pseudotime: Floats) -> Ints:
-    """Cells that belong to one maximum alone: above every level at which it meets another supported one.
+    """Return the cells that belong to one maximum alone: above every level at which it meets another supported one.
 
     Of these, the later half, both by cells and by pseudotime: the stretch the walk ends in.
     """
@@ -256,7 +257,7 @@ def _own_region(item: Candidate, large: Sequence[Candidate], graph: sparse.csr_m
 
 
 def absorbing_sets(space: Floats, regions: Sequence[Ints], cells: Ints, *, n_cells: int) -> list[Ints]:
-    """Terminal cell and its nearest cells of the same region, disjoint by construction of the regions."""
+    """Return each terminal cell with its nearest cells of the same region, disjoint by construction of the regions."""
     out = []
     for region, cell in zip(regions, cells, strict=True):
         inside = np.union1d(region, [cell])
@@ -267,10 +268,12 @@ def absorbing_sets(space: Floats, regions: Sequence[Ints], cells: Ints, *, n_cel
 
 
 def fate_probabilities(chain: sparse.csr_matrix, ends: Sequence[Ints]) -> Floats:
-    """Probability of being absorbed by each end, (n, Z); rows sum to 1.
+    """Return the probability of being absorbed by each end, (n, Z); rows sum to 1.
 
-    Solves (I - Q) B = R for the transient cells by a sparse LU factorisation after ordering cells by fill-reducing
-    minimum degree.
+    Palantir's fates are these probabilities of a walk over some hundred waypoints, carried over to the cells by the
+    weights of its pseudotime; the paper takes the walk over all cells, which is solved here. Palantir's solver, an LU
+    factorisation of I - Q, would not do: where the walk leaves a group of cells once in 1e17 steps or less, 1 minus the
+    probability of staying is rounding. See :mod:`.elimination` for what replaces it.
 
     Parameters
     ----------
@@ -286,8 +289,6 @@ def fate_probabilities(chain: sparse.csr_matrix, ends: Sequence[Ints]) -> Floats
     ConvergenceError
         Some cells cannot reach any end.
     """
-    from scipy.sparse.linalg import splu
-
     n = chain.shape[0]
     owner = np.full(n, -1)
     for k, cells in enumerate(ends):
@@ -306,17 +307,19 @@ def fate_probabilities(chain: sparse.csr_matrix, ends: Sequence[Ints]) -> Floats
     fates = np.zeros((n, len(ends)))
     fates[owner >= 0, owner[owner >= 0]] = 1.0
     if len(transient):
+        from .elimination import absorption
+
         rows = chain[transient]
-        system = sparse.identity(len(transient), format="csc") - rows[:, transient].tocsc()
-        target = np.column_stack([np.asarray(rows[:, cells].sum(axis=1)).ravel() for cells in ends])
-        solution = splu(system, permc_spec="COLAMD").solve(target)
-        residual = np.abs(system @ solution - target).max()
-        if not np.isfinite(solution).all() or residual > 1e-6:
+        exits = np.column_stack([np.asarray(rows[:, cells].sum(axis=1)).ravel() for cells in ends])
+        solution = absorption(rows[:, transient], exits)
+        lost = int((~np.isfinite(solution)).any(axis=1).sum())
+        if lost:
             raise ConvergenceError(
-                f"the fate probabilities could not be solved (residual {residual:.1e})", remedy="raise n_neighbors"
+                f"the fate probabilities of {lost} cells could not be solved: their ways to any terminal state are "
+                f"below {np.finfo(np.float64).tiny:.0e}",
+                remedy="raise n_neighbors, or name a terminal cell among them",
             )
-        solution = np.clip(solution, 0, None)
-        fates[transient] = solution / solution.sum(axis=1, keepdims=True)
+        fates[transient] = solution
     return fates
 
 

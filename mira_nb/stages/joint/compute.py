@@ -43,6 +43,7 @@ class JointOutput:
     graph: sparse.csr_matrix
     leiden: pd.Categorical
     maps: dict[str, np.ndarray]
+    seed: int
 
     @property
     def n_cells(self) -> int:
@@ -165,6 +166,7 @@ def compute(data: MuData, params: JointParams, context: Context) -> JointOutput:
         graph=graph,
         leiden=labels,
         maps=maps,
+        seed=context.seed,
     )
 
 

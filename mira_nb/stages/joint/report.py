@@ -8,14 +8,18 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csgraph
 
-from mira_nb.core.representation.neighbors import EXACT_LIMIT
+from mira_nb.core.representation.neighbors import EXACT_LIMIT, LEIDEN_ITERATIONS
 from mira_nb.keys import (
     ATAC,
+    CONNECTIVITIES,
+    DISTANCES,
     JOINT_CONNECTIVITIES,
     JOINT_DISTANCES,
     JOINT_WEIGHTS,
     LEIDEN,
+    NEIGHBORS,
     RNA,
+    UMAP,
     X_JOINT,
     X_UMAP,
     X_UMAP_TOPICS,
@@ -48,7 +52,49 @@ def slots(joined: JointOutput) -> dict[Slot, Any]:
         Slot("joint", "obs", LEIDEN): joined.leiden,
         Slot("rna", "obsm", X_UMAP_TOPICS): joined.maps[RNA],
         Slot("atac", "obsm", X_UMAP_TOPICS): joined.maps[ATAC],
+        **_scanpy_slots(joined),
     }
+
+
+def _scanpy_slots(joined: JointOutput) -> dict[Slot, Any]:
+    """Return what scanpy's functions look for under their own names.
+
+    ``sc.tl.leiden`` and ``sc.tl.umap`` of the joint object, ``sc.pl.umap`` of either modality, whose map is the joint
+    one. A column ``leiden`` of the user's in a modality stays as it is.
+    """
+    params, seed = joined.params, joined.seed
+    neighbors = {
+        "n_neighbors": joined.neighbors.k + 1,  # scanpy counts the cell itself
+        "method": "umap",
+        "metric": joined.neighbors.metric,
+        "random_state": seed,
+        "use_rep": X_JOINT,
+    }
+    leiden = {
+        "resolution": params.resolution,
+        "random_state": seed,
+        "n_iterations": LEIDEN_ITERATIONS,
+        "flavor": "igraph",
+        "obsp": JOINT_CONNECTIVITIES,
+    }
+    graph = {"connectivities_key": CONNECTIVITIES, "distances_key": DISTANCES, "params": neighbors}
+    out: dict[Slot, Any] = {
+        # without a key given, scanpy looks for the graph under these two names only
+        Slot("joint", "obsp", CONNECTIVITIES): joined.graph,
+        Slot("joint", "obsp", DISTANCES): joined.neighbors.to_sparse(),
+        Slot("joint", "uns", NEIGHBORS): graph,
+        Slot("joint", "uns", UMAP): {"params": {"min_dist": params.min_dist, "random_state": seed}},
+        Slot("joint", "uns", LEIDEN): {"params": leiden},
+        Slot("rna", "obsm", X_UMAP): joined.maps["joint"],
+        Slot("atac", "obsm", X_UMAP): joined.maps["joint"],
+    }
+    for modality in (RNA, ATAC):
+        part = joined.data.mod[modality]
+        before = part.uns.get(LEIDEN, {}).get("params", {}).get("obsp")
+        if LEIDEN not in part.obs or before == JOINT_CONNECTIVITIES:
+            out[Slot(modality, "obs", LEIDEN)] = joined.leiden
+            out[Slot(modality, "uns", LEIDEN)] = {"params": leiden}
+    return out
 
 
 def cluster_table(joined: JointOutput) -> pd.DataFrame:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mira_nb.charts.qc import quantile_table
-from mira_nb.keys import ENCODER, MODELLED, X_LSI, X_PCA, X_UMAP_LSI, X_UMAP_PCA
+from mira_nb.keys import (
+    ENCODER,
+    HIGHLY_VARIABLE,
+    HVG,
+    MODELLED,
+    PCA,
+    PCS,
+    X_LSI,
+    X_PCA,
+    X_UMAP_LSI,
+    X_UMAP_PCA,
+)
 from mira_nb.stages.result import Alert, Metric, Slot, Table
 from mira_nb.stages.texts import Texts
 
@@ -35,6 +47,27 @@ def slots(done: PrepareOutput) -> dict[Slot, Any]:
         Slot("rna", "obsm", X_UMAP_PCA): done.umap_pca,
         Slot("atac", "obsm", X_LSI): done.lsi.coordinates,
         Slot("atac", "obsm", X_UMAP_LSI): done.umap_lsi,
+        **_scanpy_slots(done),
+    }
+
+
+def _scanpy_slots(done: PrepareOutput) -> dict[Slot, Any]:
+    """Return what ``sc.pl.pca*`` and ``sc.pl.highly_variable_genes`` look for, under scanpy's own names."""
+    table = done.genes.table
+    loadings = np.zeros((len(table), done.pca.loadings.shape[1]), dtype=np.float32)
+    loadings[done.genes.encoder] = done.pca.loadings
+    return {
+        Slot("rna", "varm", PCS): loadings,
+        Slot("rna", "uns", PCA): {
+            "params": {"zero_center": True, "mask_var": HIGHLY_VARIABLE},
+            "variance": done.pca.variance,
+            "variance_ratio": done.pca.explained,
+        },
+        Slot("rna", "var", HIGHLY_VARIABLE): done.genes.encoder,
+        Slot("rna", "var", "means"): table["mean"].to_numpy(),
+        Slot("rna", "var", "dispersions"): table["dispersion"].to_numpy(),
+        Slot("rna", "var", "dispersions_norm"): table["normalised_dispersion"].to_numpy(),
+        Slot("rna", "uns", HVG): {"flavor": "seurat"},
     }
 
 

@@ -177,7 +177,7 @@ def settings_of(params: TrajectoryParams) -> Settings:
         backstep=params.backstep,
         branch_threshold=params.branch_threshold,
         branch_rule=params.branch_rule,
-        synchronised=params.clock == "lineages",
+        aligned=params.clock == "lineages",
         resolution=params.resolution,
         topic_weight=params.topic_weight,
     )
