@@ -133,12 +133,12 @@ def read_h5ad_group(group: h5py.Group, *, source: str) -> RawModality:
     if "X" in group and _shape(group["X"]) is not None:
         matrices["X"] = _loader(group["X"], obs, var, source)
     layers = group.get("layers", {})
-    for name in _count_layers(layers):
+    for name in _ordered(layers):
         matrices[f"layers[{name!r}]"] = _loader(layers[name], obs, var, source)
     raw = group.get("raw")
     if raw is not None and hasattr(raw, "keys") and "X" in raw and "var" in raw:
         matrices["raw.X"] = _loader(raw["X"], obs, _frame(raw["var"], read_elem), source)
-    unread = [f"layers[{name!r}]" for name in layers if f"layers[{name!r}]" not in matrices]
+    unread: list[str] = []
     for element in ("obsm", "varm", "obsp", "varp", "uns"):
         if element in group:
             unread += [f"{element}[{name!r}]" for name in group[element]]
@@ -163,11 +163,11 @@ def modality_from_anndata(adata: AnnData, *, source: str) -> RawModality:
 
     if adata.X is not None:
         matrices["X"] = loader(adata.X, adata.var)
-    for name in _count_layers(adata.layers):
+    for name in _ordered(adata.layers):
         matrices[f"layers[{name!r}]"] = loader(adata.layers[name], adata.var)
     if adata.raw is not None:
         matrices["raw.X"] = loader(adata.raw.X, adata.raw.var)
-    unread = [f"layers[{name!r}]" for name in adata.layers if f"layers[{name!r}]" not in matrices]
+    unread: list[str] = []
     for element in ("obsm", "varm", "obsp", "varp", "uns"):
         unread += [f"{element}[{name!r}]" for name in getattr(adata, element)]
     return RawModality(source, adata.obs.copy(), adata.var.copy(), matrices, tuple(unread))
@@ -247,10 +247,25 @@ def _shape(node: Any) -> tuple[int, ...] | None:
     return None if shape is None else tuple(int(value) for value in shape)
 
 
-def _count_layers(layers: Mapping[str, Any]) -> list[str]:
-    order = ("counts", "raw_counts", "count", "raw", "umi", "umis", "raw_count")
-    lower = {str(name).lower(): str(name) for name in layers}
-    return [lower[name] for name in order if name in lower]
+_COUNT_LAYERS: Final = (
+    "counts", "rawcounts", "count", "rawcount", "raw", "umi", "umis", "umicounts", "countsraw", "countdata",
+)  # fmt: skip
+
+
+def is_count_layer(name: str) -> bool:
+    """Whether a layer is named for counts, whatever its capitals and separators."""
+    return _plain(name) in _COUNT_LAYERS
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in str(name).lower() if letter.isalnum())
+
+
+def _ordered(layers: Mapping[str, Any]) -> list[str]:
+    """Return the names of all layers, those named for counts first."""
+    names = [str(name) for name in layers]
+    rank = {name: number for number, name in enumerate(_COUNT_LAYERS)}
+    return sorted(names, key=lambda name: rank.get(_plain(name), len(rank)))
 
 
 def _text(values: Any) -> Any:

@@ -15,8 +15,9 @@ import pandas as pd
 from mira_nb.errors import InputError
 from mira_nb.keys import ATAC, RNA
 
-from . import formats, pairing
+from . import candidates, formats, names, pairing
 from .annotations import check_annotations
+from .cells import pair_cells
 from .formats import RawModality
 from .pairing import Counted, Log
 from .spec import CheckedPair, InputSpec
@@ -39,30 +40,30 @@ def read_input(spec: InputSpec) -> CheckedPair:
     """
     kind = spec.kind()
     if kind == "pair":
-        return read_pair(rna=_given(spec.rna), atac=_given(spec.atac))
+        return read_pair(rna=_given(spec.rna), atac=_given(spec.atac), spec=spec)
     if kind == "mudata":
-        return read_mudata(_given(spec.mudata))
-    return read_tenx(_given(spec.tenx))
+        return read_mudata(_given(spec.mudata), spec=spec)
+    return read_tenx(_given(spec.tenx), spec=spec)
 
 
-def read_pair(*, rna: Path, atac: Path) -> CheckedPair:
+def read_pair(*, rna: Path, atac: Path, spec: InputSpec | None = None) -> CheckedPair:
     """Read two .h5ad files (plain or gzipped), cells x genes and cells x peaks."""
     rna, atac = Path(rna), Path(atac)
     log = Log()
-    names = (rna.name, atac.name) if rna.name != atac.name else (str(rna), str(atac))
+    sources = (rna.name, atac.name) if rna.name != atac.name else (str(rna), str(atac))
     with (
         formats.open_hdf5(rna, option="--rna") as rna_file,
         formats.open_hdf5(atac, option="--atac") as atac_file,
     ):
         formats.expect_format(rna_file, "h5ad", path=rna, option="--rna")
         formats.expect_format(atac_file, "h5ad", path=atac, option="--atac")
-        raw_rna = formats.read_h5ad_group(rna_file, source=names[0])
-        raw_atac = formats.read_h5ad_group(atac_file, source=names[1])
-        parts = _count_both(raw_rna, raw_atac, log)
-    return _pair(*parts, log)
+        raw_rna = formats.read_h5ad_group(rna_file, source=sources[0])
+        raw_atac = formats.read_h5ad_group(atac_file, source=sources[1])
+        parts = _count_both(raw_rna, raw_atac, log, spec)
+    return _pair(*parts, log, spec)
 
 
-def read_mudata(path: Path) -> CheckedPair:
+def read_mudata(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
     """Read one .h5mu file (plain or gzipped) with an expression and an accessibility modality."""
     path = Path(path)
     log = Log()
@@ -75,12 +76,12 @@ def read_mudata(path: Path) -> CheckedPair:
         if others:
             log.note(f"{path.name}: other modalities are not used", cause=", ".join(others))
         joint = formats.read_obs(file)
-        parts = _count_both(raw_rna, raw_atac, log)
+        parts = _count_both(raw_rna, raw_atac, log, spec)
     own = [name for name in joint.columns if ":" not in str(name)]
-    return _pair(*parts, log, joint_obs=joint[own])
+    return _pair(*parts, log, spec, joint_obs=joint[own])
 
 
-def read_tenx(path: Path) -> CheckedPair:
+def read_tenx(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
     """Read Cell Ranger ARC's filtered_feature_bc_matrix.h5: both feature types in one file, plain or gzipped."""
     path = Path(path)
     log = Log()
@@ -112,7 +113,7 @@ def read_tenx(path: Path) -> CheckedPair:
         block = matrix[:, columns]
         raw = RawModality(f"{path.name}[{wanted}]", obs, var, {"X": lambda block=block, var=var: (block, var)})  # type: ignore[misc]
         parts.append(raw)
-    return _pair(*_count_both(parts[0], parts[1], log), log)
+    return _pair(*_count_both(parts[0], parts[1], log, spec), log, spec)
 
 
 def check_pair(rna: AnnData, atac: AnnData) -> CheckedPair:
@@ -120,7 +121,7 @@ def check_pair(rna: AnnData, atac: AnnData) -> CheckedPair:
     log = Log()
     raw_rna = formats.modality_from_anndata(rna, source="the expression AnnData")
     raw_atac = formats.modality_from_anndata(atac, source="the accessibility AnnData")
-    return _pair(*_count_both(raw_rna, raw_atac, log), log)
+    return _pair(*_count_both(raw_rna, raw_atac, log, None), log, None)
 
 
 def _given(path: Path | None) -> Path:
@@ -143,16 +144,33 @@ def _modality_names(file: h5py.File, path: Path) -> tuple[str, str]:
     return rna, atac
 
 
-def _count_both(raw_rna: RawModality, raw_atac: RawModality, log: Log) -> tuple[Counted, Counted]:
+def _count_both(
+    raw_rna: RawModality, raw_atac: RawModality, log: Log, spec: InputSpec | None
+) -> tuple[Counted, Counted]:
+    """Check what the modalities are, and take the counts of both."""
+    raw_rna, raw_atac = names.without_bytes(raw_rna, log), names.without_bytes(raw_atac, log)
+    names.check_orientation(raw_rna, raw_atac)
     pairing.check_roles(raw_rna, raw_atac)
     pairing.check_barcodes(raw_rna)
     pairing.check_barcodes(raw_atac)
-    rna = pairing.choose_counts(raw_rna, RNA, log)
-    return rna, pairing.choose_counts(raw_atac, ATAC, log)
+    layer = spec.layer if spec else None
+    if layer is not None and not any(candidates.layer_key(raw, layer) for raw in (raw_rna, raw_atac)):
+        known = dict.fromkeys(key for raw in (raw_rna, raw_atac) for key in raw.matrices)
+        raise InputError(
+            f"--layer {layer}: neither {raw_rna.source} nor {raw_atac.source} has such a matrix.",
+            expected=f"X, raw or the name of a layer; there are: {', '.join(known)}.",
+            remedy="correct the name.",
+        )
+    rna = candidates.choose_counts(raw_rna, RNA, log, layer=layer)
+    atac = candidates.choose_counts(raw_atac, ATAC, log, layer=layer)
+    candidates.check_droplets(rna, log)
+    return names.tidy_features(rna, RNA, log), names.tidy_features(atac, ATAC, log)
 
 
-def _pair(rna: Counted, atac: Counted, log: Log, *, joint_obs: pd.DataFrame | None = None) -> CheckedPair:
-    rows_rna, rows_atac = pairing.shared_cells(rna.obs.index, atac.obs.index, (rna.source, atac.source), log)
+def _pair(
+    rna: Counted, atac: Counted, log: Log, spec: InputSpec | None, *, joint_obs: pd.DataFrame | None = None
+) -> CheckedPair:
+    rows_rna, rows_atac = pair_cells(rna, atac, pair_by=spec.pair_by if spec else None, log=log)
     rna, atac = _take(rna, rows_rna), _take(atac, rows_atac)
     atac = pairing.binarise(pairing.with_coordinates(atac, log), log)
     rna, atac = pairing.drop_empty(rna, atac, log)
@@ -208,26 +226,26 @@ def _same(left: pd.Series, right: pd.Series) -> bool:
 def _clean(frame: pd.DataFrame, source: str, log: Log) -> pd.DataFrame:
     """Copy a table so that every file format can hold it: text column names without '/', no mixed-type columns."""
     out = frame.copy()
-    names: list[str] = []
+    columns: list[str] = []
     for old in out.columns:
         name = str(old).replace("/", "|") or "unnamed"
         name = f"{name}_" if name in {"_index", "index"} else name
-        while name in names:
+        while name in columns:
             name += "_"
-        names.append(name)
-    changed = [f"{old!s} -> {new}" for old, new in zip(out.columns, names, strict=True) if str(old) != new]
+        columns.append(name)
+    changed = [f"{old!s} -> {new}" for old, new in zip(out.columns, columns, strict=True) if str(old) != new]
     if changed:
         log.note(f"{source}: columns were renamed", cause="; ".join(changed))
-    out.columns = pd.Index(names)
+    out.columns = pd.Index(columns)
     for position in range(out.shape[1]):
         column: Any = out.iloc[:, position]
         if column.dtype == object:
             values = [value for value in column if not _missing(value)]
             if not all(isinstance(value, str) for value in values):
                 text = column.map(lambda value: "" if _missing(value) else str(value))
-                out[names[position]] = text.astype(str)
+                out[columns[position]] = text.astype(str)
         elif isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.dtype == object:
-            out[names[position]] = column.cat.rename_categories([str(value) for value in column.cat.categories])
+            out[columns[position]] = column.cat.rename_categories([str(value) for value in column.cat.categories])
     out.index = out.index.astype(str)
     out.index.name = None
     return out

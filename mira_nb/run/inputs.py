@@ -34,7 +34,7 @@ def prepare_input(
     from mira_nb.io.read import read_input
 
     files = _input_files(spec)
-    key = digest({role: hashes.sha256(path) for role, path in files.items()})
+    key = digest({role: hashes.sha256(path) for role, path in files.items()} | spec.reading())
     facts: dict[str, Any] = {"input_key": key, "resources": _resource_facts(resources, hashes)}
     if old.get("input_key") == key and store.input_path.exists():
         facts.update({name: old[name] for name in ("inputs", "reading_findings", "shape")})
@@ -65,7 +65,7 @@ def prepare_input(
 def _input_files(spec: InputSpec) -> dict[str, Path]:
     """Input files by role; each must exist."""
     spec.kind()
-    files = {role: Path(path) for role, path in spec.to_json().items() if path}
+    files = {str(role): Path(path) for role in ("rna", "atac", "mudata", "tenx") if (path := getattr(spec, role))}
     for role, path in files.items():
         if not path.is_file():
             kind = "is a folder" if path.is_dir() else "does not exist"

@@ -19,6 +19,7 @@ def test_sets_duplicates_weights_and_empty_lines(tmp_path):
     assert [finding.title.split(": ")[1] for finding in sets.findings] == [
         "1 duplicate terms were merged",
         "2 lines without genes were left out",
+        "1 genes that a set names twice count once",
     ]
 
 

@@ -71,7 +71,7 @@ def test_columns_under_many_names_and_types(chrom: str, start: str, end: str, dt
     assert found.frame["start"].tolist() == [5, 7]
     assert found.frame["end"].tolist() == [9, 12]
     assert found.frame["start"].dtype == np.int64
-    assert not found.one_based
+    assert found.notes == ()
 
 
 def test_categorical_and_numeric_chromosomes():
@@ -84,7 +84,7 @@ def test_categorical_and_numeric_chromosomes():
 def test_granges_start_is_moved():
     var = pd.DataFrame({"seqnames": ["chr1"] * 2, "start": [1, 11], "end": [10, 20], "width": [10, 10]})
     found = peak_coordinates(var, source="x")
-    assert found.one_based
+    assert "moved by one" in found.notes[0].title
     assert found.frame["start"].tolist() == [0, 10]
 
 
