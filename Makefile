@@ -14,6 +14,7 @@ VENV ?= .venv
 PYTHON ?=
 REPORT_DIR ?= runs/demo
 PYTEST_ARGS ?=
+PYTEST_WORKERS ?= 2
 BENCHMARK_DIR ?= benchmark-results
 MIRA_NB_ACCEPTANCE_DIR ?= acceptance-results
 PEER_VENV ?= .peer-venv
@@ -90,7 +91,7 @@ dashboard: report  ## Open the panels on the embedded data set
 
 # ---------------------------------------------------------------------- check
 test: setup-test browser lint  ## Lint and run every test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 # Runs are kept: a second call computes only what changed.
 acceptance: setup-test  ## Score whole runs of further seeds against their truth
@@ -126,9 +127,9 @@ lock:  ## Resolve all dependencies anew and write requirements/*.lock
 	pip="$$work/venv/bin/python -m pip --disable-pip-version-check"; \
 	freeze() { $$pip freeze --all --exclude pip --exclude mira-nb | sed -E 's/^(torch==[0-9.]+)\+.*/\1/'; }; \
 	$$pip install --quiet "$(TORCH)" hatchling editables . ; freeze > "$$work/run.lock"; \
-	$$pip install --quiet "$(TORCH)" ".[test,lint,dask]"; freeze > "$$work/all.lock"; \
+	$$pip install --quiet "$(TORCH)" ".[test,lint,dask,docs]"; freeze > "$$work/all.lock"; \
 	{ echo "# Made by \`make lock\`: what mira_nb runs with."; cat "$$work/run.lock"; } > requirements/run.lock; \
-	{ echo "# Made by \`make lock\`: what tests and lint need in addition to run.lock."; \
+	{ echo "# Made by \`make lock\`: what tests, lint and docs need in addition to run.lock."; \
 	  grep -vxFf "$$work/run.lock" "$$work/all.lock"; } > requirements/test.lock
 	@wc -l requirements/*.lock
 

@@ -59,13 +59,15 @@ def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 @pytest.fixture(scope="session")
-def demo_store() -> Callable[[str], RunStore]:
-    """Function that gives a run folder of the small data set in which all that a stage needs is done.
+def demo_store(request: pytest.FixtureRequest) -> Callable[[str], RunStore]:
+    """Function that returns a run folder of the small data set in which all that a stage needs is done.
 
     The folder is shared, also with the templates; do not save into it, copy it.
     """
+    from conftest import share_whole_run
     from mira_nb.run.demo import demonstration
 
+    share_whole_run(request.config)
     return demonstration
 
 

@@ -58,7 +58,7 @@ class MotifScan:
 
 
 def letter_frequencies(sequences: Sequence[str]) -> tuple[float, float, float, float]:
-    """Frequencies of A, C, G, T over all sequences and both strands (so A = T and C = G)."""
+    """Compute frequencies of A, C, G, T over all sequences and both strands (so A = T and C = G)."""
     gc = sum(sequence.count("G") + sequence.count("C") for sequence in sequences)
     at = sum(sequence.count("A") + sequence.count("T") for sequence in sequences)
     if gc + at == 0:
@@ -102,14 +102,14 @@ def prepare_motifs(
 
 
 def _best_chance(log_odds: Floats, background: Sequence[float]) -> float:
-    """Chance of the highest possible score at one position."""
+    """Return the chance of the highest possible score at one position."""
     best = np.isclose(log_odds, log_odds.max(axis=0))
     return float(np.prod((best * np.asarray(background)[:, None]).sum(axis=0)))
 
 
 @lru_cache(maxsize=2)
 def _scanners(scan: MotifScan) -> list[tuple[Any, NDArray[np.int64]]]:
-    """MOODS scanners of both strands, and the motif behind each of their matrices.
+    """Build MOODS scanners of both strands, and the motif behind each of their matrices.
 
     A scanner's window must not be wider than its shortest motif, or hits at the ends of sequences are lost.
     """
@@ -133,7 +133,7 @@ def _scanners(scan: MotifScan) -> list[tuple[Any, NDArray[np.int64]]]:
 
 
 def scan_block(scan: MotifScan, sequences: Sequence[str]) -> sparse.csr_matrix:
-    """Which motif occurs in which sequence, on either strand: (sequences, motifs), 0/1.
+    """Find which motif occurs in which sequence, on either strand: (sequences, motifs), 0/1.
 
     Sequences are joined by N, which no motif matches, so that MOODS is called seldom.
     """
@@ -187,7 +187,7 @@ def scan_sequences(
     mapper
         ``map`` or one that spreads the work, results in order.
     progress
-        Called with the share done after each block.
+        Called with the fraction done after each block.
     """
     blocks = [list(sequences[i:j]) for i, j in _groups([len(text) + 1 for text in sequences], block_letters)]
     parts = []
@@ -212,14 +212,14 @@ def topic_enrichment(
     hits
         (peaks, motifs) 0/1.
     top_quantile
-        Share of the peaks that counts as a topic's top; ties keep the order of the peaks.
+        Fraction of the peaks that counts as a topic's top; ties keep the order of the peaks.
     topics
         Names of the topics.
 
     Returns
     -------
     pandas.DataFrame
-        One row a topic and motif (topic by topic, motifs in order): topic, motif (column of `hits`), odds_ratio,
+        One row per topic and motif (topic by topic, motifs in order): topic, motif (column of `hits`), odds_ratio,
         odds_low, odds_high (95 %), log10_pvalue, pvalue, adj_pvalue, log10_adj_pvalue, n_hits_top, n_hits, n_top,
         n_peaks. One-sided Fisher exact test, Benjamini-Hochberg over the motifs of a topic.
     """
@@ -261,7 +261,7 @@ def topic_enrichment(
 def raw_motif_scores(
     topics: Floats, weights: Floats, offset: Floats, log_normalizer: Floats, hits: sparse.csr_matrix
 ) -> Floats:
-    r"""Query log-likelihoods Q_ih = sum over the cistrome C_h of log rho_ik, (cells, motifs).
+    r"""Compute query log-likelihoods Q_ih = sum over the cistrome C_h of log rho_ik, (cells, motifs).
 
     With log rho_ik = Z_i W_k + c_k - log n_i, the sum over peaks is Z (W H) + c H - log n_i \|C_h\|: no array of
     cells x peaks is needed.
@@ -321,7 +321,7 @@ def motif_families(hits: sparse.csr_matrix, *, min_similarity: float = 0.4) -> N
 
 
 def rank_correlation(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Spearman correlation of matching columns of two tables, with two-sided p values (t approximation).
+    """Compute the Spearman correlation of matching columns of two tables, with two-sided p (t approximation).
 
     Constant columns give NaN.
     """

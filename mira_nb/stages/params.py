@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from mira_nb.errors import ParameterError
 
@@ -74,3 +75,44 @@ def param(
     """
     extra: dict[str, Any] = {"unit": unit, "advanced": advanced, "choices_from": choices_from}
     return Field(default, description=help, json_schema_extra=extra, **bounds)
+
+
+Model = TypeVar("Model", bound=Params)
+
+
+def fields_from(settings: type, **defaults: Any) -> Callable[[type[Model]], type[Model]]:
+    """Return a class decorator that gives a parameter model the fields of a settings dataclass of the core.
+
+    Types, defaults, help, units and bounds come from the dataclass, so that they are written once. Fields without a
+    help text in their metadata are not for users and left out.
+
+    Parameters
+    ----------
+    settings
+        A dataclass whose fields carry ``help``, ``unit``, ``advanced`` and ``bounds`` as metadata, such as
+        :class:`mira_nb.core.topics.settings.TopicSettings`.
+    **defaults
+        Defaults that replace the dataclass's.
+    """
+    hints = get_type_hints(settings)
+    made: dict[str, Any] = {}
+    for item in dataclasses.fields(settings):
+        about = item.metadata
+        if "help" not in about:
+            continue
+        kind = _bounded(hints[item.name], about["bounds"])
+        default = defaults.get(item.name, item.default)
+        made[item.name] = (kind, param(default, about["help"], unit=about["unit"], advanced=about["advanced"]))
+
+    def decorate(model: type[Model]) -> type[Model]:
+        return create_model(model.__name__, __base__=model, __module__=model.__module__, __doc__=model.__doc__, **made)
+
+    return decorate
+
+
+def _bounded(kind: Any, bounds: Mapping[str, Any]) -> Any:
+    """Lay bounds on the numbers of a type, not on the words (``"auto"``) beside them."""
+    if not bounds:
+        return kind
+    parts = get_args(kind) or (kind,)
+    return Union[tuple(part if get_origin(part) is Literal else Annotated[part, Field(**bounds)] for part in parts)]  # noqa: UP007

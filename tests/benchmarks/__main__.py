@@ -22,6 +22,8 @@ SIZES = {
     "small": {"n_cells": 2000, "n_genes": 3000, "n_peaks": 20_000},
     "large": {"n_cells": 5000, "n_genes": 3000, "n_peaks": 100_000},
 }
+PYRO_SIZES = ("small",)
+"""Sizes at which the Pyro engine is measured too; it holds dense batches x features arrays."""
 MODALITIES = {"expression": "rna", "accessibility": "atac"}
 N_TOPICS, BATCH = 7, 128
 
@@ -92,10 +94,20 @@ def summary(rows: list[dict[str, Any]]) -> str:
     errors = [
         f"- {row['size']} {row['modality']}, {side}: {row[side]['error']}"
         for row in rows
-        for side in ("ours", "reference")
-        if "error" in row[side]
+        for side in ("ours", "pyro", "reference")
+        if "error" in row.get(side, {})
     ]
-    return "\n".join([*lines, "", *errors]).rstrip() + "\n"
+    return "\n".join([*lines, "", *engine_lines(rows), *errors]).rstrip() + "\n"
+
+
+def engine_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Markdown table of the Pyro engine beside the compiled one: same model, start, batches and noise."""
+    lines = ["| size | model | seconds per epoch: compiled | Pyro | ratio |", "|---|---|---:|---:|---:|"]
+    for row in rows:
+        ours, theirs = (row.get(side, {}).get("epoch_s") for side in ("ours", "pyro"))
+        if ours is not None and theirs is not None:
+            lines.append(f"| {row['size']} | {row['modality']} | {ours:.2f} | {theirs:.2f} | {theirs / ours:.1f} |")
+    return [*lines, ""] if len(lines) > 2 else []
 
 
 def regulation_summary(regulation: dict[str, Any]) -> str:
@@ -161,6 +173,8 @@ def main() -> int:
             }  # fmt: skip
             row: dict[str, Any] = {"size": size, "modality": modality, "reference": {}}
             row["ours"] = measure(Path(sys.executable), "ours.py", **common)
+            if size in PYRO_SIZES:
+                row["pyro"] = measure(Path(sys.executable), "ours.py", **common, engine="pyro")
             if theirs is not None:
                 row["reference"] = measure(theirs, "reference.py", **common)
             say(json.dumps(row))
@@ -178,7 +192,12 @@ def main() -> int:
     text = (summary(rows) if rows else "") + (regulation_summary(regulation) if regulation else "") + note
     (options.out / "summary.md").write_text(text)
     say("\n" + text)
-    return int(any("error" in row["ours"] for row in [*rows, *([regulation] if regulation else [])]))
+    return int(
+        any(
+            "error" in row["ours"] or "error" in row.get("pyro", {})
+            for row in [*rows, *([regulation] if regulation else [])]
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -21,9 +21,12 @@ def main() -> None:
     parser.add_argument("--modality", choices=["expression", "accessibility"], required=True)
     for name in ("topics", "epochs", "batch", "threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--engine", choices=["compiled", "pyro"], default="compiled")
     options = parser.parse_args()
     counts = sparse.load_npz(options.counts)
-    settings = TopicSettings(n_topics=options.topics, n_epochs=options.epochs, batch_size=options.batch)
+    settings = TopicSettings(
+        n_topics=options.topics, n_epochs=options.epochs, batch_size=options.batch, engine=options.engine
+    )
     before = peak_rss_mb()
     started = time.perf_counter()
     fit = fit_topic_model(counts, modality=options.modality, settings=settings, seed=0, n_threads=options.threads)

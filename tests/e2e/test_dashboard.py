@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 
 from mira_nb.panels.job import JobController, end_processes
 from mira_nb.panels.serve import free_port
+from mira_nb.run.demo import demonstration
 from mira_nb.run.store import RunStore
 from mira_nb.stages.registry import BUILT_IN, get_stage
 
@@ -28,11 +28,9 @@ STAGE_SECONDS = 240_000
 
 
 @pytest.fixture(scope="module")
-def run_dir(demo_store: Callable[[str], RunStore], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run folder of the small data set in which nothing has run."""
-    target = tmp_path_factory.mktemp("dashboard") / "demo"
-    shutil.copytree(demo_store("prepare").root, target)
-    return target
+    return demonstration("prepare", folder=tmp_path_factory.mktemp("dashboard")).root
 
 
 @pytest.fixture(scope="module")

@@ -18,21 +18,25 @@ from mira_nb.report.atlas import read_atlas
 from mira_nb.run.store import read_h5mu
 from mira_nb.stages.registry import BUILT_IN
 from tests.e2e.commands import mira_nb
+from tests.embedded import embedded_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
 TABLES = {
-    "prepare": {"qc": []},
+    "prepare": {"qc": ["modality", "step", "n", "n_dropped", "rule"]},
     "topics_rna": {"training": ["epoch", "loss"], "top_features": ["topic", "feature", "activation", "rank"]},
     "topics_atac": {"training": ["epoch", "loss"], "top_features": ["topic", "feature", "activation", "rank"]},
-    "joint": {"clusters": []},
+    "joint": {"clusters": ["cluster", "n_cells", "top_rna_topics", "top_atac_topics"]},
     "enrichment": {
         "enrichment": ["topic", "term", "ontology", "pvalue", "adj_pvalue", "odds_ratio", "overlap", "genes"]
     },
     "motifs": {
         "motif_enrichment": ["topic", "motif_id", "factor", "odds_ratio", "log10_pvalue", "pvalue", "adj_pvalue"]
     },
-    "trajectory": {"lineage_tree": ["node", "parent", "branch_time", "n_cells"], "terminal_states": []},
+    "trajectory": {
+        "lineage_tree": ["node", "parent", "branch_time", "n_cells"],
+        "terminal_states": ["lineage", "cell", "pseudotime", "prominence", "accepted", "reason"],
+    },
     "regulation": {
         "genes": [
             "gene", "nite_score", "a_upstream", "a_proximal", "a_downstream", "decay_upstream_kb",
@@ -41,7 +45,8 @@ TABLES = {
     },
     "drivers": {
         "driver_factors": [
-            "query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "n_query", "n_background",
+            "query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "effect_size", "n_query",
+            "n_background",
         ]
     },
     "comparisons": {
@@ -54,12 +59,11 @@ TABLES = {
 
 
 @pytest.fixture(scope="module")
-def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("demo") / "run"
-    done = mira_nb("demo", "--size", "small", "--out", out)
+def demo_run() -> Path:
+    done = embedded_run()
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip() == str(out / "report.html")
-    return out
+    assert done.stdout.strip() == str(done.run / "report.html")
+    return done.run
 
 
 def test_every_stage_is_done_and_recorded(demo_run: Path) -> None:
@@ -71,6 +75,7 @@ def test_every_stage_is_done_and_recorded(demo_run: Path) -> None:
         assert entry["seconds"] > 0
         assert entry["peak_rss_mb"] > 0
         assert isinstance(entry["parameters"], dict)
+    assert {item["role"] for item in record["inputs"]} == {"rna", "atac"}
     for item in record["inputs"]:
         assert set(item) >= {"name", "sha256", "shape"}
     assert record["seed"] == 0
@@ -86,15 +91,26 @@ def test_notebook_tables_and_figures_are_there(demo_run: Path, stage: str) -> No
     notebook = json.loads((folder / "notebook.ipynb").read_text())
     assert any(cell.get("outputs") for cell in notebook["cells"])
     assert any("injected-parameters" in cell["metadata"].get("tags", []) for cell in notebook["cells"])
+    assert TABLES[stage]
     for name, columns in TABLES[stage].items():
         frame = pd.read_csv(folder / "tables" / f"{name}.csv")
         assert len(frame)
+        assert columns
         assert set(columns) <= set(frame.columns), name
-    figures = list((folder / "figures").glob("*"))
-    assert figures
-    for file in figures:
-        if file.suffix == ".json":
-            assert "$schema" in json.loads(file.read_text())
+        for column in {"pvalue", "adj_pvalue"} & set(columns):
+            assert frame[column].dropna().between(0, 1).all(), (name, column)
+            assert frame[column].notna().any(), (name, column)
+    listed = json.loads((folder / "stage.json").read_text())["figures"]
+    assert {item["file"] for item in listed} == {f"figures/{path.name}" for path in (folder / "figures").iterdir()}
+    assert listed
+    for item in listed:
+        content = (folder / item["file"]).read_bytes()
+        if item["file"].endswith(".png"):
+            assert content.startswith(b"\x89PNG")
+        elif item["file"].endswith(".svg"):
+            assert content.startswith(b"<svg")
+        else:
+            assert "$schema" in json.loads(content)
 
 
 def test_results_hold_the_contract(demo_run: Path) -> None:
@@ -130,11 +146,12 @@ def test_results_hold_the_contract(demo_run: Path) -> None:
 
 
 @pytest.mark.parametrize(("stage", "name"), [("enrichment", "enrichment"), ("motifs", "motif_enrichment")])
-def test_excel_has_one_sheet_a_topic(demo_run: Path, stage: str, name: str) -> None:
+def test_excel_has_one_sheet_per_topic(demo_run: Path, stage: str, name: str) -> None:
     folder = demo_run / "stages" / stage / "tables"
     topics = pd.read_csv(folder / f"{name}.csv")["topic"].unique()
     book = openpyxl.load_workbook(next(folder.glob("*.xlsx")), read_only=True)
-    assert set(map(str, topics)) <= set(book.sheetnames)
+    assert len(topics) > 1
+    assert set(map(str, topics)) == set(book.sheetnames)
 
 
 def test_a_second_run_does_nothing_quickly(demo_run: Path) -> None:

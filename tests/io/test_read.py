@@ -21,7 +21,7 @@ def titles(pair: CheckedPair) -> str:
     return " | ".join(f"{finding.title} {finding.cause}" for finding in pair.findings)
 
 
-def same(pair: CheckedPair, rna: ad.AnnData, atac: ad.AnnData) -> None:
+def assert_same(pair: CheckedPair, rna: ad.AnnData, atac: ad.AnnData) -> None:
     """The pair holds exactly these counts, as CSR float32."""
     for name, expected in (("rna", rna), ("atac", atac)):
         found = pair.data.mod[name].X
@@ -35,7 +35,7 @@ def same(pair: CheckedPair, rna: ad.AnnData, atac: ad.AnnData) -> None:
 
 def test_clean_pair_without_findings(rna, atac, write):
     pair = read_input(write(rna, atac))
-    same(pair, rna, atac)
+    assert_same(pair, rna, atac)
     assert pair.findings == ()
     assert pair.dropped == {}
     var = pair.data["atac"].var
@@ -64,7 +64,7 @@ def test_storage_does_not_matter(rna, atac, write, convert):
     want = rna.copy(), atac.copy()
     for part in (rna, atac):
         part.X = convert(part.X)
-    same(read_input(write(rna, atac)), *want)
+    assert_same(read_input(write(rna, atac)), *want)
 
 
 def test_explicit_zeros_and_bool(rna, atac, write):
@@ -75,21 +75,21 @@ def test_explicit_zeros_and_bool(rna, atac, write):
         x.shape,
     )
     assert atac.X.nnz > want.X.nnz
-    same(read_input(write(rna, atac)), rna, want)
+    assert_same(read_input(write(rna, atac)), rna, want)
     atac.X = want.X.toarray().astype(bool)
-    same(read_input(write(rna, atac)), rna, want)
+    assert_same(read_input(write(rna, atac)), rna, want)
 
 
 def test_order_of_the_expression_file_is_kept(rna, atac, write):
     order = np.random.default_rng(0).permutation(len(rna))
     pair = read_input(write(rna, atac[order].copy()))
-    same(pair, rna, atac)
+    assert_same(pair, rna, atac)
     assert "different orders" in titles(pair)
 
 
 def test_unshared_cells_are_dropped_and_counted(rna, atac, write):
     pair = read_input(write(rna[10:].copy(), atac[:215][::-1].copy()))
-    same(pair, rna[10:215], atac[10:215])
+    assert_same(pair, rna[10:215], atac[10:215])
     assert pair.dropped == {"cells_only_in_rna": 5, "cells_only_in_atac": 10}
     assert "205 cells are in both" in titles(pair)
 
@@ -100,7 +100,7 @@ def test_counts_from_a_layer(rna, atac, write, layer):
     rna.layers[layer] = rna.X.copy()
     rna.X = np.log1p(rna.X.toarray())
     pair = read_input(write(rna, atac))
-    same(pair, want, atac)
+    assert_same(pair, want, atac)
     assert f"counts were taken from layers['{layer}']" in titles(pair)
     assert "X is not made of counts" in titles(pair)
 
@@ -111,7 +111,7 @@ def test_counts_from_raw(rna, atac, write):
     rna = rna[:, :50].copy()
     rna.X = np.log1p(rna.X.toarray())
     pair = read_input(write(rna, atac))
-    same(pair, want, atac)
+    assert_same(pair, want, atac)
     assert "taken from raw.X" in titles(pair)
 
 
@@ -119,7 +119,7 @@ def test_missing_x_with_counts_layer(rna, atac, write):
     want = rna.copy()
     other = ad.AnnData(obs=rna.obs, var=rna.var, layers={"counts": rna.X})
     pair = read_input(write(other, atac))
-    same(pair, want, atac)
+    assert_same(pair, want, atac)
     assert "X is missing" in titles(pair)
 
 
@@ -128,7 +128,7 @@ def test_equal_counts_are_taken_from_x_and_the_rest_is_named(rna, atac, write):
     rna.layers["spliced"] = rna.X
     rna.obsm["X_umap"] = np.zeros((len(rna), 2))
     pair = read_input(write(rna, atac))
-    same(pair, rna, atac)
+    assert_same(pair, rna, atac)
     for name in ("layers['counts']", "layers['spliced']", "obsm['X_umap']"):
         assert name in titles(pair)
 
@@ -137,7 +137,7 @@ def test_binarised_and_said(rna, atac, write):
     want = atac.copy()
     atac.X.data[:7] = 4
     pair = read_input(write(rna, atac))
-    same(pair, rna, want)
+    assert_same(pair, rna, want)
     assert "binarised" in titles(pair)
     assert f"7 of {want.X.nnz:,}" in titles(pair)
 
@@ -150,7 +150,7 @@ def test_empty_cells_and_features(rna, atac, write):
     pair = read_input(write(rna, atac))
     keep = np.setdiff1d(np.arange(len(rna)), [3, 4, 5, 6])
     genes, peaks = np.setdiff1d(np.arange(120), 10), np.setdiff1d(np.arange(520), [20, 21])
-    same(pair, rna[keep][:, genes], atac[keep][:, peaks])
+    assert_same(pair, rna[keep][:, genes], atac[keep][:, peaks])
     assert pair.dropped == {"cells_without_counts": 4, "genes_without_counts": 1, "peaks_without_counts": 2}
     assert "2 have no expression counts, 3 no open peak" in titles(pair)
 
@@ -180,7 +180,7 @@ def test_duplicate_features_become_unique(rna, atac, write):
 def test_few_bad_peaks_are_dropped(rna, atac, write):
     atac.var_names = ["odd", *atac.var_names[1:]]
     pair = read_input(write(rna, atac))
-    same(pair, rna, atac[:, 1:])
+    assert_same(pair, rna, atac[:, 1:])
     assert pair.dropped == {"peaks_without_coordinates": 1}
 
 
@@ -201,7 +201,7 @@ def test_10x_feature_types_in_both_files(rna, atac, write):
     both = ad.concat([rna, atac], axis=1, merge="first")
     both.var["feature_types"] = ["Gene Expression"] * rna.n_vars + ["Peaks"] * atac.n_vars
     pair = read_input(write(both, both))
-    same(pair, rna, atac)
+    assert_same(pair, rna, atac)
     assert pair.dropped == {"rna_features_of_other_types": 520, "atac_features_of_other_types": 120}
 
 
@@ -213,7 +213,7 @@ def test_gzipped_file(rna, atac, write, tmp_path, which):
     with source.open("rb") as raw, gzip.open(packed, "wb", compresslevel=1) as sink:
         shutil.copyfileobj(raw, sink)
     spec = InputSpec(**{"rna": spec.rna, "atac": spec.atac, which: packed})
-    same(read_input(spec), rna, atac)
+    assert_same(read_input(spec), rna, atac)
 
 
 @pytest.mark.parametrize(("first", "second"), [("rna", "atac"), ("gex", "peaks"), ("Gene Expression", "ATAC")])
@@ -224,7 +224,7 @@ def test_mudata(rna, atac, tmp_path, first, second):
     data.obs["sample"] = ["s1"] * 100 + ["s2"] * 120
     data.write(tmp_path / "pair.h5mu")
     pair = read_input(InputSpec(mudata=tmp_path / "pair.h5mu"))
-    same(pair, rna, atac)
+    assert_same(pair, rna, atac)
     assert pair.data.obs["sample"].tolist() == data.obs["sample"].tolist()
     assert "other modalities are not used prot" in titles(pair)
 
@@ -232,7 +232,7 @@ def test_mudata(rna, atac, tmp_path, first, second):
 def test_tenx(rna, atac, tmp_path, write_tenx):
     write_tenx(tmp_path / "filtered_feature_bc_matrix.h5", rna, atac)
     pair = read_input(InputSpec(tenx=tmp_path / "filtered_feature_bc_matrix.h5"))
-    same(pair, rna, atac)
+    assert_same(pair, rna, atac)
     assert pair.data["rna"].var_names.tolist() == rna.var_names.tolist()
     assert pair.data["rna"].var["id"].iloc[0] == "ENSG00000"
     assert pair.data["atac"].var["chrom"].iloc[1] == "chr2"
@@ -252,7 +252,7 @@ def test_tenx_gzipped(rna, atac, tmp_path, write_tenx):
     write_tenx(tmp_path / "m.h5", rna, atac)
     packed = tmp_path / "m.h5.gz"
     packed.write_bytes(gzip.compress((tmp_path / "m.h5").read_bytes()))
-    same(read_input(InputSpec(tenx=packed)), rna, atac)
+    assert_same(read_input(InputSpec(tenx=packed)), rna, atac)
 
 
 def test_objects_in_memory_are_not_changed(rna, atac):
@@ -270,7 +270,7 @@ def test_objects_in_memory_are_not_changed(rna, atac):
 def test_backed_and_view(rna, atac, write):
     spec = write(rna, atac)
     backed = ad.read_h5ad(spec.rna, backed="r")
-    same(check_pair(backed, atac), rna, atac)
+    assert_same(check_pair(backed, atac), rna, atac)
     backed.file.close()
 
 

@@ -21,7 +21,7 @@ _LN2_LOW = 1.90821492927058770002e-10
 
 @intrinsic
 def _power_of_two(typingctx: Any, exponent: Any) -> Any:
-    """2 ** n for a double that holds an integer from -1022 to 1023."""
+    """Return 2 ** n for a double that holds an integer from -1022 to 1023."""
     if exponent != types.float64:
         return None
 
@@ -36,7 +36,7 @@ def _power_of_two(typingctx: Any, exponent: Any) -> Any:
 
 @intrinsic
 def _exponent(typingctx: Any, value: Any) -> Any:
-    """Exponent e, as a double, of a positive double = m 2^e with m about in [sqrt(1/2), sqrt(2))."""
+    """Return the exponent e, as a double, of a positive double = m 2^e with m about in [sqrt(1/2), sqrt(2))."""
     if value != types.float64:
         return None
 
@@ -52,7 +52,7 @@ def _exponent(typingctx: Any, value: Any) -> Any:
 
 @njit(inline="always", fastmath=_MATH, error_model="numpy")
 def exp(x: float) -> float:
-    """Exponential; arguments beyond +-700 are taken as +-700."""
+    """Return the exponential; arguments beyond +-700 are taken as +-700."""
     x = 700.0 if x > 700.0 else x
     x = -700.0 if x < -700.0 else x
     n = np.floor(x * _LOG2E + 0.5)
@@ -76,7 +76,7 @@ def exp(x: float) -> float:
 
 @njit(inline="always", fastmath=_MATH, error_model="numpy")
 def log(x: float) -> float:
-    """Natural logarithm of a positive normal number."""
+    """Return the natural logarithm of a positive normal number."""
     e = _exponent(x)
     m = x * _power_of_two(-e)
     s = (m - 1.0) / (m + 1.0)

@@ -22,7 +22,7 @@ _HALF_SQRT2_BITS = int(np.float32(0.70710678118654752).view(np.int32))
 
 @intrinsic
 def _power_of_two(typingctx: Any, exponent: Any) -> Any:
-    """2 ** n for a float32 that holds an integer from -126 to 127 (numba would widen the integers to 64 bits)."""
+    """Return 2 ** n for a float32 holding an integer from -126 to 127 (numba would widen integers to 64 bits)."""
     if exponent != types.float32:
         return None
 
@@ -36,7 +36,7 @@ def _power_of_two(typingctx: Any, exponent: Any) -> Any:
 
 @intrinsic
 def _octave(typingctx: Any, value: Any) -> Any:
-    """Exponent e of a positive float32 = m 2^e with m from sqrt(1/2) to below sqrt(2)."""
+    """Return the exponent e of a positive float32 = m 2^e with m from sqrt(1/2) to below sqrt(2)."""
     if value != types.float32:
         return None
 
@@ -49,7 +49,7 @@ def _octave(typingctx: Any, value: Any) -> Any:
 
 @intrinsic
 def _within_octave(typingctx: Any, value: Any) -> Any:
-    """Mantissa m from sqrt(1/2) to below sqrt(2) of a positive float32 = m 2^e."""
+    """Return the mantissa m from sqrt(1/2) to below sqrt(2) of a positive float32 = m 2^e."""
     if value != types.float32:
         return None
 
@@ -62,14 +62,14 @@ def _within_octave(typingctx: Any, value: Any) -> Any:
 
 
 def _split(context: Any, builder: Any, value: Any) -> tuple[Any, Any]:
-    """Exponent that brings a float32 between sqrt(1/2) and sqrt(2), and its bits."""
+    """Return the exponent that brings a float32 between sqrt(1/2) and sqrt(2), and its bits."""
     int32 = context.get_value_type(types.int32)
     bits = builder.bitcast(value, int32)
     return builder.ashr(builder.sub(bits, int32(_HALF_SQRT2_BITS)), int32(23)), bits
 
 
 def exp(x: Any) -> Any:
-    """Exponential of a float32 (vectorisable) or float64 (library)."""
+    """Return the exponential of a float32 (vectorisable) or float64 (library)."""
     raise NotImplementedError("only inside compiled code")
 
 
@@ -99,7 +99,7 @@ def _exp(x: Any) -> Any:
 
 
 def log1p(x: Any) -> Any:
-    """Log of 1 + x for x >= 0, float32 (vectorisable) or float64 (library)."""
+    """Return log(1 + x) for x >= 0, float32 (vectorisable) or float64 (library)."""
     raise NotImplementedError("only inside compiled code")
 
 
@@ -135,7 +135,7 @@ def _log1p(x: Any) -> Any:
 
 @njit(cache=True, inline="always")
 def digamma(x: float) -> float:
-    """Digamma of x > 0: recurrence up to 6, then the asymptotic series."""
+    """Return the digamma of x > 0: recurrence up to 6, then the asymptotic series."""
     shift = 0.0
     while x < 6.0:
         shift -= 1.0 / x
@@ -174,7 +174,7 @@ def gamma_tables(theta: Any, values: Any, slopes: Any) -> None:
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def largest(values: Any, n: int) -> Any:
-    """Maximum of the first ``n`` values; in lanes, because compilers do not vectorise a running maximum."""
+    """Return the maximum of the first ``n`` values; in lanes, as compilers do not vectorise a running maximum."""
     width = min(64, n)
     lanes = values[:width].copy()
     whole = n - n % width
@@ -191,7 +191,7 @@ def largest(values: Any, n: int) -> Any:
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def add_products(shares: Any, weights: Any, lo: int, hi: int, out: Any) -> None:
-    """Add shares @ weights[:, lo:hi] to ``out``; four topics at a time, so that ``out`` is visited less often."""
+    """Add proportions @ weights[:, lo:hi] to ``out``; four topics at a time, so that ``out`` is visited less often."""
     k, n_topics = 0, shares.shape[0]
     while k + 4 <= n_topics:
         a, b, c, d = shares[k], shares[k + 1], shares[k + 2], shares[k + 3]

@@ -68,7 +68,7 @@ class Workers:
 
 @contextmanager
 def library_threads(n: int) -> Iterator[None]:
-    """Give torch and the linear algebra libraries ``n`` threads inside the block, and restore.
+    """Limit torch and the linear algebra libraries to ``n`` threads inside the block, and restore.
 
     Many tiny operations run slower on several, and the compiled loops bring their own.
     """

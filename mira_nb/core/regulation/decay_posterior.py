@@ -32,16 +32,16 @@ LEVEL: Final = 0.95
 """Probability of the credible interval."""
 
 _POINTS: Final = 25
-"""Decay distances a side, in each of the two rounds."""
+"""Decay distances per side in each of the two rounds (chosen; the second refines where the mass is)."""
 
 _REACH: Final = 3.0
 """Half the width of the first grid, standard deviations of the prior; within the distances of the search's grid."""
 
 _NEGLIGIBLE: Final = 12.0
-"""Log posterior (nats) below its maximum beyond which the second, finer grid does not go."""
+"""Nats below the maximum where the finer grid ends: exp(-12) = 6e-6 of its density."""
 
 _RANK: Final = 1e-7
-"""Singular values of the grid's weights below this share of the largest are noise."""
+"""Singular values of the grid's weights below this fraction of the largest are rounding noise."""
 
 _WEAK: Final = 5.0
 """Gain (nats) below which single sets of peaks are tried beside the best regression: gamma's prior may prefer them."""
@@ -65,7 +65,7 @@ class DecayPosterior:
 
 
 def heterogeneity_factor(statistic: float, n_topics: int) -> float:
-    """Lack of fit of LITE beside NITE: statistic over its chi-square degrees of freedom, at least 1."""
+    """Return the lack of fit of LITE beside NITE: statistic over its chi-square degrees of freedom, at least 1."""
     return max(1.0, statistic / max(n_topics - 1, 1))
 
 
@@ -79,7 +79,7 @@ def decay_posterior(
     priors: Priors,
     heterogeneity: float = 1.0,
 ) -> DecayPosterior:
-    """Posterior mean and interval of the log decay distances of one gene.
+    """Compute posterior mean and interval of the log decay distances of one gene.
 
     Densities are over log Delta, so that the prior is normal whether or not MAP estimates are taken on the log scale.
 
@@ -146,7 +146,7 @@ class _Side:
         return cls(distance - distance.min(), importance, np.linalg.pinv(known, rcond=_RANK), covariance)
 
     def coefficients(self, decay_kb: Floats) -> Floats:
-        """(decay distances, grid) coefficients that give standardised sums; zeros for an empty set."""
+        """Return (decay distances, grid) coefficients of the standardised sums; zeros for an empty set."""
         wanted = np.exp2(-self.beyond / decay_kb[:, None]) * self.importance
         out = wanted @ self.inverse.T
         spread = np.sqrt(np.maximum(np.einsum("nk,kl,nl->n", out, self.covariance, out), 0.0))[:, None]
@@ -154,7 +154,7 @@ class _Side:
 
 
 def _first_axes(priors: Priors, present: tuple[bool, bool, bool]) -> list[Floats]:
-    """Evenly spaced log decay distances; a single one for an empty set."""
+    """Return evenly spaced log decay distances; a single one for an empty set."""
     middle, reach = math.log(priors.decay_median_kb), _REACH * priors.decay_log_sd
     low, high = (min(max(middle + end, math.log(GRID_KB[0])), math.log(GRID_KB[-1])) for end in (-reach, reach))
     if not low < high:
@@ -163,13 +163,13 @@ def _first_axes(priors: Priors, present: tuple[bool, bool, bool]) -> list[Floats
 
 
 def _narrowed(axis: Floats, loss: Floats) -> Floats:
-    """As many points over the part of an axis that has posterior mass."""
+    """Return as many points over the part of an axis that has posterior mass."""
     near = np.flatnonzero(loss < loss.min() + _NEGLIGIBLE)
     return np.linspace(axis[max(near[0] - 1, 0)], axis[min(near[-1] + 1, len(axis) - 1)], len(axis))
 
 
 def _losses(gram: Floats, right: Floats, covariance: Floats, axes: list[Floats], grid: Grid, priors: Priors) -> Floats:
-    """Negative log posterior at every pair of decay distances, (upstream, downstream)."""
+    """Return the negative log posterior at every pair of decay distances, (upstream, downstream)."""
     n_up, n_down = len(axes[0]), len(axes[1])
     up, down = np.divmod(np.arange(n_up * n_down), n_down)
     index = np.column_stack([up, np.full(len(up), n_up), n_up + 1 + down])
@@ -196,7 +196,7 @@ def _with_gamma(
     sd: float,
     loss: Floats,
 ) -> None:
-    """Fill `loss` with the likelihood's and gamma's parts, the length of the weights brought to their common optimum.
+    """Add the likelihood and the prior on gamma to `loss`, optimising the common scale of the weights.
 
     Where the regression gains little, single sets are tried too, also those that go against expression: gamma's prior
     gives them a small weight.
@@ -222,7 +222,7 @@ def _with_gamma(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _best_length(curvature: float, slope: float, mean: float, sd: float) -> float:
-    """Least of c s^2 / 2 - r s + ((log s - mean) / sd)^2 / 2 over s > 0, by Newton's method in log s."""
+    """Return the minimum of c s^2 / 2 - r s + ((log s - mean) / sd)^2 / 2 over s > 0, by Newton's method in log s."""
     t = math.log(max(slope / curvature, 1.0 / math.sqrt(curvature)))
     for _ in range(20):
         s = math.exp(t)
@@ -237,7 +237,7 @@ def _best_length(curvature: float, slope: float, mean: float, sd: float) -> floa
 
 
 def _summary(axis: Floats, mass: Floats) -> tuple[float, float, float]:
-    """Mean and ends of the central interval of evenly spaced points, each standing for its surroundings."""
+    """Return mean and ends of the central interval of evenly spaced points, each standing for its surroundings."""
     mass = mass / mass.sum()
     step = axis[1] - axis[0] if len(axis) > 1 else 0.0
     edges = np.concatenate([axis - step / 2, axis[-1:] + step / 2])

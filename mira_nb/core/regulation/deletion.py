@@ -24,6 +24,7 @@ from .geometry import PeakSets
 from .model import Cells, Fits, PeakRates, log_rate, peak_weights
 
 _BLOCK_VALUES = 400_000
+"""Entries of the largest temporary array, which keeps it in the cache."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def stratified_cells(
     n_bins
         Number of quanta. With the mean added to each cell, the cells in decreasing order are cut so that every quantum
         holds 1 / `n_bins` of the total; the same number is drawn from each without replacement. What a quantum with too
-        few cells leaves over is drawn in equal shares from the others.
+        few cells leaves over is drawn evenly from the others.
 
     Returns
     -------
@@ -89,7 +90,7 @@ def stratified_cells(
 
 
 def _quotas(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
-    """Equal shares limited by the sizes; remainders go to the first (most expressing) quanta that have room."""
+    """Split evenly, limited by the sizes; remainders go to the first (most expressing) quanta that have room."""
     quota = np.zeros(len(sizes), dtype=np.int64)
     left = total
     while left:
@@ -105,7 +106,7 @@ def _quotas(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
 
 
 def quantile_ranks(values: Floats) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Rank (0 ... n - 1) of each value within its row, and whether the row has ties."""
+    """Return the rank (0 ... n - 1) of each value within its row, and whether the row has ties."""
     order = np.argsort(values, axis=-1)
     ordered = np.take_along_axis(values, order, axis=-1)
     tied = (ordered[..., 1:] == ordered[..., :-1]).any(axis=-1)
@@ -115,7 +116,7 @@ def quantile_ranks(values: Floats) -> tuple[NDArray[np.int64], NDArray[np.bool_]
 
 
 def quantile_normalise(values: Floats, target: Floats) -> Floats:
-    """Give `values` (n,) the distribution of `target` (n,) in their order; ties share the mean of their targets."""
+    """Map `values` (n,) onto the distribution of `target` (n,) by rank; ties take the mean of their targets."""
     ordered = np.sort(target)
     unique, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     if len(unique) == len(values):
@@ -137,7 +138,7 @@ class _Lite:
 def score_gene(
     rates: Floats, weights: Floats, sites: NDArray[np.bool_], counts: Floats, offset: Floats, lite: _Lite
 ) -> Floats:
-    """Association scores of one gene with factors.
+    """Compute association scores of one gene with factors.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ def score_gene(
         return log_rate(values, gamma=lite.gamma, bias=lite.bias, bn_mean=lite.bn_mean, bn_sd=lite.bn_sd)
 
     def likelihood(lam: Floats) -> Floats:
-        """Terms of the log likelihood that depend on lambda, summed over the last axis."""
+        """Return the terms of the log likelihood that depend on lambda, summed over the last axis."""
         out = lam + offset
         first = out @ counts
         np.exp(out, out=out)
@@ -256,7 +257,7 @@ def delete_factors(
         n_sites = sites.sum(axis=1).astype(np.int32)
         scores = np.zeros(n_factors)
         weights = peak_weights(distance, region, lite.a[g], lite.decay_kb[g])
-        # peaks of zero weight change nothing, so equal patterns on the others share one computation
+        # peaks of zero weight change nothing, so equal patterns on the others need one computation
         patterns, which = np.unique(sites[:, weights > 0], axis=0, return_inverse=True)
         busy = patterns.any(axis=1)
         if busy.any():
@@ -301,7 +302,7 @@ def driver_test(
     Returns
     -------
     Columns ``statistic`` (Mann-Whitney U of the query), ``effect_size`` (rank biserial), ``pvalue``, ``log10_pvalue``,
-    ``adj_pvalue`` (Benjamini-Hochberg over the factors), ``n_query``, ``n_background``; one row a factor in the order
+    ``adj_pvalue`` (Benjamini-Hochberg over the factors), ``n_query``, ``n_background``; one row per factor in the order
     of the columns.
 
     Raises

@@ -15,11 +15,14 @@ from mira_nb.typing import Floats
 from .model import negative_binomial
 
 BLOCK = 64
+"""Genes at a time, which bounds the dense (cells, genes) array."""
+
 STEPS = 60
+"""Most steps of Fisher scoring; it stops at convergence."""
 
 
 def constant_log_likelihood(counts: sparse.csc_matrix, offset: NDArray, theta: NDArray) -> Floats:
-    """Log-likelihood of genes whose rate is the same in all cells, log mu_ij = offset_i + b_j, maximised over b.
+    """Return the log-likelihood of genes with one rate in all cells, log mu_ij = offset_i + b_j, maximised over b.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ def constant_log_likelihood(counts: sparse.csc_matrix, offset: NDArray, theta: N
 
 
 def _best_bias(x: Floats, offset: Floats, theta: Floats) -> Floats:
-    """Maximum over b by Fisher scoring; the log-likelihood is concave in b."""
+    """Maximise over b by Fisher scoring; the log-likelihood is concave in b."""
     with np.errstate(divide="ignore"):
         bias = np.maximum(np.log(x.sum(axis=0)) - np.log(np.exp(offset).sum()), -40.0)
     for _ in range(STEPS):
@@ -63,7 +66,7 @@ def _best_bias(x: Floats, offset: Floats, theta: Floats) -> Floats:
 
 
 def unexplained_share(constant: NDArray, lite: NDArray, nite: NDArray) -> Floats:
-    """(l_NITE - l_LITE) / (l_NITE - l_constant), from 0 to 1; NaN where NITE explains nothing.
+    """Return (l_NITE - l_LITE) / (l_NITE - l_constant), from 0 to 1; NaN where NITE explains nothing.
 
     0: the chromatin around the gene explains all that the cell's whole chromatin state does; 1: it explains nothing.
 

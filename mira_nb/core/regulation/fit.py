@@ -1,4 +1,4 @@
-"""LITE then NITE, by maximum a posteriori, for many genes at once (one gene a thread, all cells of a gene together)."""
+"""LITE then NITE, by maximum a posteriori, for many genes at once (one gene per thread, all its cells together)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class _Estimate:
 
 
 def _estimate(gene: Gene, solution: Solution, shared: Shared, topics: Floats) -> _Estimate:
-    """From the kernels' coordinates to a, Delta, gamma, b, theta and the batch-normalisation statistics."""
+    """Convert the kernels' coordinates to a, Delta, gamma, b, theta and batch-normalisation statistics."""
     x = solution.x
     k = len(topics)
     v = x[kernels.N_BASE :] - x[kernels.N_BASE :].mean() if k else x[kernels.N_BASE :]
@@ -136,7 +136,7 @@ def _estimate(gene: Gene, solution: Solution, shared: Shared, topics: Floats) ->
 def _fit_gene(
     shared: Shared, counts: Floats, peaks: NDArray, distance: NDArray, region: NDArray
 ) -> tuple[_Estimate, _Estimate, DecayPosterior] | str:
-    """LITE and NITE of one gene and the posterior of its decay distances, or why there is none."""
+    """Fit LITE and NITE of one gene and the posterior of its decay distances, or say why there is none."""
     seen = int((counts > 0).sum())
     if seen < shared.options.min_cells:
         return f"expressed in {seen} cells, fewer than {shared.options.min_cells}"
@@ -201,9 +201,9 @@ def _check(cells: Cells, sets: PeakSets) -> None:
 def results_in_order(
     work: Callable[[int], Any], n: int, *, n_threads: int, progress: Progress, message: str
 ) -> Iterator[tuple[int, Any]]:
-    """Results of ``work(0) ... work(n - 1)`` in order, computed on threads; progress (and cancelling) in between.
+    """Yield ``work(0) ... work(n - 1)`` in order, computed on threads; progress (and cancelling) in between.
 
-    At most a few results a thread wait to be taken, so that memory stays bounded.
+    At most a few results per thread wait to be taken, so that memory stays bounded.
     """
     threads = max(1, n_threads)
     ahead = 4 * threads

@@ -76,7 +76,7 @@ class PeakSets:
         return np.diff(self.indptr)
 
     def of(self, gene: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int8]]:
-        """Peaks, distances (bp) and regions of the gene at this position."""
+        """Return peaks, distances (bp) and regions of the gene at this position."""
         part = slice(self.indptr[gene], self.indptr[gene + 1])
         return self.peak[part], self.distance[part], self.region[part]
 
@@ -114,7 +114,7 @@ def _plain(name: str) -> str:
 
 
 def match_chromosomes(peak_chroms: Any, tss_chroms: Any) -> ChromosomeMatch:
-    """Bring ``1``/``chr1``/``MT``/``chrM`` together; nothing is guessed beyond prefix, case and the mitochondrion."""
+    """Match ``1``/``chr1``/``MT``/``chrM``; nothing is guessed beyond prefix, case and the mitochondrion."""
     peaks = pd.Series(np.asarray(peak_chroms, dtype=object)).astype(str)
     by_plain: dict[str, str] = {}
     for name in peaks.unique():
@@ -138,7 +138,7 @@ def match_chromosomes(peak_chroms: Any, tss_chroms: Any) -> ChromosomeMatch:
 def _choose_tss(
     table: pd.DataFrame, centres: dict[str, tuple[NDArray, NDArray]], openness: NDArray | None, promoter: int
 ) -> pd.DataFrame:
-    """One TSS a gene: main chromosome, most open promoter (if asked), most transcripts, most upstream, first."""
+    """Choose one TSS per gene: main chromosome, most open promoter (if asked), most transcripts, most upstream."""
     unique: Any = table.groupby(["key", "chrom", "tss", "strand"], sort=False, as_index=False)["size"].sum()
     score = np.zeros(len(unique))
     if openness is not None:
@@ -181,7 +181,7 @@ def _check(peaks: pd.DataFrame, tss: pd.DataFrame) -> None:
 def _prepare(
     peaks: pd.DataFrame, tss: pd.DataFrame
 ) -> tuple[dict[str, tuple[NDArray, NDArray]], pd.DataFrame, dict[str, pd.DataFrame]]:
-    """Sorted peak centres a chromosome, the TSS table with matched names, and its distinct rows a chromosome."""
+    """Return sorted peak centres per chromosome, the TSS table with matched names, and its rows per chromosome."""
     mapping = match_chromosomes(peaks["chrom"], tss["chrom"]).mapping
     chrom = peaks["chrom"].astype(str).to_numpy()
     middle = (peaks["start"].to_numpy(np.float64) + peaks["end"].to_numpy(np.float64)) / 2
@@ -220,10 +220,10 @@ def gene_peaks(
     Parameters
     ----------
     peaks
-        Columns ``chrom``, ``start``, ``end`` (0-based, half-open), one row a peak, in any order.
+        Columns ``chrom``, ``start``, ``end`` (0-based, half-open), one row per peak, in any order.
     tss
         Columns ``gene``, ``chrom``, ``tss``, ``strand`` and, if known, ``n_transcripts`` (else a row counts as one);
-        several rows a gene are allowed, and every row of another gene masks. Names are matched without regard to
+        several rows per gene are allowed, and every row of another gene masks. Names are matched without regard to
         case, chromosomes with or without ``chr``.
     genes
         Genes wanted, in the order of the result.
@@ -301,7 +301,7 @@ def _bounds(middle: NDArray, position: int, reach: int) -> tuple[int, int]:
 
 
 def _in_window(centre: tuple[NDArray, NDArray], position: int, strand: str, window: int) -> tuple[NDArray, NDArray]:
-    """Peaks of the window and their signed distance along the gene's strand (negative = upstream)."""
+    """Return peaks of the window and their signed distance along the gene's strand (negative = upstream)."""
     middle, index = centre
     low, high = _bounds(middle, position, window)
     sign = -1.0 if strand == "-" else 1.0
@@ -317,7 +317,7 @@ def _near_other(
     window: int,
     promoter: int,
 ) -> NDArray[np.bool_]:
-    """Say for each peak of the window whether another gene has a TSS within `promoter` of its centre."""
+    """Test for each peak of the window whether another gene has a TSS within `promoter` of its centre."""
     middle, _ = centre
     low, high = _bounds(middle, position, window)
     places = tss["tss"].to_numpy()

@@ -33,6 +33,8 @@ NEGLIGIBLE: Final = 1e-17
 VANISHING: Final = 1e-30
 """Weight of the nearest peak below which a set has none within reach."""
 TILE: Final = 1024
+"""Cells handled at a time: six rows of them stay in the first cache."""
+
 MATH: Final = {"reassoc", "contract", "nsz", "arcp"}
 _jit = njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
 
@@ -74,7 +76,7 @@ class Inputs(NamedTuple):
 
 @_jit
 def _peak_weights(distance: Floats, first: int, last: int, half: float) -> tuple[Ints, Floats, Floats]:
-    """Peaks that count, their weights 2^(-d/half), and the derivatives by log(half)."""
+    """Select the peaks that count; return them, their weights 2^(-d/half) and the derivatives by log(half)."""
     exponents = distance[first:last] * (LOG2 / half)
     least = exponents.min()
     reach = least - math.log(NEGLIGIBLE) if least < -math.log(VANISHING) else -1.0
@@ -141,7 +143,7 @@ def decay_sums(
 
 @_jit
 def count_terms(tail: Floats, theta: float) -> tuple[float, float, float]:
-    """Value, first and second derivative by theta of sum_i [lgamma(y_i + theta) - lgamma(theta)].
+    """Return value, first and second derivative by theta of sum_i [lgamma(y_i + theta) - lgamma(theta)].
 
     `tail[j]` is the number of cells with more than j counts: the log-gamma difference of a count y is the sum of
     log(theta + j) over j < y.
@@ -173,7 +175,7 @@ def _predict(x: Floats, inputs: Inputs, work: Floats) -> None:
 
 @_jit
 def _likelihood(x: Floats, inputs: Inputs, work: Floats) -> tuple[float, float, float, float]:
-    """Log likelihood, first and second derivative by theta, variance of lambda; fills rows 5 and 6 of `work`."""
+    """Return log likelihood, its two derivatives by theta, variance of lambda; fill rows 5 and 6 of `work`."""
     counts, offset = inputs.counts, inputs.offset
     rate, info, force = work[4], work[5], work[6]
     n, bias, theta = len(counts), x[5], math.exp(x[6])
@@ -198,7 +200,7 @@ def _likelihood(x: Floats, inputs: Inputs, work: Floats) -> tuple[float, float, 
 
 @_jit
 def _prior(x: Floats, prior: Floats, spread: float, slopes: Floats) -> tuple[float, float]:
-    """Log prior and its derivative by lambda_i - b, per unit of it and n; `slopes` of x (not of w, v) are filled."""
+    """Return log prior and its derivative by lambda_i - b, per unit of it and n; fill `slopes` of x (not of w, v)."""
     natural, log_theta = prior[7], x[6]
     log_gamma = 0.5 * math.log(spread) if spread > 0.0 else -1e300
     away_up = (x[0] - prior[0]) / prior[1]
@@ -221,7 +223,7 @@ def _prior(x: Floats, prior: Floats, spread: float, slopes: Floats) -> tuple[flo
 
 @_jit
 def objective(x: Floats, inputs: Inputs, work: Floats, slopes: Floats) -> tuple[float, float, float]:
-    """Negative log posterior (without terms that are constant in x) and its gradient.
+    """Compute the negative log posterior (without terms that are constant in x) and its gradient.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Compiled L-BFGS for one gene's posterior, with the expected information as its metric.
 
 The weights of the peak sets are kept non-negative by an active set: a weight at zero whose gradient points outward is
-held there.
+held there. Against scipy's L-BFGS-B: ``docs/decisions/lbfgs.md``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from .kernels import MATH, N_BASE, Inputs, objective
 MEMORY: Final = 6
 """Pairs of steps and gradient changes that are kept."""
 HALVINGS: Final = 30
+"""Most halvings of a step: 2^-30 of it is at rounding level."""
+
 TILE: Final = 256
+"""Cells handled at a time: columns of them stay in the first cache."""
 _jit = njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
 
 
@@ -103,7 +106,7 @@ def _precondition(metric: Floats, free: Floats, vector: Floats) -> Floats:
 
 @_jit
 def _direction(metric: Floats, free: Floats, slopes: Floats, pairs: Floats, n_kept: int, newest: int) -> Floats:
-    """Two-loop recursion of L-BFGS with the inverse information as first metric, on the free coordinates.
+    """Run the two-loop recursion of L-BFGS with the inverse information as first metric, on the free coordinates.
 
     `pairs` (2, MEMORY, size) holds steps and changes of the gradient. Falls back on the metric alone where the result
     does not go down.
@@ -136,7 +139,7 @@ def _direction(metric: Floats, free: Floats, slopes: Floats, pairs: Floats, n_ke
 
 @_jit
 def _free_coordinates(x: Floats, movable: Floats, slopes: Floats, free: Floats) -> bool:
-    """Update which coordinates may move; whether any changed."""
+    """Update which coordinates may move; return whether any changed."""
     changed = False
     for j in range(len(x)):
         now = movable[j]
@@ -175,7 +178,7 @@ def _line_search(
 def minimise(
     x: Floats, movable: Floats, inputs: Inputs, work: Floats, tolerance: float, max_iterations: int
 ) -> tuple[float, float, int, int, bool]:
-    """L-BFGS with a_eta >= 0; `x` is changed in place.
+    """Minimise the loss by L-BFGS with a_eta >= 0; `x` is changed in place.
 
     Stops when the loss has not decreased by more than `tolerance` for three iterations (Extended Methods, Parameter
     Estimation), or when the next step promises less than a thousandth of it. Returns (negative log posterior, log

@@ -69,7 +69,7 @@ class Priors:
 
 
 def expression_normalizer(decoder: Decoder, topics: NDArray, *, gauge: Gauge = "median") -> Floats:
-    """Log denominator of the composition under the expression topic model, (N,).
+    """Return the log denominator of the composition under the expression topic model, (N,).
 
     A softmax does not change when the same function of a cell's topics is added to the logits of all genes, so the
     topic model fixes its denominator only up to such a function, at the whim of its training. A single gene's
@@ -124,7 +124,7 @@ class Cells:
         topics: NDArray,
         decoder: Decoder,
     ) -> Cells:
-        """Bring dtypes and layouts in order and compute the accessibility normaliser."""
+        """Convert dtypes and layouts and compute the accessibility normaliser."""
         topics = np.ascontiguousarray(topics, dtype=np.float64)
         return cls(
             counts=sparse.csc_matrix(counts, dtype=np.float64),
@@ -157,7 +157,7 @@ class PeakRates:
         self._normalizer = np.asarray(normalizer, dtype=np.float64)
 
     def block(self, peaks: NDArray[np.int64], cells: NDArray[np.int64] | None = None) -> Floats:
-        """(peaks, cells) rates."""
+        """Return (peaks, cells) rates."""
         topics = self._topics if cells is None else self._topics[:, cells]
         normalizer = self._normalizer if cells is None else self._normalizer[cells]
         out = self._weights[peaks] @ topics
@@ -210,7 +210,7 @@ class Fits:
 
 
 def peak_weights(distance: NDArray, region: NDArray, a: NDArray, decay_kb: NDArray) -> Floats:
-    """Weight of each peak, a_eta 2^(-distance / Delta_eta); proximal peaks are not decayed. `distance` in bp."""
+    """Return the weight of each peak, a_eta 2^(-distance / Delta_eta), 1 if proximal; `distance` in bp."""
     kb = np.asarray(distance, dtype=np.float64) / 1e3
     out = np.zeros(len(kb))
     for code, position in ((UPSTREAM, 0), (DOWNSTREAM, 1)):
@@ -226,18 +226,18 @@ def peak_weights(distance: NDArray, region: NDArray, a: NDArray, decay_kb: NDArr
 def potential(
     rates: Floats, weights: Floats, *, topics: NDArray | None = None, a_topics: NDArray | None = None
 ) -> Floats:
-    """Regulatory potential c_i, (cells,): rates (peaks, cells) times peak weights, plus topics times coefficients."""
+    """Compute the potential c_i, (cells,): rates (peaks, cells) times peak weights, plus topics times coefficients."""
     out = weights @ rates if len(weights) else np.zeros(rates.shape[1])
     return out if topics is None or a_topics is None else out + topics @ a_topics
 
 
 def log_rate(c: Floats, *, gamma: float, bias: float, bn_mean: float, bn_sd: float) -> Floats:
-    """Lambda_i = gamma (c_i - mu_bn) / sigma_bn + b."""
+    """Return lambda_i = gamma (c_i - mu_bn) / sigma_bn + b."""
     return gamma * (c - bn_mean) / bn_sd + bias
 
 
 def negative_binomial(counts: NDArray, log_mean: NDArray, theta: float) -> Floats:
-    """Log probability of counts under NegativeBinomial(mean, dispersion theta), elementwise."""
+    """Return the log probability of counts under NegativeBinomial(mean, dispersion theta), elementwise."""
     mean = np.exp(log_mean)
     terms = gammaln(counts + theta) - gammaln(theta) - gammaln(counts + 1.0) + theta * math.log(theta)
     return terms + counts * log_mean - (counts + theta) * np.log(theta + mean)
@@ -246,7 +246,7 @@ def negative_binomial(counts: NDArray, log_mean: NDArray, theta: float) -> Float
 def log_prior(
     priors: Priors, *, decay_kb: NDArray, gamma: float, bias: float, theta: float | None, present: tuple[bool, bool]
 ) -> float:
-    """Log prior without normalising constants; `theta` None leaves its term out (NITE keeps LITE's theta).
+    """Return the log prior without constants; `theta` None leaves its term out (NITE keeps LITE's theta).
 
     `present` says whether the upstream and the downstream set have peaks; an empty set has no decay distance.
     """

@@ -7,7 +7,8 @@ of each peak are estimated anew from the draw, by Poisson regression on the topi
 The prior's precision is chosen such that the new weights vary over peaks as much as the trained ones: the training
 (dropout, stopping, shrinkage) has shrunk these by an amount that is not known otherwise.
 
-Left out are errors of the topics themselves, which LITE and NITE share, and any curve that the softmax cannot follow.
+Left out are errors of the topics themselves, which LITE and NITE have in common, and any curve that the softmax cannot
+follow.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Redrawn:
 def redraw_accessibility(
     cells: Cells, n_open: NDArray, peaks: NDArray[np.int64], *, generator: np.random.Generator
 ) -> Redrawn:
-    """Draw open peaks from the fitted model and estimate the weights of some peaks from them.
+    """Parametric bootstrap of the accessibility estimates: simulate peaks from the fitted model and re-estimate.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def redraw_accessibility(
 
 
 def _design(topics: Floats) -> tuple[Floats, Floats, Floats]:
-    """(N, 1 + K - 1) intercept and whitened topics, the way from their coefficients to weights, the topics' mean."""
+    """Return (N, 1 + K - 1) intercept and whitened topics, their coefficients' map to weights, the topics' mean."""
     middle = topics.mean(axis=0)
     left, size, right = np.linalg.svd(topics - middle, full_matrices=False)
     rank = int((size > 1e-8 * size[0]).sum())
@@ -129,7 +130,7 @@ class _Problem:
         return cls(design, exposure, truth, drawn, information.reshape(-1, size, size))
 
     def solve(self, precision: float) -> Floats:
-        """Coefficients of highest posterior; the intercept has no prior."""
+        """Return the coefficients of highest posterior; the intercept has no prior."""
         prior = np.full(self.design.shape[1], precision)
         prior[0] = 0.0
         inverse = np.linalg.inv(self.information + np.diag(np.maximum(prior, 1e-6)))
@@ -146,7 +147,7 @@ class _Problem:
         return found
 
     def matching_precision(self) -> float:
-        """Least precision under which the contrasts vary no more than the true ones, per count."""
+        """Return the least precision under which contrasts vary no more than the true ones, per count."""
         counts = self.information[:, 0, 0]
 
         def spread(coefficients: Floats) -> float:

@@ -22,7 +22,7 @@ from .search import FitOptions
 
 
 def nite_score(statistic: NDArray, n_nonzero: NDArray) -> Floats:
-    """Likelihood-ratio statistic over 1 + (non-zero counts / their median).
+    """Return the likelihood-ratio statistic over 1 + (non-zero counts / their median).
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def nite_score(statistic: NDArray, n_nonzero: NDArray) -> Floats:
 
 
 def chromatin_differential(lite_log_rate: NDArray, nite_log_rate: NDArray) -> NDArray:
-    """Natural log of rho_LITE / rho_NITE; the common denominator of both cancels."""
+    """Return the natural log of rho_LITE / rho_NITE; the common denominator of both cancels."""
     return lite_log_rate - nite_log_rate
 
 
@@ -66,7 +66,7 @@ class NullDistribution:
     chi2_df
         Degrees of freedom of the textbook chi-square, K - 1.
     chi2_rate, gamma_rate
-        Share of simulated genes with p < 0.05 under the textbook chi-square; the same under the fitted gamma, each
+        Fraction of simulated genes with p < 0.05 under the textbook chi-square; the same under the fitted gamma, each
         half of the simulated genes judged by the gamma fitted to the other half.
     """
 
@@ -78,12 +78,12 @@ class NullDistribution:
     gamma_rate: float
 
     def pvalue(self, statistic: NDArray) -> Floats:
-        """Upper tail of the fitted gamma; NaN stays NaN."""
+        """Return the upper tail of the fitted gamma; NaN stays NaN."""
         return _gamma_tail(np.asarray(statistic, dtype=np.float64), self.shape, self.scale)
 
 
 def _moments(statistics: NDArray) -> tuple[float, float]:
-    """Shape and scale of the gamma with this mean and variance."""
+    """Return shape and scale of the gamma with this mean and variance."""
     mean, variance = float(np.mean(statistics)), float(np.var(statistics, ddof=1))
     mean, variance = max(mean, 1e-6), max(variance, 1e-6)
     return mean * mean / variance, variance / mean
@@ -94,7 +94,7 @@ def _gamma_tail(statistic: NDArray, shape: float, scale: float) -> Floats:
 
 
 def fit_null(statistics: NDArray, *, n_topics: int) -> NullDistribution:
-    """Null distribution from statistics of genes simulated under LITE.
+    """Fit the null distribution to statistics of genes simulated under LITE.
 
     Raises
     ------
@@ -146,7 +146,7 @@ class NullGenes:
     statistic
         Lambda of the simulated genes that could be fitted.
     unexplained
-        Their share of the explained log-likelihood that LITE misses by chance and error (:func:`.unexplained_share`).
+        Fraction of the explained log-likelihood that LITE misses by chance and error (:func:`.unexplained_share`).
     """
 
     statistic: Floats
@@ -167,7 +167,7 @@ def simulate_null(
     n_threads: int = 2,
     progress: Progress | None = None,
 ) -> NullGenes:
-    """Statistics of genes simulated under their own LITE fit and fitted again (parametric bootstrap).
+    """Simulate genes under their own LITE fit, fit them again, and return the statistics (parametric bootstrap).
 
     Genes are taken at even steps of the order of their number of expressing cells, so that weakly and strongly
     expressed genes are represented as they occur; when fewer genes than `n_genes` are fitted, they are used again
@@ -200,7 +200,7 @@ def simulate_null(
 
 
 def take_genes(sets: PeakSets, genes: NDArray[np.int64]) -> PeakSets:
-    """Peak sets of some genes, in the order given; a gene may occur more than once."""
+    """Return the peak sets of some genes, in the order given; a gene may occur more than once."""
     sizes = sets.n_peaks[genes]
     index = np.concatenate(
         [np.arange(sets.indptr[g], sets.indptr[g + 1]) for g in genes] or [np.zeros(0, dtype=np.int64)]

@@ -1,4 +1,7 @@
-"""The search for the maximum a posteriori of one gene: starts from a grid, L-BFGS, the best kept."""
+"""The search for the maximum a posteriori of one gene: starts from a grid, L-BFGS, the best kept.
+
+The nested starts are drawn, with what each is worth, in ``docs/decisions/regulation-starts.md``.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,7 @@ class Solution:
 
 @dataclass(frozen=True)
 class Shared:
-    """What all genes share, prepared once."""
+    """What is common to all genes, prepared once."""
 
     rates: PeakRates
     offset: Floats
@@ -148,9 +151,9 @@ def _start(gene: Gene, candidate: Candidate, theta: float, prior: Floats) -> Flo
 
 
 def _single_sets(gene: Gene, working: WorkingModel, prior: Floats) -> list[Floats]:
-    """One start a set of peaks: the set alone with gamma 0.1 at the prior's decay distance.
+    """Return one start per set of peaks: the set alone with gamma 0.1 at the prior's decay distance.
 
-    For genes whose expression goes along with no set of peaks: gamma's prior then holds one set or another at a small
+    For genes whose expression follows no set of peaks: gamma's prior then holds one set or another at a small
     weight, and each choice is a maximum of its own.
     """
     level = float(working.response @ working.weight / working.weight.sum())
@@ -163,7 +166,7 @@ def _single_sets(gene: Gene, working: WorkingModel, prior: Floats) -> list[Float
 
 
 def _worth_following(trials: list[Solution], margin: float) -> list[Solution]:
-    """Screened starts near the best, each maximum once (same decay distances where their set has weight)."""
+    """Select screened starts near the best, each maximum once (same decay distances where their set has weight)."""
     ranked = sorted(trials, key=lambda trial: trial.loss)
     kept: list[Solution] = []
     for trial in ranked:
@@ -201,15 +204,15 @@ def _best_of(
 
 
 def _elsewhere(candidate: Candidate, solution: Solution) -> bool:
-    """Whether a candidate's decay distances differ from a solution's where either gives the set weight."""
+    """Test whether a candidate's decay distances differ from a solution's where either gives the set weight."""
     used = (candidate.weights[[0, 2]] > 0) | (solution.x[[2, 4]] > 0)
     return bool((np.abs(np.log(candidate.decay_kb) - solution.x[:2])[used] > 0.5).any())
 
 
 def _with_idle_sets(gene: Gene, solution: Solution, grid: Grid, shared: Shared) -> Floats | None:
-    """Start at a LITE solution in which sets without weight get some, where a decay distance of the grid promises gain.
+    """Return a start at a LITE solution with weight for idle sets where a decay distance of the grid promises gain.
 
-    At weight 0 the decay distance rests at the prior's median, from where the way up may not be seen.
+    At weight 0 the decay distance rests at the prior's median, from where the gradient may not show the way up.
     """
     x, priors = solution.x, shared.priors
     theta, mean = math.exp(x[6]), np.exp(solution.rate + shared.offset)
@@ -245,7 +248,7 @@ def _with_idle_sets(gene: Gene, solution: Solution, grid: Grid, shared: Shared) 
 
 
 def solve_gene(gene: Gene, shared: Shared, grid: Grid) -> tuple[Solution, Solution]:
-    """LITE from the best of a few starts, then NITE from LITE's estimate with zero topic coefficients.
+    """Fit LITE from the best of a few starts, then NITE from LITE's estimate with zero topic coefficients.
 
     Starts of LITE come from the grid around a flexible prediction, and once more from the grid around the LITE solution
     found. The NITE model keeps LITE's theta. Beside LITE's estimate, the best decay distances of NITE's own grid are

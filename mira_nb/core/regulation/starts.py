@@ -21,6 +21,7 @@ from mira_nb.typing import Floats
 from .model import Priors
 
 GRID_KB: Final[tuple[float, ...]] = (0.7, 1.6, 3.5, 8.0, 16.0, 32.0, 64.0, 130.0, 300.0, 900.0)
+"""Decay distances tried, about an octave apart, to beyond the window of 600 kb (chosen, no source)."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Regressions:
     """(K, features + 1) regression of every feature and of the response on the topics."""
 
     def complete(self, index: NDArray[np.int64], beta: Floats) -> tuple[float, Floats]:
-        """Intercept and topic coefficients that go with the weights of three features."""
+        """Return intercept and topic coefficients that go with the weights of three features."""
         v = self.topic_coefficients[:, -1] - self.topic_coefficients[:, index] @ beta
         return self.response_mean - float(self.feature_mean[index] @ beta + self.topic_mean @ v), v
 
@@ -111,14 +112,14 @@ def working_around(counts: Floats, offset: Floats, rate: Floats, theta: float) -
 
 
 def standardise(features: Floats) -> tuple[Floats, Floats]:
-    """Bring rows to mean 0 and standard deviation 1 (rows without variation to 0); also return what they had."""
+    """Standardise rows to mean 0 and standard deviation 1 (rows without variation to 0); also return what they had."""
     centred = features - features.mean(axis=-1, keepdims=True)
     spread = np.sqrt((centred * centred).mean(axis=-1, keepdims=True))
     return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0), spread[..., 0]
 
 
 def grid_weights(distance: Floats) -> Floats:
-    """(grid, peaks) weights of one set's peaks for every decay distance, relative to the nearest peak's."""
+    """Return (grid, peaks) weights of one set's peaks per decay distance, relative to the nearest peak's."""
     beyond = distance - distance.min() if len(distance) else distance
     return np.asarray(np.exp2(-beyond[None, :] / np.array(GRID_KB)[:, None]))
 
@@ -162,7 +163,7 @@ def make_grid(rates: Floats, distance: Floats, splits: NDArray[np.int64], proxim
 
 
 def regressions(working: WorkingModel, features: Floats, topics: Floats | None) -> Regressions:
-    """Weighted normal equations; `topics` (K, N) are projected out when given."""
+    """Form the weighted normal equations; `topics` (K, N) are projected out when given."""
     weight = working.weight
     total = weight.sum()
     feature_mean, response_mean = features @ weight / total, float(working.response @ weight / total)
@@ -188,7 +189,7 @@ def regressions(working: WorkingModel, features: Floats, topics: Floats | None) 
 def candidates(
     working: WorkingModel, grid: Grid, *, priors: Priors, topics: Floats | None = None, most: int = 3
 ) -> list[Candidate]:
-    """Return the best starts, best first; empty when no set of peaks goes along with expression.
+    """Return the best starts, best first; empty when expression follows no set of peaks.
 
     Parameters
     ----------
@@ -232,7 +233,7 @@ def candidates(
 def best_subset(
     gram: Floats, right: Floats, index: NDArray[np.int64], present: tuple[bool, bool, bool]
 ) -> tuple[Floats, Floats]:
-    """Non-negative least squares of three features for many grid points: best of all subsets with positive weights."""
+    """Solve non-negative least squares of three features for many grid points: best subset of positive weights."""
     scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
     gain, beta = np.zeros(len(index)), np.zeros((len(index), 3))
     missing = sum(1 << bit for bit, there in enumerate(present) if not there)
@@ -246,7 +247,7 @@ def _all_subsets(
 ) -> None:
     """Fill `gain` and `beta` (rows x 3, zero: start); `gram` has a unit diagonal, to which 1e-6 is added.
 
-    Subsets are written as three bits; those that share a bit with `missing` are left out.
+    Subsets are written as three bits; those with a bit of `missing` are left out.
     """
     matrix, solved = np.empty((3, 4)), np.empty(3)
     for row in range(len(index)):

@@ -1,8 +1,8 @@
-"""Adam (Kingma and Ba 2015): in compiled loops on a CPU, in plain torch elsewhere.
+"""Adam (Kingma and Ba 2015) in compiled loops.
 
-The same updates as ``torch.optim.Adam``, to which a test holds them. Compiled, they run on all threads, and the table
-of peak embeddings, by far the largest parameter, is updated row by row without an array for its gradient. torch's own
-optimiser would also load its compiler, which takes longer and more memory than training a small model.
+The same updates as ``torch.optim.Adam``, to which a test holds them. They run on all threads, and the table of peak
+embeddings, by far the largest parameter, is updated row by row without an array for its gradient. torch's optimiser
+loads its compiler at the first step and is no faster: ``docs/decisions/optimisers.md``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mira_nb.core.topics.kernels.adam import update
 from .embedding import PeakAverage
 
 WORTH_THREADS = 1 << 18
+"""Entries of a parameter from which threads are worth their start."""
 
 
 class Adam:
@@ -60,7 +61,7 @@ class Adam:
         root = math.sqrt(second)
         scalars = (*self._betas, rate * root / first, self._epsilon * root)
         for parameter, mean, square in self._state:
-            if self._average is not None and parameter is self._average.table and parameter.device.type == "cpu":
+            if self._average is not None and parameter is self._average.table:
                 self._average.update(mean, square, scalars)
             elif parameter.grad is not None:
                 self._update(parameter, parameter.grad, mean, square, scalars)
@@ -68,9 +69,6 @@ class Adam:
     def _update(
         self, parameter: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, scalars: tuple[float, ...]
     ) -> None:  # fmt: skip
-        if parameter.device.type != "cpu":
-            torch_update(parameter, gradient, mean, square, *scalars)
-            return
         # views, which a parameter with gaps would refuse: a copy would be updated in vain
         flat = [parameter.view(-1), gradient.reshape(-1), mean.view(-1), square.view(-1)]
         arrays = [value.numpy() for value in flat]
@@ -78,13 +76,3 @@ class Adam:
             update(0, parameter.numel(), *arrays, *scalars)
         else:
             self._workers.ranges(parameter.numel(), update, *arrays, *scalars)
-
-
-def torch_update(
-    parameter: Tensor, gradient: Tensor, mean: Tensor, square: Tensor,
-    beta1: float, beta2: float, rate: float, epsilon: float,
-) -> None:  # fmt: skip
-    """Make the update of :func:`.kernels_adam.update` on any device."""
-    mean.lerp_(gradient, 1 - beta1)
-    square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-    parameter.addcdiv_(mean, square.sqrt().add_(epsilon), value=-rate)

@@ -65,7 +65,7 @@ class Batch:
 
 
 def check_counts(counts: Any, modality: Modality) -> sparse.csr_matrix:
-    """Return counts as CSR float32, or say what is wrong with them."""
+    """Validate counts and return them as CSR float32."""
     if sparse.issparse(counts):
         matrix: Any = cast(Any, counts).tocsr()
     else:
@@ -101,12 +101,12 @@ def check_counts(counts: Any, modality: Modality) -> sparse.csr_matrix:
 
 
 def check_encoder(encoder: NDArray[np.bool_] | None, n_features: int, modality: Modality) -> NDArray[np.bool_]:
-    """Return the mask of encoder features (all when None), or say what is wrong with it."""
+    """Validate and return the mask of encoder features (all when None)."""
     if encoder is None:
         return np.ones(n_features, bool)
     mask = np.asarray(encoder, bool)
     if mask.shape != (n_features,):
-        raise InputError(f"{mask.size} encoder flags for {n_features} {modality} features", expected="one a feature")
+        raise InputError(f"{mask.size} encoder flags for {n_features} {modality} features", expected="one per feature")
     if not mask.any():
         raise InputError(f"no {modality} feature is given to the encoder", remedy="lower the feature thresholds")
     return mask
@@ -124,7 +124,7 @@ class CellData:
     encoder
         (features,) mask of features the encoder reads.
     shares
-        Pooled shares of the training cells (expression only).
+        Pooled fractions of the training cells (expression only).
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class CellData:
         self._residuals: Residuals | None = None
         if modality == "expression":
             if shares is None:
-                raise ValueError("expression needs pooled shares")
+                raise ValueError("expression needs pooled fractions")
             self._residuals = deviance_residuals(subset, self.depth, np.asarray(shares)[encoder])
         elif subset is not counts:
             self._encoder_counts = subset
@@ -156,7 +156,7 @@ class CellData:
         return int(self.counts.shape[0])
 
     def batch(self, cells: NDArray[np.intp], *, by_columns: bool = True) -> Batch:
-        """Cells with the given positions; ``by_columns=False`` leaves out what only the likelihood needs."""
+        """Return the cells at the given positions; ``by_columns=False`` leaves out what only the likelihood needs."""
         columns = encoder = residuals = None
         if self._residuals is not None:
             residuals = self._residuals.rows(cells)
@@ -188,7 +188,7 @@ def equal_batches(cells: NDArray[np.intp], batch_size: int) -> Iterator[NDArray[
 
 
 def blocks(n: int, size: int = 512) -> list[slice]:
-    """Consecutive slices of at most ``size`` of ``n`` cells."""
+    """Return consecutive slices of at most ``size`` of ``n`` cells."""
     return [slice(first, min(first + size, n)) for first in range(0, n, size)]
 
 
@@ -212,6 +212,6 @@ def column_totals(counts: sparse.csr_matrix, cells: NDArray[np.intp]) -> NDArray
 
 
 def pooled_shares(counts: sparse.csr_matrix, cells: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Share pi_j of every feature in all counts of the given cells, (features,)."""
+    """Return the fraction pi_j of each feature in all counts of the given cells, (features,)."""
     totals = column_totals(counts, cells)
     return totals / max(float(totals.sum()), 1.0)

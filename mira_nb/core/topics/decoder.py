@@ -55,21 +55,21 @@ class Decoder:
         return int(self.beta.shape[1])
 
     def activations(self) -> Floats:
-        """Topic activations psi, (K, F)."""
+        """Return topic activations psi, (K, F)."""
         return np.sign(self.gamma) * (self.beta - self.bn_mean) / np.sqrt(self.bn_var + self.eps)
 
     def affine(self) -> tuple[Floats, Floats]:
-        """Weights W (K, F) and offset c (F,) with logits = Z W + c (batch norm folded in)."""
+        """Return weights W (K, F) and offset c (F,) with logits = Z W + c (batch norm folded in)."""
         scale = self.gamma / np.sqrt(self.bn_var + self.eps)
         return self.beta * scale, self.bias - self.bn_mean * scale
 
     def logits(self, topics: Floats, features: Any = slice(None)) -> Floats:
-        """Unnormalised log composition, (n, len(features)), of cells with the given topics (n, K)."""
+        """Return the unnormalised log composition, (n, len(features)), of cells with topics (n, K)."""
         weights, offset = self.affine()
         return topics @ weights[:, features] + offset[features]
 
     def log_normalizer(self, topics: Floats, *, block: int = 4096) -> Floats:
-        """Log sum over all features of exp(logits), (n,), in blocks of features (no n x F array)."""
+        """Return the log sum over all features of exp(logits), (n,), in blocks of features (no n x F array)."""
         weights, offset = self.affine()
         top = np.full(len(topics), -np.inf)
         total = np.zeros(len(topics))
@@ -83,16 +83,16 @@ class Decoder:
     def log_composition(
         self, topics: Floats, features: Any = slice(None), *, normalizer: Floats | None = None
     ) -> Floats:
-        """Log rho, (n, len(features)); normalised over all features even when only some are asked for."""
+        """Return log rho, (n, len(features)); normalised over all features even when only some are asked for."""
         norm = self.log_normalizer(topics) if normalizer is None else normalizer
         return self.logits(topics, features) - norm[:, None]
 
     def composition(self, topics: Floats, features: Any = slice(None), *, normalizer: Floats | None = None) -> Floats:
-        """Imputed rates rho, (n, len(features))."""
+        """Return imputed rates rho, (n, len(features))."""
         return np.exp(self.log_composition(topics, features, normalizer=normalizer))
 
     def to_arrays(self) -> dict[str, Any]:
-        """Plain arrays for storage in ``uns``."""
+        """Return plain arrays for storage in ``uns``."""
         out: dict[str, Any] = {
             name: np.asarray(getattr(self, name)) for name in ("beta", "bn_mean", "bn_var", "gamma", "bias")
         }
@@ -103,7 +103,7 @@ class Decoder:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Any]) -> Decoder:
-        """Inverse of :meth:`to_arrays`; other entries are ignored."""
+        """Return the decoder from :meth:`to_arrays`; other entries are ignored."""
         dispersion = arrays.get("dispersion")
         return cls(
             beta=np.asarray(arrays["beta"]),
@@ -117,7 +117,7 @@ class Decoder:
 
 
 def log_share_per_count(counts: sparse.csr_matrix, decoder: Decoder, topics: NDArray[np.floating]) -> float:
-    """Mean of log rho_ij over all counts, without a cells x features array."""
+    """Return the mean of log rho_ij over all counts, without a cells x features array."""
     weights, offset = decoder.affine()
     columns = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
     depth = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()

@@ -10,17 +10,18 @@ from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics.kernels.adam import update_embeddings
 from mira_nb.core.topics.kernels.embedding import add_embeddings, mean_weights
 
-from .data import Batch
+from .data import Batch, Columns
 from .network import Network
 
 PARTS = 4
+"""Parts with sums of their own, added in order; fixed, so that results do not depend on the threads."""
 
 
 class PeakAverage:
     """v_i = mean over the kept open peaks of their embeddings.
 
-    On a CPU the table takes no part in autograd: :meth:`update` follows ``backward`` and never forms its gradient,
-    which would be as large as the table.
+    The table takes no part in autograd: :meth:`update` follows ``backward`` and never forms its gradient, which would
+    be as large as the table.
     """
 
     def __init__(self, table: torch.nn.Parameter, workers: Workers) -> None:
@@ -29,17 +30,8 @@ class PeakAverage:
         self._pending: tuple[Batch, np.ndarray, Tensor] | None = None
 
     def __call__(self, batch: Batch, rate: float, generator: torch.Generator | None) -> Tensor:
-        """Mean embeddings, (cells, width); with a generator, open peaks are left out at ``rate``."""
-        columns = batch.encoder_columns
-        if columns is None:
-            raise ValueError("the batch has no accessibility columns")
-        kept = np.ones(len(columns.cells), np.float32)
-        if generator is not None and rate > 0:
-            kept = (torch.rand(len(kept), generator=generator) >= rate).numpy().astype(np.float32)
-        weights = np.empty_like(kept)
-        mean_weights(batch.n_cells, columns.cells, kept, weights)
-        if self.table.device.type != "cpu":
-            return self._dense(batch, weights)
+        """Return mean embeddings, (cells, width); with a generator, open peaks are left out at ``rate``."""
+        weights, columns = peak_weights(batch, rate, generator), _columns(batch)
         table = self.table.detach().numpy()
         sums = np.empty((PARTS, batch.n_cells, table.shape[1]), table.dtype)
         self._workers.parts(PARTS, add_embeddings, table, columns.pointers, columns.cells, weights, sums)
@@ -66,15 +58,25 @@ class PeakAverage:
             PARTS, update_embeddings, averages.grad.numpy(), columns.pointers, columns.cells, weights, *arrays, *scalars
         )
 
-    def _dense(self, batch: Batch, weights: np.ndarray) -> Tensor:
-        columns = batch.encoder_columns
-        if columns is None:
-            raise ValueError("the batch has no accessibility columns")
-        device = self.table.device
-        peaks = torch.from_numpy(np.repeat(np.arange(len(columns.pointers) - 1), np.diff(columns.pointers))).to(device)
-        cells = torch.from_numpy(columns.cells.astype(np.int64)).to(device)
-        values = self.table[peaks] * torch.from_numpy(weights).to(device)[:, None]
-        return torch.zeros(batch.n_cells, self.table.shape[1], device=device).index_add(0, cells, values)
+
+def peak_weights(batch: Batch, rate: float, generator: torch.Generator | None) -> np.ndarray:
+    """Return each open peak's weight in its cell's mean: one over the number of peaks kept, 0 where left out.
+
+    Weights are in the order of ``batch.encoder_columns``; with a generator, peaks are left out at ``rate``.
+    """
+    columns = _columns(batch)
+    kept = np.ones(len(columns.cells), np.float32)
+    if generator is not None and rate > 0:
+        kept = (torch.rand(len(kept), generator=generator) >= rate).numpy().astype(np.float32)
+    weights = np.empty_like(kept)
+    mean_weights(batch.n_cells, columns.cells, kept, weights)
+    return weights
+
+
+def _columns(batch: Batch) -> Columns:
+    if batch.encoder_columns is None:
+        raise ValueError("the batch has no accessibility columns")
+    return batch.encoder_columns
 
 
 def peak_average(network: Network, workers: Workers) -> PeakAverage | None:

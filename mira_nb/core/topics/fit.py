@@ -39,7 +39,7 @@ def fit_topic_model(
     modality
         ``"expression"`` or ``"accessibility"``.
     settings
-        See :class:`TopicSettings`.
+        See :class:`TopicSettings`; None takes the defaults of the modality.
     encoder_features
         (features,) mask of features that the encoder reads (default: all).
     seed
@@ -47,7 +47,7 @@ def fit_topic_model(
     n_threads
         Threads of the compiled loops (the result does not depend on them).
     progress
-        Called with the share done and a message; may raise to stop.
+        Called with the fraction done and a message; may raise to stop.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def fit_topic_model(
     """
     from .fitting import Fitting
 
-    settings = settings or TopicSettings()
+    settings = settings or TopicSettings.for_modality(modality)
     matrix = check_counts(counts, modality)
     mask = check_encoder(encoder_features, matrix.shape[1], modality)
     filled = np.flatnonzero(np.diff(matrix.indptr))

@@ -31,20 +31,20 @@ class TopicFit:
     modality
         ``"expression"`` or ``"accessibility"``.
     topics
-        (cells, K) composition softmax(mu) of every cell given, rows sum to 1; topics by decreasing mean share.
+        (cells, K) composition softmax(mu) of every cell given, rows sum to 1; topics by decreasing mean proportion.
     decoder
         Topics to composition over the modelled features.
     read_depth
         exp of the posterior mean of log n, (cells,), expression only.
     history
-        One row an epoch: epoch, loss, log_likelihood, kl, elbo, held_out_elbo (all a cell), kl_weight,
+        One row per epoch: epoch, loss, log_likelihood, kl, elbo, held_out_elbo (all per cell), kl_weight,
         learning_rate, seconds.
     settings
         Settings used, with every "auto" replaced by its value.
     encoder_features
         (features,) mask of features that the encoder reads.
     shares
-        (features,) pooled shares of the training cells, which deviance residuals refer to.
+        (features,) pooled fractions of the training cells, which deviance residuals refer to.
     alpha
         (K,) posterior median of the Dirichlet's parameters.
     weights
@@ -84,11 +84,11 @@ class TopicFit:
         return self.decoder.n_topics
 
     def encode(self, counts: Any, *, n_threads: int = 1) -> NDArray[np.float64]:
-        """Topics (cells, K) of new cells with counts over the same features."""
+        """Return topics (cells, K) of new cells with counts over the same features."""
         return self.predict(counts, n_threads=n_threads)[0]
 
     def predict(self, counts: Any, *, n_threads: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Topics (cells, K), and for expression effective read depths (cells,), of cells over the same features.
+        """Predict topics (cells, K) of cells over the same features, and for expression read depths (cells,).
 
         Raises
         ------
@@ -121,13 +121,13 @@ class TopicFit:
         return topics, depth
 
     def log_likelihood_per_count(self, counts: Any, topics: NDArray[np.floating] | None = None) -> float:
-        """Mean log share of a count under the model; ``topics`` are encoded from the counts when not given."""
+        """Return the mean log-probability per count; ``topics`` are encoded from the counts when not given."""
         matrix = check_counts(counts, self.modality)
         shares = self.encode(matrix) if topics is None else np.asarray(topics, np.float64)
         return log_share_per_count(matrix, self.decoder, shares)
 
     def to_arrays(self) -> dict[str, Any]:
-        """Everything needed to predict, as plain arrays and strings (for ``uns``)."""
+        """Return all that prediction needs as plain arrays and strings (for ``uns``)."""
         out = self.decoder.to_arrays()
         out |= {f"weight:{name}": value for name, value in self.weights.items()}
         out |= {
@@ -141,7 +141,7 @@ class TopicFit:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], *, topics: NDArray[np.floating] | None = None) -> TopicFit:
-        """Model from :meth:`to_arrays`; ``topics`` of the fitted cells when they are stored elsewhere.
+        """Build a model from :meth:`to_arrays`, with the ``topics`` of the fitted cells when stored elsewhere.
 
         Without them :attr:`topics` holds one row, the mean composition. History and range test are empty.
         """

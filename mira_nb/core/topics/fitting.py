@@ -1,4 +1,8 @@
-"""The phases of a fit: split, start, warm-up, range test, training, prediction."""
+"""The phases of a fit: split, range test, factorisation, warm-up, training, prediction.
+
+All before training is done by the compiled engine on the CPU, so that both engines start from the same parameters and
+learning rates.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,18 @@ from scipy import sparse
 from mira_nb.core.numerics.threads import Workers, library_threads
 from mira_nb.typing import Progress
 
+from .compiled import CompiledEngine
 from .data import CellData, column_totals, pooled_shares
 from .fitted import TopicFit
 from .network import Network
 from .network_store import decoder_of, encoder_weights, order_topics
 from .settings import Modality, TopicSettings
 from .shrinkage import held_out_power, shrinkage_factors
-from .train import Trainer, posterior_means
+from .train import Engine, Trainer, posterior_means
 from .warmstart import factorise, start_from_factorisation, start_from_moments, warm_up
 
 MIN_HELD_OUT = 10
+"""Held-out cells below which none is kept out: their ELBO would say nothing (chosen)."""
 
 
 class Fitting:
@@ -69,7 +75,7 @@ class Fitting:
         self.seconds[name] = time.monotonic() - started
 
     def report(self, fraction: float, message: str) -> None:
-        """Progress within the current phase."""
+        """Report progress within the current phase."""
         first, last = self._span
         self._progress(first + (last - first) * fraction, message)
 
@@ -77,27 +83,38 @@ class Fitting:
         return lambda fraction: self.report(fraction, message)
 
     def run(self) -> TopicFit:
-        """All phases in order."""
-        s = self.settings
-        k = int(s.n_topics)
-        device = _device(s.device)
+        """Run all phases in order."""
+        s = self.settings = _resolved(self.settings)
+        n_training = len(self.training)
         with Workers(self.n_threads) as workers, library_threads(1):
-            network = Network(self.modality, self.data.counts.shape[1], int(self.encoder.sum()), k, s, self.generator)
+            network = Network(
+                self.modality, self.data.counts.shape[1], int(self.encoder.sum()), int(s.n_topics), s, self.generator
+            )
             start_from_moments(network, self.data, self.training)
-            trainer = Trainer(network, self.data, s, self.training, self.held_out, workers, self.rng, self.generator)
-            low, high, test = self._rates(trainer, device)
+            trainer = Trainer(self.data, s, self.training, self.held_out, workers, self.rng)
+
+            def compiled() -> CompiledEngine:
+                return CompiledEngine(network, s, n_training, workers, self.generator)
+
+            low, high, test = self._rates(trainer, compiled)
             if s.initialisation == "nmf":
-                self._warm_start(network, trainer, workers, device)
-            network.to(device)
-            with self._phase("training", 0.25, 0.97):
-                history = trainer.run(low, high, self.report, seed=int(self.rng.integers(2**62)))
+                self._warm_start(compiled(), workers)
+            engine: Engine
+            if s.engine == "pyro":
+                from .svi import PyroEngine
+
+                engine = PyroEngine(network.to(torch.device(s.device)), s, n_training, self.generator)
+            else:
+                engine = compiled()
+            with self._phase("training", 0.25, 0.97), engine.session():
+                history = trainer.run(engine, low, high, self.report, seed=int(self.rng.integers(2**62)))
             with self._phase("prediction", 0.97, 1.0):
                 network.to("cpu")
                 return self._result(network, workers, history, test, replace(
                     self.settings, learning_rate_min=low, learning_rate_max=high))  # fmt: skip
 
-    def _warm_start(self, network: Network, trainer: Trainer, workers: Workers, device: torch.device) -> None:
-        s = self.settings
+    def _warm_start(self, engine: CompiledEngine, workers: Workers) -> None:
+        s, network = self.settings, engine.network
         with self._phase("factorisation", 0.03, 0.18):
             found, n_starts = factorise(
                 self.data, self.training, int(s.n_topics), s.restarts, self.rng, workers,
@@ -107,23 +124,21 @@ class Fitting:
                 network, found, self.data, self.training, self.encoder, self.rng, shrink=s.shrinkage != "none"
             )
         with self._phase("warm-up", 0.18, 0.25):
-            network.to(device)
             n_epochs = warm_up(
-                network, found, self.data, self.training, trainer.encode,
-                trainer.optimiser(network.encoder.parameters()), s.warmup_epochs,
+                network, found, self.data, self.training, engine.encode, engine.encoder_optimiser(), s.warmup_epochs,
                 s.batch_size, self.rng, self.generator, self._say("warming up the encoder"),
             )  # fmt: skip
         self.settings = replace(s, restarts=n_starts, warmup_epochs=n_epochs)
 
-    def _rates(self, trainer: Trainer, device: torch.device) -> tuple[float, float, pd.DataFrame]:
+    def _rates(
+        self, trainer: Trainer, compiled: Callable[[], CompiledEngine]
+    ) -> tuple[float, float, pd.DataFrame]:  # fmt: skip
         low, high = self.settings.learning_rate_min, self.settings.learning_rate_max
         if low != "auto" and high != "auto":
             return float(low), float(high), pd.DataFrame(columns=["learning_rate", "loss", "smoothed"])
         # before the warm start: from a good start every step only climbs, and the test would say nothing
         with self._phase("learning-rate range test", 0.0, 0.03):
-            trainer.network.to(device)
-            test = trainer.range_test(self._say("learning-rate range test"))
-            trainer.network.to("cpu")
+            test = trainer.range_test(compiled(), self._say("learning-rate range test"))
         top = test.high if high == "auto" else float(high)
         bottom = min(test.low, top / 10) if low == "auto" else float(low)
         frame = pd.DataFrame({"learning_rate": test.rates, "loss": test.losses, "smoothed": test.smoothed})
@@ -178,7 +193,12 @@ class Fitting:
         )
 
 
-def _device(wanted: str) -> torch.device:
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(wanted)
+def _resolved(settings: TopicSettings) -> TopicSettings:
+    """Return the settings with ``auto`` replaced where device and engine are concerned."""
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if settings.engine != "compiled" and torch.cuda.is_available() else "cpu"
+    engine = settings.engine
+    if engine == "auto":
+        engine = "compiled" if device == "cpu" else "pyro"
+    return replace(settings, device=device, engine=engine)

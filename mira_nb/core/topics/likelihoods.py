@@ -1,4 +1,4 @@
-"""Log-likelihood of a batch given its topics: compiled on a CPU, dense torch elsewhere.
+"""Compiled log-likelihood of a batch given its topics.
 
 The compiled functions compute the log-likelihood together with its gradients in beta, gamma, b, theta, Z and n, and
 hand both to torch as one differentiable function. Terms that depend on the counts alone are left out (see
@@ -12,22 +12,25 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from mira_nb.core.numerics.single import gamma_tables
 from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics.kernels import multinomial as kernels_multinomial
 from mira_nb.core.topics.kernels import negative_binomial as kernels_nb
-from mira_nb.core.topics.kernels.multinomial import fold, unfold_gradients
+from mira_nb.core.topics.kernels.multinomial import DecoderGradients, Normalisation, fold, unfold_gradients
 
 from .data import Batch, Columns
 from .network import Network
 
 BN_EPS = 1e-5
-# features whose weights are folded, and whose logits are held for all cells of a batch, at a time
 FOLD_BLOCK, LOGIT_BLOCK = 1024, 256
+"""Features whose weights are folded, and whose logits are held for all cells of a batch, at a time: a cache's."""
+
 CHUNKS = 4
+"""Parts with sums of their own, added in order; fixed, so that results do not depend on the threads."""
+
 MAX_TABULATED = 32
+"""Counts up to which log-gamma differences are tabulated per gene; larger ones are rare and computed singly."""
 
 
 def log_likelihood(
@@ -38,7 +41,7 @@ def log_likelihood(
     moments: tuple[Tensor, Tensor] | None,
     workers: Workers,
 ) -> Tensor:
-    """Log-likelihood of a batch, without the terms that depend on the counts alone.
+    """Return the log-likelihood of a batch, without the terms that depend on the counts alone.
 
     Parameters
     ----------
@@ -51,8 +54,6 @@ def log_likelihood(
     moments
         Mean (K,) and covariance (K, K) of Z for batch normalisation; None takes those of the batch.
     """
-    if topics.device.type != "cpu":
-        return _dense(network, topics, log_depth, batch, moments)
     decoder = (topics, network.beta, network.gamma, network.bias)
     if log_depth is not None:
         return _NegativeBinomial.apply(*decoder, network.log_theta, log_depth, moments, batch, workers)
@@ -80,8 +81,9 @@ class _Multinomial(torch.autograd.Function):
         d_shares = np.empty((CHUNKS, *shares.shape), dtype)
         workers.parts(
             CHUNKS, kernels_multinomial.chunk_gradients, LOGIT_BLOCK, shares, np.ascontiguousarray(shares.T),
-            decoder.weights, log_sum - np.log(depth).astype(dtype), columns.pointers, columns.cells, columns.values,
-            d_weights, d_shares, log_lik,
+            decoder.weights, log_sum - np.log(depth).astype(dtype),
+            kernels_multinomial.OpenPeaks(columns.pointers, columns.cells, columns.values),
+            kernels_multinomial.ChunkSums(d_weights, d_shares, log_lik),
         )  # fmt: skip
         ctx.save_for_backward(*decoder.gradients(d_weights, d_shares.sum(0)[:, :-1]))
         total = log_lik.sum() - float((depth * log_sum.astype(np.float64)).sum())
@@ -110,8 +112,12 @@ class _NegativeBinomial(torch.autograd.Function):
         d_theta = np.empty((CHUNKS, n_genes), dtype)
         d_z, d_log_n, log_lik = np.empty_like(z), np.empty_like(log_n), np.empty(len(z))
         workers.parts(
-            CHUNKS, kernels_nb.chunk_gradients, z, decoder.weights, log_n, theta, *tables,
-            batch.cells, rows.indptr, rows.indices, rows.data, d_weights, d_theta, d_z, d_log_n, log_lik,
+            CHUNKS, kernels_nb.chunk_gradients,
+            kernels_nb.Inputs(
+                z, decoder.weights, log_n, theta, tables[0], tables[1], batch.cells, rows.indptr, rows.indices,
+                rows.data,
+            ),
+            kernels_nb.Gradients(d_weights, d_theta, d_z, d_log_n, log_lik),
         )  # fmt: skip
         d_z, *rest = decoder.gradients(d_weights.sum(0), d_z)
         others = (torch.from_numpy(d_theta.sum(0) * theta), torch.from_numpy(d_log_n))
@@ -124,7 +130,7 @@ class _NegativeBinomial(torch.autograd.Function):
 
 
 class _Folded:
-    """The decoder with batch normalisation folded into its weights, and the way back for gradients.
+    """The decoder with batch normalisation folded into its weights, and the chain rule back.
 
     Attributes
     ----------
@@ -144,26 +150,26 @@ class _Folded:
         self.dtype = self._beta.dtype
         self._workers = workers
         self._of_batch = moments is None
-        self._mean, self._cov = _moments(self.topics) if moments is None else tuple(part.numpy() for part in moments)
+        mean, cov = _moments(self.topics) if moments is None else tuple(part.numpy() for part in moments)
         self.weights = np.empty((len(self._beta) + 1, len(offset)), self.dtype)
-        self._variance, self._centre = np.empty((2, len(offset)), self.dtype)
+        variance, centre = np.empty((2, len(offset)), self.dtype)
+        self._norm = Normalisation(
+            self._beta, self._gamma, offset, mean, cov, self.dtype.type(BN_EPS), variance, centre
+        )
         self._blocks = -(-len(offset) // FOLD_BLOCK)
-        workers.ranges(
-            self._blocks, fold, FOLD_BLOCK, self._beta, self._gamma, offset, self._mean, self._cov,
-            self.dtype.type(BN_EPS), self._variance, self._centre, self.weights,
-        )  # fmt: skip
+        workers.ranges(self._blocks, fold, FOLD_BLOCK, self._norm, self.weights)
 
     def gradients(self, d_weights: np.ndarray, d_topics: np.ndarray) -> list[Tensor]:
-        """Gradients in Z, beta, gamma and b from those in W (with c) and Z."""
+        """Return gradients in Z, beta, gamma and b from those in W (with c) and Z."""
         k = len(self._beta)
         d_beta, d_gamma = np.empty_like(self._beta), np.empty_like(self._gamma)
         d_mean, d_cov = np.empty((self._blocks, k), self.dtype), np.empty((self._blocks, k, k), self.dtype)
         self._workers.ranges(
-            self._blocks, unfold_gradients, FOLD_BLOCK, self._beta, self._gamma, self._mean, self._cov,
-            self.dtype.type(BN_EPS), self._variance, self._centre, d_weights, d_beta, d_gamma, d_mean, d_cov,
+            self._blocks, unfold_gradients, FOLD_BLOCK, self._norm, d_weights,
+            DecoderGradients(d_beta, d_gamma, d_mean, d_cov),
         )  # fmt: skip
         if self._of_batch:
-            through = d_mean.sum(0) + 2 * (self.topics - self._mean) @ d_cov.sum(0)
+            through = d_mean.sum(0) + 2 * (self.topics - self._norm.mean) @ d_cov.sum(0)
             d_topics = d_topics + through / self.dtype.type(len(self.topics))
         return [torch.from_numpy(np.ascontiguousarray(value)) for value in (d_topics, d_beta, d_gamma, d_weights[k])]
 
@@ -172,24 +178,3 @@ def _moments(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = z.mean(0)
     centred = z - mean
     return mean, centred.T @ centred / z.dtype.type(len(z))
-
-
-def _dense(network: Network, topics: Tensor, log_depth: Tensor | None, batch: Batch, moments: Any) -> Tensor:
-    """Compute the same in dense torch, for devices that hold a batch x features array easily."""
-    raw = topics @ network.beta
-    if moments is None:
-        logits = functional.batch_norm(raw, None, None, network.gamma, network.bias, training=True, eps=BN_EPS)
-    else:
-        mean, cov = moments
-        var = (network.beta * (cov @ network.beta)).sum(0)
-        logits = (raw - mean @ network.beta) / (var + BN_EPS).sqrt() * network.gamma + network.bias
-    log_rho = logits.log_softmax(-1)
-    counts = torch.as_tensor(batch.counts[batch.cells].toarray(), dtype=topics.dtype, device=topics.device)
-    if log_depth is None:
-        return (counts * log_rho).sum()
-    theta = network.log_theta.exp()
-    log_mean = log_depth[:, None] + log_rho
-    log_both = torch.logaddexp(network.log_theta, log_mean)
-    zero = theta * (network.log_theta - log_both)
-    gammas = torch.lgamma(counts + theta) - torch.lgamma(theta)
-    return (zero + counts * (log_mean - log_both) + gammas).sum()

@@ -68,7 +68,7 @@ class OutputLayer(nn.Module):
         self.norm = nn.BatchNorm1d(n_out)
 
     def forward(self, values: Tensor) -> Posterior:
-        """Parameters of the posterior: means, and standard deviations through softplus."""
+        """Return the parameters of the posterior: means, and standard deviations through softplus."""
         out = self.norm(self.linear(values))
         k = self.n_topics
         mean, scale = out[:, :k], functional.softplus(out[:, k : 2 * k])
@@ -87,7 +87,7 @@ class ExpressionEncoder(nn.Module):
         self.output = OutputLayer(n_hidden, n_topics, True, generator)
 
     def forward(self, values: Tensor, log_depth: Tensor, generator: torch.Generator | None) -> Posterior:
-        """Posterior of cells with residuals (cells, features) and log depth (cells,)."""
+        """Return the posterior of cells with residuals (cells, features) and log depth (cells,)."""
         hidden = self.first(torch.cat([values, log_depth[:, None]], 1), generator)
         return self.output(self.second(hidden, generator))
 
@@ -102,7 +102,7 @@ class AccessibilityEncoder(nn.Module):
         self.output = OutputLayer(n_hidden, n_topics, False, generator)
 
     def forward(self, values: Tensor, log_depth: Tensor, generator: torch.Generator | None) -> Posterior:
-        """Posterior of cells with mean embeddings (cells, width) and log depth (cells,)."""
+        """Return the posterior of cells with mean embeddings (cells, width) and log depth (cells,)."""
         return self.output(self.first(torch.cat([values, log_depth[:, None]], 1), generator))
 
 
@@ -151,6 +151,23 @@ class Network(nn.Module):
         self.register_buffer("topic_mean", torch.full((n_topics,), 1 / n_topics))
         self.register_buffer("topic_cov", torch.eye(n_topics) / n_topics)
 
+    def encode(self, inputs: Tensor, log_depth: Tensor, generator: torch.Generator | None) -> Posterior:
+        """Return the posterior of a batch of cells.
+
+        Parameters
+        ----------
+        inputs
+            Expression: (cells, encoder genes) deviance residuals. Accessibility: (cells, encoder peaks) weight of each
+            peak in the mean embedding, one over the number of open peaks kept, or zero.
+        log_depth
+            (cells,) log counts.
+        generator
+            Draws the dropout of hidden units; None drops nothing.
+        """
+        values = inputs @ self.encoder.table if self.modality == "accessibility" else inputs
+        posterior: Posterior = self.encoder(values, log_depth, generator)
+        return posterior
+
     def alpha_scale(self) -> Tensor:
         """Return the standard deviation of log alpha under the posterior, (K,)."""
         return functional.softplus(self.alpha_raw)
@@ -163,3 +180,23 @@ class Network(nn.Module):
         centred = topics - mean
         self.topic_mean.lerp_(mean, momentum)
         self.topic_cov.lerp_(centred.T @ centred / max(n - 1, 1), momentum)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard normal draws: (cells, K) for z, (K,) for log alpha, (cells,) for log n (expression)."""
+
+    topics: Tensor
+    alpha: Tensor
+    depth: Tensor | None = None
+
+    @classmethod
+    def draw(cls, network: Network, n_cells: int, generator: torch.Generator) -> Noise:
+        """Draw for a batch of cells, with torch's global generator untouched."""
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator, dtype=network.beta.dtype).to(network.beta.device)
+
+        k = network.n_topics
+        depth = normal(n_cells) if network.modality == "expression" else None
+        return cls(normal(n_cells, k), normal(k), depth)

@@ -41,7 +41,7 @@ def network_of(
     weights: Mapping[str, NDArray[Any]], modality: Modality, n_features: int, encoder: NDArray[np.bool_],
     settings: TopicSettings, *, n_topics: int,
 ) -> Network:  # fmt: skip
-    """Network with stored encoder ``weights`` (its decoder parameters are not filled)."""
+    """Build a network with stored encoder ``weights`` (its decoder parameters are not filled)."""
     network = Network(
         modality, n_features, int(encoder.sum()), n_topics, settings, torch.Generator().manual_seed(0)
     )  # fmt: skip

@@ -1,8 +1,9 @@
 """Kullback-Leibler factorisation of counts, X ~ n * theta phi, as a start for the topic model.
 
 Multiplicative updates (Lee and Seung), which for normalised factors are the EM steps of probabilistic latent
-semantic analysis; only non-zero counts are visited. Steps are stretched as long as the likelihood rises (adaptive
-over-relaxation, Salakhutdinov and Roweis 2003), which takes several times fewer of them.
+semantic analysis; only non-zero counts are visited. Steps are over-relaxed as long as the likelihood rises
+(Salakhutdinov and Roweis 2003), which takes several times fewer of them. scikit-learn's solvers are slower:
+``docs/decisions/factorisation.md``.
 
 Pseudocounts turn it into a posterior mode under Dirichlet priors: without them a weak topic, for which every cell and
 feature has few counts, is fitted to noise.
@@ -22,16 +23,20 @@ from scipy import sparse
 from mira_nb.core.numerics.threads import Workers
 
 CHUNKS = 4
-GROWTH = 1.1
-MAX_POWER = 8.0
-# bytes of feature shares above which, read in the order of a cell's counts, they would not stay in the cache
+"""Parts with sums of their own, added in order; fixed, so that results do not depend on the threads."""
+
+GROWTH, MAX_POWER = 1.1, 8.0
+"""Growth per step, and limit, of the exponent of a step (adaptive over-relaxation, Salakhutdinov and Roweis 2003)."""
+
 CACHE = 2_000_000
+"""Bytes of feature proportions beyond which they leave the cache when read in the order of a cell's counts."""
+
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Factorisation:
-    """Topic shares of cells and feature shares of topics.
+    """Topic proportions of cells and feature proportions of topics.
 
     Attributes
     ----------
@@ -40,7 +45,7 @@ class Factorisation:
     features
         (features, K), columns sum to 1.
     log_likelihood
-        Mean log share of a count under the factorisation, plus the log priors a count where there are pseudocounts.
+        Mean log-probability per count under the factorisation, plus log priors per count with pseudocounts.
     n_iterations
         Updates made.
     """
@@ -58,8 +63,8 @@ def _chunk(
 ) -> None:  # fmt: skip
     """Sum the expected counts of each cell and topic, and (per chunk) of each feature and topic.
 
-    Those of cells are multiplied by the present shares, those of features not yet. Cells and features may change
-    places.
+    Those of cells are multiplied by the present proportions, those of features not yet. Cells and features may be
+    exchanged.
     """
     n_cells, k = topics.shape
     mine = new_features[chunk]
@@ -111,14 +116,14 @@ def kl_nmf(
     workers
         Threads.
     max_iterations, tolerance
-        Stop after so many updates, or when the mean log share of a count rises by less than ``tolerance`` times the
-        stretch of the step.
+        Stop after so many updates, or when the mean log-probability per count rises by less than ``tolerance`` times
+        the exponent of the step.
     topic_pseudocounts
         Counts added to every topic of every cell.
     feature_pseudocounts
-        Counts added to every topic in the pooled proportions, so many a feature on average.
+        Counts added to every topic in the pooled proportions, so many per feature on average.
     progress
-        Called with the share of iterations done.
+        Called with the fraction of iterations done.
     """
     n_cells, n_features = counts.shape
     topics = rng.dirichlet(np.full(n_topics, 5.0), n_cells).astype(np.float32)
@@ -159,7 +164,7 @@ def _update(
     counts: sparse.csr_matrix, topics: Floats, features: Floats, priors: tuple[np.float32, NDArray[np.float64]],
     work: Floats, workers: Workers,
 ) -> tuple[Floats, Floats, float]:  # fmt: skip
-    """One EM step; also the log-likelihood (with the log priors) before it.
+    """Make one EM step; also return the log-likelihood (with the log priors) before it.
 
     Counts by features (features x cells) give the same step, with the larger array read in order.
     """
@@ -183,7 +188,7 @@ def _update(
 
 
 def _stretch(old: Floats, new: Floats, power: float, axis: int) -> Floats:
-    """Over-relaxed step: old (new / old)^power, normalised along ``axis``."""
+    """Return the over-relaxed step old (new / old)^power, normalised along ``axis``."""
     if power == 1.0:
         return new
     out = old * np.clip(new / np.maximum(old, 1e-30), 1e-6, 1e6) ** np.float32(power)
@@ -196,7 +201,7 @@ def _chunk_topics(
     chunk: int, n_chunks: int, indptr: Any, columns: Any, counts: Any, topics: Any, features: Any, prior: Any,
     new_topics: Any,
 ) -> None:  # fmt: skip
-    """Do the part of :func:`_chunk` that topics of cells need under fixed features."""
+    """Make one EM update of the cell topics with the feature factors held fixed."""
     n_cells, k = topics.shape
     for i in range(n_cells * chunk // n_chunks, n_cells * (chunk + 1) // n_chunks):
         theta, out = topics[i], new_topics[i]
@@ -221,9 +226,9 @@ def project(
     counts: sparse.csr_matrix, features: Floats, workers: Workers, *, n_iterations: int = 50, tolerance: float = 1e-3,
     topic_pseudocounts: float = 0.0,
 ) -> Floats:  # fmt: skip
-    """Topic shares (cells, K) of cells under fixed feature shares (features, K).
+    """Fit topic proportions (cells, K) under fixed feature proportions (features, K).
 
-    Stops after ``n_iterations`` EM steps, or when none of the shares moves by ``tolerance`` in a step.
+    Stops after ``n_iterations`` EM steps, or when no proportion moves by ``tolerance`` in a step.
     """
     n_topics = features.shape[1]
     topics = np.full((counts.shape[0], n_topics), 1 / n_topics, np.float32)

@@ -11,29 +11,9 @@ from mira_nb.core.numerics.threads import Workers
 
 from .data import Batch
 from .likelihoods import log_likelihood
-from .network import Network, Posterior
+from .network import Network, Noise, Posterior
 from .prior import alpha_log_moments, laplace_moments
 from .settings import DirichletVariance
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Standard normal draws: (cells, K) for z, (K,) for log alpha, (cells,) for log n (expression)."""
-
-    topics: Tensor
-    alpha: Tensor
-    depth: Tensor | None = None
-
-    @classmethod
-    def draw(cls, network: Network, n_cells: int, generator: torch.Generator) -> Noise:
-        """Draw for a batch."""
-
-        def normal(*shape: int) -> Tensor:
-            return torch.randn(*shape, generator=generator, dtype=network.beta.dtype).to(network.beta.device)
-
-        k = network.n_topics
-        depth = normal(n_cells) if network.modality == "expression" else None
-        return cls(normal(n_cells, k), normal(k), depth)
 
 
 @dataclass(frozen=True)
@@ -59,7 +39,7 @@ def negative_elbo(
     variance: DirichletVariance = "laplace",
     running: bool = False,
 ) -> Elbo:
-    """Annealed negative ELBO of a batch, summed over cells.
+    """Compute the annealed negative ELBO of a batch, summed over cells.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from .settings import DirichletVariance
 
 
 def alpha_log_moments(n_topics: int, initial_pseudocounts: float) -> tuple[float, float]:
-    """Mean and standard deviation of log alpha of the log-normal that matches Gamma(2, rate 2 K / J).
+    """Return mean and sd of log alpha of the log-normal that matches Gamma(2, rate 2 K / J).
 
     The gamma has mean J / K and variance J^2 / (2 K^2), so the log-normal has variance log(3/2) and mean
     log((J / K) / sqrt(3/2)).
@@ -20,7 +20,7 @@ def alpha_log_moments(n_topics: int, initial_pseudocounts: float) -> tuple[float
 
 
 def laplace_moments(alpha: Any, variance: DirichletVariance = "laplace") -> tuple[Any, Any]:
-    """Mean and variance of the normal whose softmax approximates Dirichlet(alpha), each (K,).
+    """Return mean and variance of the normal whose softmax approximates Dirichlet(alpha), each (K,).
 
     Parameters
     ----------

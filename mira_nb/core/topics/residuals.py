@@ -1,6 +1,6 @@
 """Deviance residuals of counts under a constant-composition model (Extended Methods, Encoder network architecture).
 
-With depth n_i and pooled share pi_j, the binomial deviance residual of a count x is
+With depth n_i and pooled fraction pi_j, the binomial deviance residual of a count x is
 
     sign(x - n pi) sqrt(2 [x log(x / (n pi)) + (n - x) log((n - x) / (n - n pi))])
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 CLIP = 10.0
+"""Residuals are clipped at +-10, for stability (DECISIONS 8)."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Residuals:
     gene_factor: NDArray[np.float32]
 
     def rows(self, cells: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Dense residuals of some cells, (len(cells), genes), clipped at +-10."""
+        """Return dense residuals of some cells, (len(cells), genes), clipped at +-10."""
         stored = self.stored
         out = np.empty((len(cells), stored.shape[1]), np.float32)
         _fill(cells, stored.indptr, stored.indices, stored.data, self.cell_factor, self.gene_factor, out)
@@ -55,7 +56,7 @@ def _fill(
 def deviance_residuals(
     counts: sparse.csr_matrix, depth: NDArray[np.floating], shares: NDArray[np.floating]
 ) -> Residuals:
-    """Residuals of ``counts`` (cells x genes) given each cell's depth over all modelled genes and pooled shares."""
+    """Compute residuals of ``counts`` (cells x genes) given depths over all modelled genes and pooled fractions."""
     n = np.asarray(depth, np.float64)
     # a gene never seen in training has no expectation: its residual is bounded by half a count of that depth
     pi = np.clip(np.asarray(shares, np.float64), 1e-9, 1 - 1e-9)
@@ -68,7 +69,7 @@ def deviance_residuals(
 
 @njit(cache=True, nogil=True)
 def _at_counts(depth: Any, shares: Any, indptr: Any, genes: Any, counts: Any, values: Any) -> None:
-    """Residuals of non-zero counts, one at a time: arrays of all counts in double precision would be the largest."""
+    """Fill in residuals of non-zero counts one at a time: double-precision arrays of them would be the largest."""
     for i in range(depth.shape[0]):
         n = depth[i]
         for p in range(indptr[i], indptr[i + 1]):

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from .settings import Anneal, KlSchedule
 
 FINAL_DIVISOR = 1e3
+"""The one-cycle schedule ends at the initial rate over this (no source in the paper; 1e4 in torch's ``OneCycleLR``)."""
+
 N_CYCLES = 3
+"""Rises of the KL weight in the reference implementation (DECISIONS 5)."""
 
 
 def one_cycle(step: int, n_steps: int, low: float, high: float, *, peak_at: float, anneal: Anneal) -> float:
-    """Return the learning rate of a step: ``low`` to ``high`` at share ``peak_at``, then down to low / 1000."""
+    """Return the learning rate of a step: ``low`` to ``high`` at fraction ``peak_at``, then down to low / 1000."""
     peak = peak_at * max(n_steps - 1, 1)
     if step <= peak:
         start, stop, share = low, high, step / peak if peak > 0 else 1.0
@@ -29,7 +32,7 @@ def one_cycle(step: int, n_steps: int, low: float, high: float, *, peak_at: floa
 
 
 def kl_weight(step: int, n_steps: int, schedule: KlSchedule) -> float:
-    """Weight of the KL terms: a linear rise from 0 to 1 over the first half, or three such rises (``"cyclic"``)."""
+    """Return the weight of the KL terms: a linear rise from 0 to 1 over the first half, or three (``"cyclic"``)."""
     if schedule == "linear":
         return min(1.0, 2 * step / max(n_steps - 1, 1))
     share = (step / max(n_steps, 1)) * N_CYCLES
@@ -43,7 +46,7 @@ class RangeTest:
     Attributes
     ----------
     rates, losses, smoothed
-        Learning rate, loss a count and smoothed loss of every step.
+        Learning rate, loss per count and smoothed loss of every step.
     low, high
         Bounds read from the curve.
     """

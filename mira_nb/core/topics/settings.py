@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+import operator
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from mira_nb.errors import ParameterError
@@ -16,134 +18,205 @@ Anneal = Literal["cosine", "linear"]
 Initialisation = Literal["nmf", "random"]
 Shrinkage = Literal["empirical_bayes", "none"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+EngineName = Literal["auto", "compiled", "pyro"]
+
+
+def setting(
+    default: Any, help: str, *, unit: str = "", advanced: bool = False, **bounds: float
+) -> Any:  # fmt: skip
+    """Return a dataclass field that users may set.
+
+    Parameters
+    ----------
+    default, help, unit
+        Default value, description and unit, as forms, templates and command-line help show them.
+    advanced
+        Whether forms fold it away.
+    **bounds
+        ``ge``, ``gt``, ``le`` and ``lt``: what numbers must satisfy (``"auto"`` is exempt).
+    """
+    return field(default=default, metadata={"help": help, "unit": unit, "advanced": advanced, "bounds": bounds})
 
 
 @dataclass(frozen=True)
 class TopicSettings:
-    """Everything a fit depends on besides the counts and the seed.
+    """Settings of a topic model: all a fit depends on besides the counts and the seed.
+
+    This is their only home: the parameters of the stages ``topics_rna`` and ``topics_atac`` are made from the fields
+    below that have a help text (:func:`mira_nb.stages.params.fields_from`); those without one are not for users.
+    Where modalities differ, :data:`MODALITY_DEFAULTS` replaces the default.
 
     Attributes
     ----------
-    n_topics
-        Number of topics K, or ``"auto"`` for :func:`topics_for_size`.
-    n_epochs
-        Passes over the training cells (exactly this many unless ``patience`` stops earlier).
-    batch_size
-        Cells a step; batches are made equal in size, so none is left with a single cell.
-    learning_rate_min, learning_rate_max
-        Start and peak of the one-cycle schedule; ``"auto"`` takes them from a learning-rate range test.
     peak_at
-        Share of training after which the learning rate peaks.
-    anneal
-        Shape of the rise and fall of the learning rate.
-    adam_beta1, adam_beta2, adam_epsilon
-        Adam's decay rates and smoothing.
-    dropout
-        Dropout of the encoder's hidden layers; for accessibility also the rate d at which open peaks are left out.
-    n_hidden
-        Width of hidden layers and peak embeddings.
-    kl_schedule
-        Weight of the KL term: ``"linear"`` from 0 to 1 over the first half, or ``"cyclic"`` with three such rises.
-    dirichlet_variance
-        Laplace variance of the Dirichlet: the paper's, or ProdLDA's own.
-    initial_pseudocounts
-        J: the prior mean of the sum of the Dirichlet's parameters; the factorisation that training on peaks starts from
-        adds J / K counts to every topic of a cell.
-    initialisation
-        ``"nmf"`` starts from a Kullback-Leibler factorisation of the counts, ``"random"`` from noise.
-    warmup_epochs
-        Passes in which the encoder alone learns the factorisation's topics (``"nmf"`` only); small data take as many
-        more as make 300 steps.
-    restarts
-        Random starts of the factorisation, of which the most likely among the reproducible ones is kept (see
-        :func:`.warmstart.most_reproducible`); fewer where counts x topics are many.
-    holdout_fraction
-        Share of cells kept out of training to follow the held-out ELBO.
-    patience
-        Stop after this many epochs without a better held-out ELBO once the KL weight is one; 0 never stops early.
-    shrinkage
-        ``"empirical_bayes"`` scales each feature's contrasts by what its counts support, at the start and, as far as
-        that makes held-out cells more likely, after training (see :mod:`.shrinkage`); ``"none"`` does neither.
-    device
-        ``"cpu"`` trains with the compiled objective, others with dense torch; ``"auto"`` takes CUDA when there.
+        Fraction of training after which the learning rate peaks (Extended Methods; DECISIONS 7).
+    adam_beta1, adam_beta2
+        Decay rates of Adam's moments (the defaults of Kingma and Ba 2015).
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of bounds; the message names the setting.
     """
 
-    n_topics: int | Auto = "auto"
-    n_epochs: int = 40
-    batch_size: int = 128
-    learning_rate_min: float | Auto = "auto"
-    learning_rate_max: float | Auto = "auto"
+    n_topics: int | Auto = setting(
+        "auto",
+        "Number of topics; auto derives it from the size of the data: sqrt(cells x min(1, median count per cell / D)) "
+        "/ 4, from 4 to 40, with D = 250 transcripts or 500 open peaks.",
+        unit="topics", ge=2, le=500,
+    )  # fmt: skip
+    n_epochs: int = setting(40, "Number of passes over the training cells.", unit="epochs", ge=1, le=10_000)
+    batch_size: int = setting(128, "Number of cells per training step.", unit="cells", ge=2, le=100_000)
+    learning_rate_min: float | Auto = setting(
+        "auto", "Learning rate at the start of training; auto takes it from the learning-rate range test.", gt=0, le=1
+    )
+    learning_rate_max: float | Auto = setting(
+        "auto", "Peak learning rate, a third of the way through training; auto takes it from the range test.",
+        gt=0, le=1,
+    )  # fmt: skip
+    dropout: float = setting(
+        0.2,
+        "Fraction of the encoder's hidden units, and for accessibility of a cell's open peaks, dropped in each "
+        "training step.",
+        ge=0, lt=1,
+    )  # fmt: skip
+    n_hidden: int = setting(128, "Number of nodes per hidden layer of the encoder.", unit="nodes", ge=2, le=4096)
+    initialisation: Initialisation = setting(
+        "nmf",
+        "Initial weights: nmf = from a Kullback-Leibler factorisation of the counts, random = from noise.",
+    )
+    restarts: int = setting(
+        7,
+        "Number of random starts of the factorisation, of which the most likely reproducible one is kept (fewer for "
+        "large data).",
+        ge=1, le=50, advanced=True,
+    )  # fmt: skip
+    warmup_epochs: int = setting(
+        20,
+        "Number of epochs in which only the encoder is trained, on the factorisation's topics (more for "
+        "small data, to make 300 steps).",
+        unit="epochs", ge=0, le=1000, advanced=True,
+    )  # fmt: skip
+    holdout_fraction: float = setting(
+        0.05, "Fraction of the cells held out of training to monitor the held-out ELBO.", ge=0, le=0.5, advanced=True
+    )
+    early_stopping: int = setting(
+        0,
+        "Number of epochs without a better held-out ELBO after which training stops; 0 trains exactly n_epochs.",
+        unit="epochs", ge=0, le=1000, advanced=True,
+    )  # fmt: skip
+    initial_pseudocounts: float = setting(
+        50.0,
+        "J, the prior mean of the sum of the Dirichlet parameters.",
+        gt=0, le=1e6, advanced=True,
+    )  # fmt: skip
+    dirichlet_variance: DirichletVariance = setting(
+        "laplace",
+        "Laplace variance of the normal approximation to the Dirichlet: as in the paper, or as in ProdLDA.",
+        advanced=True,
+    )
+    kl_schedule: KlSchedule = setting(
+        "linear",
+        "Annealing of the KL term: weight 0 to 1 over the first half of training, or three such cycles.",
+        advanced=True,
+    )
     peak_at: float = 1 / 3
-    anneal: Anneal = "cosine"
+    anneal: Anneal = setting("cosine", "Shape of the rise and fall of the learning rate.", advanced=True)
     adam_beta1: float = 0.9
     adam_beta2: float = 0.999
-    adam_epsilon: float = 1e-8
-    dropout: float = 0.2
-    n_hidden: int = 128
-    kl_schedule: KlSchedule = "linear"
-    dirichlet_variance: DirichletVariance = "laplace"
-    initial_pseudocounts: float = 50.0
-    initialisation: Initialisation = "nmf"
-    warmup_epochs: int = 20
-    restarts: int = 7
-    holdout_fraction: float = 0.05
-    patience: int = 0
-    shrinkage: Shrinkage = "empirical_bayes"
-    device: Device = "auto"
+    adam_epsilon: float = setting(
+        1e-8, "Epsilon of Adam, added to the denominator of its steps.", gt=0, le=1, advanced=True
+    )
+    shrinkage: Shrinkage = setting(
+        "empirical_bayes",
+        "empirical_bayes shrinks each feature's contrasts between topics to what its counts support, after training "
+        "only as far as that raises the held-out likelihood; none leaves them as trained.",
+        advanced=True,
+    )
+    engine: EngineName = setting(
+        "auto",
+        "What trains: compiled = the compiled objective, on the CPU; pyro = the same model, guide, start and schedule "
+        "by pyro.infer.SVI on any device (the reference, slower on a CPU); auto = compiled on the CPU, pyro elsewhere.",
+        advanced=True,
+    )
+    device: Device = setting(
+        "auto", "Device to train on: auto takes a CUDA device when there is one, else the CPU.", advanced=True
+    )
 
     def __post_init__(self) -> None:
         """Check every value; the message names the setting."""
-        if self.n_topics != "auto" and int(self.n_topics) < 2:
-            raise ParameterError(
-                f"n_topics = {self.n_topics}: a composition needs at least two topics",
-                remedy="set n_topics to 2 or more, or to auto",
-            )
-        rules: list[tuple[str, bool, str]] = [
-            ("n_epochs", self.n_epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 2, "at least 2"),
-            ("dropout", 0 <= self.dropout < 1, "from 0 to below 1"),
-            ("n_hidden", self.n_hidden >= 1, "at least 1"),
-            ("peak_at", 0 < self.peak_at < 1, "between 0 and 1"),
-            ("adam_epsilon", self.adam_epsilon > 0, "above 0"),
-            ("initial_pseudocounts", self.initial_pseudocounts > 0, "above 0"),
-            ("warmup_epochs", self.warmup_epochs >= 0, "0 or more"),
-            ("restarts", self.restarts >= 1, "at least 1"),
-            ("holdout_fraction", 0 <= self.holdout_fraction <= 0.5, "from 0 to 0.5"),
-            ("patience", self.patience >= 0, "0 or more"),
-        ]
+        for item in fields(self):
+            value = getattr(self, item.name)
+            for rule, bound in item.metadata.get("bounds", {}).items():
+                holds, wanted = _RULES[rule]
+                if value != "auto" and not holds(float(value), bound):
+                    raise ParameterError(f"{item.name} = {value!r}", expected=f"{wanted} {bound:g}")
         low, high = self.learning_rate_min, self.learning_rate_max
-        rules += [(n, v == "auto" or float(v) > 0, "above 0, or auto") for n, v in
-                  (("learning_rate_min", low), ("learning_rate_max", high))]  # fmt: skip
-        if low != "auto" and high != "auto":
-            rules.append(("learning_rate_max", float(high) > float(low), f"above learning_rate_min = {low}"))
-        for name, fine, wanted in rules:
-            if not fine:
-                raise ParameterError(f"{name} = {getattr(self, name)!r}", expected=wanted)
+        if low != "auto" and high != "auto" and not float(high) > float(low):
+            raise ParameterError(f"learning_rate_max = {high!r}", expected=f"above learning_rate_min = {low}")
+        if not 0 < self.peak_at < 1:
+            raise ParameterError(f"peak_at = {self.peak_at!r}", expected="between 0 and 1")
+        if self.engine == "compiled" and self.device not in ("auto", "cpu"):
+            raise ParameterError(
+                f"engine = 'compiled' with device = {self.device!r}",
+                expected="the CPU, the only device of the compiled engine",
+                remedy="set engine to pyro or auto, or device to cpu",
+            )
+
+    @classmethod
+    def for_modality(cls, modality: Modality, **values: Any) -> TopicSettings:
+        """Return settings with the defaults of a modality, replaced by the given values."""
+        return cls(**MODALITY_DEFAULTS[modality] | values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for storage as JSON."""
+        """Return plain values, for storage as JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TopicSettings:
-        """Inverse of :meth:`to_dict`."""
-        known = {field.name for field in fields(cls)}
+        """Return settings from :meth:`to_dict`; unknown entries are ignored."""
+        known = {item.name for item in fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})
 
 
-# bounds of the peak learning rate: above, training forgets the factorisation it starts from; below, it does not get far
+_RULES: dict[str, tuple[Callable[[float, float], bool], str]] = {
+    "ge": (operator.ge, "at least"),
+    "gt": (operator.gt, "above"),
+    "le": (operator.le, "at most"),
+    "lt": (operator.lt, "below"),
+}
+
+MODALITY_DEFAULTS: dict[Modality, dict[str, Any]] = {"expression": {"dropout": 0.05}, "accessibility": {}}
+"""Defaults that differ from those of :class:`TopicSettings`.
+
+Less dropout for expression: the deviance residuals of hundreds of genes overfit little, and with more the planted
+programme of the embedded data that is unrelated to the trajectory is lost.
+"""
+
 RATE_BOUNDS: dict[Modality, tuple[float, float]] = {"expression": (1e-3, 5e-3), "accessibility": (1e-2, 2e-2)}
-# counts that the factorisation of peaks adds to every topic in the pooled proportions, a peak on average
+"""Bounds of the peak learning rate that the range test may choose.
+
+Chosen on planted topics (no source in the paper): above, training forgets the factorisation it starts from; below, it
+does not get far.
+"""
+
 FEATURE_PSEUDOCOUNTS = 0.2
-# the size rule: counts above which a cell counts in full, and the limits of the number of topics
+"""Counts per peak, on average, that the factorisation adds to every topic in the pooled proportions.
+
+Chosen on planted topics (no source in the paper).
+"""
+
 FULL_DEPTH: dict[Modality, float] = {"expression": 250.0, "accessibility": 500.0}
+"""Size rule of the number of topics: median count per cell above which a cell counts in full (chosen, no source)."""
+
 MIN_TOPICS, MAX_TOPICS = 4, 40
+"""Size rule: limits of the number of topics (chosen, no source)."""
 
 
 def topics_for_size(n_cells: int, median_count: float, modality: Modality) -> int:
     """Derive the number of topics from the size of the data.
 
-    sqrt(cells x min(1, median count of a cell / D)) / 4, rounded, from 4 to 40, with D = 250 transcripts or 500 open
+    sqrt(cells x min(1, median count per cell / D)) / 4, rounded, from 4 to 40, with D = 250 transcripts or 500 open
     peaks: 11 for 2,000 well-measured cells, 25 for 10,000, fewer where cells hold little information.
     """
     measured = n_cells * min(1.0, median_count / FULL_DEPTH[modality])

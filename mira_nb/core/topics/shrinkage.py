@@ -25,9 +25,16 @@ from scipy import sparse
 from .decoder import Decoder, log_share_per_count
 
 FLOOR = 0.02
+"""Least factor: keeps the sign of gamma, on which topic activations depend."""
+
 EM_STEPS = 50
+"""Steps of the EM algorithm for the weights of the grid (chosen, no source)."""
+
 POWERS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
+"""Powers of the factors that held-out cells choose from."""
+
 GRID = np.concatenate([[0.0], 2.0 ** np.arange(-8, 5)])
+"""Variances of contrasts: none, and 2^-8 to 2^4 in octaves (a grid as in adaptive shrinkage, Stephens 2017)."""
 
 
 def shrinkage_factors(
@@ -44,7 +51,7 @@ def shrinkage_factors(
     totals
         (F,) counts of each feature over the training cells.
     weights
-        (K, F) logits per unit of topic share, batch normalisation folded in.
+        (K, F) logits per unit of topic proportion, batch normalisation folded in.
     topics, depth
         (cells, K) composition and (cells,) counts of the training cells.
     dispersion

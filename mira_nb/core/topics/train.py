@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,96 +19,77 @@ from mira_nb.core.numerics.threads import Workers
 from mira_nb.errors import ConvergenceError
 from mira_nb.typing import Progress
 
-from .adam import Adam
 from .data import Batch, CellData, blocks, column_totals, equal_batches, log_factorials
 from .embedding import peak_average
 from .network import Network, Posterior
-from .objective import Elbo, Noise, negative_elbo
+from .objective import Elbo
 from .schedule import RangeTest, kl_weight, one_cycle, read_range_test
 from .settings import RATE_BOUNDS, TopicSettings
 
 BN_MOMENTUM = 0.05
-RANGE_STEPS = 100
-RANGE_LIMITS = (1e-5, 1.0)
+"""Weight of a batch in the running statistics of Z (chosen: about the last 20 batches)."""
+
+RANGE_STEPS, RANGE_LIMITS = 100, (1e-5, 1.0)
+"""Steps of the learning-rate range test and the rates it sweeps (chosen; the bounds it may return are RATE_BOUNDS)."""
+
+
+class Engine(Protocol):
+    """What updates a network on batches: :class:`.compiled.CompiledEngine` or :class:`.svi.PyroEngine`."""
+
+    network: Network
+
+    def session(self) -> AbstractContextManager[None]:
+        """Return a context that all other calls are made in."""
+
+    def step(self, batch: Batch, rate: float, weight: float) -> Elbo:
+        """Make one update on a batch at a learning rate and a weight of the KL terms; returns the terms before it."""
+
+    def held_out_loss(self, batch: Batch, generator: torch.Generator) -> float:
+        """Return the negative ELBO of a batch, summed over its cells, with full KL weight and running statistics."""
 
 
 class Trainer:
-    """Runs encoder, objective and optimiser over batches of the training cells.
+    """Runs an engine over batches of the training cells.
 
     Parameters
     ----------
-    network, data, settings
-        What is trained, on what, how.
+    data, settings
+        On what is trained, and how.
     training, held_out
         Positions of training and held-out cells.
     workers
-        Threads of the compiled loops.
-    rng, generator
-        Order of cells; dropout and posterior draws.
+        Threads that prepare batches.
+    rng
+        Order of cells.
     """
 
     def __init__(
-        self, network: Network, data: CellData, settings: TopicSettings, training: NDArray[np.intp],
-        held_out: NDArray[np.intp], workers: Workers, rng: np.random.Generator, generator: torch.Generator,
+        self, data: CellData, settings: TopicSettings, training: NDArray[np.intp], held_out: NDArray[np.intp],
+        workers: Workers, rng: np.random.Generator,
     ) -> None:  # fmt: skip
-        self.network = network
         self.data = data
         self.settings = settings
         self.training = training
         self.held_out = held_out
         self.workers = workers
         self.rng = rng
-        self.generator = generator
-        self._average = peak_average(network, workers)
-
-    def encode(self, batch: Batch, generator: torch.Generator | None) -> Posterior:
-        """Posterior of a batch; with a generator, dropout is on."""
-        return encode_batch(self.network, batch, self._average, self.settings.dropout, generator)
-
-    def elbo(self, batch: Batch, posterior: Posterior, noise: Noise, weight: float, *, running: bool = False) -> Elbo:
-        """Negative ELBO of a batch under the settings."""
-        return negative_elbo(
-            self.network, posterior, batch, noise, self.workers, kl_weight=weight, n_training=len(self.training),
-            pseudocounts=self.settings.initial_pseudocounts, variance=self.settings.dirichlet_variance, running=running,
-        )  # fmt: skip
-
-    def step(self, batch: Batch, optimiser: Adam, rate: float, weight: float) -> Elbo:
-        """One update on a batch."""
-        posterior = self.encode(batch, self.generator)
-        terms = self.elbo(batch, posterior, Noise.draw(self.network, batch.n_cells, self.generator), weight)
-        optimiser.zero_grad()
-        (terms.loss / batch.n_cells).backward()
-        optimiser.step(rate)
-        self.network.track(terms.topics, BN_MOMENTUM)
-        return terms
-
-    def optimiser(self, parameters: Iterable[torch.Tensor] | None = None) -> Adam:
-        """Adam over all parameters, or some of them."""
-        s = self.settings
-        return Adam(
-            self.network.parameters() if parameters is None else parameters, self.workers, self._average,
-            beta1=s.adam_beta1, beta2=s.adam_beta2, epsilon=s.adam_epsilon,
-        )  # fmt: skip
 
     @torch.no_grad()
-    def held_out_elbo(self, seed: int) -> float:
-        """ELBO a cell of the held-out cells with full KL weight; the same posterior draws at every call."""
+    def held_out_elbo(self, engine: Engine, seed: int) -> float:
+        """Return the ELBO per held-out cell with full KL weight; the same posterior draws at every call."""
         if not len(self.held_out):
             return math.nan
-        self.network.eval()
+        engine.network.eval()
         generator = torch.Generator().manual_seed(seed)
         total = 0.0
         for cells in equal_batches(self.held_out, 256):
-            batch = self.data.batch(cells)
-            noise = Noise.draw(self.network, batch.n_cells, generator)
-            total -= self.elbo(batch, self.encode(batch, None), noise, 1.0, running=True).loss.item()
-        self.network.train()
+            total -= engine.held_out_loss(self.data.batch(cells), generator)
+        engine.network.train()
         return total / len(self.held_out)
 
-    def range_test(self, progress: Callable[[float], None]) -> RangeTest:
-        """Sweep the learning rate over the first batches, then put everything back as it was."""
-        state = copy.deepcopy(self.network.state_dict())
-        optimiser = self.optimiser()
+    def range_test(self, engine: Engine, progress: Callable[[float], None]) -> RangeTest:
+        """Sweep the learning rate over the first batches, then put the network back as it was."""
+        state = copy.deepcopy(engine.network.state_dict())
         low, high = RANGE_LIMITS
         rates = low * (high / low) ** (np.arange(RANGE_STEPS) / (RANGE_STEPS - 1))
         losses: list[float] = []
@@ -118,20 +100,19 @@ class Trainer:
             if not order:
                 order = list(equal_batches(self.rng.permutation(self.training), self.settings.batch_size))
             cells = order.pop()
-            loss = self.step(self.data.batch(cells), optimiser, rates[len(losses)], 0.0).loss.item()
-            # a count, and against what the pooled profile gives the same cells: batches differ in depth and in how
+            loss = engine.step(self.data.batch(cells), rates[len(losses)], 0.0).loss.item()
+            # per count, and against what the pooled profile gives the same cells: batches differ in depth and in how
             # likely their features are far more than a step gains
             losses.append(float((loss - pooled[cells].sum()) / self.data.depth[cells].sum() + mean))
             progress(len(losses) / RANGE_STEPS)
             if not math.isfinite(losses[-1]) or losses[-1] > 2 * abs(losses[0]) + losses[0]:
                 break
-        self.network.load_state_dict(state)
-        return read_range_test(rates[: len(losses)], np.array(losses), bounds=RATE_BOUNDS[self.network.modality])
+        engine.network.load_state_dict(state)
+        return read_range_test(rates[: len(losses)], np.array(losses), bounds=RATE_BOUNDS[self.data.modality])
 
-    def run(self, low: float, high: float, progress: Progress, *, seed: int) -> list[dict[str, Any]]:
-        """Train; returns one record an epoch."""
+    def run(self, engine: Engine, low: float, high: float, progress: Progress, *, seed: int) -> list[dict[str, Any]]:
+        """Train with learning rates from ``low`` to ``high``; returns one record per epoch."""
         s = self.settings
-        optimiser = self.optimiser()
         n_batches = sum(1 for _ in equal_batches(self.training, s.batch_size))
         n_steps, step = s.n_epochs * n_batches, 0
         history: list[dict[str, Any]] = []
@@ -143,7 +124,7 @@ class Trainer:
             for batch in self.workers.ahead(self.data.batch, order):
                 rate = one_cycle(step, n_steps, low, high, peak_at=s.peak_at, anneal=s.anneal)
                 weight = kl_weight(step, n_steps, s.kl_schedule)
-                terms = self.step(batch, optimiser, rate, weight)
+                terms = engine.step(batch, rate, weight)
                 sums += [terms.loss.item(), terms.log_likelihood.item(), terms.kl.item()]
                 step += 1
                 progress(step / n_steps, _left(epoch, s.n_epochs, step, n_steps, started))
@@ -153,15 +134,15 @@ class Trainer:
                     f"training diverged in epoch {epoch}: the loss is {loss}",
                     remedy=f"lower learning_rate_max (now {high:.2g}) or change the seed",
                 )
-            held_out = self.held_out_elbo(seed)
+            held_out = self.held_out_elbo(engine, seed)
             history.append(
                 {"epoch": epoch, "loss": loss, "log_likelihood": log_lik, "kl": kl, "elbo": log_lik - kl,
                  "held_out_elbo": held_out, "kl_weight": weight, "learning_rate": rate,
                  "seconds": time.monotonic() - clock}
             )  # fmt: skip
-            if weight >= 1 and s.patience and math.isfinite(held_out):
+            if weight >= 1 and s.early_stopping and math.isfinite(held_out):
                 best, since = (held_out, 0) if held_out > best else (best, since + 1)
-                if since >= s.patience:
+                if since >= s.early_stopping:
                     break
         return history
 
@@ -176,12 +157,9 @@ def encode_batch(
     network: Network, batch: Batch, average: Any, rate: float, generator: torch.Generator | None
 ) -> Posterior:
     """Run the encoder on a batch (dropout only with a generator)."""
-    device, dtype = network.beta.device, network.beta.dtype
-    log_depth = torch.as_tensor(np.log(batch.depth), dtype=dtype, device=device)
-    if average is not None:
-        values = average(batch, rate, generator).to(device)
-    else:
-        values = torch.as_tensor(batch.residuals, dtype=dtype, device=device)
+    dtype = network.beta.dtype
+    log_depth = torch.as_tensor(np.log(batch.depth), dtype=dtype)
+    values = torch.as_tensor(batch.residuals, dtype=dtype) if average is None else average(batch, rate, generator)
     posterior: Posterior = network.encoder(values, log_depth, generator)
     return posterior
 
@@ -189,7 +167,7 @@ def encode_batch(
 def posterior_means(
     network: Network, data: CellData, workers: Workers, *, progress: Callable[[float], None] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Cell topics softmax(mu), (cells, K), and exp of the posterior mean of log n (expression), (cells,)."""
+    """Return cell topics softmax(mu), (cells, K), and exp of the posterior mean of log n (expression), (cells,)."""
     network.eval()
     average = peak_average(network, workers)
     topics: list[NDArray[np.float64]] = []
@@ -207,7 +185,7 @@ def posterior_means(
 
 
 def pooled_losses(counts: sparse.csr_matrix, training: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Multinomial negative log-likelihood of every cell under the pooled profile of the training cells, (cells,)."""
+    """Return each cell's multinomial negative log-likelihood under the training cells' pooled profile, (cells,)."""
     totals = column_totals(counts, training) + 0.5
     log_share = np.log(totals / totals.sum())
     out = log_factorials(counts)

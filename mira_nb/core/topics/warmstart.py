@@ -25,18 +25,31 @@ from .settings import FEATURE_PSEUDOCOUNTS
 from .shrinkage import shrinkage_factors
 
 START_SCALE = 0.2
-MAX_START_NONZEROS = 6_000_000
-MAX_START_WORK = 150_000_000
-# most updates of a factorisation, and the gain at which it stops, with all cells (False) and a part of them (True): on
-# large data the start shall cost no more than about ten epochs of the training that refines it with every cell
+"""Posterior standard deviation that training starts from (chosen; training changes it)."""
+
+MAX_START_NONZEROS, MAX_START_WORK = 6_000_000, 150_000_000
+"""Stored counts, and counts x topics over all restarts, that a start may take: about ten epochs of training."""
+
 UPDATES, TOLERANCE = {False: 300, True: 100}, {False: 1e-6, True: 1e-5}
-MIN_WARM_STEPS = 300
-WARM_RATE = 5e-3
+"""Most updates of a factorisation and the gain at which it stops, with all cells (False) and part of them (True).
+
+On large data the start shall cost no more than about ten epochs of the training that refines it with every cell.
+"""
+
+MIN_WARM_STEPS, WARM_RATE = 300, 5e-3
+"""Least steps of the encoder's warm-up, and its first learning rate (chosen on planted topics)."""
+
 REPRODUCIBLE = 0.03
+"""Distance in similarity from the most reproducible factorisation within which the likelihood decides (chosen)."""
+
 SMOOTHING = 0.02
-START_CONTRAST = 0.5
-RANDOM_CONTRAST = 0.1
+"""Fraction of the pooled profile mixed into every topic's: no log of zero."""
+
+START_CONTRAST, RANDOM_CONTRAST = 0.5, 0.1
+"""Scale of the decoder's contrasts at a start from a factorisation, and from noise (chosen on planted topics)."""
+
 SCALE_CELLS = 1000
+"""Cells that scale the embeddings and compare factorisations: enough for means and correlations."""
 
 Encode = Callable[[Batch, torch.Generator | None], Posterior]
 
@@ -67,7 +80,7 @@ def start_from_moments(network: Network, data: CellData, cells: NDArray[np.intp]
 
 @torch.no_grad()
 def scale_embeddings(network: Network, data: CellData, cells: NDArray[np.intp]) -> None:
-    """Give the mean embedding unit variance over cells.
+    """Scale the embeddings so that their mean has unit variance over cells.
 
     The mean over hundreds of peaks of unit-variance embeddings hardly varies, and the hidden layer would see little
     but the log depth beside it.
@@ -93,10 +106,10 @@ def factorise(
 ) -> tuple[Factorisation, int]:
     """Return the chosen one of several factorisations of the training cells, and how many were made.
 
-    Peaks are factorised under Dirichlet priors: with one count or none a peak and cell, a weak topic would be fitted to
-    noise. ``pseudocounts`` J of a cell, shared by its topics, are those of the model's prior.
+    Peaks are factorised under Dirichlet priors: with at most one count per peak and cell, a weak topic would be fitted
+    to noise. ``pseudocounts`` J of a cell, split over its topics, are those of the model's prior.
 
-    With more than six million counts the features' shares are learnt on a random part of the cells.
+    With more than six million counts the features' proportions are learnt on a random part of the cells.
     """
     n_counts = int(np.diff(data.counts.indptr)[cells].sum())
     sampled = n_counts > MAX_START_NONZEROS
@@ -197,7 +210,7 @@ def start_from_factorisation(
 
 
 def log_linear_fit(topics: NDArray[np.float64], features: NDArray[np.float64], *, block: int = 1024) -> NDArray:
-    """Weights beta (K, features) with topics beta ~ log(topics features'), by least squares over the cells."""
+    """Fit weights beta (K, features) with topics beta ~ log(topics features'), by least squares over the cells."""
     gram = topics.T @ topics + 1e-3 * len(topics) / topics.shape[1] * np.eye(topics.shape[1])
     solver = np.linalg.solve(gram, topics.T)
     out = np.empty((topics.shape[1], len(features)))

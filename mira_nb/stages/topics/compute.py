@@ -57,8 +57,8 @@ class TopicsOutput:
         return int(self.modelled.size - self.modelled.sum())
 
     @property
-    def used(self) -> dict[str, int | float]:
-        """What ``auto`` became: number of topics, learning rates, restarts and warm-up in use."""
+    def used(self) -> dict[str, int | float | str]:
+        """What ``auto`` became: number of topics, learning rates, restarts, warm-up, engine and device in use."""
         settings = self.fit.settings
         return {
             "n_topics": self.fit.n_topics,
@@ -66,6 +66,8 @@ class TopicsOutput:
             "learning_rate_max": float(settings.learning_rate_max),
             "restarts": int(settings.restarts),
             "warmup_epochs": int(settings.warmup_epochs),
+            "engine": settings.engine,
+            "device": settings.device,
         }
 
     @cached_property

@@ -8,11 +8,9 @@ import torch
 from scipy import sparse
 
 from mira_nb.core.numerics.threads import Workers
-from mira_nb.core.topics import adam
 from mira_nb.core.topics.adam import Adam
 from mira_nb.core.topics.data import CellData
 from mira_nb.core.topics.embedding import PeakAverage
-from mira_nb.core.topics.kernels import adam as kernels_adam
 
 RATES = [1e-2, 3e-2, 1e-3, 2e-2]
 OPTIONS = {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-4}
@@ -45,19 +43,6 @@ def test_updates_equal_those_of_torch(n_threads, dtype):
     assert torch.equal(never, torch.ones(3, dtype=dtype))
     optimiser.zero_grad()
     assert all(parameter.grad is None for parameter in ours)
-
-
-def test_updates_of_other_devices_equal_the_compiled_ones():
-    g = torch.Generator().manual_seed(2)
-    ours, mean, square = (torch.randn(300, generator=g).abs() for _ in range(3))
-    moments = [(mean.clone(), square.clone()) for _ in range(2)]
-    compiled = ours.clone()
-    gradient = torch.randn(300, generator=g)
-    scalars = (0.8, 0.95, 1e-2, 1e-4)
-    adam.torch_update(ours, gradient, *moments[0], *scalars)
-    kernels_adam.update(0, 300, *(v.numpy() for v in (compiled, gradient, *moments[1])), *scalars)
-    torch.testing.assert_close(ours, compiled)
-    torch.testing.assert_close(moments[0], moments[1])
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])

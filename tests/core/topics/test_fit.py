@@ -333,7 +333,7 @@ def test_exact_epochs_unless_stopped_early():
     counts, _ = planted("expression", n=200)
     fixed = TopicSettings(**QUICK | {"n_epochs": 12, "learning_rate_min": 1e-3, "learning_rate_max": 1e-2})
     assert len(fit_topic_model(counts, modality="expression", settings=fixed).history) == 12
-    early = TopicSettings(**QUICK | {"n_epochs": 300, "patience": 2, "holdout_fraction": 0.2, "batch_size": 160})
+    early = TopicSettings(**QUICK | {"n_epochs": 300, "early_stopping": 2, "holdout_fraction": 0.2, "batch_size": 160})
     fit = fit_topic_model(counts, modality="expression", settings=early)
     assert 150 <= len(fit.history) < 300
     assert (fit.history["kl_weight"].iloc[-1]) == 1

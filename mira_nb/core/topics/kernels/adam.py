@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 BLOCK = 1024
+"""Entries updated at a time: four arrays of them fit the first cache."""
 
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")

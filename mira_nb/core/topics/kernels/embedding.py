@@ -45,7 +45,7 @@ def add_embeddings(part: int, n_parts: int, table: Any, colptr: Any, cells: Any,
 
 @njit(cache=True, nogil=True)
 def mean_weights(n_cells: int, cells: Any, kept: Any, weights: Any) -> None:
-    """Weight 1 / |Omega_i| of every kept open peak and 0 of every dropped one."""
+    """Fill in weight 1 / |Omega_i| of every kept open peak and 0 of every dropped one."""
     size = np.zeros(n_cells, np.int64)
     for p in range(cells.shape[0]):
         size[cells[p]] += kept[p]

@@ -9,7 +9,7 @@ depend on threads.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -17,15 +17,71 @@ from numba import njit
 from mira_nb.core.numerics.single import exp, largest
 
 
+class Normalisation(NamedTuple):
+    """Batch normalisation of Z beta: its parameters, the statistics of Z, and those of Z beta that :func:`fold` fills.
+
+    Attributes
+    ----------
+    beta, gamma, bias
+        (K, F), (F,), (F,) parameters of the decoder.
+    mean, cov
+        (K,), (K, K) mean and covariance of Z.
+    eps
+        Added to variances.
+    variance, centre
+        (F,) variance and mean of Z beta.
+    """
+
+    beta: Any
+    gamma: Any
+    bias: Any
+    mean: Any
+    cov: Any
+    eps: Any
+    variance: Any
+    centre: Any
+
+
+class DecoderGradients(NamedTuple):
+    """Gradients that :func:`unfold_gradients` fills: (K, F), (F,), and per block (blocks, K) and (blocks, K, K)."""
+
+    beta: Any
+    gamma: Any
+    mean: Any
+    cov: Any
+
+
+class OpenPeaks(NamedTuple):
+    """A batch by column: feature j has entries ``pointers[j]`` to ``pointers[j + 1]`` of ``cells`` and ``counts``."""
+
+    pointers: Any
+    cells: Any
+    counts: Any
+
+
+class ChunkSums(NamedTuple):
+    """What :func:`chunk_gradients` fills.
+
+    Attributes
+    ----------
+    weights
+        (rows, features) gradient in W.
+    topics, log_lik
+        (chunks, cells, rows) gradient in Z and (chunks,) log-likelihood, summed over each chunk.
+    """
+
+    weights: Any
+    topics: Any
+    log_lik: Any
+
+
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
-def fold(
-    first: int, last: int, block: int, beta: Any, gamma: Any, bias: Any, mean: Any, cov: Any, eps: Any,
-    variance: Any, centre: Any, weights: Any,
-) -> None:  # fmt: skip
+def fold(first: int, last: int, block: int, norm: Normalisation, weights: Any) -> None:
     """Fold batch normalisation into weights (K + 1, F): beta * scale, and the offset c; blocks ``first`` to ``last``.
 
     The statistics of Z beta over a batch follow from the mean and covariance of Z: mean beta, beta' cov beta.
     """
+    beta, gamma, bias, mean, cov, eps, variance, centre = norm
     n_topics, n_features = beta.shape
     for b in range(first, last):
         lo, hi = b * block, min((b + 1) * block, n_features)
@@ -77,14 +133,15 @@ def chunk_log_sums(chunk: int, n_chunks: int, block: int, topics: Any, weights: 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def chunk_gradients(
     chunk: int, n_chunks: int, block: int, topics: Any, across: Any, weights: Any, shift: Any,
-    colptr: Any, cells: Any, counts: Any, d_weights: Any, d_topics: Any, log_lik: Any,
+    observed: OpenPeaks, out: ChunkSums,
 ) -> None:  # fmt: skip
-    """Gradients of -sum_ij x_ij log rho_ij in W and Z, and sum_ij x_ij logit_ij, over the features of one chunk.
+    """Compute gradients of -sum_ij x_ij log rho_ij in W and Z, and sum_ij x_ij logit_ij, for the features of one chunk.
 
     ``across`` is the transpose of ``topics``; ``shift`` each cell's log-sum-exp less its log depth, so that
-    exp(logit - shift) is its expected count. ``colptr, cells, counts`` hold the batch by column. ``d_weights``
-    (rows, features) is filled; ``d_topics`` (chunks, cells, rows) and ``log_lik`` (chunks,) are sums over the chunk.
+    exp(logit - shift) is its expected count.
     """
+    colptr, cells, counts = observed
+    d_weights, d_topics, log_lik = out
     n_cells, n_rows = topics.shape
     n_features = weights.shape[1]
     space, copied = np.empty(n_cells * block, topics.dtype), np.empty(n_rows * block, topics.dtype)
@@ -110,14 +167,14 @@ def chunk_gradients(
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def _share(chunk: int, n_chunks: int, block: int, n_features: int) -> tuple[int, int]:
-    """First and last feature of a chunk of whole blocks."""
+    """Return the first and last feature of a chunk of whole blocks."""
     n_blocks = (n_features + block - 1) // block
     return n_blocks * chunk // n_chunks * block, min(n_blocks * (chunk + 1) // n_chunks * block, n_features)
 
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def _logits(topics: Any, weights: Any, lo: int, hi: int, space: Any, copied: Any) -> Any:
-    """Logits (cells, features) of a block, in ``space``, and its weights (rows, features), in ``copied``."""
+    """Compute logits (cells, features) of a block, in ``space``, and its weights (rows, features), in ``copied``."""
     part = copied[: len(weights) * (hi - lo)].reshape(len(weights), hi - lo)
     part[:] = weights[:, lo:hi]
     logits = space[: len(topics) * (hi - lo)].reshape(len(topics), hi - lo)
@@ -151,10 +208,11 @@ def _subtract_observed(
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def unfold_gradients(
-    first: int, last: int, block: int, beta: Any, gamma: Any, mean: Any, cov: Any, eps: Any, variance: Any,
-    centre: Any, d_weights: Any, d_beta: Any, d_gamma: Any, d_mean: Any, d_cov: Any,
-) -> None:  # fmt: skip
-    """Chain rule of :func:`fold`: gradients in beta and gamma, and per block in the mean and covariance of Z."""
+    first: int, last: int, block: int, norm: Normalisation, d_weights: Any, out: DecoderGradients
+) -> None:
+    """Apply the chain rule of :func:`fold`: gradients in beta and gamma, per block in mean and covariance of Z."""
+    beta, gamma, _, mean, cov, eps, variance, centre = norm
+    d_beta, d_gamma, d_mean, d_cov = out
     n_topics, n_features = beta.shape
     for b in range(first, last):
         lo, hi = b * block, min((b + 1) * block, n_features)
@@ -173,10 +231,10 @@ def unfold_gradients(
             d_gamma[lo + j] = d_scale[j] * inverse_sd[j]
             d_variance[j] *= -scale[j] * inverse_sd[j] * inverse_sd[j] / 2
         for k in range(n_topics):
-            row, dw, out = beta[k, lo:hi], d_weights[k, lo:hi], d_beta[k, lo:hi]
+            row, dw, target = beta[k, lo:hi], d_weights[k, lo:hi], d_beta[k, lo:hi]
             moved = 0 * mean[0]
             for j in range(n):
-                out[j] = dw[j] * scale[j] + d_centre[j] * mean[k]
+                target[j] = dw[j] * scale[j] + d_centre[j] * mean[k]
                 moved += d_centre[j] * row[j]
             d_mean[b, k] = moved
             for q in range(n_topics):
@@ -184,6 +242,6 @@ def unfold_gradients(
                 c = 2 * cov[k, q]
                 moved = 0 * mean[0]
                 for j in range(n):
-                    out[j] += c * d_variance[j] * other[j]
+                    target[j] += c * d_variance[j] * other[j]
                     moved += d_variance[j] * row[j] * other[j]
                 d_cov[b, k, q] = moved

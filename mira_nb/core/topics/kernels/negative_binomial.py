@@ -1,20 +1,68 @@
 """Compiled negative-binomial log-likelihood of the decoder, with gradients.
 
-One cell at a time: its logits, rates and gradients stay in the cache. What all counts of a gene share (log-gamma and
-digamma differences) is tabulated once a batch, and what zero and non-zero counts of a cell share (log(1 + mean/theta))
-is computed for all genes in one vectorised pass, so that non-zero counts need no elementary function of their own.
+One cell at a time: its logits, rates and gradients stay in the cache. What is common to all counts of a gene (log-gamma
+and digamma differences) is tabulated once per batch, and what is common to zero and non-zero counts of a cell
+(log(1 + mean/theta)) is computed for all genes in one vectorised pass, so that non-zero counts need no elementary
+function of their own.
 Cells are dealt to a fixed number of chunks whose sums are added in order, so the result does not depend on threads.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from mira_nb.core.numerics.single import add_gradients, add_products, exp, gamma_terms, largest, log1p
+
+
+class Inputs(NamedTuple):
+    """A batch of cells and the decoder.
+
+    Attributes
+    ----------
+    topics, log_depth
+        (cells, K) Z and (cells,) log n.
+    weights
+        (K + 1, G) folded weights with the offsets as last row.
+    theta
+        (G,) dispersions.
+    values, slopes
+        (counts, G) tables of :func:`mira_nb.core.numerics.single.gamma_tables`.
+    cells
+        (cells,) rows of the batch in ``indptr, genes, counts``, which hold all cells.
+    """
+
+    topics: Any
+    weights: Any
+    log_depth: Any
+    theta: Any
+    values: Any
+    slopes: Any
+    cells: Any
+    indptr: Any
+    genes: Any
+    counts: Any
+
+
+class Gradients(NamedTuple):
+    """What :func:`chunk_gradients` fills.
+
+    Attributes
+    ----------
+    weights, theta
+        (chunks, K + 1, G) and (chunks, G) sums over each chunk.
+    topics, log_depth, log_lik
+        (cells, K), (cells,) and (cells,) per cell; log-likelihoods leave out -lgamma(x + 1).
+    """
+
+    weights: Any
+    theta: Any
+    topics: Any
+    log_depth: Any
+    log_lik: Any
 
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
@@ -37,18 +85,10 @@ def _composition(shares: Any, weights: Any, logits: Any, rho: Any) -> Any:
 
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
-def chunk_gradients(
-    chunk: int, n_chunks: int, topics: Any, weights: Any, log_depth: Any, theta: Any, values: Any, slopes: Any,
-    cells: Any, indptr: Any, genes: Any, counts: Any, d_weights: Any, d_theta: Any, d_topics: Any, d_log_depth: Any,
-    log_lik: Any,
-) -> None:  # fmt: skip
-    """Gradients of -log NB(x | mean n rho, theta) of the cells of one chunk.
-
-    ``weights`` (K + 1, G) has the offsets as last row. ``indptr, genes, counts`` hold all cells, of which ``cells`` are
-    the batch. ``values`` and ``slopes`` are from :func:`.numerics.gamma_tables`. ``d_weights`` (chunks, K + 1, G) and
-    ``d_theta`` (chunks, G) are summed over the chunk; ``d_topics`` (cells, K), ``d_log_depth`` and ``log_lik``
-    (cells,) are per cell. Log-likelihoods leave out -lgamma(x + 1).
-    """
+def chunk_gradients(chunk: int, n_chunks: int, inputs: Inputs, out: Gradients) -> None:
+    """Compute gradients of -log NB(x | mean n rho, theta) for the cells of one chunk."""
+    topics, weights, log_depth, theta, values, slopes, cells, indptr, genes, counts = inputs
+    d_weights, d_theta, d_topics, d_log_depth, log_lik = out
     n_cells, n_topics = topics.shape
     n_genes = theta.shape[0]
     # five arrays, not one of five rows, which compilers would have to check for overlap
