@@ -43,16 +43,15 @@ def choose_counts(raw: RawModality, role: str, log: Log, *, layer: str | None = 
             raise count_error(problem, source=raw.source, key=key, cells=raw.obs.index, features=found[2].index)
         log.note(f"{raw.source}: counts were taken from {key}", cause="as asked for with --layer")
         return _counted(raw, role, found, log)
-    found, problems = _documented(raw, log)
-    if found is None:
-        found = _any_layer(raw, problems, log)
-    if found is None:
+    best, problems = _documented(raw, log)
+    best = best or _any_layer(raw, problems, log)
+    if best is None:
         raise _no_counts(raw, problems)
-    key = found[0]
+    key = best[0]
     if key != "X" and ("X" not in raw.matrices or "X" in problems):
         why = "X is missing" if "X" not in raw.matrices else f"X is not made of counts ({_in_words(problems['X'][0])})"
         log.note(f"{raw.source}: counts were taken from {key}", cause=why)
-    return _counted(raw, role, found, log)
+    return _counted(raw, role, best, log)
 
 
 def layer_key(raw: RawModality, layer: str) -> str:

@@ -1,7 +1,7 @@
 """Which row of one modality is which row of the other: by cell names, or by the rule given with ``--pair-by``.
 
-Whatever else in the files tells cells apart (columns of barcodes, barcodes inside the names) confirms the pairing; where
-it contradicts, nothing is paired.
+Whatever else in the files tells cells apart (columns of barcodes, barcodes inside the names) confirms the pairing;
+where it contradicts, nothing is paired.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _COMPLEMENT: Final = str.maketrans("ACGTN", "TGCAN")
 
 @dataclass(frozen=True)
 class Pairing:
-    """Rows of both modalities that belong together, in the order of the expression file, and the rule that found them."""
+    """Rows of both modalities that belong together, in the order of the expression file, and the rule used."""
 
     rna: np.ndarray
     atac: np.ndarray
@@ -197,10 +197,10 @@ def _check_row_numbers(rna: Counted, atac: Counted) -> None:
         offers = _offers(rna, atac)
         raise InputError(
             f"The cell names of {part.source} are row numbers ({examples(part.obs.index)}), and the modalities have "
-            f"{rna.counts.shape[0]:,} and {atac.counts.shape[0]:,} cells, so that a number is not the same cell in both.",
+            f"{rna.counts.shape[0]:,} and {atac.counts.shape[0]:,} cells: a number is not the same cell in both.",
             expected="barcodes as obs_names, the same in both.",
             remedy=_offer_text(offers)
-            or "take the barcodes from the files before cells were filtered; --pair-by names takes the numbers as names.",
+            or "take barcodes from the files before cells were filtered; --pair-by names takes numbers as names.",
         )
 
 

@@ -119,6 +119,10 @@ def expect_format(file: h5py.File, wanted: Format, *, path: Path, option: str) -
             )
     else:
         remedy = f"give it with {_OPTION[found]} instead."
+        if found == "tenx":
+            remedy = (
+                "give a joint file of genes and peaks with --tenx; one of genes alone with --rna, of peaks with --atac."
+            )
     raise InputError(
         f"{path} ({option}) is {_NAMES[found]} (groups: {content}).", expected=f"{_NAMES[wanted]}.", remedy=remedy
     )
@@ -129,6 +133,7 @@ def read_h5ad_group(group: h5py.Group, *, source: str) -> RawModality:
     from anndata.io import read_elem
 
     obs, var = _frame(group["obs"], read_elem), _frame(group["var"], read_elem)
+    obs = _with_labels(obs, group.get("uns"))
     matrices: dict[str, Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]] = {}
     if "X" in group and _shape(group["X"]) is not None:
         matrices["X"] = _loader(group["X"], obs, var, source)
@@ -150,6 +155,13 @@ def read_obs(file: h5py.File) -> pd.DataFrame:
     from anndata.io import read_elem
 
     return _frame(file["obs"], read_elem)
+
+
+def read_var(group: h5py.Group) -> pd.DataFrame:
+    """Read the feature table of one AnnData inside an open file."""
+    from anndata.io import read_elem
+
+    return _frame(group["var"], read_elem)
 
 
 def modality_from_anndata(adata: AnnData, *, source: str) -> RawModality:
@@ -237,6 +249,21 @@ def _frame(node: Any, read_elem: Callable[[Any], Any]) -> pd.DataFrame:
             index = next((name for name in ("_index", "index") if name in frame), frame.columns[0])
             frame = frame.set_index(index)
     frame.index = pd.Index(_text(frame.index.to_numpy()), name=None)
+    return frame
+
+
+def _with_labels(frame: pd.DataFrame, uns: Any) -> pd.DataFrame:
+    """Give integer codes their labels, which AnnData before 0.7 kept in ``uns[COLUMN_categories]``."""
+    if uns is None or not hasattr(uns, "keys"):
+        return frame
+    for name in frame.columns:
+        labels = uns.get(f"{name}_categories")
+        codes = frame[name]
+        if labels is None or not pd.api.types.is_integer_dtype(codes):
+            continue
+        texts = [str(text) for text in np.atleast_1d(_text(labels[()]))]
+        if codes.min() >= -1 and codes.max() < len(texts) and len(set(texts)) == len(texts):
+            frame[name] = pd.Categorical.from_codes(codes.to_numpy(np.int64), categories=pd.Index(texts))
     return frame
 
 

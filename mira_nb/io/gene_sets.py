@@ -13,7 +13,7 @@ import pandas as pd
 from mira_nb.errors import ResourceError
 
 from .files import read_lines
-from .names import ID_COLUMNS, is_ensembl, without_version
+from .identifiers import ID_COLUMNS, is_ensembl, without_version
 from .spec import Finding
 
 _OPTION: Final = "--gene-sets"
@@ -119,8 +119,8 @@ def read_gene_sets(path: Path) -> GeneSets:
 def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
     """Return the sets under the names of the data's genes, with what was changed in the findings.
 
-    Ensembl identifiers are matched without their versions, and to a column of identifiers where the data have one. Where
-    the second column holds genes of the data instead of descriptions, they belong to the sets.
+    Ensembl identifiers are matched without their versions, and to a column of identifiers where there is one. Where the
+    second column holds genes of the data instead of descriptions, they belong to the sets.
 
     Parameters
     ----------
@@ -137,7 +137,8 @@ def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
             term: tuple(dict.fromkeys([*([described[term]] if term in described else []), *names]))
             for term, names in members.items()
         }
-        cause = f"the second column, meant for descriptions, holds {len(described):,} genes, e.g. {next(iter(described.values()))}"
+        example = next(iter(described.values()))
+        cause = f"the second column, meant for descriptions, holds {len(described):,} genes, e.g. {example}"
         remedy = "add a second column (it may be empty) if these are descriptions."
         findings.append(Finding("warning", f"{sets.name}: the sets have no description column", cause, remedy))
     symbols = list(dict.fromkeys(symbol for names in members.values() for symbol in names))

@@ -69,15 +69,16 @@ def feature_types(var: pd.DataFrame) -> pd.Series | None:
     return None
 
 
-def _kind(raw: RawModality) -> set[str]:
-    """Tell what a modality's features are: {'rna'}, {'atac'}, both, or empty when it cannot be said."""
-    types = feature_types(raw.var)
-    known = set(types.unique()) & {"rna", "atac"} if types is not None else set()
-    if known:
-        return known
-    if looks_like_peaks(raw.var.index):
+def kind_of(var: pd.DataFrame) -> set[str]:
+    """Tell what features are: {'rna'}, {'atac'}, both, or empty when it cannot be said."""
+    types = feature_types(var)
+    if types is not None:
+        known = set(types.unique()) & {"rna", "atac"}
+        if known or types.isin(("Antibody Capture", "CRISPR Guide Capture", "Multiplexing Capture")).all():
+            return known
+    if looks_like_peaks(var.index):
         return {"atac"}
-    return set() if has_coordinate_columns(raw.var) else {"rna"}
+    return set() if has_coordinate_columns(var) else {"rna"}
 
 
 def check_roles(rna: RawModality, atac: RawModality) -> None:
@@ -89,7 +90,7 @@ def check_roles(rna: RawModality, atac: RawModality) -> None:
                 expected=f"a matrix of cells x {noun}.",
                 remedy="check the step that wrote the file.",
             )
-    rna_kind, atac_kind = _kind(rna), _kind(atac)
+    rna_kind, atac_kind = kind_of(rna.var), kind_of(atac.var)
     rna_wrong = rna_kind == {"atac"}
     shared = rna.var.index.intersection(atac.var.index)
     same_features = len(shared) > 0.5 * min(len(rna.var), len(atac.var)) and len(rna_kind | atac_kind) < 2

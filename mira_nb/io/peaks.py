@@ -12,7 +12,7 @@ import pandas as pd
 from mira_nb.errors import InputError
 from mira_nb.keys import CHROM, END, START
 
-from .names import assembly_prefix, without_assembly
+from .identifiers import assembly_prefix, without_assembly
 from .spec import Finding
 
 CHROM_COLUMNS: Final = ("chrom", "chr", "chromosome", "seqnames", "seqname", "seqid", "contig", "#chrom")
@@ -23,7 +23,7 @@ NAME_COLUMNS: Final = ("interval", "peak", "peaks", "peak_id", "region", "coordi
 # the last two runs of digits are start and end; whatever stands before them is the contig, which may itself hold
 # dashes, dots, colons and underscores (GL000194.1, HLA-DRB1*15:01, chrUn_KI270742v1)
 # R writes 100000 as 1e+05
-_NUMBER: Final = r"(?:[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,2}|[0-9][0-9,]*)"
+_NUMBER: Final = r"(?:[0-9]{1,9}(?:\.[0-9]+)?[eE]\+?[0-9]{1,2}|[0-9][0-9,]*)"
 _NAME: Final = rf"^(?P<chrom>.*\S)\s*[:_\-.|]\s*(?P<start>{_NUMBER})\s*[:_\-.|]+\s*(?P<end>{_NUMBER})$"
 _MAX_POSITION: Final = 2**40
 _EXAMPLES: Final = "chr1:1000-1500, chr1-1000-1500 or chr1_1000_1500"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _RNA_NAMES: Final = ("rna", "gex", "gene expression", "gene_expression", "expression", "genes", "scrna", "mrna")
+_RNA_WORDS: Final = ("rna", "gex", "expr", "gene")
+_ATAC_WORDS: Final = ("atac", "peak", "access", "chromatin")
 _ATAC_NAMES: Final = ("atac", "peaks", "accessibility", "chromatin accessibility", "chromatin", "scatac", "peak")
 
 
@@ -55,10 +57,8 @@ def read_pair(*, rna: Path, atac: Path, spec: InputSpec | None = None) -> Checke
         formats.open_hdf5(rna, option="--rna") as rna_file,
         formats.open_hdf5(atac, option="--atac") as atac_file,
     ):
-        formats.expect_format(rna_file, "h5ad", path=rna, option="--rna")
-        formats.expect_format(atac_file, "h5ad", path=atac, option="--atac")
-        raw_rna = formats.read_h5ad_group(rna_file, source=sources[0])
-        raw_atac = formats.read_h5ad_group(atac_file, source=sources[1])
+        raw_rna = _read_one(rna_file, rna, "--rna", sources[0], "Gene Expression")
+        raw_atac = _read_one(atac_file, atac, "--atac", sources[1], "Peaks")
         parts = _count_both(raw_rna, raw_atac, log, spec)
     return _pair(*parts, log, spec)
 
@@ -69,7 +69,7 @@ def read_mudata(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
     log = Log()
     with formats.open_hdf5(path, option="--mudata") as file:
         formats.expect_format(file, "h5mu", path=path, option="--mudata")
-        rna_name, atac_name = _modality_names(file, path)
+        rna_name, atac_name = _modality_names(file, path, log)
         raw_rna = formats.read_h5ad_group(file["mod"][rna_name], source=f"{path.name}[{rna_name}]")
         raw_atac = formats.read_h5ad_group(file["mod"][atac_name], source=f"{path.name}[{atac_name}]")
         others = sorted(set(file["mod"]) - {rna_name, atac_name})
@@ -81,6 +81,22 @@ def read_mudata(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
     return _pair(*parts, log, spec, joint_obs=joint[own])
 
 
+def _read_one(file: h5py.File, path: Path, option: str, source: str, wanted: str) -> RawModality:
+    """Read one modality from an .h5ad file or from a 10x file that holds its features."""
+    if formats.detect_format(file) == "tenx":
+        matrix, features, barcodes = formats.read_tenx_group(file["matrix"], source=source)
+        types = _feature_types(features, wanted)
+        if (types == wanted).any() and types.nunique() == 1:
+            return _tenx_part(source, matrix, features, barcodes, types, wanted)
+    formats.expect_format(file, "h5ad", path=path, option=option)
+    return formats.read_h5ad_group(file, source=source)
+
+
+def _feature_types(features: pd.DataFrame, missing: str) -> pd.Series:
+    given = "feature_type" in features
+    return features["feature_type"].astype(str) if given else pd.Series([missing] * len(features))
+
+
 def read_tenx(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
     """Read Cell Ranger ARC's filtered_feature_bc_matrix.h5: both feature types in one file, plain or gzipped."""
     path = Path(path)
@@ -88,7 +104,7 @@ def read_tenx(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
     with formats.open_hdf5(path, option="--tenx") as file:
         formats.expect_format(file, "tenx", path=path, option="--tenx")
         matrix, features, barcodes = formats.read_tenx_group(file["matrix"], source=path.name)
-    types = features["feature_type"].astype(str) if "feature_type" in features else pd.Series(["?"] * len(features))
+    types = _feature_types(features, "?")
     present = {name: int(n) for name, n in types.value_counts().items()}
     missing = [name for name in ("Gene Expression", "Peaks") if name not in present]
     if missing:
@@ -96,24 +112,41 @@ def read_tenx(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
         raise InputError(
             f"{path.name} has no features of type {' and '.join(missing)}; found: {shown}.",
             expected="Gene Expression and Peaks in one file, as Cell Ranger ARC writes it.",
-            remedy="give the joint file of Cell Ranger ARC, or two .h5ad files with --rna and --atac.",
+            remedy="give the joint file of Cell Ranger ARC, or one file per assay with --rna and --atac.",
         )
     others = {name: n for name, n in present.items() if name not in {"Gene Expression", "Peaks"}}
     if others:
         shown = ", ".join(f"{n:,} {name}" for name, n in others.items())
         log.note(f"{path.name}: features of other types were left out", cause=shown)
         log.drop("features_of_other_types", sum(others.values()))
-    obs = pd.DataFrame(index=barcodes.astype(str))
-    parts = []
-    for wanted, index_column in (("Gene Expression", "name"), ("Peaks", "id")):
-        columns = np.flatnonzero((types == wanted).to_numpy())
-        var = features.iloc[columns].drop(columns=["feature_type"])
-        index = var[index_column if index_column in var else "id"].astype(str)
-        var = var.set_axis(pd.Index(index.to_numpy(), name=None)).drop(columns=[index_column], errors="ignore")
-        block = matrix[:, columns]
-        raw = RawModality(f"{path.name}[{wanted}]", obs, var, {"X": lambda block=block, var=var: (block, var)})  # type: ignore[misc]
-        parts.append(raw)
+    parts = [
+        _tenx_part(f"{path.name}[{wanted}]", matrix, features, barcodes, types, wanted)
+        for wanted in ("Gene Expression", "Peaks")
+    ]
+    if "sample" in parts[0].obs:
+        n_samples = parts[0].obs["sample"].nunique()
+        log.note(
+            f"{path.name} holds {n_samples} samples",
+            cause="the number after the barcodes, in the order of cellranger aggr, is the annotation 'sample'",
+        )
     return _pair(*_count_both(parts[0], parts[1], log, spec), log, spec)
+
+
+def _tenx_part(  # type: ignore[no-untyped-def]
+    source: str, matrix, features: pd.DataFrame, barcodes: pd.Index, types: pd.Series, wanted: str
+) -> RawModality:
+    """Return the features of one type; barcodes of several samples (-1, -2, ...) give the annotation ``sample``."""
+    columns = np.flatnonzero((types == wanted).to_numpy())
+    index_column = "name" if wanted == "Gene Expression" and "name" in features else "id"
+    var = features.iloc[columns].drop(columns=["feature_type"], errors="ignore")
+    index = var[index_column].astype(str)
+    var = var.set_axis(pd.Index(index.to_numpy(), name=None)).drop(columns=[index_column])
+    block = matrix[:, columns]
+    obs = pd.DataFrame(index=barcodes.astype(str))
+    samples = pd.Series(obs.index).str.extract(r"-(\d+)$", expand=False)
+    if samples.notna().all() and samples.nunique() > 1:
+        obs["sample"] = pd.Categorical(samples.to_numpy())
+    return RawModality(source, obs, var, {"X": lambda: (block, var)})
 
 
 def check_pair(rna: AnnData, atac: AnnData) -> CheckedPair:
@@ -130,18 +163,32 @@ def _given(path: Path | None) -> Path:
     return Path(path)
 
 
-def _modality_names(file: h5py.File, path: Path) -> tuple[str, str]:
-    present = {name.lower(): name for name in file["mod"]}
+def _modality_names(file: h5py.File, path: Path, log: Log) -> tuple[str, str]:
+    """Choose the two modalities: by their usual names, else by what their features are."""
+    present = {str(name).lower(): str(name) for name in file["mod"]}
     rna = next((present[name] for name in _RNA_NAMES if name in present), None)
     atac = next((present[name] for name in _ATAC_NAMES if name in present), None)
+    if rna and atac:
+        return rna, atac
+    kinds = {name: pairing.kind_of(formats.read_var(file["mod"][name])) for name in present.values()}
+    rna = rna or _only([name for name, kind in kinds.items() if kind == {"rna"} and name != atac], _RNA_WORDS)
+    atac = atac or _only([name for name, kind in kinds.items() if kind == {"atac"} and name != rna], _ATAC_WORDS)
     if rna is None or atac is None:
         lacking = "expression" if rna is None else "accessibility"
         raise InputError(
             f"{path} (--mudata) has no {lacking} modality; found: {', '.join(present.values()) or 'none'}.",
-            expected="modalities called rna and atac.",
+            expected="modalities called rna and atac, or one of genes and one of peaks.",
             remedy="rename them: mudata.MuData({'rna': ..., 'atac': ...}).write(FILE), or give --rna and --atac.",
         )
+    log.note(f"{path.name}: modalities were chosen by their features", cause=f"genes: {rna}; peaks: {atac}")
     return rna, atac
+
+
+def _only(names: list[str], words: tuple[str, ...]) -> str | None:
+    """Return the only name, or the only one of several that holds one of the words."""
+    if len(names) > 1:
+        names = [name for name in names if any(word in name.lower() for word in words)]
+    return names[0] if len(names) == 1 else None
 
 
 def _count_both(

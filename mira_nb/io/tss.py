@@ -20,7 +20,7 @@ from mira_nb.errors import ResourceError
 
 from .files import read_lines
 from .gff import Row, looks_like_gff, parse_gff
-from .names import ENSEMBL, ID_COLUMNS, without_version
+from .identifiers import ENSEMBL, ID_COLUMNS, without_version
 from .peaks import CHROM_COLUMNS, END_COLUMNS, START_COLUMNS
 from .spec import Finding
 

@@ -297,7 +297,12 @@ def _check_motifs(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     motifs = read_motifs(path)
     genes = {str(gene).upper() for gene in data.mod[RNA].var_names}
     n_in = sum(any(part.strip() in genes for part in motif.name.upper().split("::")) for motif in motifs)
-    return f"{len(motifs):,} motifs; the factors of {n_in:,} are genes of the data", ()
+    findings = []
+    if not n_in:
+        cause = f"the motifs have names such as {', '.join(motif.name for motif in motifs[:3])}"
+        remedy = "use motifs named by gene symbols: factors cannot be compared with their expression without them."
+        findings.append(Finding("warning", "No motif's factor is a gene of the data", cause, remedy))
+    return f"{len(motifs):,} motifs; the factors of {n_in:,} are genes of the data", findings
 
 
 def _check_gene_sets(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
