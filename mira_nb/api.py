@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mira_nb.io.resources import Resources
 
-from .errors import InputError
-
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
@@ -70,9 +68,6 @@ def read(
     given = {"rna": rna, "atac": atac, "mudata": mudata, "tenx": tenx}
     paths = {name: Path(value) for name, value in given.items() if value is not None}
     spec = InputSpec(**paths, layer=layer, pair_by=pair_by)  # type: ignore[arg-type]
-    for path in spec.files():
-        if not path.is_file():
-            raise InputError(f"{path} does not exist or is a folder", expected="a readable file")
     return _with_findings(read_input(spec))
 
 

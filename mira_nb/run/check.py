@@ -173,12 +173,8 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
     """
     pair = read_input(spec)
     data = pair.data
-    statuses: list[ResourceStatus] = [_file_status(name, resources, data) for name in _FILES]
-    findings = list(pair.findings)
-    for name in _NAMES:
-        status, more = _name_status(name, resources, data)
-        statuses.append(status)
-        findings += more
+    statuses, more = resource_statuses(resources, data)
+    findings = [*pair.findings, *more]
     usable = {status.name for status in statuses if status.usable}
     return CheckReport(
         shape=(data.n_obs, data.mod[RNA].n_vars, data.mod[ATAC].n_vars),
@@ -189,6 +185,17 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
         resources=tuple(statuses),
         stages=stage_statuses(requirements, usable),
     )
+
+
+def resource_statuses(resources: Resources, data: MuData) -> tuple[list[ResourceStatus], list[Finding]]:
+    """Read every resource that was given and compare it with the data; also return what annotations give rise to."""
+    statuses = [_file_status(name, resources, data) for name in _FILES]
+    findings: list[Finding] = []
+    for name in _NAMES:
+        status, more = _name_status(name, resources, data)
+        statuses.append(status)
+        findings += more
+    return statuses, findings
 
 
 def stage_statuses(requirements: Mapping[str, Requirement], usable: set[str]) -> tuple[StageStatus, ...]:

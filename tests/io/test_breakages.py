@@ -241,6 +241,9 @@ def test_missing_file_names_similar_ones(rna, atac, write, tmp_path):
 def test_folder_empty_file_and_zarr(rna, atac, write, tmp_path):
     spec = write(rna, atac)
     (tmp_path / "folder").mkdir()
+    (tmp_path / "mtx").mkdir()
+    (tmp_path / "mtx" / "matrix.mtx.gz").touch()
+    assert "--rna both.h5ad --atac both.h5ad" in refused(InputSpec(tenx=tmp_path / "mtx"))
     assert "is a folder, not a file" in refused(InputSpec(rna=tmp_path / "folder", atac=spec.atac))
     (tmp_path / "store.zarr").mkdir()
     (tmp_path / "store.zarr" / ".zgroup").write_text("{}")

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from mira_nb.errors import Cancelled, MiraError, ParameterError, StageError, StoreError
+from mira_nb.errors import Cancelled, InputError, MiraError, ParameterError, StageError, StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 from mira_nb.run import pipeline
@@ -279,3 +279,16 @@ def test_unknown_stage_and_parameter_are_refused_before_anything_runs(request_: 
     with pytest.raises(ParameterError, match=r"joint\.other.*known: scale"):
         run_pipeline(replace(request_, parameters={"joint": {"other": 1}}))
     assert not fakes.RUNS
+
+
+def test_a_resource_that_cannot_be_used_stops_the_run_before_any_stage(request_: RunRequest, tmp_path: Path) -> None:
+    wrong = tmp_path / "m.jaspar"
+    wrong.write_text(">M1 x\nA [ 1 2 ]\nC [ 1 ]\nG [ 1 2 ]\nT [ 1 2 ]\n")
+    with pytest.raises(InputError, match=r"m\.jaspar.*rows of different lengths"):
+        run_pipeline(replace(request_, resources=Resources(motifs=wrong)))
+    assert not fakes.RUNS
+    run_pipeline(request_)
+    done = dict(fakes.RUNS)
+    with pytest.raises(InputError, match=r"m\.jaspar"):
+        run_pipeline(replace(request_, resources=Resources(motifs=wrong)))
+    assert dict(fakes.RUNS) == done
