@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mira_nb.io.resources import Resources
 
-from .errors import InputError
-
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
@@ -35,6 +33,8 @@ def read(
     atac: str | Path | None = None,
     mudata: str | Path | None = None,
     tenx: str | Path | None = None,
+    layer: str | None = None,
+    pair_by: str | None = None,
 ) -> MuData:
     """Read and check two count matrices: two .h5ad files, one .h5mu file or one 10x .h5 file.
 
@@ -46,6 +46,10 @@ def read(
         One .h5mu file with modalities ``rna`` and ``atac``.
     tenx
         One Cell Ranger ARC ``filtered_feature_bc_matrix.h5``.
+    layer
+        Matrix that holds the counts: ``X``, ``raw`` or a layer's name; None: the best documented one.
+    pair_by
+        How cells are paired: ``names``, ``order``, ``suffix``, ``prefix`` or a column of obs; None: by names.
 
     Returns
     -------
@@ -62,10 +66,8 @@ def read(
     from mira_nb.io.spec import InputSpec
 
     given = {"rna": rna, "atac": atac, "mudata": mudata, "tenx": tenx}
-    spec = InputSpec(**{name: Path(value) for name, value in given.items() if value is not None})
-    for path in spec.files():
-        if not path.is_file():
-            raise InputError(f"{path} does not exist or is a folder", expected="a readable file")
+    paths = {name: Path(value) for name, value in given.items() if value is not None}
+    spec = InputSpec(**paths, layer=layer, pair_by=pair_by)  # type: ignore[arg-type]
     return _with_findings(read_input(spec))
 
 

@@ -15,11 +15,33 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from .cli_options import (
+    Atac,
+    Batch,
+    GeneSets,
+    Genome,
+    Groups,
+    Layer,
+    MotifHits,
+    Motifs,
+    Mudata,
+    PairBy,
+    ParamsFile,
+    Rna,
+    Seed,
+    Sets,
+    StartCell,
+    Tenx,
+    Title,
+    Tss,
+    Until,
+    input_spec,
+    resources,
+)
 from .errors import MiraError, ParameterError
 
 if TYPE_CHECKING:
     from mira_nb.io.resources import Resources
-    from mira_nb.io.spec import InputSpec
     from mira_nb.run.pipeline import RunOutcome
 
 app = typer.Typer(
@@ -30,35 +52,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-Rna = Annotated[Path | None, typer.Option("--rna", help="Gene counts, .h5ad (with --atac).", metavar="FILE")]
-Atac = Annotated[Path | None, typer.Option("--atac", help="Peak counts, .h5ad (with --rna).", metavar="FILE")]
-Mudata = Annotated[Path | None, typer.Option("--mudata", help="Both in one .h5mu.", metavar="FILE")]
-Tenx = Annotated[Path | None, typer.Option("--tenx", help="10x filtered_feature_bc_matrix.h5.", metavar="FILE")]
-Tss = Annotated[Path | None, typer.Option("--tss", help="Transcription start sites: BED, TSV, GTF.", metavar="FILE")]
-Genome = Annotated[
-    Path | None, typer.Option("--genome", help="Genome, .fa or .fa.gz; or ucsc:mm10, downloaded once.", metavar="FILE")
-]
-Motifs = Annotated[
-    Path | None,
-    typer.Option("--motifs", help="Motifs, .jaspar or .meme; or jaspar:vertebrates, downloaded once.", metavar="FILE"),
-]
-GeneSets = Annotated[list[Path] | None, typer.Option("--gene-sets", help="GMT file; repeatable.", metavar="FILE")]
-MotifHits = Annotated[
-    Path | None,
-    typer.Option("--motif-hits", help="Hits instead of a scan, .h5ad: obs peaks, var factors.", metavar="FILE"),
-]
-Groups = Annotated[str | None, typer.Option("--groups", help="Cell annotation to compare.", metavar="COLUMN")]
-StartCell = Annotated[str | None, typer.Option("--start-cell", help="Where it begins.", metavar="NAME")]
-Batch = Annotated[
-    str | None, typer.Option("--batch", help="Cell annotation: batch, animal or donor.", metavar="COLUMN")
-]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="One parameter; repeatable.", metavar="STAGE.NAME=VALUE")]
-ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML: {stage: {name: value}}.", metavar="FILE")]
-Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of every random number.", min=0)]
-Title = Annotated[str, typer.Option("--title", help="Head of the report; default: the folder's name.", metavar="TEXT")]
-
 
 # the embedded set is a panel of 900 genes: against all genes of a genome every set of it would look enriched
 DEMO_PARAMETERS = {"enrichment": {"background": "modelled"}}
@@ -110,6 +103,8 @@ def run(
     atac: Atac = None,
     mudata: Mudata = None,
     tenx: Tenx = None,
+    layer: Layer = None,
+    pair_by: PairBy = None,
     tss: Tss = None,
     genome: Genome = None,
     motifs: Motifs = None,
@@ -128,11 +123,9 @@ def run(
     from mira_nb.run.pipeline import RunRequest, run_pipeline
 
     values = collect_parameters(params, sets or [])
-    spec = _input_spec(rna, atac, mudata, tenx)
-    resources = _resources(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
-    request = RunRequest(
-        spec=spec, resources=resources, out=out, parameters=values, until=until, seed=seed, title=title
-    )
+    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by)
+    given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
+    request = RunRequest(spec=spec, resources=given, out=out, parameters=values, until=until, seed=seed, title=title)
     _finish(_interruptible(lambda: run_pipeline(request, sink=_print_progress)))
 
 
@@ -170,6 +163,8 @@ def check(
     atac: Atac = None,
     mudata: Mudata = None,
     tenx: Tenx = None,
+    layer: Layer = None,
+    pair_by: PairBy = None,
     tss: Tss = None,
     genome: Genome = None,
     motifs: Motifs = None,
@@ -182,9 +177,9 @@ def check(
     """Say what was found, what can run, and what each missing resource would unlock; runs nothing."""
     from mira_nb.run.inputs import check_run
 
-    spec = _input_spec(rna, atac, mudata, tenx)
-    resources = _resources(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
-    found = check_run(spec, resources)
+    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by)
+    given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
+    found = check_run(spec, given)
     typer.echo(found.render())
     if found.problems:
         fail("\n".join(found.problems), 2)
@@ -275,45 +270,9 @@ def _read_parameter_file(file: Path) -> dict[str, dict[str, Any]]:
     return {str(stage): dict(values) for stage, values in loaded.items()}
 
 
-def _input_spec(rna: Path | None, atac: Path | None, mudata: Path | None, tenx: Path | None) -> InputSpec:
-    from mira_nb.io.spec import InputSpec
-
-    given = [bool(rna or atac), bool(mudata), bool(tenx)]
-    if sum(given) != 1 or bool(rna) != bool(atac):
-        raise ParameterError(
-            "the input is not complete or named twice",
-            expected="exactly one of: --rna FILE.h5ad with --atac FILE.h5ad; --mudata FILE.h5mu; --tenx FILE.h5",
-            remedy="give both count matrices in one of these ways; `mira-nb demo` runs without input",
-        )
-    return InputSpec(rna=rna, atac=atac, mudata=mudata, tenx=tenx)
-
-
-def _resources(
-    tss: Path | None,
-    genome: Path | None,
-    motifs: Path | None,
-    gene_sets: list[Path] | None,
-    motif_hits: Path | None,
-    groups: str | None,
-    start_cell: str | None,
-    batch: str | None,
-) -> Resources:
-    from mira_nb.io.catalogue import local_file
-    from mira_nb.io.resources import Resources
-
-    def say(fraction: float, message: str) -> None:
-        _print_progress("download", fraction, message, -1)
-
-    return Resources(
-        tss=tss,
-        genome=genome and local_file(genome, "genome", progress=say),
-        motifs=motifs and local_file(motifs, "motifs", progress=say),
-        gene_sets=tuple(gene_sets or ()),
-        motif_hits=motif_hits,
-        groups=groups,
-        start_cell=start_cell,
-        batch=batch,
-    )
+def _given(*named: Any) -> Resources:
+    """Return the resources that were named, with the progress of downloads on the terminal."""
+    return resources(*named, progress=_print_progress)
 
 
 def _prepare_demo_folder(out: Path) -> None:

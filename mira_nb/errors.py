@@ -71,5 +71,17 @@ class StageError(MiraError):
     traceback: str = ""
 
 
+class NotApplicable(MiraError):
+    """The data hold nothing that a stage could analyse, e.g. a single group to compare.
+
+    Raised by a stage while it computes. A run records the stage as skipped, with this reason, and goes on.
+    """
+
+    @property
+    def reason(self) -> str:
+        """The reason and the remedy in one line, as the run folder and the report show them."""
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+
 class Cancelled(MiraError):
     """The user asked the running stage to stop."""

@@ -41,7 +41,8 @@ MAY_IMPORT = {
     "run": FOUNDATION | {"stages", "charts", "io", "report", "datasets"},
     "panels": FOUNDATION | {"run", "stages", "charts", "io", "report"},
     "api": FOUNDATION | {"stages", "io", "datasets"},
-    "cli": FOUNDATION | {"panels", "run", "stages", "io", "report", "datasets"},
+    "cli": FOUNDATION | {"cli_options", "panels", "run", "stages", "io", "report", "datasets"},
+    "cli_options": FOUNDATION | {"io"},
     "__main__": {"cli"},
     "__init__": {"api", "stages", "version"},
 }

@@ -78,6 +78,8 @@ def to_csr(given: Any, *, copy: bool = True) -> sparse.csr_matrix:
 
 def _numeric(block: Any) -> np.ndarray:
     values = np.asarray(block)
+    if values.dtype == np.float16:  # unknown to sparse matrices
+        return values.astype(np.float32)
     if values.dtype.kind in "iuf":
         return values
     return values.astype(np.float32 if values.dtype.kind == "b" else np.float64)
@@ -143,6 +145,12 @@ def _guess(matrix: sparse.csr_matrix) -> str:
     density = head.nnz / (head.shape[0] * head.shape[1])
     if density > 0.9:
         return "denoised or imputed values: hardly any zeros"
+    whole = float((head.data == np.rint(head.data)).mean())
+    if whole > 0.5:
+        return (
+            f"counts of reads that match several genes, shared between them ({whole:.0%} of the values are whole; "
+            "STARsolo --soloMultiMappers EM or alevin-fry): count unique reads only, or round them with np.rint"
+        )
     if head.data.max() < 20:
         return "log-normalised (or TF-IDF) values"
     return "normalised or corrected values"

@@ -40,6 +40,12 @@ def check_file(path: Path, *, option: str, error: type[InputError] = InputError)
             "save it as one file: anndata.io.read_zarr(FOLDER).write_h5ad(FILE)." if zarr else "name a file inside it."
         )
         kind = "a Zarr store" if zarr else "a folder"
+        if any((path / name).exists() for name in ("matrix.mtx.gz", "matrix.mtx")):
+            kind = "a folder of a 10x matrix (matrix.mtx)"
+            remedy = (
+                f"save it as one file, scanpy.read_10x_mtx({str(path)!r}, gex_only=False).write_h5ad('both.h5ad'), and "
+                "give that file twice: --rna both.h5ad --atac both.h5ad."
+            )
         raise error(f"{path} ({option}) is {kind}, not a file.", expected="the path of a file.", remedy=remedy)
     try:
         with path.open("rb") as handle:

@@ -119,6 +119,10 @@ def expect_format(file: h5py.File, wanted: Format, *, path: Path, option: str) -
             )
     else:
         remedy = f"give it with {_OPTION[found]} instead."
+        if found == "tenx":
+            remedy = (
+                "give a joint file of genes and peaks with --tenx; one of genes alone with --rna, of peaks with --atac."
+            )
     raise InputError(
         f"{path} ({option}) is {_NAMES[found]} (groups: {content}).", expected=f"{_NAMES[wanted]}.", remedy=remedy
     )
@@ -129,16 +133,17 @@ def read_h5ad_group(group: h5py.Group, *, source: str) -> RawModality:
     from anndata.io import read_elem
 
     obs, var = _frame(group["obs"], read_elem), _frame(group["var"], read_elem)
+    obs = _with_labels(obs, group.get("uns"))
     matrices: dict[str, Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]] = {}
     if "X" in group and _shape(group["X"]) is not None:
         matrices["X"] = _loader(group["X"], obs, var, source)
     layers = group.get("layers", {})
-    for name in _count_layers(layers):
+    for name in _ordered(layers):
         matrices[f"layers[{name!r}]"] = _loader(layers[name], obs, var, source)
     raw = group.get("raw")
     if raw is not None and hasattr(raw, "keys") and "X" in raw and "var" in raw:
         matrices["raw.X"] = _loader(raw["X"], obs, _frame(raw["var"], read_elem), source)
-    unread = [f"layers[{name!r}]" for name in layers if f"layers[{name!r}]" not in matrices]
+    unread: list[str] = []
     for element in ("obsm", "varm", "obsp", "varp", "uns"):
         if element in group:
             unread += [f"{element}[{name!r}]" for name in group[element]]
@@ -152,6 +157,13 @@ def read_obs(file: h5py.File) -> pd.DataFrame:
     return _frame(file["obs"], read_elem)
 
 
+def read_var(group: h5py.Group) -> pd.DataFrame:
+    """Read the feature table of one AnnData inside an open file."""
+    from anndata.io import read_elem
+
+    return _frame(group["var"], read_elem)
+
+
 def modality_from_anndata(adata: AnnData, *, source: str) -> RawModality:
     """Do the same for an AnnData in memory or backed by a file; the object is not changed."""
     if adata.isbacked:
@@ -163,11 +175,11 @@ def modality_from_anndata(adata: AnnData, *, source: str) -> RawModality:
 
     if adata.X is not None:
         matrices["X"] = loader(adata.X, adata.var)
-    for name in _count_layers(adata.layers):
+    for name in _ordered(adata.layers):
         matrices[f"layers[{name!r}]"] = loader(adata.layers[name], adata.var)
     if adata.raw is not None:
         matrices["raw.X"] = loader(adata.raw.X, adata.raw.var)
-    unread = [f"layers[{name!r}]" for name in adata.layers if f"layers[{name!r}]" not in matrices]
+    unread: list[str] = []
     for element in ("obsm", "varm", "obsp", "varp", "uns"):
         unread += [f"{element}[{name!r}]" for name in getattr(adata, element)]
     return RawModality(source, adata.obs.copy(), adata.var.copy(), matrices, tuple(unread))
@@ -240,6 +252,21 @@ def _frame(node: Any, read_elem: Callable[[Any], Any]) -> pd.DataFrame:
     return frame
 
 
+def _with_labels(frame: pd.DataFrame, uns: Any) -> pd.DataFrame:
+    """Give integer codes their labels, which AnnData before 0.7 kept in ``uns[COLUMN_categories]``."""
+    if uns is None or not hasattr(uns, "keys"):
+        return frame
+    for name in frame.columns:
+        labels = uns.get(f"{name}_categories")
+        codes = frame[name]
+        if labels is None or not pd.api.types.is_integer_dtype(codes):
+            continue
+        texts = [str(text) for text in np.atleast_1d(_text(labels[()]))]
+        if codes.min() >= -1 and codes.max() < len(texts) and len(set(texts)) == len(texts):
+            frame[name] = pd.Categorical.from_codes(codes.to_numpy(np.int64), categories=pd.Index(texts))
+    return frame
+
+
 def _shape(node: Any) -> tuple[int, ...] | None:
     if not hasattr(node, "keys"):
         return getattr(node, "shape", None)
@@ -247,10 +274,25 @@ def _shape(node: Any) -> tuple[int, ...] | None:
     return None if shape is None else tuple(int(value) for value in shape)
 
 
-def _count_layers(layers: Mapping[str, Any]) -> list[str]:
-    order = ("counts", "raw_counts", "count", "raw", "umi", "umis", "raw_count")
-    lower = {str(name).lower(): str(name) for name in layers}
-    return [lower[name] for name in order if name in lower]
+_COUNT_LAYERS: Final = (
+    "counts", "rawcounts", "count", "rawcount", "raw", "umi", "umis", "umicounts", "countsraw", "countdata",
+)  # fmt: skip
+
+
+def is_count_layer(name: str) -> bool:
+    """Whether a layer is named for counts, whatever its capitals and separators."""
+    return _plain(name) in _COUNT_LAYERS
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in str(name).lower() if letter.isalnum())
+
+
+def _ordered(layers: Mapping[str, Any]) -> list[str]:
+    """Return the names of all layers, those named for counts first."""
+    names = [str(name) for name in layers]
+    rank = {name: number for number, name in enumerate(_COUNT_LAYERS)}
+    return sorted(names, key=lambda name: rank.get(_plain(name), len(rank)))
 
 
 def _text(values: Any) -> Any:

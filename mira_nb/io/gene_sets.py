@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from mira_nb.errors import ResourceError
 
 from .files import read_lines
+from .identifiers import ID_COLUMNS, is_ensembl, without_version
 from .spec import Finding
 
 _OPTION: Final = "--gene-sets"
@@ -30,11 +32,14 @@ class GeneSets:
         Term -> symbols as written, each once, in the order of the file.
     findings
         Duplicate and empty terms.
+    descriptions
+        Term -> second column, where it is filled.
     """
 
     name: str
     sets: Mapping[str, tuple[str, ...]]
     findings: tuple[Finding, ...] = ()
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ def read_gene_sets(path: Path) -> GeneSets:
     """
     path = Path(path)
     sets: dict[str, dict[str, None]] = {}
+    descriptions: dict[str, str] = {}
+    repeated: dict[str, int] = {}
     n_twice = n_empty = 0
     first_bad = ""
     for number, line in enumerate(read_lines(path, option=_OPTION), start=1):
@@ -83,6 +90,10 @@ def read_gene_sets(path: Path) -> GeneSets:
             first_bad = first_bad or f"line {number}: {line[:60]!r}"
             continue
         n_twice += term in sets
+        if fields[1].strip():
+            descriptions[term] = fields[1].strip()
+        if len(set(symbols)) < len(symbols):
+            repeated[term] = repeated.get(term, 0) + len(symbols) - len(set(symbols))
         sets.setdefault(term, {}).update(dict.fromkeys(symbols))
     if not sets:
         raise ResourceError(
@@ -97,8 +108,64 @@ def read_gene_sets(path: Path) -> GeneSets:
         )
     if n_empty:
         findings.append(Finding("info", f"{path.name}: {n_empty:,} lines without genes were left out", first_bad))
+    if repeated:
+        shown = ", ".join(f"{term} {n}" for term, n in list(repeated.items())[:5])
+        title = f"{path.name}: {sum(repeated.values()):,} genes that a set names twice count once"
+        findings.append(Finding("info", title, f"{len(repeated):,} sets: {shown}"))
     name = path.name.removesuffix(".gz").removesuffix(".gmt")
-    return GeneSets(name, {term: tuple(symbols) for term, symbols in sets.items()}, tuple(findings))
+    return GeneSets(name, {term: tuple(symbols) for term, symbols in sets.items()}, tuple(findings), descriptions)
+
+
+def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
+    """Return the sets under the names of the data's genes, with what was changed in the findings.
+
+    Ensembl identifiers are matched without their versions, and to a column of identifiers where there is one. Where the
+    second column holds genes of the data instead of descriptions, they belong to the sets.
+
+    Parameters
+    ----------
+    var
+        The data's genes: names as index, and columns that may hold identifiers.
+    """
+    genes = [str(name) for name in var.index]
+    findings = list(sets.findings)
+    members = dict(sets.sets)
+    known = {gene.upper() for gene in genes}
+    described = {term: text for term, text in sets.descriptions.items() if text.upper() in known}
+    if len(described) > 0.5 * len(members) and len(set(described.values())) > 1:
+        members = {
+            term: tuple(dict.fromkeys([*([described[term]] if term in described else []), *names]))
+            for term, names in members.items()
+        }
+        example = next(iter(described.values()))
+        cause = f"the second column, meant for descriptions, holds {len(described):,} genes, e.g. {example}"
+        remedy = "add a second column (it may be empty) if these are descriptions."
+        findings.append(Finding("warning", f"{sets.name}: the sets have no description column", cause, remedy))
+    symbols = list(dict.fromkeys(symbol for names in members.values() for symbol in names))
+    if is_ensembl(symbols):
+        translation, how = _identifiers(var)
+        found = {
+            symbol: translation[key] for symbol in symbols if (key := without_version(symbol.upper())) in translation
+        }
+        if found and any(symbol != gene for symbol, gene in found.items()):
+            members = {
+                term: tuple(dict.fromkeys(found.get(name, name) for name in names)) for term, names in members.items()
+            }
+            cause = f"{len(found):,} of {len(symbols):,}, e.g. {next(iter(found))} is {next(iter(found.values()))}"
+            findings.append(Finding("info", f"{sets.name}: Ensembl identifiers were matched to {how}", cause))
+    return replace(sets, sets=members, findings=tuple(findings))
+
+
+def _identifiers(var: pd.DataFrame) -> tuple[dict[str, str], str]:
+    """Return identifier without version -> name in the data, and where the identifiers are."""
+    names = [str(name) for name in var.index]
+    column = next((name for name in var.columns if str(name).lower() in ID_COLUMNS and is_ensembl(var[name])), None)
+    given = names if column is None else [str(value) for value in var[column]]
+    how = "the data's identifiers without versions" if column is None else f"var[{column!r}]"
+    out: dict[str, str] = {}
+    for identifier, name in zip(given, names, strict=True):
+        out.setdefault(without_version(identifier.upper()), name)
+    return out, how
 
 
 def match_gene_sets(sets: GeneSets, genes: Sequence[str]) -> MatchedSets:

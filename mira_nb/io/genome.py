@@ -7,6 +7,7 @@ chromosome, as bytes.
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -223,7 +224,8 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def _name(header: bytes) -> str:
     words = header.decode("utf-8", "replace").split()
-    return words[0] if words else ""
+    accession = re.search(r"\|(N[CTW]_\d+\.\d+)\|", words[0]) if words else None  # gi|568815597|ref|NC_000001.11|
+    return accession.group(1) if accession else words[0] if words else ""
 
 
 def _sequences(path: Path, wants: Callable[[str], bool]) -> Iterator[tuple[str, bytearray]]:
@@ -243,10 +245,10 @@ def _sequences(path: Path, wants: Callable[[str], bool]) -> Iterator[tuple[str, 
                 wanted = wants(name)
                 begin = stop + 1
                 continue
-            if name is None and block[begin:].strip():
-                _refuse_other(path, block[begin:])
             following = block.find(b"\n>", begin)
             stop = len(block) if following < 0 else following + 1
+            if name is None and block[begin:stop].strip():
+                _refuse_other(path, block[begin:])
             if wanted:
                 sequence += block[begin:stop].translate(None, b"\r\n\t ")
             begin = stop

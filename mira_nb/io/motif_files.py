@@ -14,6 +14,7 @@ import numpy as np
 from mira_nb.errors import ResourceError
 
 from .files import read_lines
+from .motif_names import factor_name, homer_header, written_by_position
 
 _OPTION: Final = "--motifs"
 _BASES: Final = "ACGT"
@@ -50,12 +51,14 @@ def read_motifs(path: Path) -> list[Motif]:
     """
     path = Path(path)
     lines = list(enumerate(read_lines(path, option=_OPTION), start=1))
-    filled = [(number, line.strip()) for number, line in lines if line.strip()]
+    filled = [(number, line.strip()) for number, line in lines if line.strip() and not line.startswith("#")]
     if not filled:
         raise ResourceError(f"{path} ({_OPTION}) has no motifs.", expected=_EXPECTED, remedy="give a complete file.")
     first = filled[0][1]
     if first.upper().startswith("MEME VERSION") or any(line.startswith("MOTIF ") for _, line in filled[:50]):
         motifs = list(_read_meme(path, filled))
+    elif first.startswith(">") and (blocks := _position_rows(filled)):
+        motifs = [_from_positions(path, *block) for block in blocks]
     elif first.startswith(">"):
         motifs = list(_read_jaspar(path, filled))
     else:
@@ -73,6 +76,37 @@ def read_motifs(path: Path) -> list[Motif]:
             remedy="remove or rename the duplicates.",
         )
     return motifs
+
+
+Block = tuple[int, str, str, list[list[float]]]  # line, identifier, name, rows of numbers
+
+
+def _position_rows(lines: list[tuple[int, str]]) -> list[Block]:
+    """Return the matrices of a file with one row per position (HOMER, gimmemotifs); none for four rows A, C, G, T."""
+    blocks: list[Block] = []
+    is_homer = False
+    for number, line in lines:
+        if line.startswith(">"):
+            homer = homer_header(line)
+            is_homer = is_homer or homer is not None
+            identifier, name = homer or [*line[1:].split(None, 1), "", ""][:2]
+            blocks.append((number, identifier, name, []))
+            continue
+        try:
+            blocks[-1][3].append([float(value) for value in line.split()])
+        except ValueError:
+            return []
+    return blocks if is_homer or written_by_position([rows for *_, rows in blocks]) else []
+
+
+def _from_positions(path: Path, number: int, identifier: str, name: str, rows: list[list[float]]) -> Motif:
+    if not identifier:
+        raise _fail(path, number, "a motif without an identifier")
+    if not rows or {len(row) for row in rows} != {4}:
+        raise _fail(path, number, f"motif {identifier}: its rows are not the four numbers A, C, G, T of a position")
+    counts = np.array(rows).T
+    fractions = bool((counts >= 0).all() and (counts.sum(axis=0) < 1.5).all())
+    return _make(path, number, identifier, name, (counts * _DEFAULT_SITES if fractions else counts).tolist())
 
 
 def _fail(path: Path, number: int, message: str) -> ResourceError:
@@ -100,7 +134,7 @@ def _make(path: Path, number: int, identifier: str, name: str, rows: list[list[f
         raise _fail(path, number, f"motif {identifier}: negative or missing values")
     if (counts.sum(axis=0) <= 0).any():
         raise _fail(path, number, f"motif {identifier}: a position without any counts")
-    return Motif(identifier, name or identifier, counts)
+    return Motif(identifier, factor_name(identifier, name), counts)
 
 
 def _read_jaspar(path: Path, lines: list[tuple[int, str]]) -> Iterator[Motif]:

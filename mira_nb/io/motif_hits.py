@@ -48,7 +48,7 @@ class MotifHits:
 
 
 def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
-    """Read hits and align them to the data's peaks, by name, else by coordinates.
+    """Read hits and align them to the data's peaks, by coordinates, else by name.
 
     Parameters
     ----------
@@ -127,10 +127,7 @@ def _factors(path: Path, var: pd.DataFrame) -> pd.DataFrame:
 
 def _align(path: Path, obs: pd.DataFrame, peaks: pd.DataFrame) -> tuple[np.ndarray, str]:
     """Row of the file for every peak of the data (-1: none), and how it was found."""
-    if obs.index.is_unique:
-        by_name = obs.index.get_indexer(peaks.index)
-        if (by_name >= 0).mean() > 0.5:
-            return by_name, "name"
+    by_name = obs.index.get_indexer(peaks.index) if obs.index.is_unique else np.full(len(peaks), -1)
     try:
         coordinates = peak_coordinates(obs, source=path.name)
     except InputError:
@@ -146,8 +143,17 @@ def _align(path: Path, obs: pd.DataFrame, peaks: pd.DataFrame) -> tuple[np.ndarr
         found = np.array([rows.get((c, int(s), int(e)), -1) for c, s, e in wanted], dtype=np.int64)
         if (found >= 0).any():
             return found, "coordinates"
-    if obs.index.is_unique and (by_name >= 0).any():
+    numbered = bool(obs.index.astype(str).str.fullmatch(r"\d+").all())
+    if (by_name >= 0).any() and not numbered:
         return by_name, "name"
+    if numbered:
+        raise ResourceError(
+            f"{path.name} ({_OPTION}): its peaks are named by numbers ({', '.join(map(str, obs.index[:3]))}), which "
+            "do not say which peak of the data they are"
+            + (", and none of its coordinates is one of the data's." if coordinates is not None else "."),
+            expected=_EXPECTED,
+            remedy="add columns chrom, start and end of the data's peaks to its obs.",
+        )
     raise ResourceError(
         f"{path.name} ({_OPTION}) has none of the data's peaks. Data: {', '.join(map(str, peaks.index[:2]))}; "
         f"file: {', '.join(map(str, obs.index[:2]))}.",

@@ -12,6 +12,9 @@ import pandas as pd
 from mira_nb.errors import InputError
 from mira_nb.keys import CHROM, END, START
 
+from .identifiers import assembly_prefix, without_assembly
+from .spec import Finding
+
 CHROM_COLUMNS: Final = ("chrom", "chr", "chromosome", "seqnames", "seqname", "seqid", "contig", "#chrom")
 START_COLUMNS: Final = ("start", "chromstart", "chrom_start", "peak_start", "begin", "startpos")
 END_COLUMNS: Final = ("end", "chromend", "chrom_end", "peak_end", "stop", "endpos")
@@ -19,7 +22,9 @@ NAME_COLUMNS: Final = ("interval", "peak", "peaks", "peak_id", "region", "coordi
 
 # the last two runs of digits are start and end; whatever stands before them is the contig, which may itself hold
 # dashes, dots, colons and underscores (GL000194.1, HLA-DRB1*15:01, chrUn_KI270742v1)
-_NAME: Final = r"^(?P<chrom>.*\S)\s*[:_\-.|]\s*(?P<start>[0-9][0-9,]*)\s*[:_\-.|]+\s*(?P<end>[0-9][0-9,]*)$"
+# R writes 100000 as 1e+05
+_NUMBER: Final = r"(?:[0-9]{1,9}(?:\.[0-9]+)?[eE]\+?[0-9]{1,2}|[0-9][0-9,]*)"
+_NAME: Final = rf"^(?P<chrom>.*\S)\s*[:_\-.|]\s*(?P<start>{_NUMBER})\s*[:_\-.|]+\s*(?P<end>{_NUMBER})$"
 _MAX_POSITION: Final = 2**40
 _EXAMPLES: Final = "chr1:1000-1500, chr1-1000-1500 or chr1_1000_1500"
 
@@ -36,8 +41,8 @@ class Coordinates:
         Which of the given peaks those rows are (bool, length of the input).
     source
         Where they came from, in words.
-    one_based
-        Whether starts were 1-based and were moved to 0-based.
+    notes
+        What was repaired, and where names and columns disagree.
     bad_examples
         Names of up to three peaks without valid coordinates.
     """
@@ -45,7 +50,7 @@ class Coordinates:
     frame: pd.DataFrame
     valid: np.ndarray
     source: str
-    one_based: bool = False
+    notes: tuple[Finding, ...] = ()
     bad_examples: tuple[str, ...] = ()
 
 
@@ -69,7 +74,7 @@ def parse_peak_names(names: Iterable[object]) -> pd.DataFrame:
     for column in (START, END):
         digits = parts[column].str.replace(",", "", regex=False)
         digits = digits.where(digits.str.len() <= 15)
-        numbers[column] = pd.to_numeric(digits, errors="coerce").astype("Int64")
+        numbers[column] = _whole(pd.to_numeric(digits, errors="coerce"))
     frame = pd.DataFrame({CHROM: parts[CHROM].astype("object"), **numbers})
     good = frame[START].notna() & frame[END].notna() & (frame[END] > frame[START])
     frame.loc[~good.fillna(False).astype(bool), :] = pd.NA
@@ -101,24 +106,32 @@ def peak_coordinates(var: pd.DataFrame, *, source: str) -> Coordinates:
 
     Columns (chrom/start/end, chr, seqnames, chromStart, ...) come first, then the peaks' names, then a column of
     names (``interval``, ``peak``, ...). Tables made from R's GRanges count from 1: where a ``width`` column says so,
-    starts are moved by one.
+    starts are moved by one. Where columns and names disagree, the names are used and both are reported; where they
+    differ by one in the start alone, one of them counts from 1 and the other is used.
 
     Raises
     ------
     InputError
         When more than one in ten peaks has no valid coordinates.
     """
-    candidates: list[tuple[str, pd.DataFrame, bool]] = []
+    candidates: list[tuple[str, pd.DataFrame]] = []
+    notes: list[Finding] = []
     if has_coordinate_columns(var):
-        candidates.append(_from_columns(var))
-    candidates.append(("the peak names", parse_peak_names(var.index), False))
+        where, frame, one_based = _from_columns(var)
+        candidates.append((where, frame))
+        if one_based:
+            cause = "the width column shows that starts count from 1 (as in R); here they count from 0"
+            notes.append(Finding("info", "peak starts were moved by one", cause))
+    candidates.append(("the peak names", parse_peak_names(var.index)))
     lower = {str(column).lower(): column for column in var.columns}
     for name in NAME_COLUMNS:
         if name in lower:
             column = lower[name]
-            candidates.append((f"the column {column!r}", parse_peak_names(var[column]), False))
-    best = max(candidates, key=lambda item: int(item[1][CHROM].notna().sum()))  # the first of equals wins
-    where, frame, one_based = best
+            candidates.append((f"the column {column!r}", parse_peak_names(var[column])))
+    where, frame = max(candidates, key=lambda item: int(item[1][CHROM].notna().sum()))  # the first of equals wins
+    if len(candidates) > 1 and candidates[0][0].startswith("the columns"):
+        (where, frame), more = _reconcile((where, frame), candidates[0], candidates[1], var.index)
+        notes += more
     valid = frame[CHROM].notna().to_numpy(dtype=bool)
     bad = tuple(str(name) for name in var.index[~valid][:3])
     if not valid.any() or valid.mean() < 0.9:
@@ -130,15 +143,73 @@ def peak_coordinates(var: pd.DataFrame, *, source: str) -> Coordinates:
             remedy="add the three columns to var, or rename the peaks; if these are genes, give the file with --rna.",
         )
     kept = frame.loc[valid]
+    chrom, more = _plain_chromosomes(kept[CHROM].astype(str))
+    notes += more
     out = pd.DataFrame(
         {
-            CHROM: kept[CHROM].astype(str).to_numpy(dtype=object),
+            CHROM: chrom.to_numpy(dtype=object),
             START: kept[START].to_numpy(dtype=np.int64),
             END: kept[END].to_numpy(dtype=np.int64),
         },
         index=var.index[valid],
     )
-    return Coordinates(out, valid, where, one_based, bad)
+    return Coordinates(out, valid, where, tuple(notes), bad)
+
+
+def _reconcile(
+    best: tuple[str, pd.DataFrame], columns: tuple[str, pd.DataFrame], named: tuple[str, pd.DataFrame], names: pd.Index
+) -> tuple[tuple[str, pd.DataFrame], list[Finding]]:
+    """Compare columns with names where both can be read; return which to use and what to report."""
+    (column_text, left), (_, right) = columns, named
+    both = (left[CHROM].notna() & right[CHROM].notna()).to_numpy(dtype=bool)
+    if right[CHROM].notna().mean() < 0.5:
+        return best, []
+    if left[CHROM].notna().mean() < 0.5:
+        title = f"{column_text} hold no intervals (end > start) and were not used"
+        return named, [Finding("warning", title, "coordinates come from the peak names")]
+    a, b = left.loc[both], right.loc[both]
+    chrom = _bare_chromosomes(a[CHROM]) == _bare_chromosomes(b[CHROM])
+    start, end = ((a[name] - b[name]).astype(np.int64).to_numpy() for name in (START, END))
+    equal = chrom.to_numpy() & (start == 0) & (end == 0)
+    by_one = chrom.to_numpy() & (np.abs(start) == 1) & (end == 0)
+    if equal.all():
+        return best, []
+    if (equal | by_one).mean() > 0.99 and by_one.any():
+        use, other = (columns, "the peak names") if (start[by_one] < 0).all() else (named, column_text)
+        cause = (
+            f"they differ by one in the start of {int(by_one.sum()):,} of {len(a):,} peaks; here starts count from 0"
+        )
+        return use, [Finding("info", f"{other} count from 1, {use[0]} were used", cause)]
+    wrong = int(np.flatnonzero(~equal)[0])
+    shown = f"{a[CHROM].iloc[wrong]}:{a[START].iloc[wrong]}-{a[END].iloc[wrong]}"
+    cause = f"{int((~equal).sum()):,} of {len(a):,} peaks, e.g. {names[both][wrong]!s} with {shown} in the columns"
+    title = f"the peak names and {column_text} disagree; the names were used"
+    return named, [Finding("warning", title, cause, "remove or correct the side that is wrong.")]
+
+
+def _bare_chromosomes(names: pd.Series) -> pd.Series:
+    return without_assembly(names.astype(str)).str.removeprefix("chr")
+
+
+def _plain_chromosomes(names: pd.Series) -> tuple[pd.Series, list[Finding]]:
+    """Take the assembly (``GRCh38_chr1``) and the X of R's make.names (``X1``) off chromosome names."""
+    found = assembly_prefix(names)
+    if len(names) and found.notna().all():
+        counted = found.value_counts()
+        if len(counted) == 1:
+            title = f"the prefix {counted.index[0]} was taken off the chromosome names"
+            return without_assembly(names), [Finding("info", title, f"e.g. {names.iloc[0]}")]
+        shown = ", ".join(f"{name} {n:,}" for name, n in counted.items())
+        return names, [Finding("warning", f"the peaks belong to {len(counted)} assemblies", shown)]
+    distinct = pd.Series(names.unique())
+    numbered = distinct[distinct.str.contains(r"\d")]
+    changed = numbered.str.fullmatch(r"X\d+")
+    # platypus has chromosomes X1 to X5 beside 1 to 21
+    if changed.any() and not distinct.str.fullmatch(r"\d+").any() and not distinct.str.startswith("chr").any():
+        title = "an X before the chromosome numbers was taken off"
+        cause = f"R puts it there, e.g. {numbered[changed].iloc[0]}"
+        return names.str.replace(r"^X(?=\d)", "", regex=True), [Finding("info", title, cause)]
+    return names, []
 
 
 def _from_columns(var: pd.DataFrame) -> tuple[str, pd.DataFrame, bool]:
@@ -179,5 +250,11 @@ def _positions(column: pd.Series) -> pd.Series:
     if not pd.api.types.is_numeric_dtype(column):
         text = text.map(lambda value: str(value).replace(",", "").strip())
     numbers = pd.to_numeric(text, errors="coerce").astype("float64")
-    whole = numbers.where(np.isfinite(numbers) & (numbers == np.floor(numbers)) & (numbers.abs() < _MAX_POSITION))
-    return whole.reset_index(drop=True).astype("Int64")
+    return _whole(numbers.reset_index(drop=True))
+
+
+def _whole(numbers: pd.Series) -> pd.Series:
+    """Whole numbers within the range of positions as Int64, NA for anything else."""
+    values = numbers.astype("float64")
+    fine = np.isfinite(values) & (values == np.floor(values)) & (values.abs() < _MAX_POSITION)
+    return values.where(fine).astype("Int64")

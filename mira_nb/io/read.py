@@ -15,8 +15,9 @@ import pandas as pd
 from mira_nb.errors import InputError
 from mira_nb.keys import ATAC, RNA
 
-from . import formats, pairing
+from . import candidates, formats, names, pairing
 from .annotations import check_annotations
+from .cells import pair_cells
 from .formats import RawModality
 from .pairing import Counted, Log
 from .spec import CheckedPair, InputSpec
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _RNA_NAMES: Final = ("rna", "gex", "gene expression", "gene_expression", "expression", "genes", "scrna", "mrna")
+_RNA_WORDS: Final = ("rna", "gex", "expr", "gene")
+_ATAC_WORDS: Final = ("atac", "peak", "access", "chromatin")
 _ATAC_NAMES: Final = ("atac", "peaks", "accessibility", "chromatin accessibility", "chromatin", "scatac", "peak")
 
 
@@ -39,55 +42,69 @@ def read_input(spec: InputSpec) -> CheckedPair:
     """
     kind = spec.kind()
     if kind == "pair":
-        return read_pair(rna=_given(spec.rna), atac=_given(spec.atac))
+        return read_pair(rna=_given(spec.rna), atac=_given(spec.atac), spec=spec)
     if kind == "mudata":
-        return read_mudata(_given(spec.mudata))
-    return read_tenx(_given(spec.tenx))
+        return read_mudata(_given(spec.mudata), spec=spec)
+    return read_tenx(_given(spec.tenx), spec=spec)
 
 
-def read_pair(*, rna: Path, atac: Path) -> CheckedPair:
+def read_pair(*, rna: Path, atac: Path, spec: InputSpec | None = None) -> CheckedPair:
     """Read two .h5ad files (plain or gzipped), cells x genes and cells x peaks."""
     rna, atac = Path(rna), Path(atac)
     log = Log()
-    names = (rna.name, atac.name) if rna.name != atac.name else (str(rna), str(atac))
+    sources = (rna.name, atac.name) if rna.name != atac.name else (str(rna), str(atac))
     with (
         formats.open_hdf5(rna, option="--rna") as rna_file,
         formats.open_hdf5(atac, option="--atac") as atac_file,
     ):
-        formats.expect_format(rna_file, "h5ad", path=rna, option="--rna")
-        formats.expect_format(atac_file, "h5ad", path=atac, option="--atac")
-        raw_rna = formats.read_h5ad_group(rna_file, source=names[0])
-        raw_atac = formats.read_h5ad_group(atac_file, source=names[1])
-        parts = _count_both(raw_rna, raw_atac, log)
-    return _pair(*parts, log)
+        raw_rna = _read_one(rna_file, rna, "--rna", sources[0], "Gene Expression")
+        raw_atac = _read_one(atac_file, atac, "--atac", sources[1], "Peaks")
+        parts = _count_both(raw_rna, raw_atac, log, spec)
+    return _pair(*parts, log, spec)
 
 
-def read_mudata(path: Path) -> CheckedPair:
+def read_mudata(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
     """Read one .h5mu file (plain or gzipped) with an expression and an accessibility modality."""
     path = Path(path)
     log = Log()
     with formats.open_hdf5(path, option="--mudata") as file:
         formats.expect_format(file, "h5mu", path=path, option="--mudata")
-        rna_name, atac_name = _modality_names(file, path)
+        rna_name, atac_name = _modality_names(file, path, log)
         raw_rna = formats.read_h5ad_group(file["mod"][rna_name], source=f"{path.name}[{rna_name}]")
         raw_atac = formats.read_h5ad_group(file["mod"][atac_name], source=f"{path.name}[{atac_name}]")
         others = sorted(set(file["mod"]) - {rna_name, atac_name})
         if others:
             log.note(f"{path.name}: other modalities are not used", cause=", ".join(others))
         joint = formats.read_obs(file)
-        parts = _count_both(raw_rna, raw_atac, log)
+        parts = _count_both(raw_rna, raw_atac, log, spec)
     own = [name for name in joint.columns if ":" not in str(name)]
-    return _pair(*parts, log, joint_obs=joint[own])
+    return _pair(*parts, log, spec, joint_obs=joint[own])
 
 
-def read_tenx(path: Path) -> CheckedPair:
+def _read_one(file: h5py.File, path: Path, option: str, source: str, wanted: str) -> RawModality:
+    """Read one modality from an .h5ad file or from a 10x file that holds its features."""
+    if formats.detect_format(file) == "tenx":
+        matrix, features, barcodes = formats.read_tenx_group(file["matrix"], source=source)
+        types = _feature_types(features, wanted)
+        if (types == wanted).any() and types.nunique() == 1:
+            return _tenx_part(source, matrix, features, barcodes, types, wanted)
+    formats.expect_format(file, "h5ad", path=path, option=option)
+    return formats.read_h5ad_group(file, source=source)
+
+
+def _feature_types(features: pd.DataFrame, missing: str) -> pd.Series:
+    given = "feature_type" in features
+    return features["feature_type"].astype(str) if given else pd.Series([missing] * len(features))
+
+
+def read_tenx(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
     """Read Cell Ranger ARC's filtered_feature_bc_matrix.h5: both feature types in one file, plain or gzipped."""
     path = Path(path)
     log = Log()
     with formats.open_hdf5(path, option="--tenx") as file:
         formats.expect_format(file, "tenx", path=path, option="--tenx")
         matrix, features, barcodes = formats.read_tenx_group(file["matrix"], source=path.name)
-    types = features["feature_type"].astype(str) if "feature_type" in features else pd.Series(["?"] * len(features))
+    types = _feature_types(features, "?")
     present = {name: int(n) for name, n in types.value_counts().items()}
     missing = [name for name in ("Gene Expression", "Peaks") if name not in present]
     if missing:
@@ -95,24 +112,41 @@ def read_tenx(path: Path) -> CheckedPair:
         raise InputError(
             f"{path.name} has no features of type {' and '.join(missing)}; found: {shown}.",
             expected="Gene Expression and Peaks in one file, as Cell Ranger ARC writes it.",
-            remedy="give the joint file of Cell Ranger ARC, or two .h5ad files with --rna and --atac.",
+            remedy="give the joint file of Cell Ranger ARC, or one file per assay with --rna and --atac.",
         )
     others = {name: n for name, n in present.items() if name not in {"Gene Expression", "Peaks"}}
     if others:
         shown = ", ".join(f"{n:,} {name}" for name, n in others.items())
         log.note(f"{path.name}: features of other types were left out", cause=shown)
         log.drop("features_of_other_types", sum(others.values()))
+    parts = [
+        _tenx_part(f"{path.name}[{wanted}]", matrix, features, barcodes, types, wanted)
+        for wanted in ("Gene Expression", "Peaks")
+    ]
+    if "sample" in parts[0].obs:
+        n_samples = parts[0].obs["sample"].nunique()
+        log.note(
+            f"{path.name} holds {n_samples} samples",
+            cause="the number after the barcodes, in the order of cellranger aggr, is the annotation 'sample'",
+        )
+    return _pair(*_count_both(parts[0], parts[1], log, spec), log, spec)
+
+
+def _tenx_part(  # type: ignore[no-untyped-def]
+    source: str, matrix, features: pd.DataFrame, barcodes: pd.Index, types: pd.Series, wanted: str
+) -> RawModality:
+    """Return the features of one type; barcodes of several samples (-1, -2, ...) give the annotation ``sample``."""
+    columns = np.flatnonzero((types == wanted).to_numpy())
+    index_column = "name" if wanted == "Gene Expression" and "name" in features else "id"
+    var = features.iloc[columns].drop(columns=["feature_type"], errors="ignore")
+    index = var[index_column].astype(str)
+    var = var.set_axis(pd.Index(index.to_numpy(), name=None)).drop(columns=[index_column])
+    block = matrix[:, columns]
     obs = pd.DataFrame(index=barcodes.astype(str))
-    parts = []
-    for wanted, index_column in (("Gene Expression", "name"), ("Peaks", "id")):
-        columns = np.flatnonzero((types == wanted).to_numpy())
-        var = features.iloc[columns].drop(columns=["feature_type"])
-        index = var[index_column if index_column in var else "id"].astype(str)
-        var = var.set_axis(pd.Index(index.to_numpy(), name=None)).drop(columns=[index_column], errors="ignore")
-        block = matrix[:, columns]
-        raw = RawModality(f"{path.name}[{wanted}]", obs, var, {"X": lambda block=block, var=var: (block, var)})  # type: ignore[misc]
-        parts.append(raw)
-    return _pair(*_count_both(parts[0], parts[1], log), log)
+    samples = pd.Series(obs.index).str.extract(r"-(\d+)$", expand=False)
+    if samples.notna().all() and samples.nunique() > 1:
+        obs["sample"] = pd.Categorical(samples.to_numpy())
+    return RawModality(source, obs, var, {"X": lambda: (block, var)})
 
 
 def check_pair(rna: AnnData, atac: AnnData) -> CheckedPair:
@@ -120,7 +154,7 @@ def check_pair(rna: AnnData, atac: AnnData) -> CheckedPair:
     log = Log()
     raw_rna = formats.modality_from_anndata(rna, source="the expression AnnData")
     raw_atac = formats.modality_from_anndata(atac, source="the accessibility AnnData")
-    return _pair(*_count_both(raw_rna, raw_atac, log), log)
+    return _pair(*_count_both(raw_rna, raw_atac, log, None), log, None)
 
 
 def _given(path: Path | None) -> Path:
@@ -129,30 +163,61 @@ def _given(path: Path | None) -> Path:
     return Path(path)
 
 
-def _modality_names(file: h5py.File, path: Path) -> tuple[str, str]:
-    present = {name.lower(): name for name in file["mod"]}
+def _modality_names(file: h5py.File, path: Path, log: Log) -> tuple[str, str]:
+    """Choose the two modalities: by their usual names, else by what their features are."""
+    present = {str(name).lower(): str(name) for name in file["mod"]}
     rna = next((present[name] for name in _RNA_NAMES if name in present), None)
     atac = next((present[name] for name in _ATAC_NAMES if name in present), None)
+    if rna and atac:
+        return rna, atac
+    kinds = {name: pairing.kind_of(formats.read_var(file["mod"][name])) for name in present.values()}
+    rna = rna or _only([name for name, kind in kinds.items() if kind == {"rna"} and name != atac], _RNA_WORDS)
+    atac = atac or _only([name for name, kind in kinds.items() if kind == {"atac"} and name != rna], _ATAC_WORDS)
     if rna is None or atac is None:
         lacking = "expression" if rna is None else "accessibility"
         raise InputError(
             f"{path} (--mudata) has no {lacking} modality; found: {', '.join(present.values()) or 'none'}.",
-            expected="modalities called rna and atac.",
+            expected="modalities called rna and atac, or one of genes and one of peaks.",
             remedy="rename them: mudata.MuData({'rna': ..., 'atac': ...}).write(FILE), or give --rna and --atac.",
         )
+    log.note(f"{path.name}: modalities were chosen by their features", cause=f"genes: {rna}; peaks: {atac}")
     return rna, atac
 
 
-def _count_both(raw_rna: RawModality, raw_atac: RawModality, log: Log) -> tuple[Counted, Counted]:
+def _only(names: list[str], words: tuple[str, ...]) -> str | None:
+    """Return the only name, or the only one of several that holds one of the words."""
+    if len(names) > 1:
+        names = [name for name in names if any(word in name.lower() for word in words)]
+    return names[0] if len(names) == 1 else None
+
+
+def _count_both(
+    raw_rna: RawModality, raw_atac: RawModality, log: Log, spec: InputSpec | None
+) -> tuple[Counted, Counted]:
+    """Check what the modalities are, and take the counts of both."""
+    raw_rna, raw_atac = names.without_bytes(raw_rna, log), names.without_bytes(raw_atac, log)
+    names.check_orientation(raw_rna, raw_atac)
     pairing.check_roles(raw_rna, raw_atac)
     pairing.check_barcodes(raw_rna)
     pairing.check_barcodes(raw_atac)
-    rna = pairing.choose_counts(raw_rna, RNA, log)
-    return rna, pairing.choose_counts(raw_atac, ATAC, log)
+    layer = spec.layer if spec else None
+    if layer is not None and not any(candidates.layer_key(raw, layer) for raw in (raw_rna, raw_atac)):
+        known = dict.fromkeys(key for raw in (raw_rna, raw_atac) for key in raw.matrices)
+        raise InputError(
+            f"--layer {layer}: neither {raw_rna.source} nor {raw_atac.source} has such a matrix.",
+            expected=f"X, raw or the name of a layer; there are: {', '.join(known)}.",
+            remedy="correct the name.",
+        )
+    rna = candidates.choose_counts(raw_rna, RNA, log, layer=layer)
+    atac = candidates.choose_counts(raw_atac, ATAC, log, layer=layer)
+    candidates.check_droplets(rna, log)
+    return names.tidy_features(rna, RNA, log), names.tidy_features(atac, ATAC, log)
 
 
-def _pair(rna: Counted, atac: Counted, log: Log, *, joint_obs: pd.DataFrame | None = None) -> CheckedPair:
-    rows_rna, rows_atac = pairing.shared_cells(rna.obs.index, atac.obs.index, (rna.source, atac.source), log)
+def _pair(
+    rna: Counted, atac: Counted, log: Log, spec: InputSpec | None, *, joint_obs: pd.DataFrame | None = None
+) -> CheckedPair:
+    rows_rna, rows_atac = pair_cells(rna, atac, pair_by=spec.pair_by if spec else None, log=log)
     rna, atac = _take(rna, rows_rna), _take(atac, rows_atac)
     atac = pairing.binarise(pairing.with_coordinates(atac, log), log)
     rna, atac = pairing.drop_empty(rna, atac, log)
@@ -208,26 +273,26 @@ def _same(left: pd.Series, right: pd.Series) -> bool:
 def _clean(frame: pd.DataFrame, source: str, log: Log) -> pd.DataFrame:
     """Copy a table so that every file format can hold it: text column names without '/', no mixed-type columns."""
     out = frame.copy()
-    names: list[str] = []
+    columns: list[str] = []
     for old in out.columns:
         name = str(old).replace("/", "|") or "unnamed"
         name = f"{name}_" if name in {"_index", "index"} else name
-        while name in names:
+        while name in columns:
             name += "_"
-        names.append(name)
-    changed = [f"{old!s} -> {new}" for old, new in zip(out.columns, names, strict=True) if str(old) != new]
+        columns.append(name)
+    changed = [f"{old!s} -> {new}" for old, new in zip(out.columns, columns, strict=True) if str(old) != new]
     if changed:
         log.note(f"{source}: columns were renamed", cause="; ".join(changed))
-    out.columns = pd.Index(names)
+    out.columns = pd.Index(columns)
     for position in range(out.shape[1]):
         column: Any = out.iloc[:, position]
         if column.dtype == object:
             values = [value for value in column if not _missing(value)]
             if not all(isinstance(value, str) for value in values):
                 text = column.map(lambda value: "" if _missing(value) else str(value))
-                out[names[position]] = text.astype(str)
+                out[columns[position]] = text.astype(str)
         elif isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.dtype == object:
-            out[names[position]] = column.cat.rename_categories([str(value) for value in column.cat.categories])
+            out[columns[position]] = column.cat.rename_categories([str(value) for value in column.cat.categories])
     out.index = out.index.astype(str)
     out.index.name = None
     return out

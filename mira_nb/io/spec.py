@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mira_nb.errors import InputError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FindingLevel = Literal["warning", "info"]
 
+_FILES: Final = ("rna", "atac", "mudata", "tenx")
 _USAGE = "--rna FILE.h5ad with --atac FILE.h5ad, or --mudata FILE.h5mu, or --tenx FILE.h5"
 
 
@@ -29,12 +30,18 @@ class InputSpec:
         One .h5mu file with an expression and an accessibility modality.
     tenx
         One Cell Ranger ARC ``filtered_feature_bc_matrix.h5`` with both feature types.
+    layer
+        Matrix that holds the counts: ``X``, ``raw`` or a layer's name; None: the best documented one.
+    pair_by
+        How cells are paired: ``names``, ``order``, ``suffix``, ``prefix`` or a column of obs; None: by names.
     """
 
     rna: Path | None = None
     atac: Path | None = None
     mudata: Path | None = None
     tenx: Path | None = None
+    layer: str | None = None
+    pair_by: str | None = None
 
     def kind(self) -> Literal["pair", "mudata", "tenx"]:
         """Which of the three ways was used.
@@ -44,7 +51,7 @@ class InputSpec:
         InputError
             When nothing, half a pair, or more than one way was given.
         """
-        given = [item.name for item in fields(self) if getattr(self, item.name) is not None]
+        given = [name for name in _FILES if getattr(self, name) is not None]
         if set(given) == {"rna", "atac"}:
             return "pair"
         if given == ["mudata"]:
@@ -60,21 +67,26 @@ class InputSpec:
 
     def files(self) -> tuple[Path, ...]:
         """All files given, in the order rna, atac, mudata, tenx."""
-        return tuple(path for item in fields(self) if (path := getattr(self, item.name)) is not None)
+        return tuple(path for name in _FILES if (path := getattr(self, name)) is not None)
+
+    def reading(self) -> dict[str, str]:
+        """Return how the files are to be read, as far as it was said."""
+        return {name: str(value) for name in ("layer", "pair_by") if (value := getattr(self, name)) is not None}
 
     def to_json(self) -> dict[str, str | None]:
         """Plain JSON values, absolute paths as text."""
         out: dict[str, str | None] = {}
-        for item in fields(self):
-            path = getattr(self, item.name)
-            out[item.name] = None if path is None else str(Path(path).resolve())
-        return out
+        for name in _FILES:
+            path = getattr(self, name)
+            out[name] = None if path is None else str(Path(path).resolve())
+        return out | self.reading()
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> InputSpec:
         """Inverse of :meth:`to_json`; unknown names are ignored for forward compatibility."""
         known = {item.name for item in fields(cls)}
-        return cls(**{name: Path(value) for name, value in values.items() if name in known and value})
+        given = {name: value for name, value in values.items() if name in known and value}
+        return cls(**{name: Path(value) if name in _FILES else str(value) for name, value in given.items()})  # type: ignore[arg-type]
 
 
 def _spec_remedy(given: list[str]) -> str:

@@ -19,6 +19,8 @@ import pandas as pd
 from mira_nb.errors import ResourceError
 
 from .files import read_lines
+from .gff import Row, looks_like_gff, parse_gff
+from .identifiers import ENSEMBL, ID_COLUMNS, without_version
 from .peaks import CHROM_COLUMNS, END_COLUMNS, START_COLUMNS
 from .spec import Finding
 
@@ -32,6 +34,7 @@ _GENE_COLUMNS: Final = (
     "gene_symbol", "genesymbol", "symbol", "gene_name", "genename", "gene name", "name2", "hgnc_symbol", "hgnc symbol",
     "mgi_symbol", "mgi symbol", "external_gene_name", "gene", "genes", "gene_id", "geneid", "gene stable id", "name",
 )  # fmt: skip
+_ID_COLUMNS: Final = ("gene_id", "geneid", "gene stable id", "ensembl_gene_id", "ensembl_id")
 _TSS_COLUMNS: Final = ("tss", "tss_position", "tss_pos")
 # columns of Ensembl BioMart: positions count from 1
 _BIOMART_TSS: Final = ("transcription start site (tss)", "transcription_start_site")
@@ -42,8 +45,7 @@ _STRANDS: Final = {"+": "+", "-": "-", "1": "+", "-1": "-", "+1": "+", "1.0": "+
 _EXPECTED: Final = (
     "BED with six columns, a table with columns chrom, start, end, strand, gene_symbol, a GTF file, or UCSC refGene."
 )
-Row = tuple[str, str, str, str, str]  # chrom, start, end, strand, gene
-_TRANSCRIPTS: Final = {"transcript", "mRNA", "lnc_RNA", "ncRNA"}
+_BED_STRANDS: Final = ("+", "-", ".", "1", "-1", "+1")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class TssTable:
     Attributes
     ----------
     frame
-        Columns gene, chrom, tss (0-based), strand, n_transcripts; one row a distinct site, in the order of the file.
+        Columns gene, chrom, tss (0-based), strand, n_transcripts, gene_id ('' without one); one row per distinct site,
+        in the order of the file.
     format
         How the file was read.
     findings
@@ -94,9 +97,12 @@ def read_tss(path: Path) -> TssTable:
         raise ResourceError(f"{path} ({_OPTION}) has no rows.", expected=_EXPECTED, remedy="give a complete file.")
     lines = itertools.chain(head, lines)
     reader = _headerless_reader(head)
-    if reader is not None:
+    if not _header(head[0]).missing():
+        kind: TssFormat = "table"
+        rows, n_rows, n_bad = _parse_table(lines, path)
+    elif reader is not None:
         kind, parse = reader
-        rows, n_rows, n_bad = _parse(lines, parse)
+        rows, n_rows, n_bad = parse_gff(lines) if kind == "gtf" else _parse(lines, parse)
     else:
         kind = "table"
         rows, n_rows, n_bad = _parse_table(lines, path)
@@ -113,10 +119,11 @@ def _headerless_reader(head: list[str]) -> tuple[TssFormat, Callable[[list[str]]
     """Recognise a format without a header by its first rows."""
     body = [line.split("\t") for line in head if not line.startswith("#")]
     tests: list[tuple[TssFormat, Callable[[list[str]], bool], Callable[[list[str]], Row | None]]] = [
-        ("gtf", lambda f: len(f) >= 9 and f[6] in "+-." and f[3].isdigit() and f[4].isdigit(), _gtf_row),
+        ("gtf", looks_like_gff, _bed_row),
         ("refseq", lambda f: len(f) >= 13 and f[3] in "+-" and f[4].isdigit() and f[5].isdigit(), _refgene_row),
+        ("refseq", lambda f: len(f) >= 11 and f[3] in "+-" and all(x.isdigit() for x in f[4:9]), _refflat_row),
         ("refseq", lambda f: len(f) >= 8 and f[2] in "+-" and f[3].isdigit() and f[4].isdigit(), _lisa_row),
-        ("bed", lambda f: len(f) >= 6 and f[5] in "+-." and f[1].isdigit() and f[2].isdigit(), _bed_row),
+        ("bed", lambda f: len(f) >= 6 and f[5] in _BED_STRANDS and f[1].isdigit() and f[2].isdigit(), _bed_row),
     ]
     for kind, test, parse in tests:
         good = sum(bool(fields[0]) and test(fields) for fields in body)
@@ -125,107 +132,134 @@ def _headerless_reader(head: list[str]) -> tuple[TssFormat, Callable[[list[str]]
     return None
 
 
-def _gtf_row(fields: list[str]) -> Row | None:
-    attributes = fields[8]
-    for key in ("gene_name", "gene", "Name", "gene_id"):
-        match = re.search(rf'(?:^|[;\s]){key}[ =]"?([^";]+)', attributes)
-        if match:
-            return fields[0], str(int(fields[3]) - 1), fields[4], fields[6], match.group(1).strip()
-    return None
-
-
 def _refgene_row(fields: list[str]) -> Row | None:
-    return fields[2], fields[4], fields[5], fields[3], fields[12]
+    return fields[2], fields[4], fields[5], fields[3], fields[12], fields[1]
+
+
+def _refflat_row(fields: list[str]) -> Row | None:
+    return fields[2], fields[4], fields[5], fields[3], fields[0], fields[1]
 
 
 def _lisa_row(fields: list[str]) -> Row | None:
-    return fields[1], fields[3], fields[4], fields[2], fields[7]
+    return fields[1], fields[3], fields[4], fields[2], fields[7], fields[0]
 
 
 def _bed_row(fields: list[str]) -> Row | None:
-    return fields[0], fields[1], fields[2], fields[5], fields[3]
+    return fields[0], fields[1], fields[2], fields[5], fields[3], ""
 
 
 def _parse(lines: Iterable[str], parse: Callable[[list[str]], Row | None]) -> tuple[list[Row], int, int]:
     """Rows, number of rows considered, number of unusable rows."""
     rows: list[Row] = []
-    genes: list[Row] = []  # GTF: used when the file has no transcripts
     n_rows = n_bad = 0
     for line in lines:
         if line.startswith("#"):
             continue
-        fields = line.split("\t")
-        if parse is _gtf_row and len(fields) > 2 and fields[2] not in _TRANSCRIPTS and fields[2] != "gene":
-            continue
         n_rows += 1
         try:
-            row = parse(fields)
+            row = parse(line.split("\t"))
         except (IndexError, ValueError):
             row = None
         if row is None:
             n_bad += 1
-        elif parse is _gtf_row and fields[2] == "gene":
-            genes.append(row)
         else:
             rows.append(row)
-    if rows:
-        return rows, n_rows - len(genes), n_bad
-    return genes, n_rows, n_bad
+    return rows, n_rows, n_bad
 
 
-def _parse_table(lines: Iterator[str], path: Path) -> tuple[list[Row], int, int]:
-    first = next(lines)
+@dataclass(frozen=True)
+class _Header:
+    """Positions of the columns of a table, None for those it does not have."""
+
+    separator: str | None
+    chrom: int | None
+    start: int | None
+    end: int | None
+    strand: int | None
+    gene: int | None
+    gene_id: int | None
+    tss: int | None
+    width: int | None
+    shift: int
+
+    def missing(self) -> list[str]:
+        """Names of the columns that a table must have and this one has not."""
+        needed = {
+            "chrom": self.chrom is None,
+            "gene_symbol": self.gene is None,
+            "start and end (or tss)": self.tss is None and (self.start is None or self.end is None),
+            "strand": self.strand is None,
+        }
+        return [name for name, absent in needed.items() if absent]
+
+
+def _header(first: str) -> _Header:
+    """Read the first line of a table; UCSC's ``hg38.kgXref.geneSymbol`` counts as ``geneSymbol``."""
     separator = "\t" if "\t" in first else ("," if "," in first else None)
-    header = [name.strip().strip('"') for name in first.lstrip("#").split(separator)]
-    lower = {name.lower(): number for number, name in reversed(list(enumerate(header)))}
+    names = [name.strip().strip('"') for name in first.lstrip("#").split(separator)]
+    names = [name.rsplit(".", 1)[-1] if name.count(".") == 2 else name for name in names]
+    lower = {name.lower(): number for number, name in reversed(list(enumerate(names)))}
 
     def find(options: tuple[str, ...]) -> int | None:
         return next((lower[name] for name in options if name in lower), None)
 
-    chrom, gene, strand = find(_TABLE_CHROM), find(_GENE_COLUMNS), find(("strand", "orientation"))
-    start, end, tss = find(_TABLE_START), find(_TABLE_END), find(_TSS_COLUMNS)
-    shift = 0
-    if tss is None and (tss := find(_BIOMART_TSS)) is not None:
-        shift = 1
-    place = (start, end) if start is not None and end is not None else None
-    missing = [
-        name
-        for name, absent in (
-            ("chrom", chrom is None),
-            ("gene_symbol", gene is None),
-            ("start and end (or tss)", tss is None and place is None),
-            ("strand", strand is None),
-        )
-        if absent
-    ]
-    if missing or chrom is None or gene is None or strand is None:
+    tss, biomart = find(_TSS_COLUMNS), find(_BIOMART_TSS)
+    return _Header(
+        separator=separator,
+        chrom=find(_TABLE_CHROM),
+        start=find(_TABLE_START),
+        end=find(_TABLE_END),
+        strand=find(("strand", "orientation")),
+        gene=find(_GENE_COLUMNS),
+        gene_id=find(_ID_COLUMNS),
+        tss=biomart if tss is None else tss,
+        width=find(("width",)),
+        shift=int(tss is None and biomart is not None),
+    )
+
+
+def _parse_table(lines: Iterator[str], path: Path) -> tuple[list[Row], int, int]:
+    first = next(lines)
+    header = _header(first)
+    if header.missing():
         raise ResourceError(
-            f"{path} ({_OPTION}) lacks {', '.join(missing)}; its first line is {first[:160]!r}.",
+            f"{path} ({_OPTION}) lacks {', '.join(header.missing())}; its first line is {first[:160]!r}.",
             expected=_EXPECTED,
             remedy="name the columns in the first line, or give the strand of every gene as + or -.",
         )
     rows: list[Row] = []
-    n_rows = n_bad = 0
+    n_rows = n_bad = n_one_based = 0
     for line in lines:
         n_rows += 1
-        fields = [value.strip().strip('"') for value in line.split(separator)]
+        fields = [value.strip().strip('"') for value in line.split(header.separator)]
         try:
-            if tss is not None:
-                position = int(float(fields[tss])) - shift
-                begin, stop = str(position), str(position + 1)
-            else:
-                begin, stop = (fields[place[0]], fields[place[1]]) if place else ("", "")
-            rows.append((fields[chrom], begin, stop, fields[strand], fields[gene]))
+            row = _table_row(fields, header)
+            if header.width is not None and header.tss is None:
+                n_one_based += int(row[2]) - int(row[1]) + 1 == int(fields[header.width])
+            rows.append(row)
         except (IndexError, ValueError):
             n_bad += 1
+    if rows and n_one_based > 0.9 * len(rows):  # a table of R's GRanges
+        rows = [(chrom, str(int(start) - 1), *rest) for chrom, start, *rest in rows]  # type: ignore[misc]
     return rows, n_rows, n_bad
 
 
+def _table_row(fields: list[str], header: _Header) -> Row:
+    def text(position: int | None) -> str:
+        return "" if position is None else fields[position]
+
+    start, end = text(header.start), text(header.end)
+    if header.tss is not None:
+        position = int(float(fields[header.tss])) - header.shift
+        start, end = str(position), str(position + 1)
+    return text(header.chrom), start, end, text(header.strand), text(header.gene), text(header.gene_id)
+
+
 def _finish(path: Path, kind: TssFormat, rows: list[Row], n_rows: int, n_bad: int) -> TssTable:
-    frame = pd.DataFrame(rows, columns=["chrom", "start", "end", "strand", "gene"], dtype=str)
+    frame = pd.DataFrame(rows, columns=["chrom", "start", "end", "strand", "gene", "gene_id"], dtype=str)
     start, end = (pd.to_numeric(frame[name], errors="coerce") for name in ("start", "end"))
     strand = frame["strand"].map(_STRANDS)
-    unstranded = frame["strand"].isin((".", "", "*", "0"))
+    unstranded = frame["strand"].isin((".", "", "*", "0", "?"))
     strand = strand.where(~unstranded, "+")
     gene = frame["gene"].str.strip()
     named = (gene != "") & ~gene.str.lower().isin(("nan", "none", "na", "-", "."))
@@ -239,10 +273,12 @@ def _finish(path: Path, kind: TssFormat, rows: list[Row], n_rows: int, n_bad: in
         )
     position = np.where(strand == "+", start, end - 1)
     sites = pd.DataFrame({"gene": gene, "chrom": frame["chrom"].str.strip(), "tss": position, "strand": strand})
+    sites["gene_id"] = frame["gene_id"]
     sites = sites.loc[good].astype({"tss": np.int64})
     keys = ["gene", "chrom", "tss", "strand"]
-    counted = sites.groupby(keys, sort=False, observed=True).size().rename("n_transcripts").reset_index()
-    findings = []
+    grouped = sites.groupby(keys, sort=False, observed=True)["gene_id"]
+    counted = grouped.agg(n_transcripts="size", gene_id="first").reset_index()
+    findings = _suspicious(path, counted)
     if n_bad:
         findings.append(
             Finding(
@@ -260,3 +296,73 @@ def _finish(path: Path, kind: TssFormat, rows: list[Row], n_rows: int, n_bad: in
             )
         )
     return TssTable(counted, kind, tuple(findings))
+
+
+def _suspicious(path: Path, sites: pd.DataFrame) -> list[Finding]:
+    """Report names that are not genes: peaks of a peak caller, transcripts of UCSC or Ensembl."""
+    names = sites["gene"]
+    for what, pattern, remedy in (
+        ("peaks", r".*_peak_?\d+[a-z]?", "give start sites of genes; this looks like the output of a peak caller."),
+        (
+            "transcripts",
+            r"(?:ENS[A-Z]{0,6}T\d{6,}|[NX][MR]_\d+|uc\d{3}[a-z]{3})(?:\.\d+)?",
+            "give a file with gene symbols.",
+        ),
+    ):
+        found = names.str.fullmatch(pattern)
+        if found.mean() > 0.5:
+            title = f"The names in the TSS file are {what}, not genes"
+            cause = f"{path.name}: {int(found.sum()):,} of {len(names):,}, e.g. {names[found].iloc[0]}"
+            return [Finding("warning", title, cause, remedy)]
+    return []
+
+
+@dataclass(frozen=True)
+class NamedSites:
+    """Start sites under the names of the data's genes.
+
+    Attributes
+    ----------
+    frame
+        As :attr:`TssTable.frame`, column gene with names of the data where a gene is found.
+    n_genes
+        How many genes of the data have a site.
+    how
+        Which names were matched, in words.
+    """
+
+    frame: pd.DataFrame
+    n_genes: int
+    how: str
+
+
+def name_sites(table: TssTable, var: pd.DataFrame) -> NamedSites:
+    """Match sites to genes of the data by the names that match most: symbols or identifiers of both, without versions.
+
+    Parameters
+    ----------
+    var
+        The data's genes: names as index, and columns that may hold identifiers or symbols.
+    """
+    theirs = {"gene names": table.frame["gene"], "gene identifiers": table.frame["gene_id"]}
+    ours = {"the names of the genes": pd.Series(var.index.astype(str), index=var.index)}
+    lower = {str(name).lower(): name for name in var.columns}
+    ours |= {f"var[{lower[name]!r}]": var[lower[name]].astype(str) for name in ID_COLUMNS if name in lower}
+    best: tuple[int, str, pd.Series] = (-1, "", theirs["gene names"])
+    for what, names in ours.items():
+        known: dict[str, str] = {}
+        for name, gene in zip(names.map(_key), var.index.astype(str), strict=True):
+            known.setdefault(name, gene)
+        for where, given in theirs.items():
+            matched = given.map(_key).map(known)
+            if (n := int(matched.nunique())) > best[0]:
+                best = (n, f"{where} of the file with {what} of the data", matched)
+    n_genes, how, matched = best
+    frame = table.frame.assign(gene=matched.where(matched.notna(), table.frame["gene"]))
+    return NamedSites(frame, n_genes, how)
+
+
+def _key(name: str) -> str:
+    """Return a name as it is compared: upper case, Ensembl identifiers without their version."""
+    text = str(name).upper()
+    return without_version(text) if re.fullmatch(ENSEMBL, text) else text

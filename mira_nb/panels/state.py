@@ -167,6 +167,8 @@ class _Reader:
         if waits_for:
             reason = f"Needs {_list(waits_for)}, which must run first."
             return ("outdated", reason, waits_for) if stored else ("waiting", reason, waits_for)
+        if entry.get("status") == "skipped" and entry.get("key"):
+            return "ready", f"It was skipped: {entry.get('reason', '')}.", ()
         if stored is None:
             stopped = entry.get("reason") in {STOPPED, RUNNING}
             return "ready", "It was stopped before it was done." if stopped else "", ()

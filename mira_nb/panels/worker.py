@@ -107,8 +107,11 @@ class Worker:
             self.note(error={**(entry.get("error") or {}), "stage": failed[0]})
             self.log(str((entry.get("error") or {}).get("message", "")))
             return "failed", 1
+        reason = outcome.reasons.get(stage, "") or f"its status is {status}"
+        if status == "skipped" and stage in outcome.computed:
+            self.log(f"stage {stage} was skipped: {reason}")
+            return "done", 0
         if status != "done":
-            reason = outcome.reasons.get(stage, "") or f"its status is {status}"
             self.note(error={"type": "Skipped", "message": f"stage {stage} did not run: {reason}", "stage": stage})
             return "failed", 1
         return "done", 0

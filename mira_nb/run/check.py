@@ -14,14 +14,14 @@ from mudata import MuData
 from mira_nb.chromosomes import match_chromosomes
 from mira_nb.errors import InputError
 from mira_nb.io.annotations import check_annotations
-from mira_nb.io.gene_sets import match_gene_sets, read_gene_sets
+from mira_nb.io.gene_sets import match_gene_sets, name_gene_sets, read_gene_sets
 from mira_nb.io.genome import chromosome_names
 from mira_nb.io.motif_files import read_motifs
 from mira_nb.io.motif_hits import read_motif_hits
 from mira_nb.io.read import read_input
 from mira_nb.io.resources import Resources, option_name
 from mira_nb.io.spec import Finding, InputSpec
-from mira_nb.io.tss import read_tss
+from mira_nb.io.tss import name_sites, read_tss
 from mira_nb.keys import ATAC, CHROM, RNA
 
 _FILES: Final = ("tss", "genome", "motifs", "gene_sets", "motif_hits")
@@ -173,22 +173,29 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
     """
     pair = read_input(spec)
     data = pair.data
-    statuses: list[ResourceStatus] = [_file_status(name, resources, data) for name in _FILES]
-    findings = list(pair.findings)
-    for name in _NAMES:
-        status, more = _name_status(name, resources, data)
-        statuses.append(status)
-        findings += more
+    statuses, more = resource_statuses(resources, data)
+    findings = [*pair.findings, *more]
     usable = {status.name for status in statuses if status.usable}
     return CheckReport(
         shape=(data.n_obs, data.mod[RNA].n_vars, data.mod[ATAC].n_vars),
-        files={role: Path(path).name for role, path in spec.to_json().items() if path},
+        files={role: Path(path).name for role in ("rna", "atac", "mudata", "tenx") if (path := getattr(spec, role))},
         annotations=_annotations(data.obs),
         dropped=pair.dropped,
         findings=tuple(findings),
         resources=tuple(statuses),
         stages=stage_statuses(requirements, usable),
     )
+
+
+def resource_statuses(resources: Resources, data: MuData) -> tuple[list[ResourceStatus], list[Finding]]:
+    """Read every resource that was given and compare it with the data; also return what annotations give rise to."""
+    statuses = [_file_status(name, resources, data) for name in _FILES]
+    findings: list[Finding] = []
+    for name in _NAMES:
+        status, more = _name_status(name, resources, data)
+        statuses.append(status)
+        findings += more
+    return statuses, findings
 
 
 def stage_statuses(requirements: Mapping[str, Requirement], usable: set[str]) -> tuple[StageStatus, ...]:
@@ -248,22 +255,35 @@ Reader = Callable[[Path, MuData], tuple[str, Sequence[Finding]]]
 
 def _check_tss(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     table = read_tss(path)
-    known = set(table.frame["gene"].str.upper())
     genes = data.mod[RNA].var_names
-    n_found = sum(str(gene).upper() in known for gene in genes)
+    named = name_sites(table, data.mod[RNA].var)
     findings = list(table.findings)
-    peaks = list(dict.fromkeys(data.mod[ATAC].var[CHROM].astype(str)))
-    if not match_chromosomes(peaks, list(dict.fromkeys(table.frame["chrom"]))):
-        findings.append(
-            Finding("warning", "No chromosome is both in the TSS file and in the peaks", "", "use the same assembly.")
-        )
-    if n_found < 0.5 * len(genes):
+    if named.n_genes and named.how != "gene names of the file with the names of the genes of the data":
+        findings.append(Finding("info", f"Start sites were matched by {named.how}"))
+    findings += _check_chromosomes(table.frame["chrom"], data.mod[ATAC].var[CHROM].astype(str))
+    if named.n_genes < 0.5 * len(genes):
         cause = f"the data have {', '.join(map(str, genes[:3]))}, the file {', '.join(table.frame['gene'].head(3))}"
-        findings.append(
-            Finding("warning", f"Only {n_found:,} of {len(genes):,} genes have a TSS", cause, "use the same species.")
-        )
+        title = f"Only {named.n_genes:,} of {len(genes):,} genes have a TSS"
+        findings.append(Finding("warning", title, cause, "use the same species and gene names."))
     n_genes = table.frame["gene"].nunique()
-    return f"{len(table.frame):,} sites of {n_genes:,} genes; {n_found:,} of the data's {len(genes):,} genes", findings
+    return (
+        f"{len(table.frame):,} sites of {n_genes:,} genes; {named.n_genes:,} of the data's {len(genes):,} genes",
+        findings,
+    )
+
+
+def _check_chromosomes(theirs: pd.Series, ours: pd.Series) -> list[Finding]:
+    """Report chromosomes of the peaks that the TSS file does not have, with those of both sides."""
+    matched = match_chromosomes(list(dict.fromkeys(ours)), list(dict.fromkeys(theirs)))
+    lost = ours[~ours.isin(list(matched))]
+    if matched and len(lost) <= 0.05 * len(ours):
+        return []
+    shown = f"peaks: {', '.join(lost.unique()[:4])}; TSS file: {', '.join(theirs.unique()[:4])}"
+    if not matched:
+        title = "No chromosome is both in the TSS file and in the peaks"
+        return [Finding("warning", title, shown, "use the same assembly and the same names of chromosomes.")]
+    title = f"{len(lost):,} of {len(ours):,} peaks are on chromosomes without a TSS"
+    return [Finding("warning", title, shown, "use the same assembly.")]
 
 
 def _check_genome(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
@@ -284,11 +304,16 @@ def _check_motifs(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     motifs = read_motifs(path)
     genes = {str(gene).upper() for gene in data.mod[RNA].var_names}
     n_in = sum(any(part.strip() in genes for part in motif.name.upper().split("::")) for motif in motifs)
-    return f"{len(motifs):,} motifs; the factors of {n_in:,} are genes of the data", ()
+    findings = []
+    if not n_in:
+        cause = f"the motifs have names such as {', '.join(motif.name for motif in motifs[:3])}"
+        remedy = "use motifs named by gene symbols: factors cannot be compared with their expression without them."
+        findings.append(Finding("warning", "No motif's factor is a gene of the data", cause, remedy))
+    return f"{len(motifs):,} motifs; the factors of {n_in:,} are genes of the data", findings
 
 
 def _check_gene_sets(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
-    sets = read_gene_sets(path)
+    sets = name_gene_sets(read_gene_sets(path), data.mod[RNA].var)
     matched = match_gene_sets(sets, [str(gene) for gene in data.mod[RNA].var_names])
     summary = f"{len(sets.sets):,} sets; {matched.n_matched:,} of {matched.n_symbols:,} symbols are genes of the data"
     return summary, (*sets.findings, *matched.findings)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mira_nb.errors import InputError
 from mira_nb.io.annotations import check_annotations
+from mira_nb.io.files import check_file
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 
@@ -16,6 +17,8 @@ from .identity import digest, resource_identity
 from .store import RunStore, read_h5mu, write_h5mu
 
 if TYPE_CHECKING:
+    from mudata import MuData
+
     from .check import CheckReport
 
 __all__ = ["InputSpec", "prepare_input"]
@@ -34,14 +37,17 @@ def prepare_input(
     from mira_nb.io.read import read_input
 
     files = _input_files(spec)
-    key = digest({role: hashes.sha256(path) for role, path in files.items()})
+    key = digest({role: hashes.sha256(path) for role, path in files.items()} | spec.reading())
     facts: dict[str, Any] = {"input_key": key, "resources": _resource_facts(resources, hashes)}
     if old.get("input_key") == key and store.input_path.exists():
+        if old.get("resources") != facts["resources"]:
+            _check_resources(read_h5mu(store.input_path), resources)
         facts.update({name: old[name] for name in ("inputs", "reading_findings", "shape")})
         facts["findings"] = facts["reading_findings"] + _check_annotations(store, resources)
         return facts
     pair = read_input(spec)
     named = [asdict(finding) for finding in check_annotations(pair.data, resources)]
+    _check_resources(pair.data, resources)
     work = store.input_path.with_name(".input.h5mu.tmp")
     write_h5mu(pair.data, work)
     work.replace(store.input_path)
@@ -65,12 +71,25 @@ def prepare_input(
 def _input_files(spec: InputSpec) -> dict[str, Path]:
     """Input files by role; each must exist."""
     spec.kind()
-    files = {role: Path(path) for role, path in spec.to_json().items() if path}
+    files = {str(role): Path(path) for role in ("rna", "atac", "mudata", "tenx") if (path := getattr(spec, role))}
     for role, path in files.items():
-        if not path.is_file():
-            kind = "is a folder" if path.is_dir() else "does not exist"
-            raise InputError(f"--{role} {path} {kind}", expected="a readable file", remedy="correct the path")
+        check_file(path, option=f"--{role}")
     return files
+
+
+def _check_resources(data: MuData, resources: Resources) -> None:
+    """Read every resource before any stage starts, as ``mira-nb check`` does.
+
+    Raises
+    ------
+    InputError
+        Names every resource that cannot be used, and why.
+    """
+    from .check import resource_statuses
+
+    problems = [status.problem for status in resource_statuses(resources, data)[0] if status.problem]
+    if problems:
+        raise InputError("\n".join(problems))
 
 
 def _check_annotations(store: RunStore, resources: Resources) -> list[dict[str, Any]]:

@@ -89,7 +89,8 @@ def parse_parameters(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Param
 def run_pipeline(request: RunRequest, *, sink: ProgressSink | None = None) -> RunOutcome:
     """Run every stage whose key changed, in order, each in its own kernel, and build the report.
 
-    A stage whose resources are missing is skipped; a stage that fails fails alone, and only what needs it is skipped.
+    A stage whose resources are missing, or that finds nothing to analyse in the data, is skipped; a stage that fails
+    fails alone, and only what needs it is skipped.
     """
     parameters = parse_parameters(request.parameters)
     wanted = stages_until(request.until)
@@ -142,17 +143,26 @@ class _Run:
             self.keys[name] = key
             self._note(name, "done", stored=stored)
             return
+        if self._skipped_before(name, key) and not self.request.force:
+            return
         self._execute(stage, key)
 
     def leave(self, name: str) -> None:
         """Keep a stage that is not part of this run as it is, if its result still fits the ones before it."""
         stage = get_stage(name)
+        if not self._blocked(stage) and self._skipped_before(name, self._key(stage)):
+            return
         stored = self.store.stage_record(name)
         if stored and not self._blocked(stage) and stored["key"] == self._stored_key(stage, stored):
             self.keys[name] = stored["key"]
             self._note(name, "done", stored=stored)
         else:
             self._note(name, "pending", reason=NOT_ASKED)
+
+    def _skipped_before(self, name: str, key: str) -> bool:
+        """Whether the stage found, with the same key, that the data give it nothing to analyse."""
+        entry = self.stages.get(name, {})
+        return bool(entry.get("status") == "skipped" and entry.get("key") == key)
 
     def _blocked(self, stage: Stage[Any]) -> str:
         for name in stage.needs:
@@ -205,6 +215,10 @@ class _Run:
         except MiraError as error:
             self._failed(name, error, time.perf_counter() - started, work)
             return
+        noted = self.store.read_record()["stages"][name]
+        if noted["status"] == "skipped" and noted["key"] == key:
+            self._skipped(name, noted, work)
+            return
         stored = self.store.stage_record(name)
         if stored is None or stored["key"] != key:
             mismatch = StoreError(
@@ -217,6 +231,14 @@ class _Run:
         self.keys[name] = key
         self.computed.append(name)
         self._note(name, "done", stored=stored)
+
+    def _skipped(self, name: str, noted: dict[str, Any], notebook: Path) -> None:
+        """Keep the entry and the notebook of a stage that found nothing to analyse in the data."""
+        self.computed.append(name)
+        self.stages[name] = noted
+        target = self.store.stage_dir(name) / "skipped.ipynb"  # beside an older result, which stays as it is
+        target.parent.mkdir(parents=True, exist_ok=True)
+        notebook.replace(target)
 
     def _failed(self, name: str, error: MiraError, seconds: float, notebook: Path) -> None:
         self.computed.append(name)

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 from mudata import MuData
 
-from mira_nb.errors import ParameterError, StoreError
+from mira_nb.errors import NotApplicable, ParameterError, StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.registry import upstream
-from mira_nb.stages.result import MAX_ROWS_IN_NOTEBOOK, Figure, Result
+from mira_nb.stages.result import MAX_ROWS_IN_NOTEBOOK, Alert, Figure, Result
 from mira_nb.typing import Progress
 
 from .compute import available_cores, get_compute
@@ -67,6 +67,7 @@ class Session:
         self.progress = progress or ProgressFile(store.root / ".progress", stage.name)
         self._result: Result | None = None
         self._seconds = 0.0
+        self._skipped = ""
 
     # ---------------------------------------------------------------- compute
     def load(self) -> MuData:
@@ -78,7 +79,7 @@ class Session:
         return Resources.from_json(self.store.read_record().get("resource_paths", {}))
 
     def run(self) -> Result:
-        """Compute the stage."""
+        """Compute the stage; where the data give it nothing to analyse, the result holds only the reason."""
         started = time.perf_counter()
         context = Context(
             seed=self.seed,
@@ -91,7 +92,12 @@ class Session:
         if missing:
             raise ParameterError(f"stage {self.stage.name} cannot run without {missing}", remedy=f"give {missing}")
         self.progress(0.0, "loading")
-        self._result = self.stage.run(self.load(), self.params, context)
+        self._skipped = ""
+        try:
+            self._result = self.stage.run(self.load(), self.params, context)
+        except NotApplicable as error:
+            self._skipped = error.reason
+            self._result = Result(alerts=[Alert("info", "This stage was skipped", error.message, error.remedy or "")])
         self._seconds = time.perf_counter() - started
         self.progress(1.0, "done")
         return self._result
@@ -104,7 +110,7 @@ class Session:
         return self._result
 
     def save(self) -> Path:
-        """Store the result in the run folder; returns the stage's folder."""
+        """Store the result in the run folder, or record why the stage was skipped; returns the stage's folder."""
         record = self.store.read_record()
         hashes = HashCache(self.store.root / "cache" / "hashes.json")
         keys = {}
@@ -121,6 +127,10 @@ class Session:
             resources=self.resources(),
             hashes=hashes,
         )
+        if self._skipped:
+            values = self.params.model_dump(mode="json")
+            self.store.record.note(self.stage, "skipped", parameters=values, reason=self._skipped, key=key)
+            return self.store.stage_dir(self.stage.name)
         self.store.save_stage(
             self.stage,
             self.result,

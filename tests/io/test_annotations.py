@@ -59,3 +59,9 @@ def test_suggest():
     assert suggest("Clstr", ["cluster", "batch"]) == "close: 'cluster'"
     assert suggest("x", []) == "there are none"
     assert suggest("x", [f"column{i}" for i in range(12)]).endswith("and 2 more")
+
+
+def test_codes_in_the_place_of_labels_are_reported(pair):
+    (finding,) = check_annotations(pair.data, Resources(groups="cluster"))
+    assert finding.level == "warning"
+    assert "--groups 'cluster' holds numbers instead of labels" in finding.title

@@ -98,11 +98,14 @@ BREAKAGES: dict[str, tuple[Break, list[str]]] = {
     ),
     "suffix": (
         rename(1, lambda names: [name.removesuffix("-1") for name in names]),
-        ["No cell is in both", "220 barcodes agree once prefixes and suffixes are removed", "obs_names"],
+        ["No cell is in both", "--pair-by suffix pairs 220 cells, e.g. TAAAATTGAACCGCCA-1 with TAAAATTGAACCGCCA."],
     ),
     "prefix": (
         rename(0, lambda names: [f"sample1#{name}" for name in names]),
-        ["No cell is in both", "220 barcodes agree once prefixes"],
+        [
+            "No cell is in both",
+            "--pair-by prefix pairs 220 cells, e.g. sample1#TAAAATTGAACCGCCA-1 with TAAAATTGAACCGCCA-1.",
+        ],
     ),
     "few-cells": (lambda r, a: (r[:7].copy(), a), ["Only 7 cells", "at least 20 cells", "cells only in atac: 213"]),
     "swapped": (lambda r, a: (a, r), ["swapped", "exchange the two", "'Gene0'", "chr1:0-500"]),
@@ -238,6 +241,9 @@ def test_missing_file_names_similar_ones(rna, atac, write, tmp_path):
 def test_folder_empty_file_and_zarr(rna, atac, write, tmp_path):
     spec = write(rna, atac)
     (tmp_path / "folder").mkdir()
+    (tmp_path / "mtx").mkdir()
+    (tmp_path / "mtx" / "matrix.mtx.gz").touch()
+    assert "--rna both.h5ad --atac both.h5ad" in refused(InputSpec(tenx=tmp_path / "mtx"))
     assert "is a folder, not a file" in refused(InputSpec(rna=tmp_path / "folder", atac=spec.atac))
     (tmp_path / "store.zarr").mkdir()
     (tmp_path / "store.zarr" / ".zgroup").write_text("{}")

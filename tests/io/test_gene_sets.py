@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from mira_nb.errors import ResourceError
-from mira_nb.io.gene_sets import match_gene_sets, read_gene_sets
+from mira_nb.io.gene_sets import match_gene_sets, name_gene_sets, read_gene_sets
 
 
 def write(tmp_path, text: str):
@@ -19,6 +20,7 @@ def test_sets_duplicates_weights_and_empty_lines(tmp_path):
     assert [finding.title.split(": ")[1] for finding in sets.findings] == [
         "1 duplicate terms were merged",
         "2 lines without genes were left out",
+        "1 genes that a set names twice count once",
     ]
 
 
@@ -50,3 +52,23 @@ def test_refused(tmp_path, text):
     path = write(tmp_path, text)
     with pytest.raises(ResourceError, match=r"--gene-sets\) (has no gene set|is empty)"):
         read_gene_sets(path)
+
+
+def test_ensembl_identifiers_match_without_versions_and_by_a_column(tmp_path):
+    sets = read_gene_sets(write(tmp_path, "one\t\tENSG00000000001\tENSG00000000002\n"))
+    versions = pd.DataFrame(index=["ENSG00000000001.4", "ENSG00000000002.1", "ENSG00000000003.1"])
+    assert name_gene_sets(sets, versions).sets["one"] == ("ENSG00000000001.4", "ENSG00000000002.1")
+    symbols = pd.DataFrame({"gene_ids": ["ENSG00000000002", "ENSG00000000001"]}, index=["B", "A"])
+    named = name_gene_sets(sets, symbols)
+    assert named.sets["one"] == ("A", "B")
+    assert "gene_ids" in named.findings[-1].title + named.findings[-1].cause
+
+
+def test_genes_in_the_place_of_descriptions_belong_to_the_set(tmp_path):
+    text = "".join(f"S{i}\tG{3 * i}\tG{3 * i + 1}\tG{3 * i + 2}\n" for i in range(4))
+    var = pd.DataFrame(index=[f"G{i}" for i in range(12)])
+    named = name_gene_sets(read_gene_sets(write(tmp_path, text)), var)
+    assert named.sets["S1"] == ("G3", "G4", "G5")
+    assert named.findings[-1].level == "warning"
+    described = "".join(f"S{i}\tna\tG{3 * i + 1}\tG{3 * i + 2}\n" for i in range(4))
+    assert name_gene_sets(read_gene_sets(write(tmp_path, described)), var).sets["S1"] == ("G4", "G5")

@@ -162,3 +162,36 @@ def test_memory_stays_near_one_chromosome(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 55
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n\n>chr1 x\nACGTACGT\n\n>chr2\nTTTTACGT\n\n",
+        ">NC_000001.11 Homo sapiens chromosome 1\nACGTACGT\n>NC_000002.12 Homo sapiens chromosome 2\nTTTTACGT\n",
+        ">gi|568815597|ref|NC_000001.11| Homo sapiens\nACGTACGT\n>gi|568815596|ref|NC_000002.12| Homo\nTTTTACGT\n",
+    ],
+    ids=["blank lines", "accessions", "accessions between bars"],
+)
+def test_what_archives_make_of_a_genome(tmp_path, text):
+    path = tmp_path / "g.fa"
+    path.write_text(text)
+    found = read_sequences(path, peaks(("chr1", 0, 4), ("chr2", 2, 6)))
+    assert found.sequences == ["ACGT", "TTAC"]
+
+
+@pytest.mark.parametrize(
+    ("accession", "chromosome"),
+    [
+        ("NC_000001.11", "chr1"),
+        ("NC_000023.11", "chrX"),
+        ("NC_000067.7", "1"),
+        ("NC_000085.6", "19"),
+        ("NC_000087.8", "chrY"),
+        ("NC_005089.1", "chrM"),
+        ("NC_012920.1", "MT"),
+    ],
+)
+def test_accessions_of_human_and_mouse_are_chromosomes(accession, chromosome):
+    found = match_chromosomes([chromosome], [accession])
+    assert dict(getattr(found, "mapping", found)) == {chromosome: accession}

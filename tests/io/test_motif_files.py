@@ -7,6 +7,7 @@ import pytest
 
 from mira_nb.errors import ResourceError
 from mira_nb.io.motif_files import read_motifs
+from mira_nb.io.motif_names import factor_name
 
 JASPAR = """>MA0004.1\tArnt
 A  [ 4 19  0 ]
@@ -111,3 +112,49 @@ def test_jaspar_2024(shared_data):
     motifs = read_motifs(shared_data / "data" / "motifs" / "JASPAR2024_CORE_vertebrates_879.jaspar")
     assert len(motifs) == 879
     assert {motif.counts.shape[0] for motif in motifs} == {4}
+
+
+POSITIONS = np.array(
+    [[0.7, 0.1, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.1, 0.1, 0.7, 0.1], [0.05, 0.05, 0.05, 0.85], [0.4, 0.3, 0.2, 0.1]]
+)
+HOMER = ">ACGTN\tCTCF(Zf)/CD4+-CTCF-ChIP-Seq(Barski_et_al.)/Homer\t8.7\t-1e3\t0\tT:1,B:2\n"
+
+
+def rows(matrix, separator="\t"):
+    return "\n".join(separator.join(f"{value:.4f}" for value in row) for row in matrix) + "\n"
+
+
+@pytest.mark.parametrize("n", [4, 5])
+@pytest.mark.parametrize(
+    ("header", "name"), [(HOMER, "CTCF"), ("# gimme\n>GM.5.0.C2H2_ZF.0001\n", "GM.5.0.C2H2_ZF.0001")]
+)
+def test_one_row_per_position_is_never_read_transposed(tmp_path, header, name, n):
+    path = tmp_path / "m.txt"
+    path.write_text(header + rows(POSITIONS[:n]))
+    (motif,) = read_motifs(path)
+    assert motif.name == name
+    assert motif.counts.shape == (4, n)
+    np.testing.assert_allclose(motif.counts / motif.counts.sum(axis=0), POSITIONS[:n].T, atol=1e-3)
+
+
+def test_four_by_four_with_a_row_per_letter_stays(tmp_path):
+    path = tmp_path / "m.jaspar"
+    path.write_text(">MA1 x\n" + rows((POSITIONS[:4] * 20).T, " "))
+    (motif,) = read_motifs(path)
+    np.testing.assert_allclose(motif.counts, (POSITIONS[:4] * 20).T, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "name", "wanted"),
+    [
+        ("CTCF_HUMAN.H11MO.0.A", "", "CTCF"),
+        ("Gata1_MOUSE.H11MO.0.A", "", "Gata1"),
+        ("CTCF.H12CORE.0.P.B", "", "CTCF"),
+        ("MA0139.2", "MA0139.2.CTCF", "CTCF"),
+        ("MA0006.1", "Ahr::Arnt", "Ahr::Arnt"),
+        ("x", "ETS:RUNX(ETS,Runt)/Jurkat-RUNX1-ChIP-Seq(GSE17954)/Homer", "ETS::RUNX"),
+        ("x", "HLA-A", "HLA-A"),
+    ],
+)
+def test_names_of_collections_give_factors(identifier, name, wanted):
+    assert factor_name(identifier, name) == wanted

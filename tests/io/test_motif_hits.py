@@ -109,3 +109,18 @@ def test_overlaps_against_brute_force(first, second):
     )
     brute = [any(c == d and s < t + v and t < s + w for d, t, v in second) for c, s, w in first]
     assert overlaps(a, b).tolist() == brute
+
+
+def test_row_numbers_are_aligned_by_coordinates(tmp_path, hits):
+    peaks = peak_table().set_axis([str(i) for i in range(12)])
+    order = np.random.default_rng(0).permutation(12)
+    obs = peaks.iloc[order].set_axis([str(i) for i in range(12)])
+    found = read_motif_hits(write(tmp_path / "h.h5ad", hits[order], obs), peaks)
+    np.testing.assert_array_equal(found.hits.toarray(), hits.toarray() > 0)
+
+
+def test_row_numbers_without_coordinates_are_refused(tmp_path, hits):
+    peaks = peak_table().set_axis([str(i) for i in range(12)])
+    path = write(tmp_path / "h.h5ad", hits, pd.DataFrame(index=peaks.index))
+    with pytest.raises(ResourceError, match="named by numbers"):
+        read_motif_hits(path, peaks)

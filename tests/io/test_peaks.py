@@ -71,7 +71,7 @@ def test_columns_under_many_names_and_types(chrom: str, start: str, end: str, dt
     assert found.frame["start"].tolist() == [5, 7]
     assert found.frame["end"].tolist() == [9, 12]
     assert found.frame["start"].dtype == np.int64
-    assert not found.one_based
+    assert found.notes == ()
 
 
 def test_categorical_and_numeric_chromosomes():
@@ -84,7 +84,7 @@ def test_categorical_and_numeric_chromosomes():
 def test_granges_start_is_moved():
     var = pd.DataFrame({"seqnames": ["chr1"] * 2, "start": [1, 11], "end": [10, 20], "width": [10, 10]})
     found = peak_coordinates(var, source="x")
-    assert found.one_based
+    assert "moved by one" in found.notes[0].title
     assert found.frame["start"].tolist() == [0, 10]
 
 
@@ -113,3 +113,68 @@ def test_first_name_in_order_of_preference():
     frame = pd.DataFrame(columns=["CHR", "chrom"])
     assert find_column(frame, ("chrom", "chr")) == "chrom"
     assert find_column(frame, ("nothing",)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "end"),
+    [
+        ("chr1-1e+05-100500", 100_000, 100_500),
+        ("chr1:99500-1e+05", 99_500, 100_000),
+        ("chr1_12e+05_1200400", 1_200_000, 1_200_400),
+    ],
+)
+def test_numbers_as_r_writes_them(name: str, start: int, end: int):
+    assert parse_peak_names([name]).iloc[0].tolist() == ["chr1", start, end]
+
+
+def _var(names: list[str], shift: tuple[int, int]) -> pd.DataFrame:
+    parsed = parse_peak_names(names)
+    columns = {"chrom": parsed["chrom"], "start": parsed["start"] + shift[0], "end": parsed["end"] + shift[1]}
+    return pd.DataFrame(columns).astype({"start": int, "end": int}).set_axis(names)
+
+
+NAMES = [f"chr{1 + i % 3}:{1000 * i + 500}-{1000 * i + 900}" for i in range(30)]
+
+
+@pytest.mark.parametrize(("shift", "start"), [((1, 0), 500), ((-1, 0), 499), ((0, 0), 500)])
+def test_conventions_that_differ_by_one_give_the_start_from_zero(shift, start):
+    found = peak_coordinates(_var(NAMES, shift), source="x")
+    assert found.frame["start"].iloc[0] == start
+    assert found.frame["end"].iloc[0] == 900
+    assert [note.level for note in found.notes] == ([] if shift == (0, 0) else ["info"])
+
+
+@pytest.mark.parametrize("shift", [(-200, 3000), (1, 1), (5000, 5000)])
+def test_names_win_over_columns_that_disagree_and_both_are_shown(shift):
+    found = peak_coordinates(_var(NAMES, shift), source="x")
+    assert found.frame["start"].tolist() == parse_peak_names(NAMES)["start"].tolist()
+    assert found.notes[0].level == "warning"
+    assert "30 of 30 peaks" in found.notes[0].cause
+    assert f"chr1:{500 + shift[0]}-{900 + shift[1]}" in found.notes[0].cause
+
+
+def test_columns_without_width_are_reported_and_names_used():
+    var = _var(NAMES, (0, 0))
+    var["end"] = var["start"]
+    found = peak_coordinates(var, source="x")
+    assert found.frame["end"].iloc[0] == 900
+    assert "hold no intervals" in found.notes[0].title
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (["X1.1000.1500", "X2.10.20", "Y.5.9", "X.5.9"], ["1", "2", "Y", "X"]),
+        (["GRCh38_chr1:1-5", "GRCh38_chrX:1-5"], ["chr1", "chrX"]),
+        (["mm10___chr1:1-5", "mm10___chr2:1-5"], ["chr1", "chr2"]),
+        (["X1:1-5", "X2:1-5", "1:3-4"], ["X1", "X2", "1"]),  # platypus
+        (["Hic-chr-1-82483-83603", "Hic-chr-2-1-3"], ["Hic-chr-1", "Hic-chr-2"]),
+    ],
+)
+def test_what_tools_put_before_chromosomes_is_taken_off(names, wanted):
+    assert peak_coordinates(pd.DataFrame(index=names), source="x").frame["chrom"].tolist() == wanted
+
+
+def test_two_assemblies_are_reported():
+    found = peak_coordinates(pd.DataFrame(index=["GRCh38_chr1:1-5", "mm10_chr1:1-5"]), source="x")
+    assert "2 assemblies" in found.notes[0].title

@@ -123,8 +123,8 @@ def test_missing_x_with_counts_layer(rna, atac, write):
     assert "X is missing" in titles(pair)
 
 
-def test_x_is_preferred_and_the_rest_is_named(rna, atac, write):
-    rna.layers["counts"] = rna.X * 2
+def test_equal_counts_are_taken_from_x_and_the_rest_is_named(rna, atac, write):
+    rna.layers["counts"] = rna.X
     rna.layers["spliced"] = rna.X
     rna.obsm["X_umap"] = np.zeros((len(rna), 2))
     pair = read_input(write(rna, atac))

@@ -3,10 +3,11 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from mira_nb.errors import ResourceError
-from mira_nb.io.tss import read_tss
+from mira_nb.io.tss import name_sites, read_tss
 
 # gene on + from 100 to 200: TSS 100; gene on - from 300 to 400: TSS 399
 WANTED = {("Aa", "chr1", 100, "+"), ("Bb", "chr2", 399, "-")}
@@ -39,6 +40,33 @@ FORMATS = {
     "gff3": GFF3.format("chr1", 101, 200, "+", "Aa") + "\n" + GFF3.format("chr2", 301, 400, "-", "Bb") + "\n",
     "refGene": REFGENE.format(1, "chr1", "+", 100, 200, "Aa") + "\n" + REFGENE.format(2, "chr2", "-", 300, 400, "Bb"),
     "lisa2": "NM_1\tchr1\t+\t100\t200\t100,\t200,\tAa\t1-2\nNM_2\tchr2\t-\t300\t400\t300,\t400,\tBb\t1-2\n",
+    "refFlat": "Aa\tNM_1\tchr1\t+\t100\t200\t110\t190\t1\t100,\t200,\n"
+    "Bb\tNM_2\tchr2\t-\t300\t400\t310\t390\t1\t300,\t400,\n",
+    "table browser": "#hg38.knownGene.name\thg38.knownGene.chrom\thg38.knownGene.strand\thg38.knownGene.txStart\t"
+    "hg38.knownGene.txEnd\thg38.knownGene.exonCount\thg38.knownGene.exonStarts\thg38.knownGene.exonEnds\t"
+    "hg38.kgXref.geneSymbol\nENST1.1\tchr1\t+\t100\t200\t1\t100,\t200,\tAa\n"
+    "ENST2.1\tchr2\t-\t300\t400\t1\t300,\t400,\tBb\n",
+    "granges": '"seqnames","start","end","width","strand","gene_name"\n"chr1",101,200,100,"+","Aa"\n'
+    '"chr2",301,400,100,"-","Bb"\n',
+    "bed with numbers for strands": "chr1\t100\t200\tAa\t0\t1\nchr2\t300\t400\tBb\t0\t-1\n",
+    "gtf of exons": GTF.format("chr1", 101, 120, "+", "Aa", "exon").replace("T101", "T1")
+    + "\n"
+    + GTF.format("chr1", 150, 200, "+", "Aa", "exon").replace("T150", "T1")
+    + "\n"
+    + GTF.format("chr2", 390, 400, "-", "Bb", "exon").replace("T390", "T2")
+    + "\n"
+    + GTF.format("chr2", 301, 310, "-", "Bb", "exon").replace("T301", "T2")
+    + "\n",
+    "ensembl gff3": "##gff-version 3\n"
+    "chr1\te\tchromosome\t1\t900\t.\t.\t.\tID=chromosome:1\n"
+    "chr1\te\tgene\t101\t200\t.\t+\t.\tID=gene:ENSG1;Name=Aa;gene_id=ENSG1\n"
+    "chr1\te\tmRNA\t101\t200\t.\t+\t.\tID=transcript:T1;Parent=gene:ENSG1;Name=Aa-201;transcript_id=T1\n"
+    "chr1\te\texon\t101\t120\t.\t+\t.\tParent=transcript:T1;Name=E1\n"
+    "chr2\te\tncRNA_gene\t301\t400\t.\t-\t.\tID=gene:ENSG2;Name=Bb;gene_id=ENSG2\n"
+    "chr2\te\tmiRNA\t301\t400\t.\t-\t.\tID=transcript:T2;Parent=gene:ENSG2;Name=Bb-201\n",
+    "gff3 whose transcripts are missing": "chr1\te\tgene\t101\t200\t.\t+\t.\tID=g1;gene_name=Aa\n"
+    "chr1\te\tmRNA\t101\t200\t.\t+\t.\tID=t1;Parent=g1;gene_name=Aa\n"
+    "chr2\te\tpseudogene\t301\t400\t.\t-\t.\tID=g2;gene_name=Bb\n",
     "windows lines": "\ufeffchrom\tstart\tend\tstrand\tgene\r\nchr1\t100\t200\t+\tAa\r\nchr2\t300\t400\t-\tBb\r\n",
 }
 
@@ -124,3 +152,62 @@ def test_refseq_of_human_and_mouse(shared_data):
         table = read_tss(shared_data / "data" / "tss" / f"{name}.refseq.gz")
         assert table.frame["gene"].nunique() == n_genes
         assert table.one_per_gene()["gene"].is_unique
+
+
+GENES = (
+    'chr1\tx\ttranscript\t{0}\t{1}\t.\t+\t.\tgene_id "ENSG0000000000{2}.7"; gene_name "S{2}"; transcript_id "T{2}";\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("var", "how"),
+    [
+        (pd.DataFrame(index=["S1", "S2", "S3"]), "gene names of the file with the names"),
+        (pd.DataFrame(index=["s1", "s2", "s3"]), "gene names of the file with the names"),
+        (pd.DataFrame(index=[f"ENSG0000000000{i}" for i in (1, 2, 3)]), "gene identifiers of the file with the names"),
+        (pd.DataFrame(index=[f"ENSG0000000000{i}.2" for i in (1, 2, 3)]), "gene identifiers of the file"),
+        (
+            pd.DataFrame({"gene_ids": [f"ENSG0000000000{i}" for i in (1, 2, 3)]}, index=["old1", "old2", "old3"]),
+            "gene identifiers of the file with var['gene_ids']",
+        ),
+    ],
+)
+def test_sites_take_the_names_of_the_data(tmp_path, var, how):
+    path = tmp_path / "genes.gtf"
+    path.write_text("".join(GENES.format(100 * i + 1, 100 * i + 50, i) for i in (1, 2, 3, 4)))
+    named = name_sites(read_tss(path), var)
+    assert named.n_genes == 3
+    assert named.how.startswith(how)
+    tss = named.frame.set_index("gene")["tss"]
+    assert tss.loc[list(var.index)].tolist() == [100, 200, 300]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("".join(f"chr1\t{i}00\t{i}50\tx_peak_{i}\t9\t.\t5\t9\t7\t10\n" for i in range(1, 9)), "peaks"),
+        ("".join(f"chr1\t{i}00\t{i}50\tENST0000000000{i}.1\t0\t+\n" for i in range(1, 9)), "transcripts"),
+        (
+            "".join(
+                f'chr1\tucsc\texon\t{i}00\t{i}50\t0.0\t+\t.\tgene_id "NM_{i}.1"; transcript_id "NM_{i}.1";\n'
+                for i in range(1, 9)
+            ),
+            "transcripts",
+        ),
+    ],
+)
+def test_names_that_are_no_genes_are_reported(tmp_path, content, what):
+    path = tmp_path / "tss.txt"
+    path.write_text(content)
+    assert f"The names in the TSS file are {what}, not genes" in [finding.title for finding in read_tss(path).findings]
+
+
+def test_ncbi_chromosomes_are_named_by_their_region_rows(tmp_path):
+    path = tmp_path / "ncbi.gff"
+    path.write_text(
+        "##gff-version 3\n"
+        "NC_9.1\tRefSeq\tregion\t1\t900\t.\t+\t.\tID=NC_9.1:1..900;Dbxref=taxon:1;chromosome=4;genome=chromosome\n"
+        "NC_9.1\tx\tgene\t101\t200\t.\t+\t.\tID=gene-Aa;Name=Aa;gene=Aa\n"
+        "NC_9.1\tx\tmRNA\t101\t200\t.\t+\t.\tID=rna-NM_1;Parent=gene-Aa;Name=NM_1;gene=Aa\n"
+    )
+    assert sites(path) == {("Aa", "4", 100, "+")}

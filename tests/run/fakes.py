@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from mira_nb.errors import NotApplicable
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params, param
 from mira_nb.stages.registry import BUILT_IN
@@ -16,6 +17,8 @@ from mira_nb.stages.result import Alert, Metric, Result, Slot, Table
 
 RUNS: Counter[str] = Counter()
 BROKEN: set[str] = set()
+EMPTY: set[str] = set()
+"""Stages that find nothing to analyse."""
 
 NEEDS = {
     "topics_rna": ("prepare",),
@@ -43,6 +46,8 @@ class Fake(Stage[FakeParams]):
         context.progress(0.5, "half")
         if self.name in BROKEN:
             raise ValueError(f"{self.name} is broken")
+        if self.name in EMPTY:
+            raise NotApplicable("there is one group", remedy="give another")
         upstream = sum(float(data.obs[f"v_{name}"].iloc[0]) for name in NEEDS.get(self.name, ()))
         values = np.full(data.n_obs, upstream + params.scale)
         return Result(

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from mira_nb.errors import Cancelled, MiraError, ParameterError, StageError, StoreError
+from mira_nb.errors import Cancelled, InputError, MiraError, ParameterError, StageError, StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 from mira_nb.run import pipeline
@@ -74,6 +74,7 @@ def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunReq
     registry.get_stage.cache_clear()
     fakes.RUNS.clear()
     fakes.BROKEN.clear()
+    fakes.EMPTY.clear()
     yield RunRequest(spec=write_pair(tmp_path), resources=Resources(), out=tmp_path / "out")
     registry.get_stage.cache_clear()
 
@@ -152,6 +153,38 @@ def test_a_failing_stage_fails_alone_and_is_tried_again(request_: RunRequest) ->
     assert "v_motifs" not in read_h5mu(request_.out / "results.h5mu").obs
     fakes.BROKEN.clear()
     assert run_pipeline(request_).computed == ("motifs", "drivers")
+
+
+def test_a_stage_with_nothing_to_analyse_is_skipped_and_not_tried_again(request_: RunRequest) -> None:
+    fakes.EMPTY.add("motifs")
+    first = run_pipeline(request_)
+    assert first.failed == ()
+    assert first.statuses["motifs"] == first.statuses["drivers"] == "skipped"
+    assert first.reasons["motifs"] == "there is one group; give another"
+    assert first.statuses["comparisons"] == "done"
+    assert "v_motifs" not in read_h5mu(request_.out / "results.h5mu").obs
+    again = run_pipeline(request_)
+    assert again.computed == ()
+    assert fakes.RUNS["motifs"] == 1
+    assert again.reasons == first.reasons
+    until = run_pipeline(replace(request_, until="prepare"))
+    assert until.statuses["motifs"] == "skipped"
+    fakes.EMPTY.clear()
+    other = run_pipeline(replace(request_, parameters={"motifs": {"scale": 2.0}}))
+    assert other.computed == ("motifs", "drivers")
+    assert other.statuses["motifs"] == "done"
+
+
+def test_a_stage_that_becomes_empty_keeps_no_result_in_use(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    fakes.EMPTY.add("motifs")
+    outcome = run_pipeline(replace(request_, parameters={"motifs": {"scale": 2.0}}))
+    assert outcome.statuses["motifs"] == outcome.statuses["drivers"] == "skipped"
+    assert "v_motifs" not in read_h5mu(request_.out / "results.h5mu").obs
+    fakes.EMPTY.clear()
+    back = run_pipeline(request_)
+    assert back.computed == ()
+    assert back.statuses["motifs"] == "done"
 
 
 def test_a_failure_with_new_parameters_keeps_the_old_result_but_does_not_use_it(request_: RunRequest) -> None:
@@ -246,3 +279,16 @@ def test_unknown_stage_and_parameter_are_refused_before_anything_runs(request_: 
     with pytest.raises(ParameterError, match=r"joint\.other.*known: scale"):
         run_pipeline(replace(request_, parameters={"joint": {"other": 1}}))
     assert not fakes.RUNS
+
+
+def test_a_resource_that_cannot_be_used_stops_the_run_before_any_stage(request_: RunRequest, tmp_path: Path) -> None:
+    wrong = tmp_path / "m.jaspar"
+    wrong.write_text(">M1 x\nA [ 1 2 ]\nC [ 1 ]\nG [ 1 2 ]\nT [ 1 2 ]\n")
+    with pytest.raises(InputError, match=r"m\.jaspar.*rows of different lengths"):
+        run_pipeline(replace(request_, resources=Resources(motifs=wrong)))
+    assert not fakes.RUNS
+    run_pipeline(request_)
+    done = dict(fakes.RUNS)
+    with pytest.raises(InputError, match=r"m\.jaspar"):
+        run_pipeline(replace(request_, resources=Resources(motifs=wrong)))
+    assert dict(fakes.RUNS) == done

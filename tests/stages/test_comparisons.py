@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import false_discovery_control, mannwhitneyu, ttest_rel
 
 from mira_nb.core.statistics.sample_tests import SAMPLE_COLUMNS
-from mira_nb.errors import InputError, ParameterError
+from mira_nb.errors import NotApplicable, ParameterError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
 from mira_nb.stages.comparisons.params import ComparisonsParams
@@ -86,8 +86,30 @@ def test_mistakes_are_named(data) -> None:  # type: ignore[no-untyped-def]
         run(data, pairs=["A - B"])
     with pytest.raises(ParameterError, match="NOGENE"):
         run(data, genes=["NOGENE"])
-    with pytest.raises(InputError, match="group"):
+
+
+def test_without_two_groups_the_next_grouping_is_compared(data) -> None:  # type: ignore[no-untyped-def]
+    import mudata
+
+    with mudata.set_options(pull_on_update=False):
+        one = data.copy()
+    for part in (one, one.mod["rna"], one.mod["atac"]):
+        if "cell_type" in part.obs:
+            part.obs["cell_type"] = "same"
+    result = run(one)
+    told = coded(result.alerts, "comparisons.passed_over")
+    assert "leiden is compared" in told.title
+    assert "cell_type 1" in told.cause
+    pd.testing.assert_frame_equal(result.table("group_tests"), run(data, grouping="leiden").table("group_tests"))
+    assert "comparisons.passed_over" not in codes(run(data).alerts)
+
+
+def test_without_two_groups_at_all_there_is_nothing_to_compare(data) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(
+        NotApplicable, match=r"two groups of at least 1000 cells.*cell_type has 0, leiden has 0"
+    ) as told:
         run(data, min_cells=1000)
+    assert "--groups" in told.value.reason
 
 
 @pytest.fixture(scope="module")

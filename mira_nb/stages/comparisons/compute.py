@@ -12,7 +12,7 @@ from scipy import sparse
 
 from mira_nb.core.statistics.group_tests import REST, adjust, compare_groups, contrasts, share_topics
 from mira_nb.core.statistics.sample_tests import SAMPLE_COLUMNS, compare_samples
-from mira_nb.errors import InputError, ParameterError
+from mira_nb.errors import NotApplicable, ParameterError
 from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, MODELLED, MOTIF_SCORES, NITE_SCORE, RNA
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import MISSING_GROUP, cell_annotation, topic_frame
@@ -41,6 +41,8 @@ class ComparisonsOutput:
         (n_cells,) group of every cell; None for cells in no group or in one that is too small.
     left_out
         Groups with too few cells, and their sizes.
+    passed_over
+        Groupings that come first but have fewer than two groups of enough cells, and how many they have.
     samples
         (n_cells,) sample of every cell, None for cells without one; None as a whole when no --batch is given.
     groups, compared
@@ -63,6 +65,7 @@ class ComparisonsOutput:
     samples: pd.Series | None
     groups: list[str]
     left_out: dict[str, int]
+    passed_over: dict[str, int]
     compared: list[tuple[str, str]]
     tests: pd.DataFrame
     quantities: dict[str, int]
@@ -80,23 +83,16 @@ def compute(data: MuData, params: ComparisonsParams, context: Context) -> Compar
 
     Raises
     ------
-    InputError
+    NotApplicable
         Fewer than two groups have enough cells.
     ParameterError
         The grouping, a contrast or a gene asked for does not exist.
     """
-    grouping, labels = _labels(data, params, context)
+    grouping, labels, passed_over = _labels(data, params, context)
     sizes = labels.value_counts()
     small = {str(name): int(size) for name, size in sizes.items() if size < params.min_cells}
     labels = labels.where(~labels.isin(list(small)), None)
-    groups = [str(name) for name in sizes.index if name not in small]
-    groups = sorted(groups, key=str)
-    if len(groups) < 2:
-        raise InputError(
-            f"the grouping {grouping} has {len(groups)} group(s) of at least {params.min_cells} cells",
-            expected="two groups or more",
-            remedy="choose another comparisons.grouping or lower comparisons.min_cells",
-        )
+    groups = sorted(str(name) for name in sizes.index if name not in small)
     compared = _contrasts(groups, params)
     samples = cell_annotation(data, context.resources.batch, option="--batch")
     if samples is not None:
@@ -121,12 +117,27 @@ def compute(data: MuData, params: ComparisonsParams, context: Context) -> Compar
     topics = pd.concat([topic_frame(data, RNA), topic_frame(data, ATAC)], axis=1)
     sharing = share_topics(topics, labels.to_numpy(object), fraction=params.shared_fraction)
     return ComparisonsOutput(
-        data, params, grouping, labels, samples, groups, small, compared, tests, quantities, sharing, topics
+        data=data,
+        params=params,
+        grouping=grouping,
+        labels=labels,
+        samples=samples,
+        groups=groups,
+        left_out=small,
+        passed_over=passed_over,
+        compared=compared,
+        tests=tests,
+        quantities=quantities,
+        sharing=sharing,
+        topics=topics,
     )
 
 
-def _labels(data: MuData, params: ComparisonsParams, context: Context) -> tuple[str, pd.Series]:
-    """Return the name of the grouping and the group of every cell as text (None without one)."""
+def _labels(data: MuData, params: ComparisonsParams, context: Context) -> tuple[str, pd.Series, dict[str, int]]:
+    """Return the grouping's name, the group of every cell as text (None without one), and the groupings passed over.
+
+    With ``grouping="auto"`` it is the first of groups, lineage states and clusters that has two groups of enough cells.
+    """
     given = cell_annotation(data, context.resources.groups, option="--groups")
     options: dict[str, Any] = {}
     if given is not None:
@@ -134,18 +145,29 @@ def _labels(data: MuData, params: ComparisonsParams, context: Context) -> tuple[
     for key in (LINEAGE_STATE, LEIDEN):
         if key in data.obs:
             options[key] = (key, data.obs[key])
-    wanted = next(iter(options)) if params.grouping == "auto" else params.grouping
-    if wanted not in options:
+    wanted = list(options) if params.grouping == "auto" else [params.grouping]
+    if not options.keys() >= set(wanted):
         raise ParameterError(
-            f"comparisons.grouping = {wanted}: there is no such grouping in this run",
+            f"comparisons.grouping = {params.grouping}: there is no such grouping in this run",
             expected=f"one of {', '.join(options)}",
             remedy="give --groups, or run the stage that makes it",
         )
-    name, values = options[wanted]
-    text = pd.Series(
-        [None if pd.isna(v) or str(v) == "" else str(v) for v in values], index=data.obs_names, dtype=object
+    found: dict[str, int] = {}
+    for key in wanted:
+        name, values = options[key]
+        text = pd.Series(
+            [None if pd.isna(v) or str(v) == "" else str(v) for v in values], index=data.obs_names, dtype=object
+        )
+        n_groups = int((text.value_counts() >= params.min_cells).sum())
+        if n_groups >= 2:
+            return name, text, found
+        found[name] = n_groups
+    counted = ", ".join(f"{name} has {number}" for name, number in found.items())
+    raise NotApplicable(
+        f"there are no two groups of at least {params.min_cells} cells to compare (groups of that size: {counted})",
+        remedy="give --groups with an annotation that divides the cells, raise joint.resolution, or lower "
+        "comparisons.min_cells",
     )
-    return name, text
 
 
 def _contrasts(groups: list[str], params: ComparisonsParams) -> list[tuple[str, str]]:

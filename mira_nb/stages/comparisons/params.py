@@ -14,7 +14,7 @@ class ComparisonsParams(Params):
     grouping: Literal["auto", "groups", "lineage_state", "leiden"] = param(
         "auto",
         "Groups of cells to compare: the annotation given with --groups (groups), the states of the lineage tree, or "
-        "the Leiden clusters; auto: the first of these that exists.",
+        "the Leiden clusters; auto: the first of these that has two groups or more.",
     )
     contrast: Literal["auto", "pairs", "rest"] = param(
         "auto",

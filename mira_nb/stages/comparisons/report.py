@@ -60,6 +60,8 @@ def metrics(done: ComparisonsOutput) -> list[Metric]:
 def alerts(done: ComparisonsOutput) -> list[Alert]:
     """Report groups left out, cells taken as independent experiments, and groups found in the data tested."""
     out = []
+    if done.passed_over:
+        out.append(TEXTS.alert("passed_over", grouping=done.grouping, found=done.passed_over))
     if done.left_out:
         out.append(TEXTS.alert("small_groups", sizes=done.left_out, min_cells=done.params.min_cells))
     out += sample_alerts(done)

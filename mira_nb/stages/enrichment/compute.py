@@ -18,7 +18,7 @@ from mira_nb.core.statistics.enrichment import (
 )
 from mira_nb.errors import OfflineError, ResourceError, StoreError
 from mira_nb.io.enrichr import EnrichrClient, default_cache
-from mira_nb.io.gene_sets import GeneSets, match_gene_sets, read_gene_sets
+from mira_nb.io.gene_sets import GeneSets, match_gene_sets, name_gene_sets, read_gene_sets
 from mira_nb.io.spec import Finding
 from mira_nb.keys import MODELLED, RNA, TOPIC_ACTIVATIONS
 from mira_nb.stages.base import Context
@@ -114,7 +114,7 @@ def compute(data: MuData, params: EnrichmentParams, context: Context) -> Enrichm
     names = list(activations.index)
     lists = top_features(activations.to_numpy(), names, n_top=n_top)
     top = dict(zip(activations.columns, lists, strict=True))
-    libraries = [read_gene_sets(path) for path in context.resources.gene_sets]
+    libraries = [name_gene_sets(read_gene_sets(path), data.mod[RNA].var) for path in context.resources.gene_sets]
     background: int | Collection[str]
     if params.background == "modelled":
         background = names

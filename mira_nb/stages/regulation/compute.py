@@ -302,7 +302,7 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     StoreError
         A topic model is missing or does not fit the data.
     """
-    from mira_nb.io.tss import read_tss
+    from mira_nb.io.tss import name_sites, read_tss
 
     path = context.resources.tss
     if path is None:
@@ -313,7 +313,8 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     progress(0.0, "cells and normalisers")
     cells, modelled_peaks = build_cells(data, position, gauge=params.normalizer)
     progress(0.02, "peaks around transcription start sites")
-    sets, peaks = peak_sets(data, params, table.frame, names, modelled_peaks, path)
+    sites = name_sites(table, data.mod[RNA].var).frame
+    sets, peaks = peak_sets(data, params, sites, names, modelled_peaks, path)
     n_open = np.asarray((sparse.csr_matrix(data.mod[ATAC].X)[:, modelled_peaks] != 0).sum(axis=1)).ravel()
     fit, share, simulated = _fit_with_null(
         cells, sets, n_open, params, context, lambda fraction, message: progress(0.05 + 0.95 * fraction, message)

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from mira_nb.core.representation.neighbors import nearest_neighbors
 from mira_nb.core.representation.projections import joint_representation
-from mira_nb.errors import InputError
+from mira_nb.errors import InputError, NotApplicable
 from mira_nb.keys import ATAC, JOINT_DISTANCES, JOINT_WEIGHTS, RNA, X_JOINT
 from mira_nb.stages.shared.cells import CellAnnotations, cell_annotations, topic_frame
 
@@ -119,13 +119,13 @@ def check_connected(inside: np.ndarray, start: str) -> None:
 
     Raises
     ------
-    InputError
+    NotApplicable
         Fewer than ``MIN_CELLS`` cells are in the component of the start cell.
     """
     if len(inside) < MIN_CELLS:
-        raise InputError(
-            f"only {len(inside)} cells are connected to the start cell {start}",
-            expected=f"at least {MIN_CELLS} connected cells",
+        raise NotApplicable(
+            f"only {len(inside)} cells are connected to the start cell {start}, and a trajectory of fewer than "
+            f"{MIN_CELLS} is noise",
             remedy="choose another start cell, or raise joint.n_neighbors",
         )
 

@@ -1,0 +1,105 @@
+"""Options that several commands share, and what they make: the input and the resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .errors import ParameterError
+
+if TYPE_CHECKING:
+    from mira_nb.io.resources import Resources
+    from mira_nb.io.spec import InputSpec
+
+Rna = Annotated[Path | None, typer.Option("--rna", help="Gene counts, .h5ad (with --atac).", metavar="FILE")]
+Atac = Annotated[Path | None, typer.Option("--atac", help="Peak counts, .h5ad (with --rna).", metavar="FILE")]
+Mudata = Annotated[Path | None, typer.Option("--mudata", help="Both in one .h5mu.", metavar="FILE")]
+Tenx = Annotated[Path | None, typer.Option("--tenx", help="10x filtered_feature_bc_matrix.h5.", metavar="FILE")]
+Tss = Annotated[Path | None, typer.Option("--tss", help="Transcription start sites: BED, TSV, GTF.", metavar="FILE")]
+Genome = Annotated[
+    Path | None, typer.Option("--genome", help="Genome, .fa or .fa.gz; or ucsc:mm10, downloaded once.", metavar="FILE")
+]
+Motifs = Annotated[
+    Path | None,
+    typer.Option("--motifs", help="Motifs, .jaspar or .meme; or jaspar:vertebrates, downloaded once.", metavar="FILE"),
+]
+GeneSets = Annotated[list[Path] | None, typer.Option("--gene-sets", help="GMT file; repeatable.", metavar="FILE")]
+MotifHits = Annotated[
+    Path | None,
+    typer.Option("--motif-hits", help="Hits instead of a scan, .h5ad: obs peaks, var factors.", metavar="FILE"),
+]
+Groups = Annotated[str | None, typer.Option("--groups", help="Cell annotation to compare.", metavar="COLUMN")]
+StartCell = Annotated[str | None, typer.Option("--start-cell", help="Where it begins.", metavar="NAME")]
+Batch = Annotated[
+    str | None, typer.Option("--batch", help="Cell annotation: batch, animal or donor.", metavar="COLUMN")
+]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="One parameter; repeatable.", metavar="STAGE.NAME=VALUE")]
+ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML: {stage: {name: value}}.", metavar="FILE")]
+Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of every random number.", min=0)]
+Title = Annotated[str, typer.Option("--title", help="Head of the report; default: the folder's name.", metavar="TEXT")]
+Layer = Annotated[
+    str | None,
+    typer.Option("--layer", help="Matrix of counts: X, raw or a layer; default: the best documented.", metavar="NAME"),
+]
+PairBy = Annotated[
+    str | None,
+    typer.Option(
+        "--pair-by", help="Pair cells by names, order, suffix, prefix or an obs column of barcodes.", metavar="RULE"
+    ),
+]
+
+
+def input_spec(
+    rna: Path | None,
+    atac: Path | None,
+    mudata: Path | None,
+    tenx: Path | None,
+    layer: str | None = None,
+    pair_by: str | None = None,
+) -> InputSpec:
+    """Return the input that was named, or refuse half of one or two."""
+    from mira_nb.io.spec import InputSpec
+
+    given = [bool(rna or atac), bool(mudata), bool(tenx)]
+    if sum(given) != 1 or bool(rna) != bool(atac):
+        raise ParameterError(
+            "the input is not complete or named twice",
+            expected="exactly one of: --rna FILE.h5ad with --atac FILE.h5ad; --mudata FILE.h5mu; --tenx FILE.h5",
+            remedy="give both count matrices in one of these ways; `mira-nb demo` runs without input",
+        )
+    return InputSpec(rna=rna, atac=atac, mudata=mudata, tenx=tenx, layer=layer, pair_by=pair_by)
+
+
+def resources(
+    tss: Path | None,
+    genome: Path | None,
+    motifs: Path | None,
+    gene_sets: list[Path] | None,
+    motif_hits: Path | None,
+    groups: str | None,
+    start_cell: str | None,
+    batch: str | None,
+    *,
+    progress: Callable[[str, float, str, float], None],
+) -> Resources:
+    """Return the resources that were named; those of the catalogue are downloaded."""
+    from mira_nb.io.catalogue import local_file
+    from mira_nb.io.resources import Resources
+
+    def say(fraction: float, message: str) -> None:
+        progress("download", fraction, message, -1)
+
+    return Resources(
+        tss=tss,
+        genome=genome and local_file(genome, "genome", progress=say),
+        motifs=motifs and local_file(motifs, "motifs", progress=say),
+        gene_sets=tuple(gene_sets or ()),
+        motif_hits=motif_hits,
+        groups=groups,
+        start_cell=start_cell,
+        batch=batch,
+    )

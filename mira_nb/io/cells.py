@@ -1,0 +1,319 @@
+"""Which row of one modality is which row of the other: by cell names, or by the rule given with ``--pair-by``.
+
+Whatever else in the files tells cells apart (columns of barcodes, barcodes inside the names) confirms the pairing;
+where it contradicts, nothing is paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from mira_nb.errors import InputError
+
+from .pairing import Counted, Log, examples
+
+RULES: Final = ("names", "order", "suffix", "prefix")
+"""Rules of ``--pair-by``; any other word is the name of a column of barcodes."""
+_BARCODE: Final = r"(?:^|[^A-Za-z])([ACGTN]{8,})(?:$|[^A-Za-z])"
+_NEARLY_ALL: Final = 0.9
+_TOLERATED: Final = 0.01
+_COMPLEMENT: Final = str.maketrans("ACGTN", "TGCAN")
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Rows of both modalities that belong together, in the order of the expression file, and the rule used."""
+
+    rna: np.ndarray
+    atac: np.ndarray
+    rule: str
+
+
+def bare_barcodes(names: pd.Index | pd.Series) -> pd.Series:
+    """Return the barcode sequence inside every name; missing where there is none."""
+    return pd.Series(np.asarray(names, dtype=object)).astype(str).str.extract(_BARCODE, expand=False)
+
+
+def pair_cells(rna: Counted, atac: Counted, *, pair_by: str | None, log: Log) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the shared cells in both modalities, in the order of the expression file.
+
+    Parameters
+    ----------
+    pair_by
+        ``names``, ``order``, ``suffix``, ``prefix`` or a column of obs; None: names, when they tell cells apart.
+
+    Raises
+    ------
+    InputError
+        When no cell is in both, names identify no cell, or barcodes contradict the pairing; says which rule would pair.
+    """
+    if pair_by is None:
+        _check_row_numbers(rna, atac)
+    found = _by_rule(rna, atac, pair_by or "names")
+    if found is None or not len(found.rna):
+        raise _no_pairs(rna, atac, pair_by)
+    confirmed = _confirm(rna, atac, found)
+    if pair_by is None and _numbered(rna) and not confirmed:
+        log.warn(
+            "The cell names are numbers, which nothing in the files confirms",
+            cause=f"{len(found.rna):,} cells were paired by them, e.g. {examples(rna.obs.index)}",
+            remedy="make sure that a number is the same cell in both, or use barcodes as obs_names.",
+        )
+    if pair_by is not None:
+        example = f"{rna.obs.index[found.rna[0]]!s} with {atac.obs.index[found.atac[0]]!s}"
+        log.note(
+            f"Cells were paired by {pair_by}",
+            cause=f"{len(found.rna):,} pairs, e.g. {example}; {_in_words(confirmed)}",
+        )
+    _report(rna, atac, found, pair_by, log)
+    return found.rna, found.atac
+
+
+def _report(rna: Counted, atac: Counted, found: Pairing, pair_by: str | None, log: Log) -> None:
+    """Count the cells of one modality alone, and say which rule would pair more."""
+    n_shared = len(found.rna)
+    only_rna, only_atac = rna.counts.shape[0] - n_shared, atac.counts.shape[0] - n_shared
+    if only_rna or only_atac:
+        log.drop("cells_only_in_rna", only_rna)
+        log.drop("cells_only_in_atac", only_atac)
+        better = [] if pair_by else [offer for offer in _offers(rna, atac) if offer[1] > n_shared]
+        few = n_shared < 0.5 * min(rna.counts.shape[0], atac.counts.shape[0])
+        (log.warn if few or better else log.note)(
+            f"{n_shared:,} cells are in both modalities and were kept",
+            cause=f"{only_rna:,} cells are only in {rna.source}, {only_atac:,} only in {atac.source}",
+            remedy=_offer_text(better) if better else "",
+        )
+    elif not (found.rna == found.atac).all():
+        log.note(
+            "The cells of the two inputs are in different orders", cause=f"the order of {rna.source} is kept throughout"
+        )
+
+
+def _by_rule(rna: Counted, atac: Counted, rule: str, *, levels: tuple[int, ...] = (0, 1, 2)) -> Pairing | None:
+    """Pair by one rule; None when it does not give every cell a key of its own.
+
+    ``levels`` are the forms of a rule that are tried: as it says, barcodes alone, barcodes and the last number.
+    """
+    if rule == "order":
+        if rna.counts.shape[0] != atac.counts.shape[0]:
+            raise InputError(
+                f"--pair-by order: {rna.source} has {rna.counts.shape[0]:,} cells, {atac.source} "
+                f"{atac.counts.shape[0]:,}.",
+                expected="as many cells in both, in the same order.",
+                remedy="pair by names or by a column of barcodes.",
+            )
+        rows = np.arange(rna.counts.shape[0])
+        return Pairing(rows, rows, rule)
+    if rule in RULES:
+        for level, (left, right) in enumerate(_keys(rna.obs.index, atac.obs.index, rule)):
+            if level not in levels:
+                continue
+            found = _match(left, right, rule)
+            if found is not None and len(found.rna):
+                return found
+        return None
+    return _by_column(rna, atac, rule)
+
+
+def _by_column(rna: Counted, atac: Counted, column: str) -> Pairing | None:
+    if column not in rna.obs and column not in atac.obs:
+        known = sorted({name for part in (rna, atac) for name in _barcode_columns(part)})
+        raise InputError(
+            f"--pair-by {column}: neither {rna.source} nor {atac.source} has a column of that name.",
+            expected=f"one of {', '.join(RULES)}, or a column of obs that names the cells.",
+            remedy=f"columns of barcodes: {', '.join(known)}." if known else "neither file has a column of barcodes.",
+        )
+    left, right = (
+        pd.Series(part.obs[column].astype(str).to_numpy() if column in part.obs else part.obs.index.astype(str))
+        for part in (rna, atac)
+    )
+    found = _match(left, right, column)
+    if found is None or not len(found.rna):
+        found = _match(bare_barcodes(left), bare_barcodes(right), column)
+    return found
+
+
+def _keys(rna: pd.Index, atac: pd.Index, rule: str) -> Iterator[tuple[pd.Series, pd.Series]]:
+    """Yield keys of both by one rule, the strictest first."""
+    left, right = (pd.Series(names.astype(str), dtype=object) for names in (rna, atac))
+    if rule == "names":
+        yield left, right
+        return
+    strip = _without_suffix if rule == "suffix" else _without_prefix
+    yield strip(left), strip(right)
+    yield bare_barcodes(left), bare_barcodes(right)
+    # samples share barcodes: the last number of a name tells them apart
+    yield (
+        *(
+            bare_barcodes(names) + "|" + names.str.extract(r"(\d+)$", expand=False).fillna("")
+            for names in (left, right)
+        ),
+    )  # type: ignore[misc]
+
+
+def _without_suffix(names: pd.Series) -> pd.Series:
+    """Return names up to the end of their barcode, else without what follows the last separator."""
+    barcode = names.str.extract(r"^(.*?(?:^|[^A-Za-z])[ACGTN]{8,})(?:$|[^A-Za-z])", expand=False)
+    return barcode.fillna(names.str.replace(r"[-_.#:][A-Za-z0-9]*$", "", regex=True))
+
+
+def _without_prefix(names: pd.Series) -> pd.Series:
+    """Return names from the beginning of their barcode, else without what stands before the first separator."""
+    barcode = names.str.extract(r"(?:^|[^A-Za-z])([ACGTN]{8,}(?:[^A-Za-z].*)?)$", expand=False)
+    return barcode.fillna(names.str.replace(r"^[A-Za-z0-9]*[-_.#:]", "", regex=True))
+
+
+def _match(left: pd.Series, right: pd.Series, rule: str) -> Pairing | None:
+    rows_left, rows_right = np.flatnonzero(left.notna()), np.flatnonzero(right.notna())
+    names, other = pd.Index(left.iloc[rows_left]), pd.Index(right.iloc[rows_right])
+    if not (names.is_unique and other.is_unique):
+        return None
+    where = other.get_indexer(names)
+    hit = np.flatnonzero(where >= 0)
+    return Pairing(rows_left[hit], rows_right[where[hit]], rule)
+
+
+# ---------------------------------------------------------------- names that identify no cell
+def _numbered(part: Counted) -> bool:
+    return bool(part.obs.index.astype(str).str.fullmatch(r"\d+").all())
+
+
+def _check_row_numbers(rna: Counted, atac: Counted) -> None:
+    """Refuse row numbers as names where the modalities have different numbers of cells and nothing else pairs them."""
+    if not (_numbered(rna) and _numbered(atac)) or rna.counts.shape[0] == atac.counts.shape[0]:
+        return
+    for part in (rna, atac):
+        numbers = np.sort(part.obs.index.astype(np.int64).to_numpy())
+        if not (numbers == np.arange(len(numbers)) + numbers[0]).all() or numbers[0] > 1:
+            continue
+        found = _by_rule(rna, atac, "names")
+        if found is not None and _confirm(rna, atac, found):
+            return
+        offers = _offers(rna, atac)
+        raise InputError(
+            f"The cell names of {part.source} are row numbers ({examples(part.obs.index)}), and the modalities have "
+            f"{rna.counts.shape[0]:,} and {atac.counts.shape[0]:,} cells: a number is not the same cell in both.",
+            expected="barcodes as obs_names, the same in both.",
+            remedy=_offer_text(offers)
+            or "take barcodes from the files before cells were filtered; --pair-by names takes numbers as names.",
+        )
+
+
+# ---------------------------------------------------------------- evidence
+def _barcode_columns(part: Counted) -> dict[str, pd.Series]:
+    """Return the columns of obs that hold barcodes, as bare sequences."""
+    out: dict[str, pd.Series] = {}
+    for name in part.obs.columns:
+        column: Any = part.obs[name]
+        if isinstance(column, pd.DataFrame) or pd.api.types.is_numeric_dtype(column):
+            continue
+        bare = bare_barcodes(column)
+        if bare.notna().mean() > 0.9 and bare.nunique() > 0.5 * len(bare):
+            out[str(name)] = bare
+    return out
+
+
+def _confirm(rna: Counted, atac: Counted, found: Pairing) -> list[str]:
+    """Return what else confirms the pairing.
+
+    Raises
+    ------
+    InputError
+        When barcodes that both files hold contradict it.
+    """
+    sides = []
+    for part in (rna, atac):
+        bare = bare_barcodes(part.obs.index)
+        own = {"the cell names": bare} if bare.notna().mean() > 0.9 else {}
+        sides.append({**own, **_barcode_columns(part)})
+    confirmed = []
+    for left_name, left in sides[0].items():
+        for right_name, right in sides[1].items():
+            if left_name == right_name == "the cell names" and found.rule not in {"order", *sides[0]} - {left_name}:
+                continue  # paired by these names
+            a, b = left.iloc[found.rna].to_numpy(), right.iloc[found.atac].to_numpy()
+            if pd.Series(a).isin(set(b)).mean() < 0.5:
+                continue  # other barcodes, such as those of another whitelist
+            wrong = np.flatnonzero(a != b)
+            if len(wrong) > _TOLERATED * len(a):
+                raise _contradiction(rna, atac, found, (left_name, right_name), wrong, (a, b))
+            confirmed.append(left_name if left_name == right_name else f"{left_name} and {right_name}")
+    return confirmed
+
+
+def _contradiction(
+    rna: Counted, atac: Counted, found: Pairing, names: tuple[str, str], wrong: np.ndarray, barcodes: tuple[Any, Any]
+) -> InputError:
+    first = int(wrong[0])
+    columns = [name for name in dict.fromkeys(names) if name != "the cell names"]
+    remedy = f"--pair-by {columns[0]} pairs by these barcodes" if columns else "--pair-by names pairs by the cell names"
+    return InputError(
+        f"Pairing by {found.rule} contradicts the barcodes: {len(wrong):,} of {len(found.rna):,} pairs differ in "
+        f"{' and '.join(dict.fromkeys(names))}, e.g. {rna.obs.index[found.rna[first]]!s} ({barcodes[0][first]}) of "
+        f"{rna.source} and {atac.obs.index[found.atac[first]]!s} ({barcodes[1][first]}) of {atac.source}.",
+        expected="names and barcodes that say the same of every cell.",
+        remedy=f"{remedy}; remove the column if it is wrong.",
+    )
+
+
+def _in_words(confirmed: list[str]) -> str:
+    return f"confirmed by {', '.join(confirmed)}" if confirmed else "nothing else in the files confirms it"
+
+
+# ---------------------------------------------------------------- advice
+def _offers(rna: Counted, atac: Counted) -> list[tuple[str, int, str]]:
+    """Return rules that pair nearly all cells of the smaller modality: rule, number of pairs, example."""
+    smaller = min(rna.counts.shape[0], atac.counts.shape[0])
+    columns = dict.fromkeys([*_barcode_columns(rna), *_barcode_columns(atac)])
+    out: list[tuple[str, int, str]] = []
+    for rule, level in [
+        *((rule, level) for level in range(3) for rule in ("suffix", "prefix")),
+        *((c, 0) for c in columns),
+    ]:
+        if out and rule not in columns:
+            continue  # the strictest form that pairs is enough
+        found = _by_rule(rna, atac, rule, levels=(level,))
+        if found is not None and len(found.rna) >= _NEARLY_ALL * smaller:
+            pair = f"{rna.obs.index[found.rna[0]]!s} with {atac.obs.index[found.atac[0]]!s}"
+            out.append((rule, len(found.rna), pair))
+    return out
+
+
+def _offer_text(offers: list[tuple[str, int, str]]) -> str:
+    return "; or ".join(f"--pair-by {rule} pairs {n:,} cells, e.g. {pair}" for rule, n, pair in offers[:2])
+
+
+def _no_pairs(rna: Counted, atac: Counted, pair_by: str | None) -> InputError:
+    offers = [offer for offer in _offers(rna, atac) if offer[0] != pair_by]
+    by = f" by {pair_by}" if pair_by else ""
+    return InputError(
+        f"No cell is in both modalities{by}. {rna.source}: {rna.counts.shape[0]:,} cells such as "
+        f"{examples(rna.obs.index)}; {atac.source}: {atac.counts.shape[0]:,} cells such as {examples(atac.obs.index)}.",
+        expected="the same cell barcodes in both.",
+        remedy=(_offer_text(offers) or _other_advice(rna, atac)) + ".",
+    )
+
+
+def _other_advice(rna: Counted, atac: Counted) -> str:
+    """Return what to check where no rule pairs the cells."""
+    left, right = (bare_barcodes(part.obs.index).dropna() for part in (rna, atac))
+    if len(left) and len(right):
+        reverse = right.map(lambda text: text[::-1].translate(_COMPLEMENT))
+        if reverse.isin(set(left)).mean() > _NEARLY_ALL:
+            return f"the barcodes of {atac.source} are the reverse complement of those of {rna.source}: turn them round"
+        if rna.counts.shape[0] == atac.counts.shape[0]:
+            return (
+                "the barcodes may come from different whitelists (10x multiome has one per assay; Cell Ranger ARC "
+                "translates them): give translated barcodes, or --pair-by order if the rows are the same cells"
+            )
+    if rna.counts.shape[0] == atac.counts.shape[0]:
+        return (
+            "check that both belong to the same experiment and use the same barcodes; --pair-by order takes the rows "
+            "as the same cells"
+        )
+    return "check that both belong to the same experiment and use the same barcodes"

@@ -1,0 +1,52 @@
+"""What names of genes and chromosomes are: Ensembl identifiers, symbols, names with an assembly before them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+ENSEMBL: Final = r"ENS[A-Z]{0,6}G\d{6,}(?:\.\d+)?(?:_PAR_Y)?"
+"""An Ensembl gene identifier, with or without a version."""
+SYMBOL_COLUMNS: Final = (
+    "gene_symbols", "gene_symbol", "symbol", "symbols", "feature_name", "gene_name", "gene_names", "gene_short_name",
+    "hgnc_symbol", "mgi_symbol", "name", "gene", "genes",
+)  # fmt: skip
+ID_COLUMNS: Final = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "ensembl_gene_id", "feature_id", "id")
+_ASSEMBLY: Final = (
+    r"^(GRC[a-z]\d+|hg\d\d|mm\d\d?|rn\d|danRer\d+|dm\d|ce\d+|T2T[-_]CHM13v?[\d.]*|Rnor_[\d.]+|mRatBN[\d.]+)[-_]+"
+)
+
+
+def assembly_prefix(names: pd.Series) -> pd.Series:
+    """Return the assembly before every name (``GRCh38`` in ``GRCh38_TP53``); missing where there is none."""
+    return names.str.extract(_ASSEMBLY, expand=False)
+
+
+def without_assembly(names: pd.Series) -> pd.Series:
+    """Return names without the assembly before them."""
+    return names.str.replace(_ASSEMBLY, "", regex=True)
+
+
+def is_ensembl(names: Any) -> bool:
+    """Whether nearly all names are Ensembl gene identifiers."""
+    text = pd.Series(np.asarray(names, dtype=object)).astype(str)
+    return bool(len(text)) and float(text.str.fullmatch(ENSEMBL).mean()) > 0.9
+
+
+def without_version(name: str) -> str:
+    """Return an Ensembl identifier without its version; other names as they are."""
+    return re.sub(r"\.\d+$", "", name) if re.fullmatch(ENSEMBL, name) else name
+
+
+def symbol_column(var: pd.DataFrame) -> str | None:
+    """Return the column that holds gene symbols, None without one."""
+    lower = {str(name).lower(): str(name) for name in reversed(var.columns)}
+    for name in SYMBOL_COLUMNS:
+        if name in lower:
+            values = var[lower[name]]
+            if not pd.api.types.is_numeric_dtype(values) and not is_ensembl(values.dropna()) and values.nunique() > 1:
+                return lower[name]
+    return None

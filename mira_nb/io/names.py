@@ -1,0 +1,127 @@
+"""Repair names that tools damage: text that was bytes, prefixes of the assembly, identifiers in place of symbols."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from mira_nb.errors import InputError
+
+from .identifiers import assembly_prefix, is_ensembl, symbol_column, without_assembly
+
+if TYPE_CHECKING:
+    from .formats import RawModality
+    from .pairing import Counted, Log
+
+_LITERAL: Final = r"b(['\"])(.*)\1"
+
+
+def without_bytes(raw: RawModality, log: Log) -> RawModality:
+    """Undo the text form of bytes (``b'AAAC-1'``) in names and annotations of the cells and in names of features."""
+    changed = []
+    obs, var = raw.obs.copy(), raw.var.copy()
+    for frame, what in ((obs, "cell names"), (var, "feature names")):
+        plain = _unquoted(pd.Series(frame.index.astype(str), dtype=object))
+        if plain is not None:
+            frame.index = pd.Index(plain)
+            changed.append(what)
+    for name in obs.columns:
+        column: Any = obs[name]
+        if isinstance(column, pd.DataFrame) or pd.api.types.is_numeric_dtype(column):
+            continue
+        filled = column.notna()
+        plain = _unquoted(column[filled].astype(object).map(str))
+        if plain is not None:
+            values = column.astype(object)
+            values[filled] = plain
+            obs[name] = values.astype("category")
+            changed.append(f"obs[{name!r}]")
+    if not changed:
+        return raw
+    log.note(
+        f"{raw.source}: text that was written as bytes was repaired",
+        cause=f"{', '.join(changed)} had the form {raw.obs.index[0] if 'cell names' in changed else 'b...'!s}",
+    )
+    return replace(raw, obs=obs, var=var)
+
+
+def _unquoted(values: pd.Series) -> pd.Series | None:
+    """Return what stands between the quotes when every value is a bytes literal, else None."""
+    if not len(values):
+        return None
+    parts = values.str.extract(f"^{_LITERAL}$")
+    return None if parts[1].isna().any() else parts[1]
+
+
+def check_orientation(rna: RawModality, atac: RawModality) -> None:
+    """Refuse a matrix of features x cells, and genes or peaks in the place of cells.
+
+    Raises
+    ------
+    InputError
+        When the features of one modality are the cells of the other.
+    """
+    for raw, other in ((rna, atac), (atac, rna)):
+        cells = other.obs.index
+        if len(raw.var) and raw.var.index.isin(cells).mean() > 0.5 and raw.obs.index.isin(cells).mean() < 0.5:
+            shown = ", ".join(repr(str(name)) for name in raw.obs.index[:3])
+            raise InputError(
+                f"{raw.source} is transposed: its columns are the cells of {other.source}, its rows ({shown}) are "
+                "features.",
+                expected="cells as rows (obs) and features as columns (var).",
+                remedy="write it again the other way round: adata.T.write_h5ad(FILE).",
+            )
+
+
+def tidy_features(part: Counted, role: str, log: Log) -> Counted:
+    """Repair feature names: bytes, the prefix of an assembly, and (genes) identifiers where symbols are given."""
+    names = pd.Series(part.var.index.astype(str), dtype=object)
+    plain = _unquoted(names)
+    names = names if plain is None else plain
+    if role == "rna":
+        names = _without_assembly(names, part.source, log)
+    if (names.to_numpy() != part.var.index.to_numpy()).any():
+        part = replace(part, var=part.var.set_axis(pd.Index(names)))
+    return _with_symbols(part, log) if role == "rna" else part
+
+
+def _without_assembly(names: pd.Series, source: str, log: Log) -> pd.Series:
+    found = assembly_prefix(names)
+    if found.isna().any() or not len(found):
+        return names
+    counted = found.value_counts()
+    if len(counted) > 1:
+        shown = ", ".join(f"{name} {n:,}" for name, n in counted.items())
+        log.warn(
+            f"{source}: the genes belong to {len(counted)} assemblies",
+            cause=f"{shown}; names keep the prefix",
+            remedy="keep the cells and the genes of one species before the analysis.",
+        )
+        return names
+    log.note(f"{source}: the prefix {counted.index[0]} was taken off the gene names", cause=f"e.g. {names.iloc[0]}")
+    return without_assembly(names)
+
+
+def _with_symbols(part: Counted, log: Log) -> Counted:
+    """Name genes by their symbols where names are Ensembl identifiers and a column holds symbols."""
+    if not is_ensembl(part.var.index):
+        return part
+    column = symbol_column(part.var)
+    if column is None:
+        return part
+    symbols = part.var[column].astype(object).map(str, na_action="ignore")
+    usable = symbols.notna() & ~symbols.astype(str).str.strip().str.lower().isin(("", "nan", "none", "na"))
+    names = symbols.where(usable, pd.Series(part.var.index.astype(str), index=part.var.index)).astype(str)
+    var = part.var.drop(columns=[column])
+    if "gene_ids" not in var:
+        var["gene_ids"] = part.var.index.astype(str)
+    var.index = pd.Index(names.to_numpy())
+    without = int((~usable).sum())
+    log.note(
+        f"{part.source}: genes are named by the symbols in var[{column!r}]",
+        cause=f"var_names are Ensembl identifiers such as {part.var.index[0]!s}, kept in var['gene_ids']"
+        + (f"; {without:,} genes without a symbol keep theirs" if without else ""),
+    )
+    return replace(part, var=var)

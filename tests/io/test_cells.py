@@ -1,0 +1,148 @@
+"""Pairing of cells: by names, by the rule that was given, and never against the barcodes in the files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mira_nb.errors import InputError
+from mira_nb.io.read import check_pair, read_input
+from mira_nb.io.spec import CheckedPair
+
+
+def paired_by_row(pair: CheckedPair, rna, atac, order) -> None:
+    """Row i of the pair holds the counts of row i of `rna` and row order[i] of `atac`."""
+    assert (pair.data["rna"].X != rna.X).nnz == 0
+    assert (atac.X[order] != pair.data["atac"].X).nnz == 0
+
+
+def titles(pair: CheckedPair) -> str:
+    return " | ".join(f"{finding.level}: {finding.title} {finding.cause}" for finding in pair.findings)
+
+
+@pytest.mark.parametrize(
+    ("rename", "rule"),
+    [
+        (lambda name: f"pbmc#{name}", "prefix"),
+        (lambda name: f"s1_{name}", "prefix"),
+        (lambda name: name.removesuffix("-1"), "suffix"),
+        (lambda name: f"{name}_3", "suffix"),
+        (lambda name: name.replace("-1", "_atac"), "suffix"),
+    ],
+)
+def test_rule_is_offered_and_pairs(rna, atac, write, rename, rule):
+    order = np.random.default_rng(0).permutation(len(rna))
+    atac = atac[np.argsort(order)].copy()
+    wanted = atac.copy()
+    atac.obs_names = [rename(name) for name in atac.obs_names]
+    spec = write(rna, atac)
+    with pytest.raises(InputError) as told:
+        read_input(spec)
+    assert f"--pair-by {rule} pairs 220 cells" in str(told.value)
+    assert atac.obs_names[order[0]] in str(told.value)
+    paired_by_row(read_input(replace(spec, pair_by=rule)), rna, wanted, order)
+
+
+def test_samples_that_share_barcodes_are_told_apart_by_the_last_number(rna, atac, write):
+    bare = [name.split("-")[0] for name in rna.obs_names]
+    bare[110:140] = bare[:30]
+    sample = np.repeat([1, 2], 110)
+    rna.obs_names = [f"{name}-1_{k}" for name, k in zip(bare, sample, strict=True)]
+    atac.obs_names = [f"{name}-{k}" for name, k in zip(bare, sample, strict=True)]
+    spec = write(rna, atac)
+    with pytest.raises(InputError, match="--pair-by suffix pairs 220 cells"):
+        read_input(spec)
+    paired_by_row(read_input(replace(spec, pair_by="suffix")), rna, atac, np.arange(220))
+
+
+def test_row_numbers_of_equal_length_are_paired_with_a_warning(rna, atac, write):
+    for part in (rna, atac):
+        part.obs_names = [str(i) for i in range(len(part))]
+    pair = read_input(write(rna, atac))
+    paired_by_row(pair, rna, atac, np.arange(220))
+    assert "warning: The cell names are numbers, which nothing in the files confirms" in titles(pair)
+
+
+def test_row_numbers_of_modalities_filtered_apart_are_refused(rna, atac, write):
+    rna, atac = rna[:200].copy(), atac[10:].copy()
+    for part in (rna, atac):
+        part.obs_names = [str(i) for i in range(len(part))]
+    with pytest.raises(InputError, match=r"row numbers.*200 and 210 cells"):
+        read_input(write(rna, atac))
+
+
+def test_column_of_barcodes_pairs_what_row_numbers_cannot(rna, atac, write):
+    rna, atac = rna[:200].copy(), atac[10:][::-1].copy()
+    for part, column in ((rna, "barcode"), (atac, "barcode")):
+        part.obs[column] = part.obs_names.to_numpy()
+        part.obs_names = [str(i) for i in range(len(part))]
+    spec = write(rna, atac)
+    with pytest.raises(InputError, match="--pair-by barcode pairs"):
+        read_input(spec)
+    pair = read_input(replace(spec, pair_by="barcode"))
+    assert pair.data.n_obs == 190
+    wanted = atac.X[[atac.obs["barcode"].tolist().index(name) for name in pair.data["rna"].obs["barcode"]]]
+    assert (wanted != pair.data["atac"].X).nnz == 0
+
+
+def test_equal_row_numbers_against_the_barcodes_stop(rna, atac, write):
+    atac = atac[::-1].copy()
+    for part in (rna, atac):
+        part.obs["barcode"] = part.obs_names.to_numpy()
+        part.obs_names = [str(i) for i in range(len(part))]
+    with pytest.raises(InputError, match=r"contradicts the barcodes: 220 of 220 pairs differ in barcode"):
+        read_input(write(rna, atac))
+
+
+def test_order_against_the_names_stops(rna, atac, write):
+    spec = write(rna, atac[::-1].copy())
+    with pytest.raises(InputError, match="Pairing by order contradicts the barcodes"):
+        read_input(replace(spec, pair_by="order"))
+
+
+def test_order_pairs_cells_of_two_whitelists(rna, atac, write):
+    letters = np.random.default_rng(5).choice(list("ACGT"), (len(atac), 16))
+    atac.obs_names = ["".join(row) + "-1" for row in letters]
+    spec = write(rna, atac)
+    with pytest.raises(InputError, match="different whitelists"):
+        read_input(spec)
+    pair = read_input(replace(spec, pair_by="order"))
+    paired_by_row(pair, rna, atac, np.arange(220))
+    assert "nothing else in the files confirms it" in titles(pair)
+
+
+def test_reverse_complement_is_recognised(rna, atac, write):
+    turn = str.maketrans("ACGT", "TGCA")
+    atac.obs_names = [name.split("-")[0][::-1].translate(turn) + "-1" for name in atac.obs_names]
+    with pytest.raises(InputError, match="reverse complement"):
+        read_input(write(rna, atac))
+
+
+def test_unknown_column_names_those_that_would_do(rna, atac, write):
+    rna.obs["gex_barcode"] = rna.obs_names.to_numpy()
+    spec = write(rna, atac)
+    with pytest.raises(InputError, match=r"--pair-by barcode.*\n.*\n.*gex_barcode"):
+        read_input(replace(spec, pair_by="barcode"))
+
+
+def test_text_that_was_bytes_is_repaired(rna, atac):
+    wanted = rna.copy()
+    rna.obs_names = [f"b'{name}'" for name in rna.obs_names]
+    rna.obs["cell_type"] = pd.Categorical([f"b'{text}'" for text in rna.obs["cell_type"]])
+    rna.var_names = [f"b'{name}'" for name in rna.var_names]
+    pair = check_pair(rna, atac)
+    assert pair.data.obs_names.tolist() == wanted.obs_names.tolist()
+    assert pair.data["rna"].var_names.tolist() == wanted.var_names.tolist()
+    assert pair.data.obs["cell_type"].tolist() == wanted.obs["cell_type"].tolist()
+    assert "written as bytes" in titles(pair)
+
+
+@pytest.mark.parametrize("which", ["rna", "atac"])
+def test_transposed_matrices_are_named(rna, atac, which):
+    parts = {"rna": rna, "atac": atac}
+    parts[which] = parts[which].T.copy()
+    with pytest.raises(InputError, match="is transposed: its columns are the cells"):
+        check_pair(parts["rna"], parts["atac"])
