@@ -127,9 +127,9 @@ lock:  ## Resolve all dependencies anew and write requirements/*.lock
 	pip="$$work/venv/bin/python -m pip --disable-pip-version-check"; \
 	freeze() { $$pip freeze --all --exclude pip --exclude mira-nb | sed -E 's/^(torch==[0-9.]+)\+.*/\1/'; }; \
 	$$pip install --quiet "$(TORCH)" hatchling editables . ; freeze > "$$work/run.lock"; \
-	$$pip install --quiet "$(TORCH)" ".[test,lint,dask]"; freeze > "$$work/all.lock"; \
+	$$pip install --quiet "$(TORCH)" ".[test,lint,dask,docs]"; freeze > "$$work/all.lock"; \
 	{ echo "# Made by \`make lock\`: what mira_nb runs with."; cat "$$work/run.lock"; } > requirements/run.lock; \
-	{ echo "# Made by \`make lock\`: what tests and lint need in addition to run.lock."; \
+	{ echo "# Made by \`make lock\`: what tests, lint and docs need in addition to run.lock."; \
 	  grep -vxFf "$$work/run.lock" "$$work/all.lock"; } > requirements/test.lock
 	@wc -l requirements/*.lock
 

@@ -7,7 +7,6 @@ same under Voila, in a notebook and behind a proxy, without any request to the o
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,20 +15,28 @@ from pathlib import Path
 from typing import Any, Final
 
 import anywidget
-import pandas as pd
 import traitlets
 
 from mira_nb.charts import theme
 from mira_nb.errors import MiraError
+from mira_nb.report.embed import plain_json
+from mira_nb.report.tables import read_table
 from mira_nb.run.files import write_bytes
 
 ASSETS: Final = Path(__file__).parent / "assets"
-PACKED: Final = Path(__file__).parents[1] / "report" / "assets" / "packed.js"
-"""Unpacks the points of large charts; the report uses the same."""
+SHARED: Final = Path(__file__).parents[1] / "report" / "assets"
+"""Scripts that the report uses too."""
 MAX_TABLE_ROWS: Final = 20_000
-"""Rows sent to the page; the CSV has all."""
+"""Rows sent to the page; the complete file has all."""
+MAX_TABLE_BYTES: Final = 10_000_000
 MAX_BYTES: Final = 60_000_000
 """Largest file handed out through the page."""
+
+
+def _script(*names: str) -> str:
+    """Return scripts as one: all but the last are those of the report."""
+    folders = [*[SHARED] * (len(names) - 1), ASSETS]
+    return "".join((folder / name).read_text(encoding="utf-8") for folder, name in zip(folders, names, strict=True))
 
 
 @cache
@@ -97,7 +104,7 @@ class _Asked(anywidget.AnyWidget):
 class StageList(anywidget.AnyWidget):
     """The list of stages with their status; ``selected`` is the one shown."""
 
-    _esm = ASSETS / "nav.js"
+    _esm = _script("common.js", "nav.js")
     items: Any = traitlets.List().tag(sync=True)
     selected = traitlets.Unicode().tag(sync=True)
 
@@ -105,7 +112,7 @@ class StageList(anywidget.AnyWidget):
 class FigureGallery(_Asked):
     """All figures of a stage; each is read and drawn when it comes into view."""
 
-    _esm = PACKED.read_text() + (ASSETS / "figures.js").read_text()
+    _esm = _script("common.js", "packed.js", "figures.js")
     config = traitlets.Dict().tag(sync=True)
 
     def __init__(self) -> None:
@@ -121,18 +128,18 @@ class FigureGallery(_Asked):
         self.items = [{**{name: item.get(name, "") for name in shown}, "key": key} for item in figures]
 
     def answer(self, kind: str, name: str) -> Reply:
-        """Give the Vega bundle or the file of one figure."""
+        """Return the Vega bundle or the file of one figure."""
         if kind == "library":
             return Reply(vega_bundle(), "vega.js", "text/javascript")
         path = self._folder / self._files[name]
-        mime = "image/png" if path.suffix == ".png" else "application/json"
+        mime = {".png": "image/png", ".svg": "image/svg+xml"}.get(path.suffix, "application/json")
         return Reply(path.read_bytes(), path.name, mime)
 
 
 class TableDeck(_Asked):
     """All tables of a stage: one at a time, sorted, filtered and paged in the page."""
 
-    _esm = ASSETS / "tables.js"
+    _esm = _script("common.js", "tables.js", "deck.js")
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,35 +155,18 @@ class TableDeck(_Asked):
         ]
 
     def answer(self, kind: str, name: str) -> Reply:
-        """Give one table, as columns for the page or as its CSV file."""
+        """Return one table, as columns for the page or as its CSV file."""
         item = self._tables[name]
         path = self._folder / item["file"]
         if kind == "csv":
             return Reply(path.read_bytes(), path.name, "text/csv")
-        return Reply(table_message(path, total=int(item["rows"])), path.name, "application/json")
+        return Reply(table_message(path), path.name, "application/json")
 
 
-def table_message(path: Path, *, total: int, max_rows: int = MAX_TABLE_ROWS) -> bytes:
-    """Columns of a CSV table as JSON; the first `max_rows` rows of a longer one."""
-    frame = pd.read_csv(path, keep_default_na=False, na_values=[""], nrows=max_rows)
-    columns, data = [], []
-    for name in frame.columns:
-        values = frame[name]
-        numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-        columns.append({"name": str(name), "numeric": bool(numeric)})
-        data.append(_plain(values, numeric=bool(numeric)))
-    return json.dumps({"columns": columns, "data": data, "n": len(frame), "total": total}).encode()
-
-
-def _plain(values: pd.Series, *, numeric: bool) -> list[Any]:
-    """Turn a column into JSON values; infinities become text because JSON has none."""
-    missing = values.isna()
-    if not numeric:
-        return [None if gone else str(value) for value, gone in zip(values, missing, strict=True)]
-    return [
-        None if gone else value if abs(value) != float("inf") else str(value)
-        for value, gone in zip(values.tolist(), missing, strict=True)
-    ]
+def table_message(path: Path, *, max_rows: int = MAX_TABLE_ROWS) -> bytes:
+    """Return a CSV table as the JSON that ``tables.js`` shows; `note` says what was cut from a long one."""
+    view = read_table(path, row_limit=max_rows, byte_limit=MAX_TABLE_BYTES)
+    return plain_json({**view.payload, "note": view.note}).encode()
 
 
 class FileButtons(_Asked):
@@ -188,12 +178,12 @@ class FileButtons(_Asked):
         Called with a button's id; returns the file's content.
     """
 
-    _esm = ASSETS / "files.js"
+    _esm = _script("common.js", "files.js")
 
     def __init__(self, read: Callable[[str], Reply]) -> None:
         super().__init__()
         self._read = read
 
     def answer(self, kind: str, name: str) -> Reply:
-        """Give the file behind a button."""
+        """Return the file behind a button."""
         return self._read(name)

@@ -201,7 +201,11 @@ def picture(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
     """Draw a figure's file as a small PNG."""
     from PIL import Image
 
-    content = path.read_bytes() if path.suffix == ".png" else _draw(json.loads(path.read_text(encoding="utf-8")))
+    if path.suffix == ".png":
+        content = path.read_bytes()
+    else:
+        text = path.read_text(encoding="utf-8")
+        content = _draw_svg(text) if path.suffix == ".svg" else _draw(json.loads(text))
     return shrink(Image.open(io.BytesIO(content)), max_bytes=max_bytes)
 
 
@@ -217,6 +221,12 @@ def _draw(chart: dict[str, Any]) -> bytes:
     drawn["config"] = {**drawn.get("config", {}), **theme.config(), "background": "white"}
     drawn.pop("usermeta", None)
     return vl_convert.vegalite_to_png(drawn, scale=SCALE)
+
+
+def _draw_svg(text: str) -> bytes:
+    import vl_convert
+
+    return vl_convert.svg_to_png(text, scale=SCALE)
 
 
 def point_clouds(spec: Any) -> set[str]:

@@ -13,8 +13,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
+from xml.etree import ElementTree
 
+from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline.state_inline import Delimiter
 from markupsafe import Markup, escape
 
 _UNSAFE: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -100,9 +105,9 @@ def read_archive(page: str, identifier: str) -> dict[str, str]:
     return dict(line.split("\t", 1) for line in lines.split("\n") if line)
 
 
-def png_uri(content: bytes) -> str:
-    """Return a PNG as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+def picture_uri(content: bytes, kind: str = "png") -> str:
+    """Return a picture as a data URI; `kind` is ``png`` or ``svg+xml``. Scripts in an SVG do not run there."""
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
 
 
 def png_size(content: bytes) -> tuple[int, int]:
@@ -118,31 +123,53 @@ def png_size(content: bytes) -> tuple[int, int]:
     return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
 
 
+def svg_size(content: bytes) -> tuple[int, int]:
+    """Width and height of an SVG in pixels, as its root element states them.
+
+    Raises
+    ------
+    ValueError
+        When it is not an SVG file or has no size in pixels.
+    """
+    try:
+        root = ElementTree.fromstring(content)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"not an SVG file ({error})") from None
+    size = [re.fullmatch(r"(\d+(?:\.\d+)?)(?:px)?", root.get(name, "")) for name in ("width", "height")]
+    if root.tag != "{http://www.w3.org/2000/svg}svg" or size[0] is None or size[1] is None:
+        raise ValueError("not an SVG file with a width and a height in pixels")
+    return round(float(size[0][1])), round(float(size[1][1]))
+
+
 def markdown(text: str) -> Markup:
-    """Paragraphs, ``- `` lists, ``**bold**``, ``*italic*`` and ```code```; everything else stays text."""
-    blocks = []
-    for block in re.split(r"\n\s*\n", text.strip()):
-        lines = block.splitlines()
-        if lines and all(re.match(r"\s*[-*] ", line) for line in lines):
-            items = (re.sub(r"^\s*[-*] ", "", line) for line in lines)
-            blocks.append("<ul>" + "".join(f"<li>{inline(item)}</li>" for item in items) + "</ul>")
-        elif block.strip():
-            heading = re.match(r"#+\s+(.*)", block.strip())
-            blocks.append(f"<p><strong>{inline(heading[1])}</strong></p>" if heading else f"<p>{inline(block)}</p>")
-    return Markup("\n".join(blocks))
+    """Render paragraphs, lists, ``**bold**``, ``*italic*`` and ```code```; everything else stays text."""
+    return Markup(_renderer().render(str(text)).strip())
 
 
 def inline(text: str) -> Markup:
-    """Inline marks of :func:`markdown`, for captions."""
-    out = []
-    for i, part in enumerate(re.split(r"`([^`\n]+)`", str(text))):
-        safe = str(escape(part))
-        if i % 2:
-            out.append(f"<code>{safe}</code>")
-            continue
-        safe = re.sub(r"\*\*(?=\S)([^*]+?)(?<=\S)\*\*", r"<strong>\1</strong>", safe)
-        out.append(re.sub(r"(?<![\w*])\*(?=\S)([^*]+?)(?<=\S)\*(?![\w*])", r"<em>\1</em>", safe))
-    return Markup("".join(out))
+    """Render the inline marks of :func:`markdown`, for captions."""
+    return Markup(_renderer().renderInline(str(text)))
+
+
+@cache
+def _renderer() -> MarkdownIt:
+    """Return CommonMark without HTML, links, pictures, entities and escapes, so that names stay as they are."""
+    renderer = MarkdownIt("zero", {"html": False}).enable(["list", "emphasis", "backticks"])
+    renderer.inline.ruler.at("emphasis", _asterisks)
+    return renderer
+
+
+def _asterisks(state: StateInline, silent: bool) -> bool:
+    """Find delimiters of emphasis: CommonMark's rule without ``_``, and never inside a word (``HLA-A*02:01``)."""
+    if silent or state.src[state.pos] != "*":
+        return False
+    found = state.scanDelims(state.pos, False)
+    for _ in range(found.length):
+        state.push("text", "", 0).content = "*"
+        last = len(state.tokens) - 1
+        state.delimiters.append(Delimiter(ord("*"), found.length, last, -1, found.can_open, found.can_close))
+    state.pos += found.length
+    return True
 
 
 def slug(text: str) -> str:

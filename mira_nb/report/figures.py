@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from mira_nb.charts import packed
 
@@ -41,6 +41,7 @@ class FigureView:
     spec: dict[str, Any] | None = None
     image: str = ""
     image_size: tuple[int, int] = (0, 0)
+    image_kind: Literal["png", "svg"] = "png"
     note: str = ""
     error: str = ""
     small: bool = False
@@ -52,10 +53,14 @@ class FigureView:
 def read_figure(path: Path, archive: Archive, *, point_limit: int = POINT_LIMIT) -> FigureView:
     """Read a figure's file; a damaged file becomes an error shown in the figure's place."""
     try:
+        if path.suffix == ".svg":
+            content = path.read_bytes()
+            size = embed.svg_size(content)
+            return FigureView(image=embed.picture_uri(content, "svg+xml"), image_size=size, image_kind="svg")
         if path.suffix == ".png":
             content = path.read_bytes()
             size = embed.png_size(content)
-            return FigureView(image=embed.png_uri(content), image_size=size, small=size[0] <= 380)
+            return FigureView(image=embed.picture_uri(content), image_size=size, small=size[0] <= 380)
         chart = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(chart, dict):
             raise ValueError("not a Vega-Lite object")
@@ -77,7 +82,7 @@ def _chart_view(chart: Mapping[str, Any], archive: Archive, *, point_limit: int)
             )
             content = _full_raster(dataset, meta.get("raster"))
             if content:
-                image, size = embed.png_uri(content), embed.png_size(content)
+                image, size = embed.picture_uri(content), embed.png_size(content)
             else:
                 note = f"{point_limit:,} of {dataset['n']:,} points, drawn at random, are shown."
             datasets[name] = _sampled(dataset, point_limit)

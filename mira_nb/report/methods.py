@@ -1,4 +1,4 @@
-"""The methods section: what each stage says it did, with numbered citations, as HTML, markdown and BibTeX."""
+"""The methods section: the methods text of each stage with numbered citations, as HTML, Markdown and BibTeX."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from . import embed
 from .reader import RunView
-from .references import Citations, Entry, load_references
+from .references import Citations, Entry, load_references, write_bib
 
 ALWAYS = (
     "The analysis was run with mira-nb {version}, which follows MIRA [@lynch2022mira]; data were kept as MuData "
@@ -19,7 +19,7 @@ ALWAYS = (
 
 @dataclass(frozen=True)
 class Methods:
-    """Rendered methods: one (title, HTML) a stage, the references used, and the same as markdown and BibTeX."""
+    """Rendered methods: one (title, HTML) pair per stage, the references used, and both as Markdown and BibTeX."""
 
     sections: tuple[tuple[str, Markup], ...]
     references: tuple[Entry, ...]
@@ -29,7 +29,7 @@ class Methods:
 
 
 def build_methods(run: RunView) -> Methods:
-    """Write the methods section of a run from what its finished stages say they did."""
+    """Assemble the methods section of a run from the methods texts of its finished stages."""
     citations = Citations(load_references())
     version = str(run.record.get("package_version") or "")
     texts = [("General", ALWAYS.replace("{version}", version))]
@@ -49,5 +49,5 @@ def build_methods(run: RunView) -> Methods:
         references=tuple(used),
         unknown=tuple(dict.fromkeys(citations.unknown)),
         markdown="\n".join(parts) + "\n",
-        bibtex="\n\n".join(entry.source for entry in used) + "\n",
+        bibtex=write_bib(used),
     )

@@ -1,58 +1,77 @@
-"""Citations: a small BibTeX reader, numbering in order of first use, reference lists as text."""
+"""Citations: entries of a BibTeX file, numbering in order of first use, reference lists as text and as BibTeX."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from pybtex.database import BibliographyData, Person, parse_string
+from pybtex.database import Entry as BibEntry
+from pybtex.database.output.bibtex import Writer
+from pybtex.exceptions import PybtexError
+
 from mira_nb.errors import MiraError
 
 BIB_PATH: Final = Path(__file__).with_name("references.bib")
 CITATION: Final = re.compile(r"\[@([^\]\[]+)\]")
+MAX_AUTHORS: Final = 6
+"""Longer lists of authors are cut to the first three and "et al."."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One BibTeX entry; ``source`` is its text as it stands in the file."""
+    """One reference; ``record`` is pybtex's entry."""
 
     key: str
-    kind: str
-    fields: Mapping[str, str]
-    source: str
+    record: BibEntry
+
+    def get(self, name: str) -> str:
+        """Return a field as plain text without braces and line breaks, '' when the entry has none."""
+        return re.sub(r"\s+", " ", re.sub("[{}]", "", self.record.fields.get(name, ""))).strip()
 
     @property
     def url(self) -> str:
         """DOI link, else the address given in ``howpublished`` or ``url``, else ''."""
-        if "doi" in self.fields:
-            return "https://doi.org/" + self.fields["doi"]
-        published = self.fields.get("howpublished", "")
+        if self.get("doi"):
+            return "https://doi.org/" + self.get("doi")
+        published = self.get("howpublished")
         if published.startswith("arXiv:"):
             return "https://arxiv.org/abs/" + published.removeprefix("arXiv:")
-        return self.fields.get("url", published if published.startswith("https://") else "")
+        return self.get("url") or (published if published.startswith("https://") else "")
+
+    @property
+    def authors(self) -> str:
+        """Family names and initials: ``Lynch A. W. and Liu X. S.``."""
+        names = [_short_name(person) for person in self.record.persons.get("author", ())]
+        if len(names) > MAX_AUTHORS or "others" in names:
+            return ", ".join(name for name in names[:3] if name != "others") + ", et al."
+        return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + "".join(names[-1:])
 
     def text(self) -> str:
         """Return the reference as one plain sentence."""
-        names = [_short_name(name) for name in self.fields.get("author", "").split(" and ") if name]
-        if len(names) > 6 or "others" in names:
-            authors = ", ".join(name for name in names[:3] if name != "others") + ", et al."
-        else:
-            authors = ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + "".join(names[-1:])
-        where = self.fields.get("journal") or self.fields.get("booktitle") or self.fields.get("howpublished", "")
-        if self.fields.get("volume"):
-            where += " " + self.fields["volume"]
-        if self.fields.get("pages"):
-            where += ", " + self.fields["pages"].replace("--", "\u2013")
-        joint = "" if authors.endswith(".") else "."
-        return f"{authors}{joint} {self.fields.get('title', '')}. {where} ({self.fields.get('year', 'n.d.')})."
+        where = self.get("journal") or self.get("booktitle") or self.get("howpublished")
+        if self.get("volume"):
+            where += " " + self.get("volume")
+        if self.get("pages"):
+            where += ", " + self.get("pages").replace("--", "\u2013")
+        joint = "" if self.authors.endswith(".") else "."
+        return f"{self.authors}{joint} {self.get('title')}. {where} ({self.get('year') or 'n.d.'})."
+
+
+class _Writer(Writer):
+    """pybtex's writer for fields that are BibTeX already: encoding them again would break the ``_`` of a DOI."""
+
+    def _encode(self, text: str) -> str:
+        return text
 
 
 @dataclass
 class Citations:
-    """Numbers citations in order of first use."""
+    """Number citations in order of first use."""
 
     entries: Mapping[str, Entry]
     order: list[str] = field(default_factory=list)
@@ -75,12 +94,12 @@ class Citations:
         return out
 
     def used(self) -> list[Entry]:
-        """Entries in the order of their numbers."""
+        """Return the entries in the order of their numbers."""
         return [self.entries[key] for key in self.order]
 
 
 def cited_keys(text: str) -> list[str]:
-    """Keys that a text cites, in order, repeats included."""
+    """Return the keys that a text cites, in order, repeats included."""
     return [
         key for match in CITATION.finditer(text) for key in re.split(r"[;,\s]*@|[;,]\s*", "@" + match[1]) if key.strip()
     ]
@@ -88,57 +107,44 @@ def cited_keys(text: str) -> list[str]:
 
 @cache
 def load_references(path: Path = BIB_PATH) -> dict[str, Entry]:
-    """Read the entries of a BibTeX file."""
-    return parse_bib(path.read_text(encoding="utf-8"))
-
-
-def parse_bib(text: str) -> dict[str, Entry]:
-    """Parse BibTeX with braced or quoted values.
+    """Read the entries of a BibTeX file.
 
     Raises
     ------
     MiraError
-        On unbalanced braces or a key that is given twice.
+        When the file is not valid BibTeX or gives a key twice.
     """
-    entries: dict[str, Entry] = {}
-    for match in re.finditer(r"^@(\w+)\s*\{\s*([^,\s]+)\s*,", text, re.MULTILINE):
-        kind, key = match[1].lower(), match[2]
-        if kind in {"comment", "string", "preamble"}:
-            continue
-        end = _closing(text, match.start() + match[0].index("{"), key)
-        if key in entries:
-            raise MiraError(f"the reference {key} is given twice", remedy="remove one of the two entries")
-        entries[key] = Entry(key, kind, _fields(text[match.end() : end]), text[match.start() : end + 1])
-    return entries
+    return parse_bib(path.read_text(encoding="utf-8"), name=path.name)
 
 
-def _closing(text: str, start: int, key: str) -> int:
-    depth = 0
-    for position in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
-        if depth == 0:
-            return position
-    raise MiraError(f"the reference {key} has unbalanced braces")
+def parse_bib(text: str, *, name: str = "BibTeX") -> dict[str, Entry]:
+    """Parse BibTeX; `name` stands for the file in error messages.
+
+    Raises
+    ------
+    MiraError
+        When the text is not valid BibTeX or gives a key twice.
+    """
+    try:
+        bibliography = parse_string(text, "bibtex")
+    except PybtexError as error:
+        raise MiraError(
+            f"{name} cannot be read: {error}",
+            expected="BibTeX with balanced braces, every key once",
+            remedy="correct the entry",
+        ) from None
+    return {key: Entry(key, record) for key, record in bibliography.entries.items()}
 
 
-def _fields(body: str) -> dict[str, str]:
-    out, position = {}, 0
-    while match := re.compile(r"\s*,?\s*([\w-]+)\s*=\s*").match(body, position):
-        start = match.end()
-        if body[start : start + 1] == "{":
-            end = _closing(body, start, match[1])
-            value, position = body[start + 1 : end], end + 1
-        else:
-            found = re.compile(r'"([^"]*)"|([^,}\s]+)').match(body, start)
-            if not found:
-                break
-            value, position = found[1] or found[2] or "", found.end()
-        out[match[1].lower()] = re.sub(r"\s+", " ", value.replace("{", "").replace("}", "")).strip()
-    return out
+def write_bib(entries: Iterable[Entry]) -> str:
+    """Return entries as BibTeX, in the order given."""
+    text: str = _Writer(encoding="UTF-8").to_string(BibliographyData({entry.key: entry.record for entry in entries}))
+    return text
 
 
-def _short_name(name: str) -> str:
-    """``Lynch, Allen W.`` becomes ``Lynch A. W.``."""
-    family, _, given = name.strip().partition(",")
-    initials = " ".join(part[0] + "." for part in re.split(r"[\s-]+", given.strip()) if part)
-    return f"{family} {initials}".strip()
+def _short_name(person: Person) -> str:
+    """Return ``Lynch A. W.`` for ``Lynch, Allen W.``."""
+    family = " ".join([*person.prelast_names, *person.last_names, *person.lineage_names])
+    given = [part for name in (*person.first_names, *person.middle_names) for part in name.split("-")]
+    initials = " ".join(f"{part[0]}." for part in given if part)
+    return re.sub("[{}]", "", f"{family} {initials}").strip()

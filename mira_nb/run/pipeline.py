@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from mira_nb.errors import Cancelled, MiraError, ParameterError, StoreError
 from mira_nb.io.resources import Resources
@@ -303,16 +303,17 @@ def _check_folder(store: RunStore) -> None:
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """One run at a time in a run folder."""
-    lock = root / "cache" / "lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StoreError(
-                f"another run is writing to {root}", remedy="wait for it to end or choose another --out"
-            ) from None
-        stream.write(str(os.getpid()))
-        stream.flush()
+    """Hold the lock of a run folder, so that one run at a time writes to it."""
+    path = root / "cache" / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(
+            f"another run is writing to {root}", remedy="wait for it to end or choose another --out"
+        ) from None
+    try:
         yield
+    finally:
+        lock.release()

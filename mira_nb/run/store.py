@@ -227,6 +227,9 @@ def _write_figure(folder: Path, figure: Figure) -> dict[str, Any]:
     if figure.image is not None:
         file = f"figures/{figure.name}.png"
         (folder / file).write_bytes(figure.image)
+    elif figure.svg:
+        file = f"figures/{figure.name}.svg"
+        (folder / file).write_text(figure.svg, encoding="utf-8")
     else:
         file = f"figures/{figure.name}.vl.json"
         text = json.dumps(figure_spec(figure), allow_nan=False, separators=(",", ":"))

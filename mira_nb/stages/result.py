@@ -84,7 +84,8 @@ class Figure:
 
     ``chart`` is an Altair chart or a Vega-Lite dict. Large point clouds do not go into the chart: the chart refers
     to a named dataset (``alt.NamedData("cells")``) and ``packed={"cells": frame}`` carries the values, which are
-    stored packed (see :mod:`mira_nb.charts.packed`). A raster is given as ``image`` (PNG bytes), without chart.
+    stored packed (see :mod:`mira_nb.charts.packed`). Instead of a chart, a raster is given as ``image`` (PNG bytes) and
+    a drawing as ``svg`` (text of an SVG file that can be read on a light and a dark page).
     """
 
     name: str
@@ -93,6 +94,7 @@ class Figure:
     chart: Any = None
     packed: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     image: bytes | None = None
+    svg: str = ""
     alt: str = ""
     section: str = ""
     """Heading inside the stage's report section that groups this figure ('' = none)."""
@@ -121,6 +123,8 @@ class Figure:
         """Return an interactive chart where the front end can draw it, and a PNG everywhere else."""
         if self.image is not None:
             return {"image/png": base64.b64encode(self.image).decode(), "text/plain": repr(self)}
+        if self.svg:
+            return {"image/svg+xml": self.svg, "text/plain": repr(self)}
         import altair
         import vl_convert
 

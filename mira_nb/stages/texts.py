@@ -68,9 +68,10 @@ class Texts:
         name: str = "",
         packed: Mapping[str, pd.DataFrame] | None = None,
         image: bytes | None = None,
+        svg: str = "",
         **values: Any,
     ) -> Figure:
-        """Return the figure `key` of ``figures.yaml`` (title, caption, section, alt) around a chart or an image."""
+        """Return the figure `key` of ``figures.yaml`` (title, caption, section, alt) around a chart or drawing."""
         words = self._words("figures", key, values)
         return Figure(
             name or key,
@@ -79,6 +80,7 @@ class Texts:
             chart=chart,
             packed=packed or {},
             image=image,
+            svg=svg,
             alt=words.get("alt", ""),
             section=words.get("section", ""),
         )

@@ -22,6 +22,7 @@ def drawn(chart: Any, data: dict[str, pd.DataFrame] | None = None) -> str:
     svg = vl_convert.vegalite_to_svg(packed.inline(chart, data or {}))
     width = float(svg.split('width="')[1].split('"')[0])
     assert 0 < width < 5000
+    assert "aria-roledescription=" in svg.replace('aria-roledescription="axis"', ""), "nothing but axes is drawn"
     return svg
 
 
@@ -192,7 +193,9 @@ def test_histogram_counts_everything(log_x: bool) -> None:
     (rows,) = (rows for rows in spec["datasets"].values() if len(rows) > 1)
     assert sum(row["count"] for row in rows) == (500 if log_x else 502)
     assert f"{3 if log_x else 1} of 503" in spec["title"]["subtitle"]
-    drawn(chart)
+    svg = drawn(chart)
+    assert svg.count('aria-roledescription="rect mark"') == len(rows) == 20
+    assert svg.count('aria-roledescription="rule mark"') == 1
 
 
 def test_box_is_the_textbook_box() -> None:

@@ -47,7 +47,8 @@ TABLES = {
     },
     "drivers": {
         "driver_factors": [
-            "query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "n_query", "n_background",
+            "query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "effect_size", "n_query",
+            "n_background",
         ]
     },
     "comparisons": {
@@ -92,15 +93,26 @@ def test_notebook_tables_and_figures_are_there(demo_run: Path, stage: str) -> No
     notebook = json.loads((folder / "notebook.ipynb").read_text())
     assert any(cell.get("outputs") for cell in notebook["cells"])
     assert any("injected-parameters" in cell["metadata"].get("tags", []) for cell in notebook["cells"])
+    assert TABLES[stage]
     for name, columns in TABLES[stage].items():
         frame = pd.read_csv(folder / "tables" / f"{name}.csv")
         assert len(frame)
         assert columns
         assert set(columns) <= set(frame.columns), name
-    charts = list((folder / "figures").glob("*.vl.json"))
-    assert charts
-    for file in charts:
-        assert "$schema" in json.loads(file.read_text())
+        for column in {"pvalue", "adj_pvalue"} & set(columns):
+            assert frame[column].dropna().between(0, 1).all(), (name, column)
+            assert frame[column].notna().any(), (name, column)
+    listed = json.loads((folder / "stage.json").read_text())["figures"]
+    assert {item["file"] for item in listed} == {f"figures/{path.name}" for path in (folder / "figures").iterdir()}
+    assert listed
+    for item in listed:
+        content = (folder / item["file"]).read_bytes()
+        if item["file"].endswith(".png"):
+            assert content.startswith(b"\x89PNG")
+        elif item["file"].endswith(".svg"):
+            assert content.startswith(b"<svg")
+        else:
+            assert "$schema" in json.loads(content)
 
 
 def test_results_hold_the_contract(demo_run: Path) -> None:
@@ -136,12 +148,12 @@ def test_results_hold_the_contract(demo_run: Path) -> None:
 
 
 @pytest.mark.parametrize(("stage", "name"), [("enrichment", "enrichment"), ("motifs", "motif_enrichment")])
-def test_excel_has_one_sheet_a_topic(demo_run: Path, stage: str, name: str) -> None:
+def test_excel_has_one_sheet_per_topic(demo_run: Path, stage: str, name: str) -> None:
     folder = demo_run / "stages" / stage / "tables"
     topics = pd.read_csv(folder / f"{name}.csv")["topic"].unique()
-    assert len(topics) > 1
     book = openpyxl.load_workbook(next(folder.glob("*.xlsx")), read_only=True)
-    assert set(map(str, topics)) <= set(book.sheetnames)
+    assert len(topics) > 1
+    assert set(map(str, topics)) == set(book.sheetnames)
 
 
 def test_a_second_run_does_nothing_quickly(demo_run: Path) -> None:

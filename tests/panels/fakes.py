@@ -47,6 +47,7 @@ PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5f64540"
     "0000000049454e44ae426082"
 )
+CIRCLE = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20"><circle cx="10" cy="10" r="8"/></svg>'
 
 
 class FakeParams(Params):
@@ -81,6 +82,7 @@ class Fake(Stage[FakeParams]):
             figures=[
                 Figure("chart", "A chart", "How to read it.", chart=chart),
                 Figure("picture", "A picture", "One pixel.", image=PIXEL),
+                Figure("drawing", "A drawing", "A circle.", svg=CIRCLE),
             ],
             metrics=[Metric("value", upstream + params.scale, unit="units", help="High is high.", key=True)],
             alerts=[Alert("warning", "look <here>", "because", "do it")],

@@ -15,6 +15,7 @@ from mira_nb.panels.browser_widgets import FigureGallery, FileButtons, table_mes
 from mira_nb.panels.job import JobController
 from mira_nb.panels.state import RUN_VARIABLE
 from mira_nb.run.store import RunStore
+from tests.panels import fakes
 from tests.panels.test_state import compute
 
 
@@ -48,7 +49,7 @@ def test_a_click_runs_a_stage_and_shows_its_result(store: RunStore, jobs: JobCon
     assert page.stages.items[0]["status"] == "done"
     assert page.stages.items[1]["status"] == "ready"
     assert "finished in" in page.job_bar.line.value
-    assert [item["name"] for item in panel.figures.items] == ["chart", "picture"]
+    assert [item["name"] for item in panel.figures.items] == ["chart", "picture", "drawing"]
     assert "2.5" in panel.summary.value
     assert "look &lt;here&gt;" in panel.summary.value
     assert "made with these parameters" in panel.changes.value
@@ -136,16 +137,17 @@ def test_figures_tables_and_files_are_answered(
     assert (answer["kind"], answer["mime"]) == ("figure", "application/json")
     assert json.loads(buffers[0])["mark"] == "point"
     assert ask(panel.figures, "figure", "picture", monkeypatch)[0]["mime"] == "image/png"
+    answer, buffers = ask(panel.figures, "figure", "drawing", monkeypatch)
+    assert (answer["mime"], buffers[0].decode()) == ("image/svg+xml", fakes.CIRCLE)
     answer, buffers = ask(panel.tables, "table", "t", monkeypatch)
     assert json.loads(buffers[0]) == {
-        "columns": [
-            {"name": "name", "numeric": False},
-            {"name": "value", "numeric": True},
-            {"name": "n", "numeric": True},
-        ],
-        "data": [["a", "b<i>", 'c,"d"'], [1.5, None, "inf"], [1, 2, 3]],
         "n": 3,
-        "total": 3,
+        "columns": [
+            {"name": "name", "kind": "text", "values": ["a", "b<i>", 'c,"d"']},
+            {"name": "value", "kind": "number", "values": [1.5, None, "inf"]},
+            {"name": "n", "kind": "integer", "values": [1, 2, 3]},
+        ],
+        "note": "",
     }
     answer, buffers = ask(panel.tables, "csv", "t", monkeypatch)
     assert answer["name"] == "t.csv"
@@ -175,8 +177,9 @@ def test_the_report_is_built_when_it_is_missing(
 
 def test_large_things_are_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "t.csv").write_text("a\n" + "\n".join(map(str, range(100))))
-    message = json.loads(table_message(tmp_path / "t.csv", total=100, max_rows=10))
-    assert (message["n"], message["total"], message["data"][0][-1]) == (10, 100, 9)
+    message = json.loads(table_message(tmp_path / "t.csv", max_rows=10))
+    assert (message["n"], message["columns"][0]["values"]) == (10, list(range(10)))
+    assert message["note"] == "Shown: 10 of 100 rows (the first ones of the file)."
     monkeypatch.setattr("mira_nb.panels.browser_widgets.MAX_BYTES", 3)
     buttons = FileButtons(lambda name: app_module.Reply(b"four", name))
     assert "too large" in ask(buttons, "file", "x", monkeypatch)[0]["text"]

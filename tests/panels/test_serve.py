@@ -17,7 +17,7 @@ import yaml
 from mira_nb.errors import ParameterError, StoreError
 from mira_nb.panels import serve
 from mira_nb.panels.app import query_string
-from mira_nb.panels.browser_widgets import ASSETS, PACKED, stylesheet
+from mira_nb.panels.browser_widgets import ASSETS, SHARED, stylesheet
 from mira_nb.panels.state import RUN_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,12 @@ def test_a_folder_without_a_run_and_a_bad_port_are_refused(tmp_path: Path) -> No
 
 
 def test_the_template_and_the_scripts_name_no_server() -> None:
-    files = [*ASSETS.iterdir(), PACKED, *(ROOT / "share" / "jupyter" / "voila" / "templates" / "mira_nb").iterdir()]
+    files = [
+        *ASSETS.iterdir(),
+        *SHARED.iterdir(),
+        *(ROOT / "share" / "jupyter" / "voila" / "templates" / "mira_nb").iterdir(),
+    ]
+    assert {"deck.js", "common.js", "tables.js", "report.css", "panels.css"} <= {path.name for path in files}
     for path in files:
         text = path.read_text().replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?:|//cdn|@import", text.replace("http%3A", "http:")), path

@@ -106,12 +106,16 @@ class StageFolder:
         *,
         data: dict[str, pd.DataFrame] | None = None,
         image: bytes = b"",
+        svg: str = "",
         **facts: str,
     ) -> StageFolder:
         (self.folder / "figures").mkdir(parents=True, exist_ok=True)
         if image:
             file = f"figures/{name}.png"
             (self.folder / file).write_bytes(image)
+        elif svg:
+            file = f"figures/{name}.svg"
+            (self.folder / file).write_text(svg, encoding="utf-8")
         else:
             file = f"figures/{name}.vl.json"
             spec = chart if isinstance(chart, dict) else chart.to_dict()

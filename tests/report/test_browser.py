@@ -89,10 +89,42 @@ def test_table_sorts_filters_pages_and_saves(page_offline: Any, example: Path) -
     matching = expected["genes"].str.lower().str.contains(gene, regex=False).sum()
     table.locator("input[type=search]").fill(f"wikipathways {gene}")
     status = "document.querySelector('#enrichment-enrichment-view [role=status]').textContent"
-    until(page, f"{status}.includes('of {matching:,} of {len(frame):,} that pass')")
+    until(page, f"{status}.includes('of {matching:,} that pass the filters (of {len(frame):,})')")
     table.locator("input[type=search]").fill("no such thing")
     until(page, "document.querySelectorAll('#enrichment-enrichment-view tbody tr').length === 0")
     assert "No row" in table.locator("[role=status]").inner_text()
+
+
+def test_columns_of_a_table_are_filtered_by_number_and_by_text(page_offline: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "gene": [f"G{i}" for i in range(40)],
+            "adj_pvalue": np.r_[0.05, np.nan, rng.random(38)],
+            "score": [*np.arange(-3.0, 36.0), np.inf],
+        }
+    )
+    run = RunFolder(tmp_path / "r")
+    run.stage("joint").table("t", frame).table("small", frame.head(10)).save()
+    page = page_offline.open(build_report(run.finish()), "#joint-t")
+    table = page.locator("#joint-t-view")
+    table.locator("tbody tr").first.wait_for()
+
+    def left(column: str, text: str, n: int) -> list[str]:
+        table.get_by_label(f"Filter {column} of").fill(text)
+        status = "document.querySelector('#joint-t-view [role=status]').textContent"
+        until(page, f"{status}.includes('of {n} that pass the filters (of 40)')")
+        rows = csv.DictReader(io.StringIO(saved(page, lambda: table.get_by_text("Save CSV").click()).decode()))
+        return [row["gene"] for row in rows]
+
+    low = frame.loc[frame["adj_pvalue"] <= 0.05, "gene"].tolist()
+    assert left("adj_pvalue", "<= 5e-2", len(low)) == low
+    table.get_by_label("Filter adj_pvalue of").fill("")
+    assert left("score", "> 33", 3) == ["G37", "G38", "G39"]
+    assert left("gene", "g39|G37", 2) == ["G37", "G39"]
+    page.evaluate("location.hash = '#joint-small'")
+    page.locator("#joint-small-view tbody tr").first.wait_for()
+    assert page.locator("#joint-small-view .filters").count() == 0
 
 
 def test_natural_order_and_scientific_numbers(page_offline: Any, tmp_path: Path) -> None:

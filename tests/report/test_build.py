@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from html.parser import HTMLParser
@@ -54,6 +55,7 @@ def test_ids_are_unique_and_links_lead_somewhere(outline: Outline) -> None:
 
 
 def test_nothing_is_loaded_and_no_inline_code(outline: Outline) -> None:
+    assert len(outline.loads) > 1
     assert all(item.startswith("data:") for item in outline.loads)
     assert not outline.inline
 
@@ -132,6 +134,29 @@ def test_many_points_are_sampled_and_shown_in_full_beside(tmp_path: Path, monkey
     assert figures.POINT_LIMIT == 50_000
 
 
+def test_a_drawing_is_a_picture_in_which_no_script_runs(tmp_path: Path) -> None:
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="300.4" height="200px"><script>window.owned=1</script></svg>'
+    )
+    run = RunFolder(tmp_path / "r")
+    run.stage("topics_rna").figure("architecture", svg=drawing, title="The model").save()
+    text = build_report(run.finish()).read_text()
+    assert "window.owned" not in text
+    (image,) = re.findall(r'<img class="picture drawing" ([^>]*)>', text)
+    assert 'width="300" height="200" alt="The model"' in image
+    (content,) = re.findall('src="data:image/svg[+]xml;base64,([^"]*)"', image)
+    assert base64.b64decode(content).decode() == drawing
+    assert 'data-picture="topics_rna-architecture.svg" aria-label="Save Figure 1 as SVG"' in text
+
+
+@pytest.mark.parametrize("content", ["<svg", "<html/>", '<svg xmlns="http://www.w3.org/2000/svg" width="100%"/>'])
+def test_what_is_no_drawing_is_said_in_its_place(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.svg").write_text(content)
+    view = read_figure(tmp_path / "a.svg", Archive())
+    assert view.error.startswith("a.svg cannot be shown: ValueError: not an SVG file")
+    assert not view.image
+
+
 def test_a_chart_cannot_set_the_options_of_the_page(tmp_path: Path) -> None:
     path = tmp_path / "c.vl.json"
     path.write_text(json.dumps({"mark": "bar", "usermeta": {"embedOptions": {"ast": False, "actions": True}}}))
@@ -172,6 +197,7 @@ def test_table_numbers_equal_the_file(example: Path) -> None:
     frame = pd.read_csv(example / "stages/joint/tables/clusters.csv")
     text = (example / "report.html").read_text()
     payload = json.loads(embed.read_archive(text, "archive")["data-joint-clusters-view"])
+    assert [column["name"] for column in payload["columns"]] == list(frame.columns)
     for column in payload["columns"]:
         assert np.allclose(column["values"], frame[column["name"]], rtol=1e-5)
 

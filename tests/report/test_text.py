@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 import mira_nb
 from mira_nb.errors import MiraError
 from mira_nb.report import embed, tables, wording
-from mira_nb.report.references import Citations, cited_keys, load_references, parse_bib
+from mira_nb.report.references import Citations, cited_keys, load_references, parse_bib, write_bib
 from tests.report.synthetic import HOSTILE
 
 PACKAGE = Path(mira_nb.__file__).parent
@@ -27,11 +28,13 @@ def test_references_are_complete() -> None:
     assert len(entries) > 45
     assert {"lynch2022mira", "setty2019palantir", "benjamini1995fdr"} <= set(entries)
     for key, entry in entries.items():
-        assert {"author", "title", "year"} <= set(entry.fields), key
-        assert re.fullmatch(r"(19|20)\d\d", entry.fields["year"]), key
-        assert entry.fields.get("journal") or entry.fields.get("booktitle") or entry.fields.get("howpublished"), key
-        assert entry.fields["year"] in entry.text()
-    dois = [entry.fields["doi"].lower() for entry in entries.values() if "doi" in entry.fields]
+        assert entry.authors, key
+        assert entry.get("title"), key
+        assert re.fullmatch(r"(19|20)\d\d", entry.get("year")), key
+        assert entry.get("journal") or entry.get("booktitle") or entry.get("howpublished"), key
+        assert entry.get("year") in entry.text()
+    dois = [entry.get("doi").lower() for entry in entries.values() if entry.get("doi")]
+    assert len(dois) > 30
     assert len(dois) == len(set(dois))
 
 
@@ -60,12 +63,38 @@ def test_bibtex_reader() -> None:
     entry = parse_bib(
         '@article{k1,\n title = {The {MIRA} way},\n author = "Doe, Jane and Roe, R. B.",\n year = 2020\n}'
     )["k1"]
-    assert entry.fields == {"title": "The MIRA way", "author": "Doe, Jane and Roe, R. B.", "year": "2020"}
+    assert {name: entry.get(name) for name in ("title", "year", "doi")} == {
+        "title": "The MIRA way", "year": "2020", "doi": "",
+    }  # fmt: skip
     assert entry.text() == "Doe J. and Roe R. B. The MIRA way.  (2020)."
-    with pytest.raises(MiraError, match="unbalanced"):
-        parse_bib("@misc{k1,\n title = {open")
-    with pytest.raises(MiraError, match="twice"):
+    with pytest.raises(MiraError, match=r"own\.bib cannot be read: syntax error in line 2"):
+        parse_bib("@misc{k1,\n title = {open", name="own.bib")
+    with pytest.raises(MiraError, match="repeated bibliography entry: k1"):
         parse_bib("@misc{k1,\n title={a}}\n@misc{k1,\n title={b}}")
+
+
+@pytest.mark.parametrize(
+    ("author", "text"),
+    [
+        ("Lynch, Allen W.", "Lynch A. W."),
+        ("Uhlmann, Jean-Luc and {van der Maaten}, Laurens", "Uhlmann J. L. and van der Maaten L."),
+        ("{nteract developers}", "nteract developers"),
+        ("Bélisle, François and others", "Bélisle F., et al."),
+        ("A, B and C, D and E, F and G, H and I, J and K, L and M, N", "A B., C D., E F., et al."),
+    ],
+)
+def test_authors(author: str, text: str) -> None:
+    assert parse_bib(f"@misc{{k1,\n author = {{{author}}},\n year = 2020\n}}")["k1"].authors == text
+
+
+def test_bibtex_written_reads_back_the_same() -> None:
+    entries = list(load_references().values())[::-3]
+    written = write_bib(entries)
+    again = parse_bib(written)
+    assert list(again) == [entry.key for entry in entries]
+    assert [entry.text() for entry in again.values()] == [entry.text() for entry in entries]
+    assert [entry.url for entry in again.values()] == [entry.url for entry in entries]
+    assert written.count("@") == len(entries)
 
 
 # ---------------------------------------------------------------- escaping
@@ -80,6 +109,8 @@ def test_hostile_text_stays_text(text: str) -> None:
         parser.handle_starttag = lambda tag, attrs, tags=tags: tags.append(tag)  # type: ignore[method-assign]
         parser.feed(str(made))
         assert set(tags) <= {"p", "ul", "li", "strong", "em", "code"}
+    (shown,) = re.findall("<p>(.*?)</p>", str(embed.markdown(text)), re.DOTALL)
+    assert html.unescape(re.sub("</?code>", "`", shown)) == text
     written = embed.json_text({text: [text]})
     assert not re.search("[<>&]", written)
     assert json.loads(written) == {text: [text]}
@@ -126,7 +157,11 @@ def test_archive_gives_back_its_texts_and_hides_markup() -> None:
 def test_markdown_marks() -> None:
     assert embed.inline("a **b** *c* `d<e`") == "a <strong>b</strong> <em>c</em> <code>d&lt;e</code>"
     assert embed.inline("2 * 3 * 4, p_value, G*Power*") == "2 * 3 * 4, p_value, G*Power*"
-    assert embed.markdown("one\n\n- x\n- y") == "<p>one</p>\n<ul><li>x</li><li>y</li></ul>"
+    assert embed.inline("HLA-A*02:01 and HLA-B*07:02, __x__, &amp;, \\*") == (
+        "HLA-A*02:01 and HLA-B*07:02, __x__, &amp;amp;, \\*"
+    )
+    assert embed.inline("[a](https://b.c) <https://b.c>") == "[a](https://b.c) &lt;https://b.c&gt;"
+    assert embed.markdown("one\n\n- x\n- y") == "<p>one</p>\n<ul>\n<li>x</li>\n<li>y</li>\n</ul>"
     assert embed.slug('A b/"c" É') == "a-b-c-"[:-1]
 
 

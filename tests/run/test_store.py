@@ -70,6 +70,7 @@ def test_a_result_round_trips(tmp_path: Path) -> None:
         figures=[
             Figure("umap", "UMAP", "Cells.", chart=cloud, packed={"cells": frame}),
             Figure("raster", "Raster", "Cells.", image=b"\x89PNG"),
+            Figure("drawing", "Drawing", "A model.", svg="<svg>α</svg>"),
         ],
         metrics=[Metric("a", np.float32(0.5)), Metric("b", float("nan")), Metric("c", np.int64(3))],
         files=[ExportFile("tables/x.xlsx", b"123", "Excel")],
@@ -87,6 +88,7 @@ def test_a_result_round_trips(tmp_path: Path) -> None:
     np.testing.assert_allclose(back["x"], frame["x"], atol=1e-4)
     assert list(back["g"]) == ["a", "b", "a"]
     assert (tmp_path / "stages/joint/figures/raster.png").read_bytes() == b"\x89PNG"
+    assert (tmp_path / "stages/joint/figures/drawing.svg").read_text(encoding="utf-8") == "<svg>α</svg>"
     assert (tmp_path / "stages/joint/tables/x.xlsx").read_bytes() == b"123"
 
 

@@ -53,6 +53,11 @@ def test_a_figure_is_drawn_by_a_notebook(result: Result) -> None:
     assert bundle["image/png"].startswith("iVBOR")
 
 
+def test_a_drawing_stays_a_drawing_in_a_notebook() -> None:
+    bundle = Figure("model", "Model", "", svg="<svg/>")._repr_mimebundle_()
+    assert bundle == {"image/svg+xml": "<svg/>", "text/plain": "Figure model: Model"}
+
+
 def test_large_figures_are_sampled_evenly_and_say_so() -> None:
     n = 3 * MAX_ROWS_IN_NOTEBOOK
     figure = Figure("map", "Map", "", chart=SPEC, packed={"cells": pd.DataFrame({"x": range(n)})})

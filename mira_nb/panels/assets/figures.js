@@ -1,20 +1,8 @@
 // The figures of one stage, each fetched when it comes into view and drawn with the Vega bundle, which the kernel
-// sends once a page.
-function make(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
+// sends once per page.
+const { make } = common;
 
-function save(content, name, mime) {
-  const url = typeof content === "string" && content.startsWith("data:")
-    ? content
-    : URL.createObjectURL(new Blob([content], { type: mime }));
-  make("a", { href: url, download: name }).click();
-}
-
-// ---------------------------------------------------------------- packed rows (report/assets/packed.js is put before this script)
+// ---------------------------------------------------------------- packed rows (common.js and packed.js of the report are put before this script)
 const MOST_POINTS = 50_000;
 
 // rows of every packed dataset, evenly thinned where there are too many to draw
@@ -86,11 +74,12 @@ function problem(entry, text) {
   entry.plot.replaceChildren(make("p", { class: "mn-mistake", role: "alert" }, text));
 }
 
-function drawImage(entry, bytes) {
-  const url = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+function drawImage(entry, bytes, mime) {
+  const url = URL.createObjectURL(new Blob([bytes], { type: mime }));
   const image = make("img", { src: url, alt: entry.item.alt || `${entry.item.title}. ${entry.item.caption}` });
   entry.plot.replaceChildren(image);
-  tool(entry, "PNG", () => save(bytes, `${entry.item.name}.png`, "image/png"));
+  const kind = mime === "image/png" ? "png" : "svg";
+  tool(entry, kind.toUpperCase(), () => common.save(`${entry.item.name}.${kind}`, bytes, mime));
 }
 
 async function drawChart(entry, bytes, model) {
@@ -112,9 +101,9 @@ async function drawChart(entry, bytes, model) {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", entry.item.alt || entry.item.title);
   }
-  tool(entry, "PNG", async () => save(await result.view.toImageURL("png", 2), `${entry.item.name}.png`));
-  tool(entry, "SVG", async () => save(await result.view.toSVG(), `${entry.item.name}.svg`, "image/svg+xml"));
-  tool(entry, "Vega-Lite", () => save(text, `${entry.item.name}.vl.json`, "application/json"));
+  tool(entry, "PNG", async () => common.save(`${entry.item.name}.png`, await result.view.toImageURL("png", 2)));
+  tool(entry, "SVG", async () => common.save(`${entry.item.name}.svg`, await result.view.toSVG(), "image/svg+xml"));
+  tool(entry, "Vega-Lite", () => common.save(`${entry.item.name}.vl.json`, text, "application/json"));
 }
 
 async function draw(entry, message, bytes, model) {
@@ -122,7 +111,7 @@ async function draw(entry, message, bytes, model) {
   entry.drawn = true;
   try {
     if (message.kind === "problem") problem(entry, message.text);
-    else if (message.mime === "image/png") drawImage(entry, bytes);
+    else if (message.mime.startsWith("image/")) drawImage(entry, bytes, message.mime);
     else await drawChart(entry, bytes, model);
   } catch (error) {
     problem(entry, `The figure could not be drawn: ${error.message}`);

@@ -1,10 +1,5 @@
 // Buttons that fetch a file through the kernel and save it, or open it in a new tab. No server route is needed.
-function make(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
+const { make } = common;
 
 function size(bytes) {
   if (!(bytes >= 0)) return "";
@@ -40,16 +35,11 @@ function render({ model, el }) {
     }
     if (message.kind !== "file") return;
     said.textContent = "";
-    const url = URL.createObjectURL(new Blob([buffers[0]], { type: message.mime }));
+    const content = new Blob([buffers[0]], { type: message.mime });
     const tab = tabs.get(message.id);
     tabs.delete(message.id);
-    if (tab && !tab.closed) {
-      tab.location = url;
-      return;
-    }
-    const link = make("a", { href: url, download: message.name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    if (tab && !tab.closed) tab.location = URL.createObjectURL(content);
+    else common.save(message.name, content);
   }
   model.on("change:items", draw);
   model.on("msg:custom", received);

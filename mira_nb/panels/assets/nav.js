@@ -1,14 +1,9 @@
-// The list of stages: one button a stage, with its status in words and as a mark.
+// The list of stages: one button per stage, with its status in words and as a mark.
 const MARKS = {
   done: "✓", outdated: "↻", running: "…", failed: "!", ready: "○", waiting: "·", blocked: "–", unavailable: "–",
 };
 
-function make(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
+const { make } = common;
 
 function render({ model, el }) {
   const list = make("ol", {});

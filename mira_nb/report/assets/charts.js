@@ -1,6 +1,6 @@
 // Charts: drawn one after the other when they come into view, put away again when many are far from it.
 const charts = (() => {
-  const { make, byId } = page;
+  const { make } = common;
   const KEEP = 8;
   const themes = page.json("chart-themes");
   const figures = new Map();
@@ -156,7 +156,7 @@ const charts = (() => {
       const value = row[name];
       return isObject(value) || Array.isArray(value) ? JSON.stringify(value) : value;
     })]));
-    return page.csv([...(several ? ["dataset"] : []), ...names], lines);
+    return common.csv([...(several ? ["dataset"] : []), ...names], lines);
   };
 
   // pictures are saved in the light look on white, whatever the page looks like
@@ -178,12 +178,12 @@ const charts = (() => {
   };
 
   const actions = {
-    svg: async (figure) => page.save(`${figure.id}.svg`, await picture(figure, "svg")),
-    png: async (figure) => page.save(`${figure.id}.png`, await picture(figure, "png")),
-    csv: (figure) => page.save(`${figure.id}.csv`, dataCsv(figure), "text/csv"),
+    svg: async (figure) => common.save(`${figure.id}.svg`, await picture(figure, "svg")),
+    png: async (figure) => common.save(`${figure.id}.png`, await picture(figure, "png")),
+    csv: (figure) => common.save(`${figure.id}.csv`, dataCsv(figure), "text/csv"),
     json: (figure) => {
       const { spec } = load(figure);
-      page.save(`${figure.id}.vl.json`, JSON.stringify({ ...spec, datasets: rowsOf(figure) }), "application/json");
+      common.save(`${figure.id}.vl.json`, JSON.stringify({ ...spec, datasets: rowsOf(figure) }), "application/json");
     },
   };
 
@@ -219,7 +219,7 @@ const charts = (() => {
       observer.observe(node);
     }
     for (const link of document.querySelectorAll("button[data-picture]")) {
-      link.addEventListener("click", () => page.save(link.dataset.picture, link.closest("figure").querySelector("img").src));
+      link.addEventListener("click", () => common.save(link.dataset.picture, link.closest("figure").querySelector("img").src));
     }
     // the first chart is drawn at once: it is ready when the reader gets there
     const [first] = figures.values();

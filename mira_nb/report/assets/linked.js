@@ -1,6 +1,6 @@
 // Linked views: what is brushed in a chart fills a table of group means, and its cells can be saved.
 const linked = (() => {
-  const { make, format } = page;
+  const { make, format } = common;
 
   const inRange = (value, range) => value !== null && value >= Math.min(...range) && value <= Math.max(...range);
 
@@ -87,7 +87,7 @@ const linked = (() => {
       await view.signal(hint.pick, "").runAsync();
       update();
     });
-    saver.addEventListener("click", () => page.save("barcodes.txt", `${rows.map((i) => columns[hint.barcode][i]).join("\n")}\n`, "text/plain"));
+    saver.addEventListener("click", () => common.save("barcodes.txt", `${rows.map((i) => columns[hint.barcode][i]).join("\n")}\n`, "text/plain"));
     show();
   };
 

@@ -2,13 +2,19 @@ page.setUpTheme();
 page.setUpCopies();
 page.setUpNavigation();
 page.unpack().then(() => {
-  tables.setUp();
+  page.near(document.querySelectorAll(".table-view"), (root) => {
+    try {
+      tables.build(root, page.json(`data-${root.id}`), { title: root.dataset.title, file: root.dataset.file });
+    } catch (error) {
+      root.replaceChildren(common.make("p", { class: "problem", text: `This table cannot be shown: ${error.message}` }));
+    }
+  });
   charts.setUp();
   page.setUpLinks();
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 }).catch((error) => {
   const text = `Charts and tables of this page cannot be drawn (${error.message}). Browsers of 2023 and later can.`;
-  page.byId("top").after(page.make("p", { class: "problem", role: "alert", text }));
+  page.byId("top").after(common.make("p", { class: "problem", role: "alert", text }));
 });
 addEventListener("beforeprint", () => {
   for (const node of document.querySelectorAll("main details")) {

@@ -41,7 +41,7 @@ class TopicsAtacStage(Stage[TopicsAtacParams]):
         """Fit the accessibility topic model."""
         from .compute import compute
         from .figures import figures
-        from .report import alerts, methods, metrics, slots, tables
+        from .report import alerts, files, methods, metrics, slots, tables
 
         fitted = compute(data, params, context, "atac")
         context.progress(0.95, "tables and figures")
@@ -51,6 +51,7 @@ class TopicsAtacStage(Stage[TopicsAtacParams]):
             figures=figures(fitted),
             metrics=metrics(fitted),
             alerts=alerts(fitted),
+            files=files(fitted),
             used=fitted.used,
             methods=methods(fitted),
         )

@@ -23,14 +23,14 @@ def _model_figure(fitted: TopicsOutput) -> Figure:
     from mira_nb.charts.architecture import architecture
 
     fit = fitted.fit
-    chart = architecture(
+    drawing = architecture(
         fitted.modality,
         n_features=len(fitted.features),
         n_encoder=int(fit.encoder_features.sum()),
         n_topics=fit.n_topics,
         n_hidden=fit.settings.n_hidden,
     )
-    return TEXTS.figure("architecture", chart)
+    return TEXTS.figure("architecture", svg=drawing)
 
 
 def _training_figures(fitted: TopicsOutput) -> list[Figure]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS, FULL_DEPTH, MAX_TOPICS, MIN_TOPICS, RATE_BOUNDS
 from mira_nb.keys import READ_DEPTH, TOPIC_ACTIVATIONS, TOPIC_MODEL, X_TOPICS
-from mira_nb.stages.result import Alert, Metric, Slot, Table
+from mira_nb.stages.result import Alert, ExportFile, Metric, Slot, Table
 from mira_nb.stages.texts import Texts
 
 from .compute import N_TOP, TopicsOutput, top_features
@@ -50,7 +50,7 @@ def tables(fitted: TopicsOutput) -> list[Table]:
     if fitted.stability is not None:
         summary = summary.join(fitted.stability)
     return [
-        TEXTS.table("training", fitted.fit.history, n_held_out=fitted.n_held_out),
+        TEXTS.table("training", fitted.fit.history.drop(columns="seconds"), n_held_out=fitted.n_held_out),
         TEXTS.table(
             "top_features",
             top_features(fitted),
@@ -61,6 +61,12 @@ def tables(fitted: TopicsOutput) -> list[Table]:
         ),
         TEXTS.table("topics", summary, tuned=fitted.stability is not None),
     ]
+
+
+def files(fitted: TopicsOutput) -> list[ExportFile]:
+    """Return the wall time of every epoch: tables hold no times, so that two runs with one seed are byte-equal."""
+    times = fitted.fit.history[["epoch", "seconds"]].to_csv(index=False)
+    return [ExportFile("timing.csv", times.encode(), TEXTS.text("timing"))]
 
 
 def metrics(fitted: TopicsOutput) -> list[Metric]:

@@ -43,7 +43,7 @@ class TopicsRnaStage(Stage[TopicsRnaParams]):
         """Fit the expression topic model."""
         from .compute import compute
         from .figures import figures
-        from .report import alerts, methods, metrics, slots, tables
+        from .report import alerts, files, methods, metrics, slots, tables
 
         fitted = compute(data, params, context, "rna")
         context.progress(0.95, "tables and figures")
@@ -53,6 +53,7 @@ class TopicsRnaStage(Stage[TopicsRnaParams]):
             figures=figures(fitted),
             metrics=metrics(fitted),
             alerts=alerts(fitted),
+            files=files(fitted),
             used=fitted.used,
             methods=methods(fitted),
         )
