@@ -10,10 +10,14 @@ import pytest
 from scipy import sparse
 
 from mira_nb.core.topics.settings import TopicSettings
+from mira_nb.core.tuning.folds import fold_of_cells
+from mira_nb.core.tuning.halving import penalty, survives
 from mira_nb.core.tuning.held_out import cell_scores, difference, make_split, thin
+from mira_nb.core.tuning.paper import settled
 from mira_nb.core.tuning.rule import LEAST_GAIN, Curve
 from mira_nb.core.tuning.sample import draw_sample
 from mira_nb.core.tuning.stability import assess, correlation, match
+from mira_nb.core.tuning.study import study_name
 from mira_nb.core.tuning.tune import size_rule, tune
 from mira_nb.errors import InputError
 
@@ -182,3 +186,112 @@ def test_other_settings_stay(monkeypatch):
     assert {item.n_hidden for item in seen} == {16}
     assert {item.n_topics for item in seen} == {found.n_topics}
     assert {item.initial_pseudocounts for item in seen} == {found.n_topics / 2, float(found.n_topics), 50.0}
+
+
+# ---------------------------------------------------------------- the published search
+QUICK_FITS = TopicSettings(
+    learning_rate_min=2e-3, learning_rate_max=2e-2, n_hidden=16, warmup_epochs=2, holdout_fraction=0.0
+)
+
+
+def search(counts, folder=None, *, n_trials=6, **rest):
+    return tune(
+        counts, modality="expression", mode="paper", settings=QUICK_FITS, bounds=(2, 6), n_trials=n_trials, n_folds=3,
+        n_seeds=0, seed=1, folder=folder, **rest,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def small():
+    return planted(3, n_cells=150, n_features=60, depth=150)[0]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small):
+    return search(small)
+
+
+def test_paper_compares_finalists_and_prunes(undisturbed):
+    trials = undisturbed.trials
+    assert (trials["phase"] == "search").sum() == 6
+    finalists = trials[trials["state"] == "compared"]
+    assert len(finalists) == 5
+    chosen = finalists.loc[finalists["loss"].idxmin()]
+    assert chosen["n_topics"] == undisturbed.n_topics
+    assert chosen["initial_pseudocounts"] == undisturbed.settings["initial_pseudocounts"]
+    for row in trials[trials["phase"] == "search"].itertuples():
+        folds = [float(loss) for loss in row.fold_losses.split()]
+        assert len(folds) == row.folds
+        wanted = 0.01 * 2 ** (1 - row.folds) if row.state == "pruned" else 0.0
+        assert row.penalty == pytest.approx(wanted)
+        assert row.loss == pytest.approx(np.mean(folds) + wanted, abs=2e-6)
+        assert (row.folds < 3) == (row.state == "pruned")
+    assert set(trials.loc[trials["trial"] < 4, "state"]) == {"complete"}, "the first batch has no earlier trials"
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("calls", [2, 4, 6])
+def test_a_stopped_search_goes_on_to_the_same_end(small, undisturbed, tmp_path, calls):
+    """Stopped after some reports of progress, in the middle of batches; the journal holds what was done."""
+    seen = []
+
+    def stop(fraction, message):
+        seen.append(message)
+        if len(seen) == calls:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        search(small, tmp_path, progress=stop)
+    resumed = search(small, tmp_path)
+    assert resumed.trials.equals(undisturbed.trials)
+    assert resumed.n_topics == undisturbed.n_topics
+    again = search(small, tmp_path)
+    assert again.trials.equals(undisturbed.trials)
+    assert not [name for name in again.seconds if name.startswith(("trial", "finalist"))], "nothing is computed twice"
+
+
+def test_another_seed_or_other_counts_are_another_study(small):
+    name = study_name(small, "expression", 1)
+    assert name == study_name(small.copy(), "expression", 1)
+    assert name != study_name(small, "expression", 2)
+    changed = small.copy()
+    changed.data[0] += 1
+    assert name != study_name(changed, "expression", 1)
+
+
+def test_pruning_is_that_of_brute_force():
+    rng = np.random.default_rng(5)
+    for _ in range(200):
+        earlier = [tuple(rng.normal(size=rng.integers(1, 6))) for _ in range(rng.integers(0, 12))]
+        losses = tuple(rng.normal(size=rng.integers(1, 5)))
+        fold = len(losses)
+        means = sorted([np.mean(losses), *(np.mean(other[:fold]) for other in earlier if len(other) >= fold)])
+        kept = means[: -(-len(means) // 3)]
+        assert survives(losses, earlier) == (np.mean(losses) <= kept[-1] + 1e-12)
+
+
+def test_penalty_halves_with_every_fold():
+    assert [penalty(n, 1.0) for n in (1, 2, 3, 4)] == [1.0, 0.5, 0.25, 0.125]
+
+
+def test_search_ends_when_suggestions_agree():
+    assert not settled([7] * 7)
+    assert settled([3, 12, *[7, 8] * 4])
+    assert not settled([7, 8, 7, 9, 8, 8, 7, 8])
+
+
+def test_folds_are_even_and_depend_on_the_seed_only():
+    folds = fold_of_cells(103, 5, 2)
+    assert sorted(np.bincount(folds)) == [20, 20, 21, 21, 21]
+    np.testing.assert_array_equal(folds, fold_of_cells(103, 5, 2))
+    assert (folds != fold_of_cells(103, 5, 3)).any()
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_trials(small, undisturbed):
+    from mira_nb.run.compute import LocalCompute
+
+    assert search(small, run_all=LocalCompute(2).map).trials.equals(undisturbed.trials)

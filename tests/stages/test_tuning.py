@@ -112,3 +112,19 @@ def test_topics_take_the_choice_but_not_over_the_users_settings(results, data):
     assert fixed.used["n_topics"] == 4
     assert "stability" not in fixed.table("topics")
     assert not np.isnan(fixed.metric("Log-likelihood per count"))
+
+
+@pytest.mark.slow
+def test_paper_mode_leaves_the_same_kinds_of_results(data, tmp_path):
+    params = TuningRnaParams(mode="paper", n_trials=9, n_folds=2, n_seeds=1, max_topics=5)
+    small = data[:90].copy()
+    result = get_stage("tuning_rna").run(small, params, Context(seed=2, work_dir=tmp_path / "work"))
+    assert (tmp_path / "work" / "journal.log").exists()
+    names = {figure.name for figure in result.figures}
+    assert {"curve", "history", "parallel", "stability"} <= names
+    for figure in result.figures:
+        figure.chart.to_dict()
+    assert set(result.table("trials")["state"]) <= {"complete", "pruned", "compared"}
+    assert {"akiba2019optuna", "jamieson2016halving"} <= cited(result.methods)
+    (value,) = result.slots.values()
+    assert {"dropout", "batch_size", "n_epochs", "adam_epsilon"} <= set(json.loads(value["settings"]))

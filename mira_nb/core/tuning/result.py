@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .stability import Stability
+
+Map = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+"""Applies a function to independent items; results come in the order of the items."""
 
 Mode = Literal["paper", "quick", "none"]
 

@@ -17,7 +17,7 @@ from mira_nb.errors import InputError
 from mira_nb.typing import Progress
 
 from .quick import QuickSearch, quick_trials
-from .result import Mode, Tuning, trial_table
+from .result import Map, Mode, Tuning, trial_table
 from .rule import Curve
 
 
@@ -35,6 +35,7 @@ def tune(
     seed: int = 0,
     n_threads: int = 1,
     folder: Path | None = None,
+    run_all: Map = map,
     progress: Progress | None = None,
 ) -> Tuning:
     """Choose the number of topics of one modality, and the settings that are chosen with it.
@@ -63,6 +64,9 @@ def tune(
         Threads of the compiled loops (the result does not depend on them).
     folder
         Where ``paper`` keeps its journal, by which a stopped search goes on; None keeps none.
+    run_all
+        Applies a function to independent trials (``paper``), in the order given, as ``map`` does; the result does not
+        depend on how.
     progress
         Called with the fraction done and a message; may raise to stop.
 
@@ -90,7 +94,7 @@ def tune(
 
         return PaperSearch(
             matrix, encoder, modality, settings, bounds, n_trials, n_folds, n_seeds, seed, n_threads, report, rule,
-            filled, folder,
+            filled, folder, run_all,
         ).run()  # fmt: skip
     return _quick(matrix, encoder, modality, settings, bounds, n_trials, n_seeds, seed, n_threads, report, rule, filled)
 
