@@ -16,6 +16,7 @@ from mira_nb.core.tuning.held_out import cell_scores, difference, make_split, th
 from mira_nb.core.tuning.paper import settled
 from mira_nb.core.tuning.rule import LEAST_GAIN, Curve
 from mira_nb.core.tuning.sample import draw_sample
+from mira_nb.core.tuning.short_fit import ShortFit
 from mira_nb.core.tuning.stability import assess, correlation, match
 from mira_nb.core.tuning.study import study_name
 from mira_nb.core.tuning.tune import size_rule, tune
@@ -295,3 +296,14 @@ def test_two_processes_give_the_same_trials(small, undisturbed):
     from mira_nb.run.compute import LocalCompute
 
     assert search(small, run_all=LocalCompute(2).map).trials.equals(undisturbed.trials)
+
+
+def test_equally_good_priors_are_told_by_error_and_size():
+    def fit(gap, noise):
+        rng = np.random.default_rng(0)
+        return ShortFit(np.full(100, -700.0) - gap * 100 + noise * rng.normal(size=100), 1e4, 2, 10, np.ones((1, 1)))
+
+    best = fit(0.0, 0.0)
+    assert fit(0.9e-3, 0.0).within_error_of(best)
+    assert not fit(1.1e-3, 0.0).within_error_of(best)
+    assert fit(3e-3, 100.0).within_error_of(best), "within its standard error"

@@ -1,9 +1,9 @@
 """The published search (Extended Methods, Hyperparameter optimization; DECISIONS 12).
 
 A tree-structured Parzen estimator suggests number of topics, prior, Adam's epsilon, dropout, batch size and epochs;
-each trial is cross-validated on the training cells and ended early by successive halving; the best five are retrained on
-all training cells and compared on cells kept out of the search. J is searched too, so the loss is the negative held-out
-log-likelihood per count: ELBOs under different priors cannot be compared.
+each trial is cross-validated on the training cells and ended early by successive halving; the best five are retrained
+on all training cells and compared on cells kept out of the search. J is searched too, so the loss is the negative
+held-out log-likelihood per count: ELBOs under different priors cannot be compared.
 """
 
 from __future__ import annotations

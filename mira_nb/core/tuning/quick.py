@@ -89,11 +89,25 @@ class QuickSearch:
         split = make_split(sample.counts, rng)
         low, high = self.bounds
         high = min(high, min(split.training.shape) - 1)
+        self.progress(
+            0.0,
+            f"up to {self.n_trials} trials and {self.n_seeds} refits on {len(sample.cells):,} cells x "
+            f"{len(sample.features):,} features, about {self._work(sample):.1g} updates of topic weights",
+        )
         with Workers(self.n_threads) as workers:
             curve = self._search(split, workers, min(low, high), high)
             chosen, stability = self._reproducible(sample, curve, workers)
             pseudocounts = self._pseudocounts(sample, chosen)
         return curve, chosen, pseudocounts, stability, sample
+
+    def _work(self, sample: Sample) -> float:
+        """Largest number of updates of single weights: counts x topics x updates of all factorisations."""
+        tried = [k for k in GRID if self.bounds[0] <= k <= self.bounds[1]]
+        return (
+            float(sample.counts.nnz)
+            * UPDATES
+            * (STARTS * sum(tried[: self.n_trials]) + self.n_seeds * max(tried, default=2))
+        )
 
     # ---------------------------------------------------------------- K
     def _search(self, split: Split, workers: Workers, low: int, high: int) -> Curve:
@@ -150,7 +164,7 @@ class QuickSearch:
 
     # ---------------------------------------------------------------- J
     def _pseudocounts(self, sample: Sample, k: int) -> float:
-        """Compare J = K / 2, K and the default by short fits; take the smallest within one standard error."""
+        """Compare J = K / 2, K and the default by short fits; take the smallest of the equally good ones."""
         default = self.settings.initial_pseudocounts
         values = sorted({float(k), k / 2, default})
         values = values[: max(0, self.n_trials - len(self.rows))]

@@ -20,6 +20,14 @@ programme has one.
 """
 
 
+EQUIVALENT = 1e-3
+"""Difference of held-out log-likelihoods, nats per count, up to which priors count as equally good (chosen).
+
+Short fits favour large J by less than this: their encoders have not learned to be sure. On planted accessibility
+topics J near the number of topics gave sparser topics that were closer to the truth (docs/decisions/12-tuning.md).
+"""
+
+
 @dataclass(frozen=True)
 class Curve:
     """Held-out scores by number of topics.

@@ -14,6 +14,7 @@ from mira_nb.core.topics.settings import Modality, TopicSettings
 from mira_nb.typing import Progress
 
 from .held_out import difference, make_split
+from .rule import EQUIVALENT
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class ShortFit:
         return float(self.scores.std(ddof=1)) * float(np.sqrt(len(self.scores))) / self.n_counts
 
     def within_error_of(self, best: ShortFit) -> bool:
-        """Whether this one is at most one (paired) standard error worse than `best`."""
+        """Whether this one is worse than `best` by no more than one (paired) standard error, or than matters."""
         gap, error = difference(best.scores, self.scores, self.n_counts)
-        return gap <= error
+        return gap <= max(error, EQUIVALENT)
 
 
 def short_fit(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mira_nb.core.tuning.rule import LEAST_GAIN
+from mira_nb.core.tuning.rule import EQUIVALENT, LEAST_GAIN
 from mira_nb.core.tuning.stability import DEAD, DUPLICATE, FOUND
 from mira_nb.keys import TUNING
 from mira_nb.stages.result import Alert, ExportFile, Metric, Slot, Table
@@ -172,5 +172,6 @@ def methods(output: TuningOutput) -> str:
         n_folds=params.n_folds,
         n_seeds=0 if tuning.stability is None else int(np.max(tuning.stability.table["n_seeds"])),
         least_gain=LEAST_GAIN,
+        equivalent=EQUIVALENT,
         found=FOUND,
     )
