@@ -5,6 +5,8 @@ from .api import embedded_data as embedded_data
 from .api import pair as pair
 from .api import read as read
 from .api import prepare as prepare
+from .api import tuning_rna as tuning_rna
+from .api import tuning_atac as tuning_atac
 from .api import topics_rna as topics_rna
 from .api import topics_atac as topics_atac
 from .api import joint as joint

@@ -41,6 +41,34 @@ def prepare(
     progress: Progress | None = None,
     compute: Compute | None = None,
 ) -> Result: ...
+def tuning_rna(
+    mdata: MuData,
+    *,
+    mode: Literal['paper', 'quick', 'none'] = 'quick',
+    n_trials: int | Literal['auto'] = 'auto',
+    n_folds: int = 5,
+    n_seeds: int = 5,
+    min_topics: int = 2,
+    max_topics: int = 40,
+    seed: int = 0,
+    resources: Resources | None = None,
+    progress: Progress | None = None,
+    compute: Compute | None = None,
+) -> Result: ...
+def tuning_atac(
+    mdata: MuData,
+    *,
+    mode: Literal['paper', 'quick', 'none'] = 'quick',
+    n_trials: int | Literal['auto'] = 'auto',
+    n_folds: int = 5,
+    n_seeds: int = 5,
+    min_topics: int = 2,
+    max_topics: int = 40,
+    seed: int = 0,
+    resources: Resources | None = None,
+    progress: Progress | None = None,
+    compute: Compute | None = None,
+) -> Result: ...
 def topics_rna(
     mdata: MuData,
     *,

@@ -14,6 +14,8 @@ ATAC_TOPIC_PREFIX: Final = "a"
 
 # stage names (their order: stages/registry.py)
 PREPARE: Final = "prepare"
+TUNING_RNA: Final = "tuning_rna"
+TUNING_ATAC: Final = "tuning_atac"
 TOPICS_RNA: Final = "topics_rna"
 TOPICS_ATAC: Final = "topics_atac"
 JOINT_STAGE: Final = "joint"
@@ -70,6 +72,7 @@ ISD_SCORES: Final = "isd_scores"
 PCS: Final = "PCs"
 
 # uns
+TUNING: Final = "tuning"
 TOPIC_MODEL: Final = "topic_model"
 ENRICHMENT_UNS: Final = "enrichment"
 MOTIFS_UNS: Final = "motifs"

@@ -170,7 +170,7 @@ class _Run:
                 status = self.stages.get(name, {}).get("status", "pending")
                 return f"it needs stage {name}, which is {status}"
         missing = stage.missing(self.request.resources)
-        return f"give {missing} to run this stage" if missing else ""
+        return f"give {missing} to run this stage" if missing else stage.skip_reason(self.parameters)
 
     def _key(self, stage: Stage[Any]) -> str:
         return self._key_with(stage, self.parameters[stage.name], self.request.seed)

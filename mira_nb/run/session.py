@@ -87,6 +87,7 @@ class Session:
             progress=self.progress,
             n_threads=available_cores(),
             compute=get_compute(),
+            work_dir=self.store.root / "cache" / "work" / self.stage.name,
         )
         missing = self.stage.missing(context.resources)
         if missing:

@@ -8,9 +8,10 @@ sentences for the methods section.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from mudata import MuData
 
@@ -19,6 +20,9 @@ from mira_nb.typing import Progress
 
 from .params import Params
 from .result import Result, Slot
+
+AllParams: TypeAlias = Mapping[str, Params]
+"""Validated parameters of every stage, by its name."""
 
 
 class Compute(Protocol):
@@ -54,6 +58,8 @@ class Context:
     progress: Progress = no_progress
     n_threads: int = 2
     compute: Compute = field(default_factory=InProcess)
+    work_dir: Path | None = None
+    """Folder in which a stage may keep what lets it go on after it was stopped; None: nothing is kept."""
 
 
 P = TypeVar("P", bound=Params)
@@ -105,3 +111,13 @@ class Stage(ABC, Generic[P]):
             return ""
         options = (" with ".join("--" + name.replace("_", "-") for name in option) for option in self.resources)
         return " or ".join(options)
+
+    def skip_reason(self, parameters: AllParams) -> str:
+        """Say why the parameters of the run's stages make this one needless ('' when it is to run).
+
+        Parameters
+        ----------
+        parameters
+            Validated parameters of every stage, by its name.
+        """
+        return ""

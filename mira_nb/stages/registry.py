@@ -27,6 +27,8 @@ GROUP: Final = "mira_nb.stages"
 
 BUILT_IN: Final[dict[str, str]] = {
     "prepare": "mira_nb.stages.prepare.stage:PrepareStage",
+    "tuning_rna": "mira_nb.stages.tuning.rna:TuningRnaStage",
+    "tuning_atac": "mira_nb.stages.tuning.atac:TuningAtacStage",
     "topics_rna": "mira_nb.stages.topics.rna:TopicsRnaStage",
     "topics_atac": "mira_nb.stages.topics.atac:TopicsAtacStage",
     "joint": "mira_nb.stages.joint.stage:JointStage",

@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
 TABLES = {
     "prepare": {"qc": ["modality", "step", "n", "n_dropped", "rule"]},
+    "tuning_rna": {"trials": ["trial", "state", "n_topics", "loss"], "choice": ["setting", "value"]},
+    "tuning_atac": {"trials": ["trial", "state", "n_topics", "loss"], "choice": ["setting", "value"]},
     "topics_rna": {"training": ["epoch", "loss"], "top_features": ["topic", "feature", "activation", "rank"]},
     "topics_atac": {"training": ["epoch", "loss"], "top_features": ["topic", "feature", "activation", "rank"]},
     "joint": {"clusters": ["cluster", "n_cells", "top_rna_topics", "top_atac_topics"]},

@@ -41,12 +41,12 @@ def test_a_job_runs_one_stage_and_ends(store: RunStore, jobs: JobController) -> 
 def test_everything_up_to_a_stage(store: RunStore, jobs: JobController) -> None:
     jobs.start(JobRequest(stage="topics_rna", upto=True, parameters={"prepare": {"scale": 2.0}}))
     assert jobs.wait(PATIENCE).status == "done"
-    assert store.finished() == ["prepare", "topics_rna"]
+    assert store.finished() == ["prepare", "tuning_rna", "tuning_atac", "topics_rna"]
     # a later run of one stage leaves the parameters of the others as they were
     jobs.start(JobRequest(stage="topics_atac"))
     assert jobs.wait(PATIENCE).status == "done"
     assert store.read_record()["stages"]["prepare"]["parameters"]["scale"] == 2.0
-    assert store.finished() == ["prepare", "topics_rna", "topics_atac"]
+    assert store.finished() == ["prepare", "tuning_rna", "tuning_atac", "topics_rna", "topics_atac"]
 
 
 def test_only_one_job_at_a_time(store: RunStore, jobs: JobController, monkeypatch: pytest.MonkeyPatch) -> None:

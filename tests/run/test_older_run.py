@@ -15,7 +15,9 @@ from mira_nb.run.store import RunStore
 from mira_nb.stages.registry import BUILT_IN
 
 ARCHIVE = Path(__file__).resolve().parents[1] / "fixtures" / "run-0.1.0-before-packages.tar.xz"
-DONE = list(BUILT_IN)[: list(BUILT_IN).index("trajectory") + 1]
+LATER = {"tuning_rna", "tuning_atac"}
+"""Stages that the version before did not have."""
+DONE = [name for name in list(BUILT_IN)[: list(BUILT_IN).index("trajectory") + 1] if name not in LATER]
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +30,14 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_stages_and_titles_are_read(older: Path) -> None:
     view = read_run(older)
-    assert [stage.name for stage in view.stages] == list(BUILT_IN)
+    assert [stage.name for stage in view.stages] == [name for name in BUILT_IN if name not in LATER]
     assert [stage.name for stage in view.stages if stage.status == "done"] == DONE
     assert {stage.title for stage in view.stages} >= {"Expression topics", "Joint representation", "drivers"}
 
 
 def test_the_report_is_built_again(older: Path) -> None:
     text = build_report(older).read_text(encoding="utf-8")
-    for name in BUILT_IN:
+    for name in DONE:
         assert f'<section id="{name}"' in text
     assert not re.search(r"\w+\.(vl\.json|png|csv) cannot be shown", text)
     assert "UMAP of the joint representation" in text

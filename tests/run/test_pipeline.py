@@ -202,7 +202,7 @@ def test_a_failure_with_new_parameters_keeps_the_old_result_but_does_not_use_it(
 
 def test_until_stops_there_and_later_results_are_kept(request_: RunRequest) -> None:
     first = run_pipeline(replace(request_, until="joint"))
-    assert first.computed == ("prepare", "topics_rna", "topics_atac", "joint")
+    assert first.computed == ("prepare", "tuning_rna", "tuning_atac", "topics_rna", "topics_atac", "joint")
     assert first.statuses["trajectory"] == "pending"
     run_pipeline(request_)
     again = run_pipeline(replace(request_, until="prepare"))

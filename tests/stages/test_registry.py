@@ -24,7 +24,7 @@ def test_stages_used_count_when_they_are_there() -> None:
 
 
 def test_until() -> None:
-    assert stages_until("joint") == tuple(BUILT_IN)[:4]
+    assert stages_until("joint") == tuple(BUILT_IN)[:6]
     assert stages_until(None)[: len(BUILT_IN)] == tuple(BUILT_IN)
     with pytest.raises(ParameterError, match="no such stage"):
         stages_until("join")

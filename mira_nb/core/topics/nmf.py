@@ -191,7 +191,9 @@ def _stretch(old: Floats, new: Floats, power: float, axis: int) -> Floats:
     """Return the over-relaxed step old (new / old)^power, normalised along ``axis``."""
     if power == 1.0:
         return new
-    out = old * np.clip(new / np.maximum(old, 1e-30), 1e-6, 1e6) ** np.float32(power)
+    with np.errstate(over="ignore"):  # in single precision a ratio of 1e6 to the eighth power is infinite
+        factor = np.clip(new / np.maximum(old, 1e-30), 1e-6, 1e6) ** np.float32(power)
+    out = old * np.minimum(factor, np.float32(1e30))
     out = np.maximum(out, 1e-12, dtype=np.float32)
     return out / out.sum(axis, keepdims=True)
 

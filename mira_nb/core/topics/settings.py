@@ -61,8 +61,9 @@ class TopicSettings:
 
     n_topics: int | Auto = setting(
         "auto",
-        "Number of topics; auto derives it from the size of the data: sqrt(cells x min(1, median count per cell / D)) "
-        "/ 4, from 4 to 40, with D = 250 transcripts or 500 open peaks.",
+        "Number of topics; auto takes the choice of the tuning and, for what is left at its default here, the other "
+        "settings tuned with it. Without a tuning the size of the data decides: sqrt(cells x min(1, median count per "
+        "cell / D)) / 4, from 4 to 40, with D = 250 transcripts or 500 open peaks.",
         unit="topics", ge=2, le=500,
     )  # fmt: skip
     n_epochs: int = setting(40, "Number of passes over the training cells.", unit="epochs", ge=1, le=10_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb import keys
-from mira_nb.keys import PREPARE, TOPICS_ATAC
+from mira_nb.keys import PREPARE, TOPICS_ATAC, TUNING_ATAC
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.result import Result, Slot
@@ -24,6 +24,7 @@ class TopicsAtacStage(Stage[TopicsAtacParams]):
     purpose: ClassVar[str] = "Learns sets of peaks that open together, and how much each cell uses each of them."
     Params: ClassVar[type[Params]] = TopicsAtacParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE,)
+    uses: ClassVar[tuple[str, ...]] = (TUNING_ATAC,)
     writes: ClassVar[tuple[Slot, ...]] = (
         Slot("atac", "obsm", keys.X_TOPICS),
         Slot("atac", "varm", keys.TOPIC_ACTIVATIONS),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,18 +12,40 @@ import numpy as np
 import pandas as pd
 
 from mira_nb.errors import InputError
-from mira_nb.keys import ATAC_TOPIC_PREFIX, ENCODER, MODELLED, RNA_TOPIC_PREFIX
+from mira_nb.keys import ATAC_TOPIC_PREFIX, ENCODER, MODELLED, RNA_TOPIC_PREFIX, TUNING
 from mira_nb.stages.base import Context
 
 if TYPE_CHECKING:
     from mudata import MuData
 
     from mira_nb.core.topics.fit import TopicFit
+    from mira_nb.core.topics.settings import TopicSettings
 
     from .params import TopicsParams
 
 
 N_TOP = 200
+LEAST_MATCH = 0.5
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a tuning chose for the model.
+
+    Attributes
+    ----------
+    mode
+        How it was chosen, '' without a tuning.
+    settings
+        Settings taken from it, by name.
+    reference
+        ``cells`` (positions), ``topics`` (cells x K), ``stability`` and ``found_in`` (K) of its stability check; empty
+        without.
+    """
+
+    mode: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    reference: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,6 +66,8 @@ class TopicsOutput:
         True for the modelled features among all features of the modality.
     params
         Parameters of the stage.
+    tuned
+        What a tuning chose.
     """
 
     modality: Literal["rna", "atac"]
@@ -50,6 +76,7 @@ class TopicsOutput:
     features: pd.Index
     modelled: np.ndarray
     params: TopicsParams
+    tuned: Tuned = field(default_factory=Tuned)
 
     @property
     def n_not_modelled(self) -> int:
@@ -61,6 +88,7 @@ class TopicsOutput:
         """What ``auto`` became: number of topics, learning rates, restarts, warm-up, engine and device in use."""
         settings = self.fit.settings
         return {
+            **self.tuned.settings,
             "n_topics": self.fit.n_topics,
             "learning_rate_min": float(settings.learning_rate_min),
             "learning_rate_max": float(settings.learning_rate_max),
@@ -101,6 +129,21 @@ class TopicsOutput:
     def feature(self) -> Literal["gene", "peak"]:
         """Kind of feature that is counted."""
         return "gene" if self.modality == "rna" else "peak"
+
+    @cached_property
+    def stability(self) -> pd.DataFrame | None:
+        """Stability of each topic by that of its match in the tuning: stability, found_in, matched_r; None without.
+
+        A topic without a match among the tuning's topics (correlation below 0.5 over its cells) has no values.
+        """
+        known = self.tuned.reference
+        if not known:
+            return None
+        from mira_nb.core.tuning.stability import match
+
+        columns, found = match(self.fit.topics[known["cells"]], known["topics"])
+        frame = pd.DataFrame({"stability": known["stability"][columns], "found_in": known["found_in"][columns]})
+        return frame.astype(float).where(pd.Series(found >= LEAST_MATCH), np.nan).assign(matched_r=found)
 
     @property
     def n_held_out(self) -> int:
@@ -151,6 +194,7 @@ def compute(data: MuData, params: TopicsParams, context: Context, modality: Lite
     """
     from mira_nb.core.topics.fit import fit_topic_model
 
+    settings, tuned = tuned_settings(data, params, modality)
     part = data.mod[modality]
     modelled = _mask(data, modality, MODELLED)
     encoder = _mask(data, modality, ENCODER)[modelled]
@@ -160,13 +204,32 @@ def compute(data: MuData, params: TopicsParams, context: Context, modality: Lite
     fit = fit_topic_model(
         counts,
         modality="expression" if modality == "rna" else "accessibility",
-        settings=params.settings(),
+        settings=settings,
         encoder_features=encoder,
         seed=context.seed,
         n_threads=context.n_threads,
         progress=lambda fraction, message: context.progress(0.95 * fraction, message),
     )
-    return TopicsOutput(modality, fit, counts, part.var_names[modelled], modelled, params)
+    return TopicsOutput(modality, fit, counts, part.var_names[modelled], modelled, params, tuned)
+
+
+def tuned_settings(data: MuData, params: TopicsParams, modality: Literal["rna", "atac"]) -> tuple[TopicSettings, Tuned]:
+    """Return the settings of the fit: where ``n_topics`` is ``auto`` and a tuning was made, with its choice.
+
+    Settings that differ from their defaults stay as the user gave them.
+    """
+    settings = params.settings()
+    stored = data.mod[modality].uns.get(TUNING)
+    if settings.n_topics != "auto" or stored is None:
+        return settings, Tuned()
+    defaults = type(params)().model_dump()
+    chosen = json.loads(str(stored["settings"]))
+    taken = {name: value for name, value in chosen.items() if getattr(settings, name) == defaults.get(name)}
+    taken["n_topics"] = int(stored["n_topics"])
+    reference = {
+        name: np.asarray(stored[name]) for name in ("cells", "topics", "stability", "found_in") if name in stored
+    }
+    return replace(settings, **taken), Tuned(str(stored["mode"]), taken, reference)
 
 
 def _mask(data: MuData, modality: str, column: str) -> np.ndarray:

@@ -47,6 +47,8 @@ def tables(fitted: TopicsOutput) -> list[Table]:
             "alpha": fitted.fit.alpha,
         }
     )
+    if fitted.stability is not None:
+        summary = summary.join(fitted.stability)
     return [
         TEXTS.table("training", fitted.fit.history.drop(columns="seconds"), n_held_out=fitted.n_held_out),
         TEXTS.table(
@@ -57,7 +59,7 @@ def tables(fitted: TopicsOutput) -> list[Table]:
             n_features=len(fitted.features),
             n_not_modelled=fitted.n_not_modelled,
         ),
-        TEXTS.table("topics", summary),
+        TEXTS.table("topics", summary, tuned=fitted.stability is not None),
     ]
 
 
@@ -90,6 +92,10 @@ def alerts(fitted: TopicsOutput) -> list[Alert]:
     unused = [name for name in fitted.names if fitted.topics[name].max() < UNUSED_SHARE]
     if unused:
         out.append(TEXTS.alert("unused_topics", topics=unused, threshold=UNUSED_SHARE))
+    if fitted.stability is not None:
+        unstable = [name for name, n in zip(fitted.names, fitted.stability["found_in"], strict=True) if not n > 0]
+        if unstable:
+            out.append(TEXTS.alert("unstable_topics", topics=unstable))
     upper = np.triu(fitted.correlation.to_numpy(), 1)
     pairs = [(fitted.names[i], fitted.names[j]) for i, j in np.argwhere(upper > REDUNDANT_R)]
     if pairs:
@@ -126,6 +132,7 @@ def methods(fitted: TopicsOutput) -> str:
         n_hidden=settings.n_hidden,
         n_topics=fit.n_topics,
         n_topics_auto=fitted.params.settings().n_topics == "auto",
+        tuned=fitted.tuned.mode,
         full_depth=FULL_DEPTH[fit.modality],
         min_topics=MIN_TOPICS,
         max_topics=MAX_TOPICS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb import keys
-from mira_nb.keys import PREPARE, TOPICS_RNA
+from mira_nb.keys import PREPARE, TOPICS_RNA, TUNING_RNA
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.result import Result, Slot
@@ -26,6 +26,7 @@ class TopicsRnaStage(Stage[TopicsRnaParams]):
     )
     Params: ClassVar[type[Params]] = TopicsRnaParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE,)
+    uses: ClassVar[tuple[str, ...]] = (TUNING_RNA,)
     writes: ClassVar[tuple[Slot, ...]] = (
         Slot("rna", "obsm", keys.X_TOPICS),
         Slot("rna", "varm", keys.TOPIC_ACTIVATIONS),

@@ -1,0 +1,242 @@
+"""The published search (Extended Methods, Hyperparameter optimization; DECISIONS 12).
+
+A tree-structured Parzen estimator suggests number of topics, prior, Adam's epsilon, dropout, batch size and epochs;
+each trial is cross-validated on the training cells and ended early by successive halving; the best five are retrained
+on all training cells and compared on cells kept out of the search. J is searched too, so the loss is the negative
+held-out log-likelihood per count: ELBOs under different priors cannot be compared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from mira_nb.core.topics.fit import fit_topic_model
+from mira_nb.core.topics.settings import Modality, TopicSettings
+from mira_nb.typing import Progress
+
+from .folds import TrialTask, held_out_loss, run_trial
+from .halving import penalty
+from .held_out import split_cells
+from .result import Map, Tuning, trial_table
+from .stability import Stability, assess
+from .study import BATCH, TuningStudy, settings_of, study_name
+
+LARGE = 5000
+"""Cells above which data count as large (chosen; the paper names no number)."""
+
+TRIALS_SMALL, TRIALS_LARGE = 75, 32
+"""Trials for small and for large data (Extended Methods)."""
+
+FINALISTS = 5
+"""Best trials that are retrained and compared on held-out cells (Extended Methods)."""
+
+SETTLED = 8
+"""The search ends when so many suggestions in a row lie within one topic."""
+
+TEST_FRACTION = 0.1
+"""Fraction of the cells that only the finalists are compared on (chosen)."""
+
+SEARCHED = ("initial_pseudocounts", "adam_epsilon", "dropout", "batch_size", "n_epochs")
+
+
+def settled(numbers: Sequence[int]) -> bool:
+    """Whether the last eight suggestions lie within one topic of each other."""
+    last = numbers[-SETTLED:]
+    return len(last) == SETTLED and max(last) - min(last) <= 1
+
+
+@dataclass
+class PaperSearch:
+    """One search; call :meth:`run`. The arguments are those of :func:`.tune.tune`, with checked counts."""
+
+    counts: sparse.csr_matrix
+    encoder: NDArray[np.bool_]
+    modality: Modality
+    settings: TopicSettings
+    bounds: tuple[int, int]
+    n_trials: int | None
+    n_folds: int
+    n_seeds: int
+    seed: int
+    n_threads: int
+    progress: Progress
+    rule: int
+    cells: NDArray[np.intp]
+    folder: Path | None = None
+    run_all: Map = map
+    seconds: dict[str, float] = field(default_factory=dict)
+    n_steps: int = 0
+
+    def __post_init__(self) -> None:
+        """Split the cells and open the study."""
+        self.n_trials = self.n_trials or (TRIALS_LARGE if self.counts.shape[0] > LARGE else TRIALS_SMALL)
+        training, test = split_cells(self.counts, np.random.default_rng([self.seed, 13]), fraction=TEST_FRACTION)
+        self.training, self.test = self.counts[training], self.counts[test]
+        self.base = replace(self.settings, restarts=1, holdout_fraction=0.0, shrinkage="none")
+        high = min(self.bounds[1], min(self.training.shape) * (self.n_folds - 1) // self.n_folds - 1)
+        name = study_name(self.counts, self.modality, self.settings, self.bounds, self.n_folds, self.seed)
+        low = min(self.bounds[0], high)
+        self.study = TuningStudy(name, self.folder, (low, high), self.training.shape[0], self.seed)
+        pooled = np.asarray(self.training.sum(axis=0, dtype=np.float64)).ravel() + 0.5
+        totals = np.asarray(self.test.sum(axis=0, dtype=np.float64)).ravel()
+        self.profile_loss = -float(totals @ np.log(pooled / pooled.sum())) / float(totals.sum())
+
+    def run(self) -> Tuning:
+        """Search, compare the finalists, and refit the best."""
+        started = time.monotonic()
+        self._search()
+        trials = self.study.trials()[: self.n_trials]
+        done = [trial for trial in trials if trial.value is not None]
+        compared = self._compare(done)
+        best = min(compared, key=lambda number: compared[number])
+        chosen = settings_of(self.study.trials()[best].params, self.base)
+        stability = self._stability(chosen) if self.n_seeds else None
+        others = [number for number in compared if self._topics(number) != self._topics(best)]
+        second = min(others, key=lambda number: compared[number]) if others else None
+        curve, one_se = fold_curve(done, self.profile_loss)
+        self.seconds["total"] = time.monotonic() - started
+        return Tuning(
+            mode="paper",
+            n_topics=int(chosen.n_topics),
+            settings={name: getattr(chosen, name) for name in SEARCHED} | {"holdout_fraction": 0.0},
+            size_rule=self.rule,
+            best_n_topics=int(curve["n_topics"].to_numpy()[_lowest(curve)]),
+            one_standard_error=one_se,
+            runner_up=None if second is None else self._topics(second),
+            runner_up_gap=float("nan") if second is None else compared[second] - compared[best],
+            profile_loss=self.profile_loss,
+            trials=trial_table([*(self._row(trial) for trial in done), *self._finalist_rows(compared, len(done))]),
+            curve=curve,
+            stability=stability,
+            cells=self.cells,
+            n_features=self.counts.shape[1],
+            n_steps=self.n_steps,
+            importances=self.study.importances(),
+            seconds=self.seconds,
+        )
+
+    # ---------------------------------------------------------------- search
+    def _search(self) -> None:
+        total = int(self.n_trials or 0)
+        for number in range(-(-total // BATCH)):
+            before = [trial for trial in self.study.trials()[: number * BATCH] if trial.value is not None]
+            if settled([int(trial.params["n_topics"]) for trial in before]):
+                return
+            batch = self.study.batch(number, min(BATCH, total - number * BATCH))
+            open_trials = [trial for trial in batch if trial.value is None]
+            earlier = tuple(tuple(trial.user_attrs["fold_losses"]) for trial in before)
+            tasks = [self._task(trial, earlier) for trial in open_trials]
+            self._say(before, total)
+            for trial, result in zip(open_trials, self.run_all(run_trial, tasks), strict=True):
+                mean = sum(result.losses) / len(result.losses)
+                value = mean + (penalty(len(result.losses)) if result.pruned else 0.0)
+                self.study.finish(trial, result.losses, value, pruned=result.pruned, n_steps=result.n_steps)
+                self.seconds[f"trial {trial.number}"] = result.seconds
+                self._say([item for item in self.study.trials() if item.value is not None], total)
+
+    def _task(self, trial: Any, earlier: tuple[tuple[float, ...], ...]) -> TrialTask:
+        return TrialTask(
+            self.training, self.encoder, self.modality, settings_of(trial.params, self.base), self.n_folds, self.seed,
+            self.n_threads, earlier,
+        )  # fmt: skip
+
+    def _say(self, done: Sequence[Any], total: int) -> None:
+        best = min(done, key=lambda trial: trial.value, default=None)
+        found = "" if best is None else f"; best {best.params['n_topics']} topics, loss {best.value:.4f} nats per count"
+        self.progress(0.8 * len(done) / max(total, 1), f"trial {min(len(done) + 1, total)} of {total}{found}")
+
+    # ---------------------------------------------------------------- finalists
+    def _compare(self, done: Sequence[Any]) -> dict[int, float]:
+        """Loss on the test cells of the best trials, retrained on all training cells, by number of the trial."""
+        order = sorted(done, key=lambda trial: (bool(trial.user_attrs["pruned"]), trial.value, trial.number))
+        out: dict[int, float] = {}
+        for place, trial in enumerate(order[:FINALISTS]):
+            self.progress(0.8 + 0.1 * place / FINALISTS, f"finalist {place + 1}: {trial.params['n_topics']} topics")
+            kept = self.study.kept(f"finalist {trial.number}")
+            if kept is None:
+                started = time.monotonic()
+                loss, _ = held_out_loss(
+                    self.training, self.test, self.encoder, self.modality, settings_of(trial.params, self.base),
+                    seed=self.seed, n_threads=self.n_threads,
+                )  # fmt: skip
+                self.study.keep(f"finalist {trial.number}", loss)
+                self.seconds[f"finalist {trial.number}"] = time.monotonic() - started
+                kept = loss
+            out[trial.number] = float(kept)
+        return out
+
+    def _topics(self, number: int) -> int:
+        return int(self.study.trials()[number].params["n_topics"])
+
+    def _stability(self, settings: TopicSettings) -> Stability:
+        started, fits = time.monotonic(), []
+        for number in range(self.n_seeds + 1):
+            self.progress(0.9 + 0.1 * number / (self.n_seeds + 1), f"stability, fit {number + 1} of {self.n_seeds + 1}")
+            fits.append(
+                fit_topic_model(
+                    self.counts, modality=self.modality, settings=settings, encoder_features=self.encoder,
+                    seed=self.seed + 1000 * number, n_threads=self.n_threads,
+                )
+            )  # fmt: skip
+        self.seconds["stability"] = time.monotonic() - started
+        profiles = fits[0].decoder.composition(np.eye(fits[0].n_topics)).T
+        pooled = np.asarray(self.counts.sum(axis=0, dtype=np.float64)).ravel() + 0.5
+        topics = [fit.topics.astype(np.float32) for fit in fits]
+        return assess(topics[0], profiles.astype(np.float32), pooled / pooled.sum(), topics[1:])
+
+    # ---------------------------------------------------------------- record
+    def _row(self, trial: Any) -> dict[str, Any]:
+        settings, losses = settings_of(trial.params, self.base), trial.user_attrs["fold_losses"]
+        pruned, n = bool(trial.user_attrs["pruned"]), len(losses)
+        self.n_steps += int(trial.user_attrs["n_steps"])
+        reason = f"after fold {n} not among the best third of the earlier trials that reached it" if pruned else ""
+        return {
+            "trial": trial.number, "state": "pruned" if pruned else "complete", "phase": "search",
+            "n_topics": settings.n_topics, **{name: getattr(settings, name) for name in SEARCHED},
+            "loss": trial.value, "loss_se": _error(losses), "penalty": penalty(n) if pruned else 0.0, "folds": n,
+            "fold_losses": " ".join(f"{loss:.6f}" for loss in losses), "reason": reason,
+        }  # fmt: skip
+
+    def _finalist_rows(self, compared: dict[int, float], first: int) -> list[dict[str, Any]]:
+        trials, rows = self.study.trials(), []
+        for place, (number, loss) in enumerate(compared.items()):
+            settings = settings_of(trials[number].params, self.base)
+            rows.append(
+                {"trial": first + place, "state": "compared", "phase": "finalists", "n_topics": settings.n_topics,
+                 **{name: getattr(settings, name) for name in SEARCHED}, "loss": loss, "reason": f"trial {number}"}
+            )  # fmt: skip
+        return rows
+
+
+def _error(losses: Sequence[float]) -> float:
+    return float(np.std(losses, ddof=1) / np.sqrt(len(losses))) if len(losses) > 1 else float("nan")
+
+
+def _lowest(curve: pd.DataFrame) -> int:
+    return int(curve["loss"].to_numpy().argmin())
+
+
+def fold_curve(done: Sequence[Any], profile_loss: float) -> tuple[pd.DataFrame, int]:
+    """Return the lowest loss by number of topics with its standard error over folds, and the one-standard-error choice.
+
+    Trials ended early count only where none of their number of topics came to its end.
+    """
+    lowest: dict[int, Any] = {}
+    for trial in sorted(done, key=lambda item: (bool(item.user_attrs["pruned"]), item.value)):
+        lowest.setdefault(int(trial.params["n_topics"]), trial)
+    rows = []
+    for k in sorted(lowest):
+        loss, error = float(lowest[k].value), np.nan_to_num(_error(lowest[k].user_attrs["fold_losses"]))
+        rows.append((k, loss, loss - error, loss + error, profile_loss - loss))
+    frame = pd.DataFrame(rows, columns=["n_topics", "loss", "loss_low", "loss_high", "gain"])
+    limit = float(frame["loss_high"].to_numpy()[_lowest(frame)])
+    return frame, int(frame.loc[frame["loss"] <= limit, "n_topics"].min())

@@ -1,0 +1,90 @@
+"""What a tuning returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .stability import Stability
+
+Map = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+"""Applies a function to independent items; results come in the order of the items."""
+
+Mode = Literal["paper", "quick", "none"]
+
+TRIAL_COLUMNS = (
+    "trial", "state", "phase", "n_topics", "initial_pseudocounts", "adam_epsilon", "dropout", "batch_size", "n_epochs",
+    "loss", "loss_se", "penalty", "folds", "fold_losses", "reason",
+)  # fmt: skip
+"""Columns of the table of trials; what a mode does not vary stays empty."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Result of a tuning.
+
+    Attributes
+    ----------
+    mode
+        How it was searched.
+    n_topics
+        The choice.
+    settings
+        Other settings of the topic model that were chosen, by name.
+    size_rule
+        What the size rule would have taken.
+    best_n_topics
+        Number of topics of the lowest loss.
+    one_standard_error
+        Smallest number of topics within one standard error of it.
+    runner_up
+        Next best number of topics, None when one was tried.
+    runner_up_gap
+        By how much its loss is higher, nats per count (negative: lower, but not by enough).
+    profile_loss
+        Loss of the mean profile, nats per count.
+    trials
+        One row per trial, :data:`TRIAL_COLUMNS`; loss: negative held-out log-likelihood per count, nats.
+    curve
+        One row per number of topics: n_topics, loss, loss_low, loss_high (one standard error of the difference from the
+        best), gain (per count over the mean profile).
+    stability
+        Refits of the choice; None without.
+    cells, n_features
+        Positions of the cells, and number of features, that the search read.
+    n_steps
+        Optimiser steps and updates of factorisations that it took.
+    importances
+        By parameter, fraction of the loss's variance it explains (empty where too few trials vary it).
+    seconds
+        Seconds by phase and trial.
+    """
+
+    mode: Mode
+    n_topics: int
+    settings: Mapping[str, Any]
+    size_rule: int
+    best_n_topics: int
+    one_standard_error: int
+    runner_up: int | None
+    runner_up_gap: float
+    profile_loss: float
+    trials: pd.DataFrame
+    curve: pd.DataFrame
+    stability: Stability | None
+    cells: NDArray[np.intp]
+    n_features: int
+    n_steps: int
+    importances: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def trial_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return the trials with all columns, by number."""
+    frame = pd.DataFrame(rows, columns=list(TRIAL_COLUMNS))
+    return frame.sort_values("trial", kind="stable").reset_index(drop=True)

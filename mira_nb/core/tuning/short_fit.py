@@ -1,0 +1,96 @@
+"""A fit of few steps on training cells, scored on held-out ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from mira_nb.core.topics.decoder import Decoder
+from mira_nb.core.topics.fit import fit_topic_model
+from mira_nb.core.topics.settings import Modality, TopicSettings
+from mira_nb.typing import Progress
+
+from .held_out import difference, make_split
+from .rule import EQUIVALENT
+
+
+@dataclass(frozen=True)
+class ShortFit:
+    """Scores of a short fit.
+
+    Attributes
+    ----------
+    scores
+        (held-out cells,) log-likelihood of the scored counts, nats.
+    n_counts
+        Number of counts scored.
+    n_epochs, n_steps
+        Passes over the training cells and optimiser steps taken.
+    topics
+        (training cells, K) proportions.
+    """
+
+    scores: NDArray[np.float64]
+    n_counts: float
+    n_epochs: int
+    n_steps: int
+    topics: NDArray[np.float64]
+
+    @property
+    def per_count(self) -> float:
+        """Held-out log-likelihood per count, nats."""
+        return float(self.scores.sum()) / self.n_counts
+
+    @property
+    def error(self) -> float:
+        """Standard error of :attr:`per_count` over cells."""
+        return float(self.scores.std(ddof=1)) * float(np.sqrt(len(self.scores))) / self.n_counts
+
+    def within_error_of(self, best: ShortFit) -> bool:
+        """Whether this one is worse than `best` by no more than one (paired) standard error, or than matters."""
+        gap, error = difference(best.scores, self.scores, self.n_counts)
+        return gap <= max(error, EQUIVALENT)
+
+
+def short_fit(
+    counts: sparse.csr_matrix,
+    encoder: NDArray[np.bool_],
+    modality: Modality,
+    settings: TopicSettings,
+    *,
+    n_steps: int,
+    seed: int,
+    n_threads: int,
+    progress: Progress | None = None,
+) -> ShortFit:
+    """Fit on four fifths of the cells for about `n_steps` steps and score the rest.
+
+    The split depends on `seed` alone: fits of different settings are compared on the same cells and counts.
+    """
+    if not encoder.any():
+        encoder = np.ones_like(encoder)
+    split = make_split(counts, np.random.default_rng([seed, 3]))
+    per_epoch = max(1, -(-split.training.shape[0] // settings.batch_size))
+    n_epochs = max(2, -(-n_steps // per_epoch))
+    fit = fit_topic_model(
+        split.training, modality=modality, settings=replace(settings, n_epochs=n_epochs), encoder_features=encoder,
+        seed=seed, n_threads=n_threads, progress=progress,
+    )  # fmt: skip
+    topics = fit.encode(split.observed, n_threads=n_threads)
+    scores = decoder_scores(split.scored, fit.decoder, topics)
+    warm = int(fit.settings.warmup_epochs)
+    return ShortFit(scores, split.n_scored, n_epochs, (n_epochs + warm) * per_epoch, fit.topics)
+
+
+def decoder_scores(
+    counts: sparse.csr_matrix, decoder: Decoder, topics: NDArray[np.floating]
+) -> NDArray[np.float64]:  # fmt: skip
+    """Return sum_j x_ij log rho_ij per cell, (cells,), nats, without a cells x features array."""
+    weights, offset = decoder.affine()
+    wide = counts.astype(np.float64)
+    depth = np.asarray(wide.sum(axis=1)).ravel()
+    logits = (topics * (wide @ weights.T)).sum(1) + wide @ offset
+    return np.asarray(logits - depth * decoder.log_normalizer(topics))
