@@ -5,18 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal
+from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from mira_nb.errors import OfflineError
 from mira_nb.typing import Progress
-
-if TYPE_CHECKING:
-    import requests
 
 _BLOCK: Final = 1 << 20
 _TIMEOUT: Final = (10.0, 60.0)
@@ -52,11 +48,11 @@ class Checksum:
 
 
 class _Passing(Exception):
-    """A failure that may pass: no connection, a truncated answer, an overloaded server."""
+    """A transient failure: no connection, a truncated answer, an overloaded server."""
 
 
 class _Final(Exception):
-    """A failure that will not pass, such as an address without a file."""
+    """A permanent failure, such as an address without a file."""
 
 
 def cache_folder() -> Path:
@@ -139,51 +135,85 @@ def _kept_checksum(target: Path) -> Checksum | None:
 
 
 def _download(url: str, target: Path, wanted: Checksum | None, progress: Progress | None) -> Path:
-    """One attempt, into a temporary file that is renamed once it is complete and right."""
+    """Make one attempt: pooch writes a temporary file and renames it once it is complete and right."""
+    import pooch
     import requests
 
-    target.parent.mkdir(parents=True, exist_ok=True)
+    pooch.get_logger().setLevel("WARNING")  # otherwise pooch prints every download on stderr
+    if wanted is None:
+        target.unlink(missing_ok=True)  # pooch takes any file without a known checksum as it is
+    source = _Source(target, wanted is None, progress)
     try:
-        answer = requests.get(url, stream=True, timeout=_TIMEOUT, headers={"Accept-Encoding": "identity"})
+        pooch.retrieve(
+            url,
+            known_hash=f"{wanted.algorithm}:{wanted.value}" if wanted else None,
+            fname=target.name,
+            path=target.parent,
+            downloader=source,
+        )
     except (
         requests.exceptions.InvalidURL,
         requests.exceptions.InvalidSchema,
         requests.exceptions.MissingSchema,
     ) as error:
         raise _Final(f"the address is wrong ({error})") from error
+    except requests.HTTPError as error:
+        status, words = error.response.status_code, error.response.reason
+        if status in _TEMPORARY:
+            raise _Passing(f"the server answered {status}") from error
+        raise _Final(f"the server answered {status} {words}") from error
     except requests.RequestException as error:
+        if source.total is not None:
+            raise _Passing(f"the connection broke after {source.done:,} bytes") from error
         raise _Passing(f"no connection ({type(error).__name__})") from error
-    with answer:
-        if answer.status_code in _TEMPORARY:
-            raise _Passing(f"the server answered {answer.status_code}")
-        if not answer.ok:
-            raise _Final(f"the server answered {answer.status_code} {answer.reason}")
-        handle, part = tempfile.mkstemp(dir=target.parent, prefix=".part-")
-        try:
-            with os.fdopen(handle, "wb") as sink:
-                _copy(answer, sink, target.name, progress)
-            if wanted is None:
-                _sidecar(target).write_text(Checksum("sha256", "0" * 64).of(Path(part)) + "\n", encoding="ascii")
-            elif (found := wanted.of(Path(part))) != wanted.value:
-                raise _Passing(f"the file's checksum is {found[:12]}..., not {wanted.value[:12]}...")
-            Path(part).replace(target)
-        finally:
-            Path(part).unlink(missing_ok=True)
+    except ValueError as error:
+        found = re.search(r"but got (?:\w+:)?([0-9a-f]+)", str(error))  # pooch says both checksums
+        if wanted is None or found is None:
+            raise
+        raise _Passing(f"the file's checksum is {found[1][:12]}..., not {wanted.value[:12]}...") from error
     return target
 
 
-def _copy(answer: requests.Response, sink: BinaryIO, name: str, progress: Progress | None) -> None:
-    import requests
+@dataclass
+class _Source:
+    """Downloader for pooch: reports progress, and keeps the checksum of the first download if asked to."""
 
-    announced = answer.headers.get("Content-Length", "")
-    total, done = int(announced) if announced.isdigit() else 0, 0
-    try:
-        for block in answer.iter_content(_BLOCK):
-            sink.write(block)
-            done += len(block)
-            if progress is not None:
-                progress(min(done / total, 1.0) if total else 0.0, f"{name}: {done / 1e6:.1f} MB")
-    except requests.RequestException as error:
-        raise _Passing(f"the connection broke after {done:,} bytes") from error
-    if total and done != total:
-        raise _Passing(f"{done:,} of {total:,} bytes arrived")
+    target: Path
+    keep_checksum: bool
+    report: Progress | None
+    total: int | None = None
+    """Announced size, 0 when unknown; set by pooch once the server has answered."""
+    done: int = 0
+
+    def __call__(self, url: str, output_file: str, pooch: object) -> None:
+        """Download `url` into `output_file`, as pooch asks."""
+        import requests
+        from pooch import HTTPDownloader
+
+        headers = {"Accept-Encoding": "identity"}  # else requests unpacks .gz files that a server labels as such
+        get = HTTPDownloader(progressbar=self, chunk_size=_BLOCK, headers=headers, timeout=_TIMEOUT)
+        part = Path(output_file)
+        try:
+            get(url, output_file, pooch)
+        finally:
+            self.done = part.stat().st_size
+        if self.total and self.done != self.total:  # urllib3 below 2 does not see a truncated answer
+            raise requests.exceptions.ChunkedEncodingError(f"{self.done} of {self.total} bytes")
+        if self.keep_checksum:  # before pooch renames the file: no file in the cache is without it
+            _sidecar(self.target).write_text(Checksum("sha256", "0" * 64).of(part) + "\n", encoding="ascii")
+
+    def update(self, n_bytes: int) -> None:
+        """Note that up to `n_bytes` more have arrived; the last block may be shorter."""
+        self.done += n_bytes
+        if self.total:
+            self.done = min(self.done, self.total)
+        if self.report is not None:
+            fraction = self.done / self.total if self.total else 0.0
+            self.report(fraction, f"{self.target.name}: {self.done / 1e6:.1f} MB")
+
+    def reset(self) -> None:
+        """Begin to count again: pooch reports the whole size once more at the end."""
+        self.done = 0
+
+    def close(self) -> None:
+        """Do nothing more: there is no bar to remove."""

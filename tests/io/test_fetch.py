@@ -65,6 +65,12 @@ def test_downloaded_once_then_cached(server, tmp_path):
     assert Handler.asked == ["/good.txt"]
 
 
+def test_downloads_print_nothing(server, tmp_path, capfd):
+    get(f"{server}/good.txt", tmp_path)
+    get(f"{server}/other.txt", tmp_path, checksum=None)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_damaged_cache_is_replaced(server, tmp_path):
     path = get(f"{server}/good.txt", tmp_path)
     path.write_bytes(b"broken")
@@ -84,7 +90,7 @@ def test_failures_that_pass(server, tmp_path, name, n_asked):
         ("missing.txt", {}, "the server answered 404", 1),
         ("busy.txt", {}, "the server answered 503", 4),
         ("truncated.txt", {"attempts": 2}, "the connection broke", 2),
-        ("good.txt", {"checksum": Checksum("sha256", "0" * 64), "attempts": 2}, "checksum", 2),
+        ("good.txt", {"checksum": Checksum("sha256", "0" * 64), "attempts": 2}, f"checksum is {SHA.value[:12]}...", 2),
     ],
 )
 def test_failures_that_stay(server, tmp_path, name, options, expected, n_asked):
