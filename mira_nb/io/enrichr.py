@@ -1,4 +1,7 @@
-"""Client of the Enrichr web service: retries, a cache on disk, and a clear message when it cannot be reached."""
+"""Client of the Enrichr web service: retries, a cache on disk, and a clear message when it cannot be reached.
+
+The protocol is spoken by gseapy's ``Enrichr``; address, cache, waiting, time limits and messages are ours.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,14 +82,7 @@ class EnrichrClient:
                 return self._table(json.loads(path.read_text(encoding="utf-8")), library)
             except (ValueError, ResourceError):
                 path.unlink()  # a damaged answer is asked for again
-        listing = self._json(
-            "POST", "addList", files={"list": (None, "\n".join(genes)), "description": (None, description)}
-        )
-        if not isinstance(listing, dict) or "userListId" not in listing:
-            raise ResourceError(
-                "Enrichr did not accept the gene list", expected="an answer with userListId", remedy=REMEDY
-            )
-        answer = self._json("GET", "enrich", params={"userListId": listing["userListId"], "backgroundType": library})
+        answer = self._ask(genes, library, description)
         table = self._table(answer, library)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,16 +97,29 @@ class EnrichrClient:
         key = json.dumps([self.url, library, sorted(set(genes))])
         return self.cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
-    def _json(self, method: str, name: str, **content: Any) -> Any:
-        response = self._request(method, f"{self.url}/{name}", **content)
-        try:
-            return response.json()
-        except ValueError as error:
-            raise ResourceError(
-                f"Enrichr's answer to {name} is not JSON: {response.text[:80]!r}", remedy=REMEDY
-            ) from error
+    def _ask(self, genes: Sequence[str], library: str, description: str) -> Any:
+        """Return the service's answer for one library: send the genes, then ask for their enrichment."""
+        from gseapy import Enrichr
 
-    def _request(self, method: str, url: str, **content: Any) -> requests.Response:
+        service = Enrichr(gene_list=list(genes), gene_sets=library, outdir=None, no_plot=True)
+        service.base_url = self.url
+        # gseapy's own session waits without limit, leaves status 429 out and sleeps where tests cannot replace it
+        service._session.close()
+        service._session = _session(self.timeout)
+        try:
+            listing = self._retried("addList", lambda: service.add_list(list(genes), description))
+            if not isinstance(listing, dict) or "userListId" not in listing:
+                raise ResourceError(
+                    "Enrichr did not accept the gene list", expected="an answer with userListId", remedy=REMEDY
+                )
+            found = self._retried("enrich", lambda: service.get_enrichment(listing["userListId"], library))
+            return found[library]
+        finally:
+            service._session.close()
+            service.close()
+
+    def _retried(self, name: str, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Call the service until it answers; `name` is that of its method, for messages."""
         import requests
 
         problem = ""
@@ -118,16 +128,18 @@ class EnrichrClient:
                 self.sleep(self.wait * 2 ** (attempt - 1))
             self.n_requests += 1
             try:
-                response = requests.request(method, url, timeout=self.timeout, **content)
+                return call()
+            except requests.HTTPError as error:
+                status = error.response.status_code
+                if status not in RETRY_STATUS:
+                    raise ResourceError(f"Enrichr refused {self.url}/{name}: status {status}", remedy=REMEDY) from error
+                problem = f"status {status}"
+            except requests.exceptions.JSONDecodeError as error:
+                raise ResourceError(
+                    f"Enrichr's answer to {name} is not JSON: {error.doc[:80]!r}", remedy=REMEDY
+                ) from error
             except (requests.ConnectionError, requests.Timeout) as error:
-                problem = f"{type(error).__name__}"
-                continue
-            if response.status_code in RETRY_STATUS:
-                problem = f"status {response.status_code}"
-                continue
-            if not response.ok:
-                raise ResourceError(f"Enrichr refused {url}: status {response.status_code}", remedy=REMEDY)
-            return response
+                problem = type(error).__name__
         raise OfflineError(
             f"Enrichr at {self.url} could not be reached ({problem} after {self.n_tries} attempts)", remedy=REMEDY
         )
@@ -154,3 +166,12 @@ class EnrichrClient:
         ]
         columns = ["term", "ontology", "pvalue", "adj_pvalue", "odds_ratio", "overlap", "genes"]
         return pd.DataFrame(rows, columns=columns)
+
+
+def _session(timeout: float) -> requests.Session:
+    """Return a session whose requests end after `timeout` seconds without an answer and are made once."""
+    import requests
+
+    session = requests.Session()
+    session.request = partial(session.request, timeout=timeout)  # type: ignore[method-assign]
+    return session

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,6 +22,11 @@ class Service(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.failures, self.status, self.seen, self.body = 0, 503, [], b""
+        self.text: bytes | None = None
+        self.pause = 0.0
+
+    def handle_error(self, *args: object) -> None:
+        """A client that left before the answer is what a test wants."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -31,9 +37,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def reply(self, answer: object) -> None:
         self.server.seen.append(self.path)
+        time.sleep(self.server.pause)
         failing = len(self.server.seen) <= self.server.failures
         self.send_response(self.server.status if failing else 200)
-        body = json.dumps(answer).encode()
+        body = self.server.text or json.dumps(answer).encode()
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -109,6 +116,34 @@ def test_refusal_is_not_repeated(service):
     with pytest.raises(ResourceError, match="404"):
         client(service).enrich(["A"], "WikiPathways_2019_Human")
     assert len(service.seen) == 1
+
+
+def test_an_answer_that_is_not_json_is_shown(service):
+    service.text = b"<html>maintenance</html>"
+    with pytest.raises(ResourceError, match=r"answer to addList is not JSON: '<html>maintenance</html>'"):
+        client(service).enrich(["A"], "WikiPathways_2019_Human")
+
+
+def test_a_silent_service_is_left_after_the_time_limit(service):
+    service.pause = 3.0
+    with pytest.raises(OfflineError, match="Timeout after 2 attempts"):
+        client(service, timeout=0.2, n_tries=2).enrich(["A"], "WikiPathways_2019_Human")
+
+
+def test_gseapy_speaks_to_the_service(service):
+    """The bytes that arrive are those that gseapy's own class sends, and the table holds what gseapy's parser reads."""
+    import gseapy
+
+    table = client(service).enrich(["TNC", "LAMA5"], "WikiPathways_2019_Human")
+    theirs = gseapy.Enrichr(gene_list=["TNC", "LAMA5"], gene_sets="WikiPathways_2019_Human", outdir=None, no_plot=True)
+    theirs.base_url = f"http://127.0.0.1:{service.server_port}"
+    answer = theirs.get_enrichment(theirs.add_list(["TNC", "LAMA5"])["userListId"], "WikiPathways_2019_Human")
+    assert service.seen[:2] == service.seen[2:]
+    expected = theirs._parse_json_response(answer["WikiPathways_2019_Human"], "WikiPathways_2019_Human")
+    columns = {"Term": "term", "P-value": "pvalue", "Adjusted P-value": "adj_pvalue", "Odds Ratio": "odds_ratio"}
+    expected = expected.rename(columns={**columns, "Genes": "genes"})
+    for column in (*columns.values(), "genes"):
+        assert table[column].tolist() == expected[column].tolist()
 
 
 def test_no_connection_names_the_offline_way():

@@ -24,6 +24,14 @@ def test_sets_duplicates_weights_and_empty_lines(tmp_path):
     ]
 
 
+def test_plain_files_equal_gseapy(tmp_path):
+    """gseapy reads the same sets where no term is repeated and no symbol has a weight."""
+    from gseapy.parser import read_gmt
+
+    path = write(tmp_path, "one\t\tA\tB\ntwo\tx\tC\tD\tE\n\nbare\tx\nthree four\ty\tf-1\n")
+    assert {term: list(genes) for term, genes in read_gene_sets(path).sets.items()} == read_gmt(str(path))
+
+
 def test_matching_ignores_case_and_says_so(tmp_path):
     sets = read_gene_sets(write(tmp_path, "s\tx\tSOX2\tPAX6\tABSENT\n"))
     matched = match_gene_sets(sets, ["Gfap", "Sox2", "Pax6", "sox2"])
