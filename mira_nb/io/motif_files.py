@@ -1,4 +1,9 @@
-"""Motif matrices from .jaspar (also raw four-row matrices) and .meme files."""
+"""Motif matrices from JASPAR (also raw four-row matrices), TRANSFAC and MEME files.
+
+Biopython's parsers name no lines and pass over broken input (negative counts; a TRANSFAC motif without its ``//`` is
+dropped, one with a broken row ends there). So the lines are checked here, and what passed is parsed by ``Bio.motifs``.
+Its reader of MEME files rounds probabilities to whole numbers of sites; that one is ours.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -19,7 +25,11 @@ from .motif_names import factor_name, homer_header, written_by_position
 _OPTION: Final = "--motifs"
 _BASES: Final = "ACGT"
 _DEFAULT_SITES: Final = 20.0  # MEME files without nsites
-_EXPECTED: Final = "a JASPAR file ('>ID name' and four rows A, C, G, T) or a MEME file (version 4 or later, DNA)."
+_EXPECTED: Final = (
+    "a JASPAR file ('>ID name' and four rows A, C, G, T), a MEME file (version 4 or later, DNA) or a TRANSFAC file."
+)
+_TRANSFAC_START: Final = re.compile(r"(VV|XX|AC|ID|NA|DE|P[0O])(\s|$)")
+Lines = list[tuple[int, str]]  # line numbers and stripped lines that are not empty
 
 
 @dataclass(frozen=True)
@@ -60,10 +70,12 @@ def read_motifs(path: Path) -> list[Motif]:
     elif first.startswith(">") and (blocks := _position_rows(filled)):
         motifs = [_from_positions(path, *block) for block in blocks]
     elif first.startswith(">"):
-        motifs = list(_read_jaspar(path, filled))
+        motifs = _read_jaspar(path, filled)
+    elif _TRANSFAC_START.match(first):
+        motifs = _read_transfac(path, filled)
     else:
         raise ResourceError(
-            f"{path} ({_OPTION}) is neither a JASPAR nor a MEME file; it begins with {first[:60]!r}.",
+            f"{path} ({_OPTION}) is neither a JASPAR nor a MEME file, nor TRANSFAC; it begins with {first[:60]!r}.",
             expected=_EXPECTED,
             remedy="download the matrices in JASPAR format.",
         )
@@ -124,12 +136,7 @@ def _numbers(path: Path, number: int, text: str, motif: str) -> list[float]:
         raise _fail(path, number, f"motif {motif}: {text[:60]!r} is not a row of numbers") from None
 
 
-def _make(path: Path, number: int, identifier: str, name: str, rows: list[list[float]]) -> Motif:
-    if len({len(row) for row in rows}) != 1 or not rows[0]:
-        raise _fail(
-            path, number, f"motif {identifier}: rows of different lengths ({', '.join(str(len(r)) for r in rows)})"
-        )
-    counts = np.array(rows, dtype=np.float64)
+def _make(path: Path, number: int, identifier: str, name: str, counts: np.ndarray) -> Motif:
     if not np.isfinite(counts).all() or (counts < 0).any():
         raise _fail(path, number, f"motif {identifier}: negative or missing values")
     if (counts.sum(axis=0) <= 0).any():
@@ -137,33 +144,102 @@ def _make(path: Path, number: int, identifier: str, name: str, rows: list[list[f
     return Motif(identifier, factor_name(identifier, name), counts)
 
 
-def _read_jaspar(path: Path, lines: list[tuple[int, str]]) -> Iterator[Motif]:
-    header, begun, rows = "", 0, []  # type: ignore[var-annotated]
+@dataclass(frozen=True)
+class _Checked:
+    """A motif whose lines were checked: line of its start, identifier, name, and its text for ``Bio.motifs``."""
 
-    def finish() -> Motif:
-        words = header.split(None, 1)
-        identifier = words[0] if words else ""
-        if not identifier:
-            raise _fail(path, begun, "a motif without an identifier")
-        if len(rows) != 4 or {letter for letter, _ in rows} != set(_BASES):
-            raise _fail(path, begun, f"motif {identifier}: {len(rows)} rows instead of the four A, C, G, T")
-        ordered = [dict(rows)[letter] for letter in _BASES]
-        return _make(path, begun, identifier, words[1].strip() if len(words) > 1 else "", ordered)
+    number: int
+    identifier: str
+    name: str
+    text: str
 
-    for number, line in lines:
-        if line.startswith(">"):
-            if begun:
-                yield finish()
-            header, begun, rows = line[1:].strip(), number, []
-            continue
+
+def _parse(path: Path, checked: list[_Checked], form: Literal["jaspar", "transfac"]) -> list[Motif]:
+    """Parse checked motifs by Biopython, in order."""
+    from Bio import motifs
+
+    options = {"strict": False} if form == "transfac" else {}
+    found = motifs.parse(StringIO("".join(motif.text for motif in checked)), form, **options)
+    return [
+        _make(path, motif.number, motif.identifier, motif.name, np.array([parsed.counts[base] for base in _BASES]))
+        for motif, parsed in zip(checked, found, strict=True)
+    ]
+
+
+def _read_jaspar(path: Path, lines: Lines) -> list[Motif]:
+    starts = [position for position, (_, line) in enumerate(lines) if line.startswith(">")]
+    blocks = zip(starts, [*starts[1:], len(lines)], strict=True)
+    return _parse(path, [_check_jaspar(path, lines[first:last]) for first, last in blocks], "jaspar")
+
+
+def _check_jaspar(path: Path, block: Lines) -> _Checked:
+    """Check one matrix: four rows of equally many numbers, with or without letters and brackets."""
+    number, header = block[0]
+    words = header[1:].split(None, 1)
+    identifier = words[0] if words else ""
+    rows: dict[str, str] = {}
+    lengths = {}
+    for position, (at, line) in enumerate(block[1:]):
         match = re.match(r"^([ACGTacgt])\s*[:|]?\s*\[?([^\]]*)\]?$", line)
-        letter, text = (match.group(1).upper(), match.group(2)) if match else (_BASES[len(rows) % 4], line)
-        rows.append((letter, _numbers(path, number, text, header.split(None, 1)[0] if header else "?")))
-    if begun:
-        yield finish()
+        letter, text = (match.group(1).upper(), match.group(2)) if match else (_BASES[position % 4], line)
+        lengths[letter] = len(_numbers(path, at, text, identifier or "?"))
+        rows[letter] = text
+    if not identifier:
+        raise _fail(path, number, "a motif without an identifier")
+    if len(block) != 5 or set(rows) != set(_BASES):
+        raise _fail(path, number, f"motif {identifier}: {len(block) - 1} rows instead of the four A, C, G, T")
+    sizes = [lengths[base] for base in _BASES]
+    if len(set(sizes)) != 1 or not sizes[0]:
+        raise _fail(path, number, f"motif {identifier}: rows of different lengths ({', '.join(map(str, sizes))})")
+    text = "".join(f"{base} [ {rows[base]} ]\n" for base in _BASES)
+    return _Checked(number, identifier, words[1].strip() if len(words) > 1 else "", f">{identifier}\n{text}")
 
 
-def _read_meme(path: Path, lines: list[tuple[int, str]]) -> Iterator[Motif]:
+def _read_transfac(path: Path, lines: Lines) -> list[Motif]:
+    checked = []
+    block: Lines = []
+    for number, line in lines:
+        if line != "//":
+            block.append((number, line))
+            continue
+        if any(text[:2] in {"P0", "PO"} for _, text in block):  # a file's own header has no matrix
+            checked.append(_check_transfac(path, block))
+        block = []
+    if block:
+        raise _fail(path, block[0][0], "a motif without '//' at its end")
+    if not checked:
+        raise ResourceError(f"{path} ({_OPTION}) has no motifs.", expected=_EXPECTED, remedy="give a complete file.")
+    return _parse(path, checked, "transfac")
+
+
+def _check_transfac(path: Path, block: Lines) -> _Checked:
+    """Check one motif: an identifier, a matrix header P0 (or PO) A C G T, and rows 01, 02, ... of four numbers."""
+    names = {line[:2]: line[2:].strip() for _, line in reversed(block) if line[:2] in {"AC", "ID", "NA"}}
+    number = block[0][0]
+    identifier = (names.get("AC") or names.get("ID") or "").split(None, 1)[:1]
+    if not identifier:
+        raise _fail(path, number, "a motif without an identifier (AC or ID)")
+    begin = next(position for position, (_, line) in enumerate(block) if line[:2] in {"P0", "PO"})
+    at, header = block[begin]
+    if header.split()[1:5] != list(_BASES):
+        raise _fail(path, at, f"motif {identifier[0]}: {header[:40]!r} instead of a header P0 A C G T")
+    rows: list[str] = []
+    for at, line in block[begin + 1 :]:
+        words = line.split()
+        if re.fullmatch(r"[A-Z]{2}", words[0]):
+            break
+        key = f"{len(rows) + 1:02d}"
+        if words[0] not in {key, key.lstrip("0")} or len(words) < 5:
+            raise _fail(path, at, f"motif {identifier[0]}: {line[:60]!r} is not row {key} of four numbers")
+        _numbers(path, at, " ".join(words[1:5]), identifier[0])
+        rows.append(f"{key}  {'  '.join(words[1:5])}\n")
+    if not rows:
+        raise _fail(path, number, f"motif {identifier[0]} has no rows")
+    name = names.get("NA") or names.get("ID") or ""
+    return _Checked(number, identifier[0], name, f"P0  A  C  G  T\n{''.join(rows)}XX\n//\n")
+
+
+def _read_meme(path: Path, lines: Lines) -> Iterator[Motif]:
     for number, line in lines:
         if line.upper().startswith("ALPHABET") and not re.search(r"=\s*ACGT\b|DNA", line.upper()):
             raise _fail(path, number, f"the alphabet is not DNA ({line[:40]})")
@@ -195,6 +271,6 @@ def _read_meme(path: Path, lines: list[tuple[int, str]]) -> Iterator[Motif]:
             raise _fail(path, number, f"motif {identifier}: {len(rows)} rows of four numbers found, {wanted} announced")
         scale = float(sites.group(1)) if sites and float(sites.group(1)) > 0 else _DEFAULT_SITES
         n_found += 1
-        yield _make(path, number, identifier, name, (np.array(rows).T * scale).tolist())
+        yield _make(path, number, identifier, name, np.array(rows).T * scale)
     if not n_found:
         raise ResourceError(f"{path} ({_OPTION}) has no motifs.", expected=_EXPECTED, remedy="give a complete file.")

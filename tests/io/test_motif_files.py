@@ -39,6 +39,29 @@ letter-probability matrix: alength= 4 w= 1
  0.1 0.2 0.3 0.4
 """
 
+TRANSFAC = """VV  TRANSFAC MATRIX TABLE
+XX
+//
+AC MA0004.1
+XX
+ID Arnt
+XX
+DE MA0004.1 Arnt ; From JASPAR
+PO\tA\tC\tG\tT
+01\t4.0\t16.0\t0.0\t0.5
+02\t19.0\t0.0\t1.0\t0.0
+XX
+CC tax_group:vertebrates
+//
+ID  V$MYOD_01
+NA  MyoD
+P0      A      C      G      T
+01      1      2      2      0      S
+XX
+RN  not a reference that Biopython would take
+//
+"""
+
 
 def write(tmp_path, text: str, packed: bool = False):
     path = tmp_path / "m.txt"
@@ -72,6 +95,22 @@ def test_meme(tmp_path):
     np.testing.assert_allclose(second.counts[:, 0], [2, 4, 6, 8])
 
 
+def test_transfac(tmp_path):
+    first, second = read_motifs(write(tmp_path, TRANSFAC))
+    assert (first.id, first.name) == ("MA0004.1", "Arnt")
+    np.testing.assert_array_equal(first.counts, [[4, 19], [16, 0], [0, 1], [0.5, 0]])
+    assert (second.id, second.name) == ("V$MYOD_01", "MyoD")
+    np.testing.assert_array_equal(second.counts[:, 0], [1, 2, 2, 0])
+
+
+def test_names_keep_their_blanks_and_rows_may_have_small_letters(tmp_path):
+    """Biopython alone cuts the name at the blank and takes rows without capitals for numbers."""
+    text = ">X.1 ZNF 143 (var.2)\na: 1 1e-3\nc: 2 2\ng| 3 3\nt [4 4]\n"
+    (motif,) = read_motifs(write(tmp_path, text))
+    assert (motif.id, motif.name) == ("X.1", "ZNF 143 (var.2)")
+    np.testing.assert_array_equal(motif.counts, [[1, 1e-3], [2, 2], [3, 3], [4, 4]])
+
+
 def test_agrees_with_biopython_style_parsing_of_moods(tmp_path):
     """MOODS reads the bare four rows of a matrix by itself; ours must be the same numbers."""
     parsers = pytest.importorskip("MOODS.parsers")
@@ -99,6 +138,16 @@ def test_agrees_with_biopython_style_parsing_of_moods(tmp_path):
         ("MEME version 4\nMOTIF x\nMOTIF y\n", "motif x has no letter-probability matrix"),
         (MEME.replace("w= 2", "w= 3"), "2 rows of four numbers found, 3 announced"),
         ("MEME version 4\n", "has no motifs"),
+        (TRANSFAC.removesuffix("//\n"), "line 15: a motif without '//' at its end"),
+        (
+            TRANSFAC.replace("02\t19.0", "0x\t19.0"),
+            "is not row 02 of four numbers",
+        ),
+        (TRANSFAC.replace("\t1.0", ""), "line 11: motif MA0004.1: '02"),
+        (TRANSFAC.replace("19.0", "nine"), "line 11: motif MA0004.1: 'nine 0.0 1.0 0.0' is not a row of numbers"),
+        (TRANSFAC.replace("A\tC", "C\tA"), "instead of a header P0 A C G T"),
+        (TRANSFAC.replace("ID  V$MYOD_01\n", ""), "line 15: a motif without an identifier"),
+        ("VV  nothing\nXX\n//\n", "has no motifs"),
     ],
 )
 def test_refused(tmp_path, text, expected):
