@@ -1,7 +1,7 @@
 """Sequences of genome intervals from a FASTA file, plain, gzipped or bgzipped.
 
-A plain file with an index (.fai) is read by interval. Any other file is streamed once, holding at most one
-chromosome, as bytes.
+A plain file with an index (.fai) is read by interval, with pyfaidx. Any other file is streamed once, holding at most
+one chromosome, as bytes: genomes are distributed as plain gzip, which has no random access.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,9 @@ from mira_nb.typing import Progress
 
 from .files import check_file, is_gzipped
 from .spec import Finding
+
+if TYPE_CHECKING:
+    from pyfaidx import Faidx
 
 _OPTION: Final = "--genome"
 _BLOCK: Final = 1 << 22
@@ -77,13 +81,14 @@ def read_sequences(path: Path, peaks: pd.DataFrame, *, progress: Progress | None
     chrom = peaks[CHROM].astype(str).to_numpy()
     start, end = peaks[START].to_numpy(dtype=np.int64), peaks[END].to_numpy(dtype=np.int64)
     wanted = list(dict.fromkeys(chrom))
-    index = _read_index(path)
     sequences = [""] * len(peaks)
     state = _State(wanted, chrom, start, end, sequences, np.zeros(len(peaks), dtype=np.int64))
-    if index is not None:
-        _fetch_indexed(path, index, state, progress)
-    else:
+    index = _open_indexed(path)
+    if index is None:
         _fetch_streaming(path, state, progress)
+    else:
+        with closing(index):
+            _fetch_indexed(path, index, state, progress)
     return _finish(path, state)
 
 
@@ -126,49 +131,54 @@ class _State:
         return np.flatnonzero(self.chrom == name)
 
 
-def _read_index(path: Path) -> dict[str, tuple[int, int, int, int]] | None:
-    """Entries of a usable samtools index: name -> (length, offset, bases a line, bytes a line)."""
+def _open_indexed(path: Path) -> Faidx | None:
+    """Open a plain file that has a usable samtools index (.fai, not older than the file); None for any other.
+
+    pyfaidx itself would write an index beside the file, and refuses gzipped files that are not made by bgzip.
+    """
     fai = path.with_name(path.name + ".fai")
     if is_gzipped(path) or not fai.is_file() or fai.stat().st_mtime < path.stat().st_mtime:
         return None
-    out = {}
-    for line in fai.read_text(encoding="utf-8", errors="replace").splitlines():
-        fields = line.split("\t")
-        if len(fields) < 5 or not all(value.isdigit() for value in fields[1:5]):
-            return None
-        length, offset, bases, width = map(int, fields[1:5])
-        out[fields[0]] = (length, offset, bases, width)
-    return out or None
+    import pyfaidx
+
+    try:
+        index = pyfaidx.Faidx(str(path), as_raw=True, build_index=False, rebuild=False)
+    except (OSError, ValueError, KeyError, pyfaidx.FastaIndexingError, pyfaidx.UnsupportedCompressionFormat):
+        return None  # an index that cannot be read is as good as none
+    if not index.index:
+        index.close()
+        return None
+    return index
 
 
-def _fetch_indexed(
-    path: Path, index: dict[str, tuple[int, int, int, int]], state: _State, progress: Progress | None
-) -> None:
-    state.available = list(index)
+def _fetch_indexed(path: Path, index: Faidx, state: _State, progress: Progress | None) -> None:
+    state.available = list(index.index)
     names = state.translated = match_chromosomes(state.wanted, state.available)
-    with path.open("rb") as handle:
-        for number, (name, actual) in enumerate(names.items()):
-            length, offset, bases, width = index[actual]
-            rows = state.rows(name)
-            state.lengths[rows] = length
-            for row in rows:
-                begin, stop = int(state.start[row]), min(int(state.end[row]), length)
-                if begin >= stop or bases == 0:
-                    continue
-                first, last = offset + begin // bases * width + begin % bases, stop - 1
-                handle.seek(first)
-                raw = handle.read(offset + last // bases * width + last % bases + 1 - first)
-                letters = raw.replace(b"\n", b"").replace(b"\r", b"")
-                if len(letters) != stop - begin or b">" in letters:
-                    raise ResourceError(
-                        f"{path.name}.fai does not fit {path} ({_OPTION}): {actual}:{begin}-{stop} gave "
-                        f"{len(letters)} letters.",
-                        expected="an index made from this very file.",
-                        remedy="delete the .fai file, or make it again with samtools faidx.",
-                    )
-                state.sequences[row] = letters.translate(_CLEAN).decode("ascii")
-            if progress is not None:
-                progress((number + 1) / len(names), f"sequences of {name}")
+    for number, (name, actual) in enumerate(names.items()):
+        length = index.index[actual].rlen
+        rows = state.rows(name)
+        state.lengths[rows] = length
+        for row in rows:
+            begin, stop = int(state.start[row]), min(int(state.end[row]), length)
+            if begin < stop:
+                state.sequences[row] = _interval(path, index, actual, begin, stop)
+        if progress is not None:
+            progress((number + 1) / len(names), f"sequences of {name}")
+
+
+def _interval(path: Path, index: Faidx, name: str, begin: int, stop: int) -> str:
+    """Return the letters of one interval (0-based, half-open); refuse an index that was made from another file."""
+    try:
+        letters = index.fetch(name, begin + 1, stop)
+    except UnicodeDecodeError:
+        letters = ""
+    if len(letters) != stop - begin or ">" in letters:
+        raise ResourceError(
+            f"{path.name}.fai does not fit {path} ({_OPTION}): {name}:{begin}-{stop} gave {len(letters)} letters.",
+            expected="an index made from this very file.",
+            remedy="delete the .fai file, or make it again with samtools faidx.",
+        )
+    return letters.encode("ascii", "replace").translate(_CLEAN).decode("ascii")
 
 
 def _fetch_streaming(path: Path, state: _State, progress: Progress | None) -> None:

@@ -195,3 +195,27 @@ def test_what_archives_make_of_a_genome(tmp_path, text):
 def test_accessions_of_human_and_mouse_are_chromosomes(accession, chromosome):
     found = match_chromosomes([chromosome], [accession])
     assert dict(getattr(found, "mapping", found)) == {chromosome: accession}
+
+
+def test_index_that_cannot_be_read_counts_as_none(tmp_path):
+    file = tmp_path / "g.fa"
+    file.write_text(fasta())
+    for content in ("no index\n", "", "1\tx\t1\t50\t51\n", "1\t10\t3\t50\t51\n" * 2):
+        (tmp_path / "g.fa.fai").write_text(content)
+        assert read_sequences(file, peaks(("chr2", 100, 140))).sequences == [clean(LETTERS["chr2"][100:140])]
+        assert sorted(item.name for item in tmp_path.iterdir()) == ["g.fa", "g.fa.fai"]
+        assert (tmp_path / "g.fa.fai").read_text() == content
+
+
+def test_indexed_file_equals_streamed_file_and_pyfaidx_writes_no_index(tmp_path):
+    file = tmp_path / "g.fa"
+    file.write_text(fasta(37))
+    rng = np.random.default_rng(1)
+    begin = rng.integers(0, 1199, 200)
+    wanted = peaks(*(("chr2", int(a), int(a + n)) for a, n in zip(begin, rng.integers(1, 200, 200), strict=True)))
+    streamed = read_sequences(file, wanted)
+    assert [item.name for item in tmp_path.iterdir()] == ["g.fa"]
+    index_of(file)
+    indexed = read_sequences(file, wanted)
+    assert indexed.sequences == streamed.sequences
+    assert indexed.findings == streamed.findings
