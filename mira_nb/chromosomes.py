@@ -1,31 +1,57 @@
-"""Matching of chromosome names between files (chr1, 1, CHR1), once for the whole package."""
+"""Matching of chromosome names between files (chr1, 1, CHR1; M, MT), once for the whole package."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 
-def match_chromosomes(wanted: Sequence[str], available: Sequence[str]) -> dict[str, str]:
-    """Translate chromosome names: as they are, else with or without ``chr``, M against MT, ignoring case.
+@dataclass(frozen=True)
+class ChromosomeMatch:
+    """Translation of the chromosome names of one source into those of another.
 
-    Returns
-    -------
-    dict
-        Name in `wanted` -> name in `available`; names without a counterpart are absent.
+    Attributes
+    ----------
+    mapping
+        Wanted name -> available name; wanted names without a counterpart are absent.
+    unmatched
+        Available names that no wanted name corresponds to -> how often each was given, sorted by name.
     """
+
+    mapping: dict[str, str]
+    unmatched: dict[str, int]
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The part of :attr:`mapping` whose names differ (``1`` and ``chr1``, ``MT`` and ``chrM``)."""
+        return {wanted: available for wanted, available in self.mapping.items() if wanted != available}
+
+
+def match_chromosomes(wanted: Iterable[object], available: Iterable[object]) -> ChromosomeMatch:
+    """Match chromosome names: equal names first, else without ``chr``, with M equal to MT and ignoring case.
+
+    Nothing beyond prefix, case and the mitochondrion is guessed.
+
+    Parameters
+    ----------
+    wanted, available
+        Names, repeated as often as they occur; the order of first occurrence counts: of several available names that
+        correspond to a wanted one, the first is taken.
+    """
+    counted = Counter(map(str, available))
     by_plain: dict[str, str] = {}
-    for name in available:
-        by_plain.setdefault(_plain(name), name)
-    exact = set(available)
-    out = {}
-    for name in wanted:
-        if name in exact:
-            out[name] = name
-        elif _plain(name) in by_plain:
-            out[name] = by_plain[_plain(name)]
-    return out
+    for name in counted:
+        by_plain.setdefault(plain_name(name), name)
+    mapping = {}
+    for name in dict.fromkeys(map(str, wanted)):
+        counterpart = name if name in counted else by_plain.get(plain_name(name))
+        if counterpart is not None:
+            mapping[name] = counterpart
+    reached = set(mapping.values())
+    return ChromosomeMatch(mapping, {name: counted[name] for name in sorted(counted) if name not in reached})
 
 
 _REFSEQ: Final = re.compile(r"^nc_(\d{6})\.\d+$")
@@ -47,6 +73,7 @@ def refseq_chromosome(name: str) -> str:
     return name
 
 
-def _plain(name: str) -> str:
-    text = refseq_chromosome(name).lower().removeprefix("chr")
+def plain_name(name: str) -> str:
+    """Return the form of a chromosome name that all its spellings share: ``chrMT``, ``MT`` and ``m`` give ``m``."""
+    text = refseq_chromosome(name.strip()).casefold().removeprefix("chr")
     return "m" if text == "mt" else text

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from mira_nb.chromosomes import _plain, match_chromosomes
+from mira_nb.chromosomes import match_chromosomes, plain_name
 from mira_nb.errors import ResourceError
 from mira_nb.keys import CHROM, END, START
 from mira_nb.typing import Progress
@@ -153,7 +153,7 @@ def _open_indexed(path: Path) -> Faidx | None:
 
 def _fetch_indexed(path: Path, index: Faidx, state: _State, progress: Progress | None) -> None:
     state.available = list(index.index)
-    names = state.translated = match_chromosomes(state.wanted, state.available)
+    names = state.translated = match_chromosomes(state.wanted, state.available).mapping
     for number, (name, actual) in enumerate(names.items()):
         length = index.index[actual].rlen
         rows = state.rows(name)
@@ -186,7 +186,7 @@ def _fetch_streaming(path: Path, state: _State, progress: Progress | None) -> No
     state.available, state.translated = [], {}
     by_plain: dict[str, list[str]] = {}
     for name in state.wanted:
-        by_plain.setdefault(_plain(name), []).append(name)
+        by_plain.setdefault(plain_name(name), []).append(name)
 
     def wants(actual: str) -> bool:
         state.available.append(actual)  # type: ignore[union-attr]
@@ -209,7 +209,7 @@ def _fetch_streaming(path: Path, state: _State, progress: Progress | None) -> No
 def _takers(actual: str, by_plain: Mapping[str, list[str]], state: _State) -> list[str]:
     """List the peaks' chromosomes that this sequence stands for and that have none yet, or a less exact one."""
     taken = state.translated or {}
-    return [name for name in by_plain.get(_plain(actual), []) if name == actual or name not in taken]
+    return [name for name in by_plain.get(plain_name(actual), []) if name == actual or name not in taken]
 
 
 def _open(path: Path) -> IO[bytes]:

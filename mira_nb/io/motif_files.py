@@ -118,7 +118,7 @@ def _from_positions(path: Path, number: int, identifier: str, name: str, rows: l
         raise _fail(path, number, f"motif {identifier}: its rows are not the four numbers A, C, G, T of a position")
     counts = np.array(rows).T
     fractions = bool((counts >= 0).all() and (counts.sum(axis=0) < 1.5).all())
-    return _make(path, number, identifier, name, (counts * _DEFAULT_SITES if fractions else counts).tolist())
+    return _make(path, number, identifier, name, counts * _DEFAULT_SITES if fractions else counts)
 
 
 def _fail(path: Path, number: int, message: str) -> ResourceError:

@@ -134,7 +134,7 @@ def _align(path: Path, obs: pd.DataFrame, peaks: pd.DataFrame) -> tuple[np.ndarr
         coordinates = None
     if coordinates is not None:
         frame = coordinates.frame
-        names = match_chromosomes(list(dict.fromkeys(frame[CHROM])), list(dict.fromkeys(peaks[CHROM].astype(str))))
+        names = match_chromosomes(frame[CHROM], peaks[CHROM]).mapping
         keys = [(names.get(c, c), s, e) for c, s, e in zip(frame[CHROM], frame[START], frame[END], strict=True)]
         rows: dict[tuple[str, int, int], int] = {}
         for row, key in zip(np.flatnonzero(coordinates.valid), keys, strict=True):
@@ -216,7 +216,7 @@ def overlaps(peaks: pd.DataFrame, intervals: pd.DataFrame) -> np.ndarray:
     out = np.zeros(len(peaks), dtype=bool)
     chrom = peaks[CHROM].astype(str).to_numpy()
     start, end = peaks[START].to_numpy(dtype=np.int64), peaks[END].to_numpy(dtype=np.int64)
-    names = match_chromosomes(list(dict.fromkeys(chrom)), list(dict.fromkeys(intervals[CHROM].astype(str))))
+    names = match_chromosomes(chrom, intervals[CHROM]).mapping
     grouped = {str(name): frame for name, frame in intervals.groupby(CHROM, sort=False, observed=True)}
     for name, actual in names.items():
         rows = np.flatnonzero(chrom == name)

@@ -274,7 +274,7 @@ def _check_tss(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
 
 def _check_chromosomes(theirs: pd.Series, ours: pd.Series) -> list[Finding]:
     """Report chromosomes of the peaks that the TSS file does not have, with those of both sides."""
-    matched = match_chromosomes(list(dict.fromkeys(ours)), list(dict.fromkeys(theirs)))
+    matched = match_chromosomes(ours, theirs).mapping
     lost = ours[~ours.isin(list(matched))]
     if matched and len(lost) <= 0.05 * len(ours):
         return []
@@ -289,7 +289,7 @@ def _check_chromosomes(theirs: pd.Series, ours: pd.Series) -> list[Finding]:
 def _check_genome(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     names = chromosome_names(path)
     chrom = data.mod[ATAC].var[CHROM].astype(str)
-    translated = match_chromosomes(list(dict.fromkeys(chrom)), names)
+    translated = match_chromosomes(chrom, names).mapping
     if not translated:
         raise InputError(
             f"{path.name} shares no chromosome with the peaks (genome: {', '.join(names[:3])}; "

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mira_nb.core.regulation.geometry import NO_CHROMOSOME, NO_PEAKS, NO_TSS, gene_peaks, match_chromosomes
+from mira_nb.chromosomes import match_chromosomes
+from mira_nb.core.regulation.geometry import NO_CHROMOSOME, NO_PEAKS, NO_TSS, gene_peaks
 from mira_nb.errors import InputError
 
 
@@ -103,10 +104,10 @@ def test_borders_belong_to_the_sets() -> None:
 
 
 def test_names_of_chromosomes_and_reasons() -> None:
-    found = match_chromosomes(["chr1", "chr1", "chrM", "chrUn"], ["1", "MT", "7"])
+    found = match_chromosomes(["1", "MT", "7"], ["chr1", "chr1", "chrM", "chrUn"])
     assert found.mapping == {"1": "chr1", "MT": "chrM"}
-    assert found.changed
-    assert found.unmatched_peaks == {"chrUn": 1}
+    assert found.renamed == found.mapping
+    assert found.unmatched == {"chrUn": 1}
     peaks = pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [10]})
     tss = pd.DataFrame({"gene": ["A", "B"], "chrom": ["1", "7"], "tss": [5_000_000, 5], "strand": "+"})
     assert list(gene_peaks(peaks, tss, ["A", "B", "C"]).status) == [NO_PEAKS, NO_CHROMOSOME, NO_TSS]

@@ -78,7 +78,7 @@ def found(**changes: Any) -> Any:
     values = {
         "params": RegulationParams(), "tss_findings": (), "status": np.full(10, "ok", dtype=object),
         "ok": np.ones(10, dtype=bool), "sets": sets, "n_open": np.full(50, 4000), "error_share": 0.08,
-        "chromosomes": SimpleNamespace(changed=False, mapping={}, unmatched_peaks={}),
+        "chromosomes": SimpleNamespace(renamed={}, unmatched={}),
         "fit": SimpleNamespace(lite=converged, nite=converged, n_expressing=np.full(10, 700)),
         "null": SimpleNamespace(gamma_rate=0.05, chi2_rate=0.4, chi2_df=7),
     }  # fmt: skip
@@ -104,7 +104,7 @@ def test_a_good_run_has_no_alerts() -> None:
             "null_miscalibrated", "warning", [40, 0.05], [],
         ),
         (
-            {"chromosomes": SimpleNamespace(changed=False, unmatched_peaks={f"c{i}": i for i in range(1, 9)})},
+            {"chromosomes": SimpleNamespace(renamed={}, unmatched={f"c{i}": i for i in range(1, 9)})},
             "unmatched_peaks", "info", [36], [1, 2, 3, 4, 5, 6, 2],
         ),
         (
@@ -123,8 +123,8 @@ def test_alerts_say_what_is_wrong(
 
 
 def test_renamed_chromosomes_and_slow_fits() -> None:
-    mapping = {f"{i}": f"chr{i}" for i in range(1, 6)} | {"chrX": "chrX"}
-    chromosomes = SimpleNamespace(changed=True, mapping=mapping, unmatched_peaks={})
+    mapping = {f"{i}": f"chr{i}" for i in range(1, 6)}
+    chromosomes = SimpleNamespace(renamed=mapping, unmatched={})
     slow = SimpleNamespace(converged=np.arange(10) > 3)
     fit = SimpleNamespace(lite=slow, nite=slow, n_expressing=np.full(10, 700))
     renamed, stopped = alerts(found(chromosomes=chromosomes, fit=fit))

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mira_nb.chromosomes import match_chromosomes
 from mira_nb.errors import InputError
 
 UPSTREAM: Final = 0
@@ -88,53 +89,6 @@ class PeakSets:
         return out
 
 
-@dataclass(frozen=True)
-class ChromosomeMatch:
-    """How the chromosome names of two sources were brought together.
-
-    Attributes
-    ----------
-    mapping
-        Name in the TSS table -> name in the peak table.
-    changed
-        Whether any name had to be changed (``1`` against ``chr1``, ``MT`` against ``chrM``).
-    unmatched_peaks
-        Chromosomes of peaks for which the TSS table has none, with their number of peaks.
-    """
-
-    mapping: dict[str, str]
-    changed: bool
-    unmatched_peaks: dict[str, int]
-
-
-def _plain(name: str) -> str:
-    text = str(name).strip().casefold()
-    text = text[3:] if text.startswith("chr") else text
-    return "m" if text == "mt" else text
-
-
-def match_chromosomes(peak_chroms: Any, tss_chroms: Any) -> ChromosomeMatch:
-    """Match ``1``/``chr1``/``MT``/``chrM``; nothing is guessed beyond prefix, case and the mitochondrion."""
-    peaks = pd.Series(np.asarray(peak_chroms, dtype=object)).astype(str)
-    by_plain: dict[str, str] = {}
-    for name in peaks.unique():
-        by_plain.setdefault(_plain(name), name)
-    names = set(peaks.unique())
-    mapping = {}
-    for name in pd.unique(pd.Series(np.asarray(tss_chroms, dtype=object)).astype(str)):
-        if name in names:
-            mapping[name] = name
-        elif _plain(name) in by_plain:
-            mapping[name] = by_plain[_plain(name)]
-    known = set(mapping.values())
-    counts = peaks[~peaks.isin(known)].value_counts()
-    return ChromosomeMatch(
-        mapping=mapping,
-        changed=any(a != b for a, b in mapping.items()),
-        unmatched_peaks={str(k): int(v) for k, v in sorted(counts.items())},
-    )
-
-
 def _choose_tss(
     table: pd.DataFrame, centres: dict[str, tuple[NDArray, NDArray]], openness: NDArray | None, promoter: int
 ) -> pd.DataFrame:
@@ -182,7 +136,7 @@ def _prepare(
     peaks: pd.DataFrame, tss: pd.DataFrame
 ) -> tuple[dict[str, tuple[NDArray, NDArray]], pd.DataFrame, dict[str, pd.DataFrame]]:
     """Return sorted peak centres per chromosome, the TSS table with matched names, and its rows per chromosome."""
-    mapping = match_chromosomes(peaks["chrom"], tss["chrom"]).mapping
+    mapping = match_chromosomes(tss["chrom"], peaks["chrom"]).mapping
     chrom = peaks["chrom"].astype(str).to_numpy()
     middle = (peaks["start"].to_numpy(np.float64) + peaks["end"].to_numpy(np.float64)) / 2
     centres = {}

@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse, stats
 
+from mira_nb.chromosomes import ChromosomeMatch, match_chromosomes
 from mira_nb.core.regulation.explained import constant_log_likelihood, unexplained_share
 from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
-from mira_nb.core.regulation.geometry import ChromosomeMatch, PeakSets, match_chromosomes
+from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells, Priors
 from mira_nb.core.regulation.scores import (
     NullDistribution,
@@ -334,7 +335,7 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
         null=fit_null(simulated.statistic, n_topics=cells.topics.shape[1]) if enough else None,
         error_share=float(np.nanquantile(simulated.unexplained, 0.95)) if enough else float("nan"),
         n_open=n_open,
-        chromosomes=match_chromosomes(peaks["chrom"], table.frame["chrom"]),
+        chromosomes=match_chromosomes(table.frame["chrom"], peaks["chrom"]),
         n_tss_rows=len(table.frame),
         tss_findings=tuple(table.findings),
     )

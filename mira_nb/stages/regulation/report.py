@@ -168,11 +168,10 @@ def _left_out(found: RegulationOutput) -> list[Alert]:
             )
         )
     chromosomes = found.chromosomes
-    if chromosomes.changed:
-        renamed = {theirs: ours for theirs, ours in chromosomes.mapping.items() if theirs != ours}
-        out.append(TEXTS.alert("renamed_chromosomes", renamed=renamed))
-    if chromosomes.unmatched_peaks:
-        out.append(TEXTS.alert("unmatched_peaks", peaks=chromosomes.unmatched_peaks))
+    if chromosomes.renamed:
+        out.append(TEXTS.alert("renamed_chromosomes", renamed=chromosomes.renamed))
+    if chromosomes.unmatched:
+        out.append(TEXTS.alert("unmatched_peaks", peaks=chromosomes.unmatched))
     own = int(found.sets.own_promoter_masked.sum())
     if own:
         out.append(TEXTS.alert("own_promoter_masked", n_genes=own))
