@@ -127,7 +127,7 @@ def _stage_index() -> str:
     tree = "\n".join(BUILT_IN)
     return f"""# Stages
 
-Ten stages run in this order; each reads what those before it wrote.
+The stages run in this order; each reads what those before it wrote.
 
 | Stage | What it does |
 |---|---|
