@@ -77,7 +77,7 @@ class PeakSets:
         return np.diff(self.indptr)
 
     def of(self, gene: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int8]]:
-        """Return peaks, distances (bp) and regions of the gene at this position."""
+        """Peaks, distances (bp) and regions of the gene at this position."""
         part = slice(self.indptr[gene], self.indptr[gene + 1])
         return self.peak[part], self.distance[part], self.region[part]
 
@@ -92,7 +92,7 @@ class PeakSets:
 def _choose_tss(
     table: pd.DataFrame, centres: dict[str, tuple[NDArray, NDArray]], openness: NDArray | None, promoter: int
 ) -> pd.DataFrame:
-    """Choose one TSS per gene: main chromosome, most open promoter (if asked), most transcripts, most upstream."""
+    """Return one TSS per gene: main chromosome, most open promoter (if asked), most transcripts, most upstream, first."""
     unique: Any = table.groupby(["key", "chrom", "tss", "strand"], sort=False, as_index=False)["size"].sum()
     score = np.zeros(len(unique))
     if openness is not None:
@@ -132,13 +132,11 @@ def _check(peaks: pd.DataFrame, tss: pd.DataFrame) -> None:
         raise InputError(f"the TSS table has strand values {strange[:5]}", expected="+ or -")
 
 
-def _prepare(
-    peaks: pd.DataFrame, tss: pd.DataFrame
-) -> tuple[dict[str, tuple[NDArray, NDArray]], pd.DataFrame, dict[str, pd.DataFrame]]:
-    """Return sorted peak centres per chromosome, the TSS table with matched names, and its rows per chromosome."""
+def _prepare(peaks: pd.DataFrame, tss: pd.DataFrame) -> tuple[dict[str, tuple[NDArray, NDArray]], pd.DataFrame]:
+    """Return the sorted peak centres per chromosome and the TSS table with matched names."""
     mapping = match_chromosomes(tss["chrom"], peaks["chrom"]).mapping
     chrom = peaks["chrom"].astype(str).to_numpy()
-    middle = (peaks["start"].to_numpy(np.float64) + peaks["end"].to_numpy(np.float64)) / 2
+    middle = _centres(peaks)
     centres = {}
     for name in pd.unique(chrom):
         index = np.flatnonzero(chrom == name)
@@ -154,9 +152,11 @@ def _prepare(
             "size": tss["n_transcripts"].to_numpy(np.int64) if "n_transcripts" in tss else 1,
         }
     )
-    distinct = table.drop_duplicates(["key", "chrom", "tss", "strand"]).sort_values(["chrom", "tss"], kind="stable")
-    by_chrom = {str(name): part.reset_index(drop=True) for name, part in distinct.groupby("chrom", sort=False)}
-    return centres, table, by_chrom
+    return centres, table
+
+
+def _centres(peaks: pd.DataFrame) -> NDArray[np.float64]:
+    return np.asarray((peaks["start"].to_numpy(np.float64) + peaks["end"].to_numpy(np.float64)) / 2)
 
 
 def gene_peaks(
@@ -199,97 +199,93 @@ def gene_peaks(
         A column is missing or a strand is neither + nor -.
     """
     _check(peaks, tss)
-    centres, table, by_chrom = _prepare(peaks, tss)
-    keys = [str(gene).casefold() for gene in genes]
-    chosen = _choose_tss(table[table["key"].isin(set(keys))], centres, openness, promoter)
-    chosen_rows = {
-        key: (row.chrom, row.tss, row.strand, row.n_tss)
-        for key, row in zip(chosen.index, chosen.itertuples(), strict=True)
-    }
-
-    n = len(keys)
-    chrom, strand, status = (np.full(n, "", dtype=object) for _ in range(3))
-    position = np.full(n, -1, dtype=np.int64)
-    n_tss, n_masked = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    own_masked = np.zeros(n, dtype=bool)
-    parts: list[tuple[NDArray, NDArray, NDArray]] = []
-    nothing = (np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int8))
-    for g, key in enumerate(keys):
-        parts.append(nothing)
-        if key not in chosen_rows:
-            status[g] = NO_TSS
-            continue
-        chrom[g], position[g], strand[g], n_tss[g] = chosen_rows[key]  # type: ignore[assignment]
-        if chrom[g] not in centres:
-            status[g] = NO_CHROMOSOME
-            continue
-        index, signed = _in_window(centres[chrom[g]], int(position[g]), str(strand[g]), window)
-        near = _near_other(
-            by_chrom[chrom[g]], key, int(position[g]), str(strand[g]), centres[chrom[g]], window, promoter
-        )
-        own = np.abs(signed) <= promoter
-        masked = {"mask": near, "keep_own": near & ~own, "keep": np.zeros_like(near)}[other_promoters]
-        n_masked[g], own_masked[g] = masked.sum(), bool((masked & own).any())
-        parts[g] = _split(index[~masked], signed[~masked], promoter)
-        status[g] = OK if len(parts[g][0]) else NO_PEAKS
-    sizes = [len(part[0]) for part in parts]
+    centres, table = _prepare(peaks, tss)
+    keys = np.array([str(gene).casefold() for gene in genes], dtype=object)
+    chosen = _choose_tss(table[table["key"].isin(set(keys))], centres, openness, promoter).reindex(keys)
+    sites = pd.DataFrame(
+        {
+            "key": keys,
+            "chrom": chosen["chrom"].astype(object).where(chosen["chrom"].notna(), "").to_numpy(),
+            "tss": chosen["tss"].fillna(-1).to_numpy(np.int64),
+            "strand": chosen["strand"].astype(object).where(chosen["strand"].notna(), "").to_numpy(),
+        }
+    )
+    placed = sites["chrom"].isin(list(centres)).to_numpy()
+    gene, peak = _within(sites, np.flatnonzero(placed), peaks, window)
+    sign = np.where(sites["strand"] == "-", -1.0, 1.0)
+    signed = (_centres(peaks)[peak] - sites["tss"].to_numpy()[gene]) * sign[gene]
+    own = np.abs(signed) <= promoter
+    masked = np.zeros(len(gene), dtype=bool)
+    if other_promoters != "keep":
+        masked = _near_other(sites, gene, peak, peaks, table, promoter)
+    if other_promoters == "keep_own":
+        masked &= ~own
+    region = np.where(own, PROXIMAL, np.where(signed < 0, UPSTREAM, DOWNSTREAM)).astype(np.int8)
+    order = np.lexsort((peak, np.abs(signed), region, gene))
+    order = order[~masked[order]]
+    n_peaks = np.bincount(gene[order], minlength=len(keys))
+    status = np.where(sites["chrom"] == "", NO_TSS, np.where(placed, NO_PEAKS, NO_CHROMOSOME)).astype(object)
+    status[n_peaks > 0] = OK
     return PeakSets(
-        genes=tuple(str(gene) for gene in genes),
-        indptr=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        peak=np.concatenate([part[0] for part in parts] or [nothing[0]]),
-        distance=np.concatenate([part[1] for part in parts] or [nothing[1]]),
-        region=np.concatenate([part[2] for part in parts] or [nothing[2]]),
-        chrom=chrom,
-        tss=position,
-        strand=strand,
-        n_tss=n_tss,
-        n_masked=n_masked,
-        own_promoter_masked=own_masked,
+        genes=tuple(str(name) for name in genes),
+        indptr=np.concatenate([[0], np.cumsum(n_peaks)]).astype(np.int64),
+        peak=peak[order],
+        distance=np.abs(signed)[order],
+        region=region[order],
+        chrom=sites["chrom"].to_numpy(dtype=object),
+        tss=sites["tss"].to_numpy(),
+        strand=sites["strand"].to_numpy(dtype=object),
+        n_tss=chosen["n_tss"].fillna(0).to_numpy(np.int64),
+        n_masked=np.bincount(gene[masked], minlength=len(keys)).astype(np.int64),
+        own_promoter_masked=np.bincount(gene[masked & own], minlength=len(keys)) > 0,
         status=status,
     )
 
 
-def _bounds(middle: NDArray, position: int, reach: int) -> tuple[int, int]:
-    low = int(np.searchsorted(middle, position - reach, side="left"))
-    return low, int(np.searchsorted(middle, position + reach, side="right"))
+def _within(
+    sites: pd.DataFrame, rows: NDArray[np.intp], peaks: pd.DataFrame, reach: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pair sites (those at `rows`) with peaks whose centre is at most `reach` bp from the site, by a bioframe join.
 
+    Positions are doubled: centres of peaks are then whole numbers, as intervals have to be.
 
-def _in_window(centre: tuple[NDArray, NDArray], position: int, strand: str, window: int) -> tuple[NDArray, NDArray]:
-    """Return peaks of the window and their signed distance along the gene's strand (negative = upstream)."""
-    middle, index = centre
-    low, high = _bounds(middle, position, window)
-    sign = -1.0 if strand == "-" else 1.0
-    return index[low:high], (middle[low:high] - position) * sign
+    Returns
+    -------
+    site, peak
+        Row of the site and of the peak of each pair.
+    """
+    from bioframe import overlap  # loads matplotlib, therefore late
+
+    if not len(rows) or not len(peaks):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    double, width = 2 * sites["tss"].to_numpy()[rows], int(np.floor(2 * reach))
+    around = pd.DataFrame(
+        {"chrom": sites["chrom"].to_numpy()[rows], "start": double - width, "end": double + width + 1}
+    )
+    middle = (2 * _centres(peaks)).astype(np.int64)
+    points = pd.DataFrame({"chrom": peaks["chrom"].astype(str).to_numpy(), "start": middle, "end": middle + 1})
+    found = overlap(around, points, how="inner", return_input=False, return_index=True)
+    return rows[found.iloc[:, 0].to_numpy(np.int64)].astype(np.int64), found.iloc[:, 1].to_numpy(np.int64)
 
 
 def _near_other(
-    tss: pd.DataFrame,
-    key: str,
-    position: int,
-    strand: str,
-    centre: tuple[NDArray, NDArray],
-    window: int,
-    promoter: int,
+    sites: pd.DataFrame,
+    gene: NDArray[np.int64],
+    peak: NDArray[np.int64],
+    peaks: pd.DataFrame,
+    table: pd.DataFrame,
+    promoter: float,
 ) -> NDArray[np.bool_]:
-    """Test for each peak of the window whether another gene has a TSS within `promoter` of its centre."""
-    middle, _ = centre
-    low, high = _bounds(middle, position, window)
-    places = tss["tss"].to_numpy()
-    first, last = _bounds(places, position, window + promoter)
-    part = tss.iloc[first:last]
-    same = (part["tss"].to_numpy() == position) & (part["strand"].to_numpy() == strand)
-    others = places[first:last][(part["key"].to_numpy() != key) & ~same]
-    peaks = middle[low:high]
-    if not len(others):
-        return np.zeros(len(peaks), dtype=bool)
-    after = np.clip(np.searchsorted(others, peaks), 0, len(others) - 1)
-    before = np.clip(after - 1, 0, None)
-    nearest = np.minimum(np.abs(others[after] - peaks), np.abs(others[before] - peaks))
-    return nearest <= promoter
-
-
-def _split(index: NDArray, signed: NDArray, promoter: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Order the peaks of a gene: upstream, proximal, downstream; by distance within each."""
-    region = np.where(np.abs(signed) <= promoter, PROXIMAL, np.where(signed < 0, UPSTREAM, DOWNSTREAM)).astype(np.int8)
-    order = np.lexsort((index, np.abs(signed), region))
-    return index[order].astype(np.int64), np.abs(signed)[order], region[order]
+    """Return for each pair of gene and peak whether another gene has a TSS within `promoter` of the peak's centre."""
+    distinct = table.drop_duplicates(["key", "chrom", "tss", "strand"]).reset_index(drop=True)
+    other, near = _within(distinct, np.arange(len(distinct)), peaks, promoter)
+    pairs = pd.DataFrame({"peak": peak, "pair": np.arange(len(peak))}).merge(
+        pd.DataFrame({"peak": near, "other": other}), on="peak"
+    )
+    mine, theirs = sites.iloc[gene[pairs["pair"]]], distinct.iloc[pairs["other"]]
+    same = (mine["tss"].to_numpy() == theirs["tss"].to_numpy()) & (
+        mine["strand"].to_numpy() == theirs["strand"].to_numpy()
+    )
+    out = np.zeros(len(peak), dtype=bool)
+    out[pairs["pair"].to_numpy()[(mine["key"].to_numpy() != theirs["key"].to_numpy()) & ~same]] = True
+    return out
