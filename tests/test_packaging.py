@@ -167,7 +167,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     optional = {
         canonicalize_name(Requirement(item).name)
         for extra, items in project["optional-dependencies"].items()
-        if extra not in {"test", "lint"}
+        if extra not in {"test", "lint", "docs"}
         for item in items
     }
     packages = packages_distributions()

@@ -34,7 +34,7 @@ FIELDS = {
 }
 """Required and optional fields of an entry."""
 
-NOT_VALUES = {"chart", "packed", "image", "name", "frame", "value"}
+NOT_VALUES = {"chart", "packed", "image", "svg", "name", "frame", "value"}
 """Arguments of the methods that are no values of a template."""
 
 
