@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import embedded
+
 ROOT = Path(__file__).resolve().parent
 WEEK = 7 * 24 * 3600.0
 WHOLE_RUN = "tests/e2e/test_demo.py"
 _TMP = pytest.StashKey[str]()
-_WHOLE = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,7 +69,7 @@ def kernel_cache() -> Path:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Start with the files that take longest, so that no worker is left with one of them at the end."""
     items.sort(key=_rank)
-    config.stash[_WHOLE] = any(item.nodeid.startswith(WHOLE_RUN) for item in items)
+    config.stash[embedded.WHOLE] = any(item.nodeid.startswith(WHOLE_RUN) for item in items)
 
 
 def _rank(item: pytest.Item) -> int:
@@ -79,12 +80,4 @@ def _rank(item: pytest.Item) -> int:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Give the templates the run that other tests make anyway."""
     if item.path.suffix == ".ipynb":
-        share_whole_run(item.config)
-
-
-def share_whole_run(config: pytest.Config) -> None:
-    """Fill the demonstration with the whole run if a test of this session needs that run too."""
-    if config.stash[_WHOLE]:
-        from tests.embedded import embedded_run
-
-        embedded_run()
+        embedded.share_whole_run(item.config)

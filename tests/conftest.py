@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import browser
+from tests import browser, embedded
 
 if TYPE_CHECKING:
     from mira_nb.datasets.write import Demo
@@ -64,10 +64,9 @@ def demo_store(request: pytest.FixtureRequest) -> Callable[[str], RunStore]:
 
     The folder is shared, also with the templates; do not save into it, copy it.
     """
-    from conftest import share_whole_run
     from mira_nb.run.demo import demonstration
 
-    share_whole_run(request.config)
+    embedded.share_whole_run(request.config)
     return demonstration
 
 

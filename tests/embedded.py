@@ -12,10 +12,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from filelock import FileLock
 
-from mira_nb.run.demo import demonstration_folder
 from tests.e2e.commands import mira_nb
+
+WHOLE = pytest.StashKey[bool]()
+"""Whether a test of this session needs the whole run anyway."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ def embedded_run() -> EmbeddedRun:
     The folder of :func:`mira_nb.run.demo.demonstration` is filled from it, so that no template computes what comes
     before its stage once more. A run that failed is not tried again.
     """
+    from mira_nb.run.demo import demonstration_folder
+
     root = Path(tempfile.gettempdir()) / "embedded"
     root.mkdir(exist_ok=True)
     run, said = root / "run", root / "command.json"
@@ -61,3 +66,9 @@ def _point_to(copy: Path, old: Path) -> None:
     """Let the record of a copy name the data of the copy."""
     record = copy / "run.json"
     record.write_text(record.read_text(encoding="utf-8").replace(f"{old}/data/", f"{copy}/data/"), encoding="utf-8")
+
+
+def share_whole_run(config: pytest.Config) -> None:
+    """Fill the demonstration with the whole run if a test of this session needs that run too."""
+    if config.stash[WHOLE]:
+        embedded_run()
