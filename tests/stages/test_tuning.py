@@ -28,7 +28,7 @@ def results(data):
     out = {}
     for name in MODALITIES:
         stage = get_stage(name)
-        params = stage.Params.parse(name, {"max_topics": 8, "n_seeds": 3})
+        params = stage.Params.parse(name, {"mode": "quick", "max_topics": 8, "n_seeds": 3})
         out[name] = stage.run(data, params, Context(seed=1))
     return out
 
@@ -70,7 +70,7 @@ def test_mode_none_says_so(data):
 
 
 def test_choice_at_the_bound_is_said(data):
-    result = get_stage("tuning_rna").run(data, TuningRnaParams(max_topics=2, n_seeds=0), Context())
+    result = get_stage("tuning_rna").run(data, TuningRnaParams(mode="quick", max_topics=2, n_seeds=0), Context())
     assert "tuning.at_bound" in codes(result.alerts)
 
 
