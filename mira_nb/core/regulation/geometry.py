@@ -92,7 +92,7 @@ class PeakSets:
 def _choose_tss(
     table: pd.DataFrame, centres: dict[str, tuple[NDArray, NDArray]], openness: NDArray | None, promoter: int
 ) -> pd.DataFrame:
-    """Return one TSS per gene: main chromosome, most open promoter (if asked), most transcripts, most upstream, first."""
+    """Return one TSS per gene: main chromosome, most open promoter (if asked), most transcripts, most upstream."""
     unique: Any = table.groupby(["key", "chrom", "tss", "strand"], sort=False, as_index=False)["size"].sum()
     score = np.zeros(len(unique))
     if openness is not None:
