@@ -11,7 +11,7 @@ from tests.e2e.commands import mira_nb
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-ALWAYS = ("prepare", "topics_rna", "topics_atac", "joint", "trajectory", "comparisons")
+ALWAYS = ("prepare", "tuning_rna", "tuning_atac", "topics_rna", "topics_atac", "joint", "trajectory", "comparisons")
 
 
 def stages(folder: Path) -> dict[str, dict[str, object]]:
