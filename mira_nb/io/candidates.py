@@ -110,7 +110,7 @@ def _documented(raw: RawModality, log: Log) -> tuple[Candidate | None, Problems]
 
 
 def _difference(x: Candidate, other: Candidate) -> str:
-    """Say how the counts of the features that both hold differ; '' when they are equal."""
+    """Describe how the counts of the features that both hold differ; '' when they are equal."""
     where = other[2].index.get_indexer(x[2].index) if other[2].index.is_unique else np.arange(x[1].shape[1])
     if (where < 0).any():
         return f"{int((where < 0).sum()):,} features of X are not in {other[0]}"

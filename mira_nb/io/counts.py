@@ -1,4 +1,4 @@
-"""Matrices of files as sparse rows; the rules for counts stand in :mod:`mira_nb.counts`."""
+"""Conversion of matrices in files to sparse rows; the rules for counts stand in :mod:`mira_nb.counts`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CHUNK_VALUES: Final = 20_000_000
 
 
 def to_csr(given: Any, *, copy: bool = True) -> sparse.csr_matrix:
-    """Any two-dimensional matrix (dense, CSC, COO, an HDF5 data set, bool, text numbers) as CSR with zeros removed.
+    """Convert a matrix (dense, CSC, COO, an HDF5 data set, bool, numbers as text) to CSR without stored zeros.
 
     Dense input is converted in blocks of rows, so that no second dense copy is made. ``copy=False`` allows changes to
     the given sparse matrix.
