@@ -23,7 +23,7 @@ MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 60
 HEAVY = ("torch", "pyro", "scanpy", "palantir", "gseapy", "altair", "matplotlib", "umap", "numba", "MOODS", "jax")
 
-FOUNDATION = {"errors", "keys", "typing", "chromosomes", "version"}
+FOUNDATION = {"errors", "keys", "typing", "chromosomes", "counts", "version"}
 """Imported by everyone but core, which sees no keys."""
 
 MAY_IMPORT = {
@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "typing": set(),
     "version": set(),
     "chromosomes": {"errors", "typing"},
-    "core": {"errors", "typing", "chromosomes"},
+    "counts": {"errors", "typing"},
+    "core": {"errors", "typing", "chromosomes", "counts"},
     "charts": FOUNDATION,
     "io": FOUNDATION,
     "datasets": FOUNDATION | {"core", "io"},

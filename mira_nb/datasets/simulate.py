@@ -42,9 +42,9 @@ class SimulationParams:
     seed
         Everything follows from it.
     depth
-        Mean expression counts a cell.
+        Mean expression counts per cell.
     open_fraction
-        Mean fraction of peaks open in a cell.
+        Mean fraction of peaks open per cell.
     contrast
         Mean log fold by which a peak is more open in its own topic.
     lead
@@ -70,7 +70,7 @@ class SimulationParams:
     trajectory: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse sizes that cannot hold what is planted."""
+        """Validate that the sizes can hold what is planted."""
         if self.n_cells < 50 or self.n_genes < 150 or self.n_peaks < 2 * self.n_genes:
             raise ParameterError(
                 f"cannot simulate {self.n_cells} cells x {self.n_genes} genes x {self.n_peaks} peaks",

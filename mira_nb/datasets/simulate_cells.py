@@ -1,4 +1,4 @@
-"""Simulated cells: where each stands on a branching differentiation, and which topics it is made of."""
+"""Simulated cells: their positions on a branching differentiation and their topic proportions."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Cells:
 
 
 def smoothstep(x: np.ndarray) -> np.ndarray:
-    """0 below 0, 1 above 1, smooth in between (3 x^2 - 2 x^3)."""
+    """Return the smoothstep of x: 0 below 0, 1 above 1, 3 x^2 - 2 x^3 in between."""
     x = np.clip(x, 0.0, 1.0)
     return x * x * (3.0 - 2.0 * x)
 
 
 def trajectory_weights(time: np.ndarray, lineage: np.ndarray) -> np.ndarray:
-    """Share of each trajectory topic at a place of the tree root -> progenitor -> {A | (B | C)}.
+    """Return the proportion of each trajectory topic at a position of the tree root -> progenitor -> {A | (B | C)}.
 
     Parameters
     ----------
@@ -118,15 +118,15 @@ def make_cells(n_cells: int, *, lead: float, n_batches: int, trajectory: bool, r
 
 
 def cell_table(cells: Cells, *, n_batches: int) -> pd.DataFrame:
-    """Tabulate what an experimenter would know: annotation and, when there are several, the batch."""
+    """Return the table of cells an experimenter would have: annotation and, when there are several, the batch."""
     frame = pd.DataFrame({"cell_type": pd.Categorical(cells.state)}, index=pd.Index(cells.names))
     if n_batches > 1:
         frame["batch"] = pd.Categorical([f"batch{number + 1}" for number in cells.batch])
     return frame
 
 
-def _with_cycle(weights: np.ndarray, share: np.ndarray) -> np.ndarray:
-    return np.concatenate([weights * (1.0 - share)[:, None], share[:, None]], axis=1)
+def _with_cycle(weights: np.ndarray, fraction: np.ndarray) -> np.ndarray:
+    return np.concatenate([weights * (1.0 - fraction)[:, None], fraction[:, None]], axis=1)
 
 
 def _dirichlet(alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -146,7 +146,7 @@ def _states(time: np.ndarray, lineage: np.ndarray) -> np.ndarray:
 
 
 def _barcodes(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Distinct 16-letter barcodes with the usual suffix."""
+    """Return distinct 16-letter barcodes with the usual suffix."""
     letters = np.array(list("ACGT"))
     out: dict[str, None] = {}
     while len(out) < n:

@@ -1,4 +1,4 @@
-"""Simulated programmes and counts: which peaks open with which topic, and what makes each gene be expressed."""
+"""Simulated programmes and counts: which peaks open with which topic, and what drives each gene."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .simulate_genome import PROMOTER, Genome
 
 WINDOW: Final = 300_000
 RP_COLUMNS: Final = ("D_up_kb", "D_down_kb", "a_up", "a_down", "a_promoter", "gamma")
-# share of gene domains (five neighbours each) of each class; the rest are programme and constant genes
+# fraction of gene domains (five neighbours each) of each class; the rest are programme and constant genes
 _LITE_DOMAINS, _NITE_DOMAINS = 0.30, 0.25
 _BLOCK: Final = 256
 
@@ -58,7 +58,7 @@ class Peaks:
 
 
 def make_genes(genome: Genome, factors: Sequence[Factor], topics: Sequence[str], *, rng: np.random.Generator) -> Genes:
-    """Assign classes by domain of neighbouring genes, so that LITE and NITE genes do not share their peaks."""
+    """Assign classes by domain of neighbouring genes, so that LITE and NITE genes have no peaks in common."""
     n, n_topics = len(genome.genes), len(topics)
     domain = genome.genes["domain"].to_numpy()
     order = rng.permutation(domain.max() + 1)
@@ -94,7 +94,7 @@ def make_genes(genome: Genome, factors: Sequence[Factor], topics: Sequence[str],
 
 
 def make_peaks(genome: Genome, genes: Genes, n_topics: int, *, contrast: float, rng: np.random.Generator) -> Peaks:
-    """Give peaks their topics: near a LITE gene mostly its own, near a NITE gene none, elsewhere any, two in five."""
+    """Assign topics to peaks: near a LITE gene mostly its own, near a NITE gene none, elsewhere any, two in five."""
     nearest = genome.peaks["nearest"].to_numpy()
     distance = genome.peaks["distance"].to_numpy()
     n_peaks = len(nearest)
@@ -116,7 +116,7 @@ def make_peaks(genome: Genome, genes: Genes, n_topics: int, *, contrast: float, 
 def plan_hits(
     genome: Genome, peaks: Peaks, factors: Sequence[Factor], topics: Sequence[str], *, rng: np.random.Generator
 ) -> np.ndarray:
-    """Which factor has a site in which peak (factors x peaks, bool)."""
+    """Draw which factors have a site in which peaks (factors x peaks, bool)."""
     promoter = genome.peaks["distance"].to_numpy() <= PROMOTER
     hits = np.zeros((len(factors), len(promoter)), dtype=bool)
     for row, factor in enumerate(factors):
@@ -131,7 +131,7 @@ def plan_hits(
 
 
 def local_weights(genome: Genome, gene: int, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Peaks that regulate a gene and their weights: a * 2^(-distance / D), strand-aware, promoter not decayed.
+    """Return a gene's peaks and their weights: a * 2^(-distance / D), strand-aware, without decay at the promoter.
 
     Peaks in the promoter (1.5 kb) of another gene are left out (Extended Methods, regulatory potential).
 
@@ -159,7 +159,7 @@ def local_weights(genome: Genome, gene: int, parameters: np.ndarray) -> tuple[np
 def expression_rates(
     genome: Genome, genes: Genes, peaks: Peaks, cells: Cells, *, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each cell's distribution over genes, and the regulatory parameters it was made with.
+    """Return each cell's distribution over genes, and the regulatory parameters it was made with.
 
     LITE: log rate = base + gamma * z(regulatory potential); NITE: base + gamma * z(accessibility topic); programme:
     exp(base) * (1 + theta_rna @ fold).
@@ -199,7 +199,7 @@ def _standardise(values: np.ndarray) -> np.ndarray:
 def draw_expression(
     rho: np.ndarray, depth: np.ndarray, dispersion: np.ndarray, *, rng: np.random.Generator
 ) -> sparse.csr_matrix:
-    """Negative binomial counts, cells x genes, in blocks of cells."""
+    """Draw negative binomial counts, cells x genes, in blocks of cells."""
     blocks = []
     for begin in range(0, len(rho), _BLOCK):
         mean = rho[begin : begin + _BLOCK] * depth[begin : begin + _BLOCK, None]
@@ -210,7 +210,7 @@ def draw_expression(
 def draw_accessibility(
     theta: np.ndarray, beta: np.ndarray, depth: np.ndarray, *, rng: np.random.Generator
 ) -> sparse.csr_matrix:
-    """Open peaks, cells x peaks: at least one fragment of a Poisson number, in blocks of cells."""
+    """Draw open peaks, cells x peaks: at least one fragment of a Poisson number, in blocks of cells."""
     blocks = []
     for begin in range(0, len(theta), _BLOCK):
         mean = (theta[begin : begin + _BLOCK] @ beta) * depth[begin : begin + _BLOCK, None]
@@ -220,7 +220,7 @@ def draw_accessibility(
 
 
 def fragments_for(theta: np.ndarray, beta: np.ndarray, open_fraction: float) -> float:
-    """Mean number of fragments at which `open_fraction` of the peaks are open (bisection on the first 200 cells)."""
+    """Return the mean number of fragments that opens `open_fraction` of the peaks (bisection, first 200 cells)."""
     probability = theta[:200] @ beta
     low, high = 0.01 * beta.shape[1], 50.0 * beta.shape[1]
     for _ in range(50):

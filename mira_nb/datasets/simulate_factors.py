@@ -1,4 +1,4 @@
-"""Invented transcription factors: names, binding preferences, and what each is planted for.
+"""Invented transcription factors: names, binding preferences and planted roles.
 
 The matrices are made for this data set; they describe no real protein.
 """
@@ -54,27 +54,27 @@ class Factor:
 
     @property
     def width(self) -> int:
-        """Number of columns."""
+        """Return the number of columns."""
         return int(self.counts.shape[1])
 
 
 def consensus_counts(consensus: str) -> np.ndarray:
-    """Make counts (4 x width) of 400 sites around an IUPAC consensus: 94 to 98 % of a letter where it is specific."""
+    """Return counts (4 x width) of 400 sites around an IUPAC consensus: 94 to 98 % of a letter where it is specific."""
     counts = np.zeros((4, len(consensus)), dtype=np.int64)
     for position, letter in enumerate(consensus):
         allowed = _IUPAC.get(letter, letter)
-        share = 1.0 if letter == "N" else 0.94 + 0.01 * ((position * 7 + 3) % 5)
+        fraction = 1.0 if letter == "N" else 0.94 + 0.01 * ((position * 7 + 3) % 5)
         others = [base for base in _BASES if base not in allowed]
         for base in allowed:
-            counts[_BASES.index(base), position] = int(_SEQUENCES * share / len(allowed))
+            counts[_BASES.index(base), position] = int(_SEQUENCES * fraction / len(allowed))
         for base in others:
-            counts[_BASES.index(base), position] = int(_SEQUENCES * (1 - share) / len(others))
+            counts[_BASES.index(base), position] = int(_SEQUENCES * (1 - fraction) / len(others))
         counts[_BASES.index(allowed[0]), position] += _SEQUENCES - counts[:, position].sum()
     return counts
 
 
 def make_factors(rng: np.random.Generator) -> tuple[Factor, ...]:
-    """All factors; which of them are planted is drawn: two for each lineage, then three promoter decoys."""
+    """Return all factors; which of them are planted is drawn: two for each lineage, then three promoter decoys."""
     order = rng.permutation(len(_FACTORS))
     role: dict[int, tuple[Kind, str]] = {}
     for rank, index in enumerate(order):
@@ -91,5 +91,5 @@ def make_factors(rng: np.random.Generator) -> tuple[Factor, ...]:
 
 
 def factor_names() -> tuple[str, ...]:
-    """Symbols of all factors."""
+    """Return the symbols of all factors."""
     return tuple(name for name, _ in _FACTORS)

@@ -34,7 +34,7 @@ class Genome:
     lengths
         Base pairs of each.
     genes
-        Columns chrom, start, end, strand, gene_symbol, tss, domain; one row a gene, along the genome.
+        Columns chrom, start, end, strand, gene_symbol, tss, domain; one row per gene, along the genome.
     peaks
         Columns chrom, start, end, nearest (row of the nearest gene), distance (bp from peak centre to its TSS, >= 0).
     """
@@ -104,7 +104,7 @@ def _genes(n: int, chromosomes: Sequence[str], length: int, rng: np.random.Gener
 def _peak_bins(
     code: np.ndarray, tss: np.ndarray, n_chromosomes: int, n_bins: int, n_peaks: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Distinct bins (chromosome * n_bins + bin), sorted: promoters, then around genes, then anywhere."""
+    """Draw distinct bins (chromosome * n_bins + bin), sorted: promoters, then around genes, then anywhere."""
     with_promoter = np.flatnonzero(rng.random(len(tss)) < 0.9)
     promoters = np.unique(code[with_promoter] * n_bins + tss[with_promoter] // _BIN)[: n_peaks // 2]
     chosen = dict.fromkeys(promoters.tolist())
@@ -124,7 +124,7 @@ def _peak_bins(
 def nearest_gene(
     peak_chrom: np.ndarray, centre: np.ndarray, gene_chrom: np.ndarray, tss: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Row of the gene with the nearest TSS on the same chromosome, and the distance (genes sorted along the genome)."""
+    """Return the nearest gene by TSS on the same chromosome, and its distance (genes sorted along the genome)."""
     nearest, distance = np.zeros(len(centre), dtype=np.int64), np.zeros(len(centre), dtype=np.int64)
     for number in np.unique(peak_chrom):
         genes, peaks = np.flatnonzero(gene_chrom == number), np.flatnonzero(peak_chrom == number)
@@ -138,7 +138,7 @@ def nearest_gene(
 
 
 def gene_symbols(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Distinct pronounceable symbols of four or five capitals and a number, such as ``TIRKA12``."""
+    """Return distinct pronounceable symbols of four or five capitals and a number, such as ``TIRKA12``."""
     first, vowel, last = list("BCDFGKLMNPRSTVZ"), list("AEIOU"), list("BDKLMNPRSTX")
     reserved = set(factor_names())
     out: dict[str, None] = {}
@@ -174,14 +174,16 @@ def plant_sites(hits: np.ndarray, factors: Sequence[Factor], *, rng: np.random.G
 
 
 def peak_sequences(genome: Genome, sites: Sites, factors: Sequence[Factor], *, rng: np.random.Generator) -> np.ndarray:
-    """Sequences of all peaks, codes 0 to 3 for A, C, G, T: random background, richer in G and C at promoters, with
-    every site drawn letter by letter from its factor's own matrix.
+    """Draw the sequences of all peaks as codes 0 to 3 for A, C, G, T.
+
+    The background is random and richer in G and C at promoters; every site is drawn letter by letter from its
+    factor's own matrix.
 
     Returns
     -------
     array
         Peaks x 400, uint8.
-    """  # noqa: D205
+    """
     n_peaks = len(genome.peaks)
     gc = np.where(genome.peaks["distance"].to_numpy() <= PROMOTER, 0.56, 0.44)[:, None]
     is_gc = rng.random((n_peaks, PEAK_WIDTH)) < gc
@@ -200,7 +202,7 @@ def peak_sequences(genome: Genome, sites: Sites, factors: Sequence[Factor], *, r
 
 
 def fasta_bytes(genome: Genome, codes: np.ndarray) -> bytes:
-    """Write the genome as FASTA, 60 letters a line; N between the peaks, so that it packs well."""
+    """Write the genome as FASTA, 60 letters per line; N between the peaks, so that it packs well."""
     out = io.BytesIO()
     chrom, start = genome.peaks["chrom"].to_numpy(), genome.peaks["start"].to_numpy()
     for name, length in zip(genome.chromosomes, genome.lengths, strict=True):

@@ -127,13 +127,13 @@ def write_simulation(simulation: Simulation, folder: Path) -> Demo:
 
 
 def peak_names(simulation: Simulation) -> list[str]:
-    """Names like chr1:100-500."""
+    """Return names like chr1:100-500."""
     peaks = simulation.genome.peaks
     return [f"{c}:{s}-{e}" for c, s, e in zip(peaks["chrom"], peaks["start"], peaks["end"], strict=True)]
 
 
 def jaspar_text(simulation: Simulation) -> str:
-    """All matrices in JASPAR format."""
+    """Return all matrices in JASPAR format."""
     lines = []
     for factor in simulation.factors:
         lines.append(f">{factor.id}\t{factor.name}")
@@ -143,7 +143,7 @@ def jaspar_text(simulation: Simulation) -> str:
 
 
 def gene_sets_text(simulation: Simulation) -> str:
-    """Gene sets in GMT format: one per topic (most of its genes and a few others), and decoys of random genes."""
+    """Return gene sets as GMT: one per topic (most of its genes and a few others), and decoys of random genes."""
     rng = np.random.default_rng(np.random.SeedSequence([simulation.params.seed, 1]))
     symbols = simulation.genome.genes["gene_symbol"].to_numpy()
     lines = []
@@ -160,7 +160,7 @@ def gene_sets_text(simulation: Simulation) -> str:
 
 
 def truth_tables(simulation: Simulation) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Collect the truth as arrays (for ``truth.npz``) and as names (for ``truth.json``)."""
+    """Return the truth as arrays (for ``truth.npz``) and as names (for ``truth.json``)."""
     cells, genes, peaks, sites = simulation.cells, simulation.genes, simulation.peaks, simulation.sites
     symbols = simulation.genome.genes["gene_symbol"].to_numpy()
     arrays = {
@@ -214,7 +214,7 @@ def truth_tables(simulation: Simulation) -> tuple[dict[str, np.ndarray], dict[st
 
 
 def _regulation_genes(simulation: Simulation) -> list[str]:
-    """Per lineage the eight best-expressed LITE and NITE genes."""
+    """Return per lineage the eight best-expressed LITE and NITE genes."""
     genes, topics = simulation.genes, simulation.cells.topics
     mean = np.asarray(simulation.expression.mean(axis=0)).ravel()
     symbols = simulation.genome.genes["gene_symbol"].to_numpy()
@@ -274,7 +274,7 @@ def _write_truth(simulation: Simulation, files: Demo) -> None:
 
 
 def _write_gzip(path: Path, content: bytes) -> None:
-    """Gzip without time stamp or name, so that equal content gives equal bytes."""
+    """Compress by gzip without time stamp or name, so that equal content gives equal bytes."""
     buffer = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0, compresslevel=6) as handle:
         handle.write(content)

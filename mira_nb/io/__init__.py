@@ -1,1 +1,1 @@
-"""Reading, checking and pairing the user's files; resource files; the embedded data set. No numbers are fitted here."""
+"""Reading, checking and pairing of the user's files and resource files; no numbers are fitted here."""

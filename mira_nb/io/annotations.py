@@ -1,4 +1,4 @@
-"""The names a user gives with --groups, --batch and --start-cell, checked against the data."""
+"""Checks of the names given with --groups, --batch and --start-cell against the data."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_annotations(data: MuData, resources: Resources) -> tuple[Finding, ...]
 
 
 def suggest(name: str, options: Iterable[str], *, n: int = 3, shown: int = 10) -> str:
-    """Close names in words, or the first few when none is close."""
+    """Return similar names as text, or the first few when none is similar."""
     known = [str(option) for option in options]
     lower: dict[str, str] = {}
     for option in known:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from mira_nb.counts import ValueProblem, count_error, find_problem, finish_counts
 from mira_nb.errors import InputError
 
-from .counts import ValueProblem, count_error, find_problem, finish_counts
 from .formats import RawModality, is_count_layer
 from .pairing import NOUN, Counted, Log, feature_types
 
@@ -40,7 +40,7 @@ def choose_counts(raw: RawModality, role: str, log: Log, *, layer: str | None = 
     if layer is not None and (key := layer_key(raw, layer)):
         problem, found = _load(raw, key)
         if problem is not None:
-            raise count_error(problem, source=raw.source, key=key, cells=raw.obs.index, features=found[2].index)
+            raise count_error(problem, source=f"{raw.source}: {key}", cells=raw.obs.index, features=found[2].index)
         log.note(f"{raw.source}: counts were taken from {key}", cause="as asked for with --layer")
         return _counted(raw, role, found, log)
     best, problems = _documented(raw, log)
@@ -110,7 +110,7 @@ def _documented(raw: RawModality, log: Log) -> tuple[Candidate | None, Problems]
 
 
 def _difference(x: Candidate, other: Candidate) -> str:
-    """Say how the counts of the features that both hold differ; '' when they are equal."""
+    """Describe how the counts of the features that both hold differ; '' when they are equal."""
     where = other[2].index.get_indexer(x[2].index) if other[2].index.is_unique else np.arange(x[1].shape[1])
     if (where < 0).any():
         return f"{int((where < 0).sum()):,} features of X are not in {other[0]}"
@@ -163,7 +163,7 @@ def _no_counts(raw: RawModality, problems: Problems) -> InputError:
     key = "X" if "X" in problems else next(iter(problems))
     problem, var = problems[key]
     tried = tuple(name for name in problems if name != key)
-    return count_error(problem, source=raw.source, key=key, cells=raw.obs.index, features=var.index, tried=tried)
+    return count_error(problem, source=f"{raw.source}: {key}", cells=raw.obs.index, features=var.index, tried=tried)
 
 
 def _counted(raw: RawModality, role: str, found: Candidate, log: Log) -> Counted:

@@ -21,7 +21,7 @@ _UCSC: Final = "https://hgdownload.soe.ucsc.edu/goldenPath"
 def local_file(
     value: Path, resource: Literal["motifs", "genome"], *, folder: Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """Give the file behind a resource: a path as it is, ``jaspar:TAXON`` and ``ucsc:ASSEMBLY`` by download.
+    """Return the file of a resource: a path as it is, ``jaspar:TAXON`` and ``ucsc:ASSEMBLY`` by download.
 
     Parameters
     ----------

@@ -95,7 +95,7 @@ def _report(rna: Counted, atac: Counted, found: Pairing, pair_by: str | None, lo
 
 
 def _by_rule(rna: Counted, atac: Counted, rule: str, *, levels: tuple[int, ...] = (0, 1, 2)) -> Pairing | None:
-    """Pair by one rule; None when it does not give every cell a key of its own.
+    """Pair by one rule; return None when it does not give every cell a key of its own.
 
     ``levels`` are the forms of a rule that are tried: as it says, barcodes alone, barcodes and the last number.
     """

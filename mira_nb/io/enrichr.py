@@ -27,7 +27,7 @@ REMEDY = "give gene sets as local GMT files (--gene-sets FILE.gmt), which need n
 
 
 def default_cache() -> Path:
-    """Folder of this user's cached answers."""
+    """Return the folder of this user's cached answers."""
     from platformdirs import user_cache_path
 
     return user_cache_path("mira_nb") / "enrichr"
@@ -35,7 +35,7 @@ def default_cache() -> Path:
 
 @dataclass
 class EnrichrClient:
-    """Ask Enrichr which gene sets are over-represented in a list of genes.
+    """Client that asks Enrichr which gene sets are over-represented in a list of genes.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class EnrichrClient:
     n_requests: int = field(default=0, init=False)
 
     def enrich(self, genes: Sequence[str], library: str, *, description: str = "mira_nb") -> pd.DataFrame:
-        """Over-represented terms of one library.
+        """Return the over-represented terms of one library.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Download a resource once: retries, checksum, cache; offline it says what to do instead."""
+"""Download of resource files: cache, checksum, retries, and an error that names the offline alternative."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True)
 class Checksum:
-    """Checksum of a file: the algorithm and the hexadecimal digits, in small letters.
+    """Checksum of a file: the algorithm and the lower-case hexadecimal digits.
 
     Raises
     ------
@@ -33,13 +33,13 @@ class Checksum:
     value: str
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a checksum."""
+        """Validate length and digits."""
         length = hashlib.new(self.algorithm, usedforsecurity=False).digest_size * 2
         if not re.fullmatch(f"[0-9a-f]{{{length}}}", self.value):
             raise ValueError(f"{self.value!r} is not a {self.algorithm} checksum")
 
     def of(self, path: Path) -> str:
-        """Checksum of a file by the same algorithm, read in blocks."""
+        """Compute the checksum of a file by the same algorithm, block by block."""
         digest = hashlib.new(self.algorithm, usedforsecurity=False)
         with path.open("rb") as handle:
             while block := handle.read(_BLOCK):
@@ -56,7 +56,7 @@ class _Final(Exception):
 
 
 def cache_folder() -> Path:
-    """Folder of downloaded files: ``MIRA_NB_CACHE``, else the user's cache folder."""
+    """Return the folder of downloaded files: ``MIRA_NB_CACHE``, else the user's cache folder."""
     from platformdirs import user_cache_path
 
     own = os.environ.get("MIRA_NB_CACHE")
@@ -73,21 +73,21 @@ def fetch(
     pause: float = 1.0,
     progress: Progress | None = None,
 ) -> Path:
-    """Give the local copy of a file, downloading it when it is not there yet.
+    """Return the local copy of a file; download it when it is not cached yet.
 
     Parameters
     ----------
     url
-        Where the file lies.
+        Address of the file.
     checksum
-        A file with another one is never given out. None where nobody publishes one: the checksum of the first complete
-        download is then kept beside the file, and what lies in the cache must keep to it.
+        A file with another checksum is never returned. None where the source publishes none: the checksum of the
+        first complete download is then kept beside the file, and the cached file must match it.
     alternative
         What to do without network, for the message, e.g. ``give the file with --genome``.
     folder
         Cache; default :func:`cache_folder`.
     attempts
-        How often to try when the failure may pass.
+        Number of attempts when a failure is transient.
     pause
         Seconds before the second attempt; doubled each time.
     progress
@@ -96,7 +96,7 @@ def fetch(
     Raises
     ------
     OfflineError
-        When the file cannot be had; names the address, the reason and the alternative.
+        When the file cannot be downloaded; names the address, the reason and the alternative.
     """
     name = Path(unquote(urlsplit(url).path)).name or "download"
     place = checksum.value if checksum else hashlib.sha256(url.encode("utf-8")).hexdigest()
@@ -127,7 +127,7 @@ def _sidecar(target: Path) -> Path:
 
 
 def _kept_checksum(target: Path) -> Checksum | None:
-    """Checksum that was kept beside an earlier download."""
+    """Return the checksum that was kept beside an earlier download, if any."""
     try:
         return Checksum("sha256", _sidecar(target).read_text(encoding="ascii").strip())
     except (OSError, ValueError):

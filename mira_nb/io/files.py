@@ -1,4 +1,4 @@
-"""Open the user's files, plain or gzipped; a missing, damaged or wrong file gives one clear message."""
+"""Opening of the user's files, plain or gzipped, with one clear error for a missing, damaged or wrong file."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def check_file(path: Path, *, option: str, error: type[InputError] = InputError)
 
 
 def is_gzipped(path: Path) -> bool:
-    """Whether the file is gzipped (also bgzip), by its content."""
+    """Return whether the content of a file is gzipped (bgzip included)."""
     with path.open("rb") as handle:
         return handle.read(2) == _GZIP
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """Give the file itself, or a temporary unpacked copy of a gzipped one (HDF5 needs random access)."""
+    """Yield the file itself, or a temporary unpacked copy of a gzipped one (HDF5 needs random access)."""
     if not is_gzipped(path):
         yield path
         return
@@ -95,7 +95,7 @@ def _damaged_gzip(path: Path, error: BaseException, kind: type[InputError]) -> I
 
 
 def read_lines(path: Path, *, option: str) -> Iterator[str]:
-    """Lines of a text resource, plain or gzipped, without line ends; UTF-8 with or without a byte order mark.
+    """Yield the lines of a text file, plain or gzipped, without line ends; UTF-8 with or without a byte order mark.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Open the file formats: .h5ad, .h5mu, 10x .h5, each also gzipped. Only what is needed is read into memory."""
+"""File formats of count matrices: .h5ad, .h5mu and 10x .h5, plain or gzipped, read as far as needed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NAMES: Final = {
 
 @dataclass
 class RawModality:
-    """One modality as it lies in its source; matrices are only loaded when asked for.
+    """One modality as stored in its source; matrices are loaded on request.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class RawModality:
 
 @contextmanager
 def open_hdf5(path: Path, *, option: str) -> Iterator[h5py.File]:
-    """Open an HDF5 file, plain or gzipped; whatever goes wrong inside becomes one clear :class:`InputError`.
+    """Open an HDF5 file, plain or gzipped; any error inside the block becomes one clear :class:`InputError`.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def open_hdf5(path: Path, *, option: str) -> Iterator[h5py.File]:
 
 
 def detect_format(file: h5py.File) -> Format:
-    """Which format an open HDF5 file has, by its content."""
+    """Return the format of an open HDF5 file, recognised by its content."""
     if "mod" in file and "obs" in file:
         return "h5mu"
     if "obs" in file and "var" in file:
@@ -106,7 +106,7 @@ def detect_format(file: h5py.File) -> Format:
 
 
 def expect_format(file: h5py.File, wanted: Format, *, path: Path, option: str) -> None:
-    """Refuse another format than the option calls for, naming the right option."""
+    """Refuse a format other than the option's, naming the right option."""
     found = detect_format(file)
     if found == wanted:
         return
@@ -129,7 +129,7 @@ def expect_format(file: h5py.File, wanted: Format, *, path: Path, option: str) -
 
 
 def read_h5ad_group(group: h5py.Group, *, source: str) -> RawModality:
-    """One AnnData inside an open file; ``X``, then layers named like counts, then ``raw``."""
+    """Describe one AnnData inside an open file: ``X``, then layers named like counts, then ``raw``."""
     from anndata.io import read_elem
 
     obs, var = _frame(group["obs"], read_elem), _frame(group["var"], read_elem)
@@ -165,7 +165,7 @@ def read_var(group: h5py.Group) -> pd.DataFrame:
 
 
 def modality_from_anndata(adata: AnnData, *, source: str) -> RawModality:
-    """Do the same for an AnnData in memory or backed by a file; the object is not changed."""
+    """Describe an AnnData in memory or backed by a file in the same way; the object is not changed."""
     if adata.isbacked:
         adata = adata.to_memory()
     matrices: dict[str, Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]] = {}
@@ -253,7 +253,7 @@ def _frame(node: Any, read_elem: Callable[[Any], Any]) -> pd.DataFrame:
 
 
 def _with_labels(frame: pd.DataFrame, uns: Any) -> pd.DataFrame:
-    """Give integer codes their labels, which AnnData before 0.7 kept in ``uns[COLUMN_categories]``."""
+    """Replace integer codes by their labels, which AnnData before 0.7 kept in ``uns[COLUMN_categories]``."""
     if uns is None or not hasattr(uns, "keys"):
         return frame
     for name in frame.columns:
@@ -280,7 +280,7 @@ _COUNT_LAYERS: Final = (
 
 
 def is_count_layer(name: str) -> bool:
-    """Whether a layer is named for counts, whatever its capitals and separators."""
+    """Return whether a layer is named for counts, ignoring case and separators."""
     return _plain(name) in _COUNT_LAYERS
 
 
@@ -296,7 +296,7 @@ def _ordered(layers: Mapping[str, Any]) -> list[str]:
 
 
 def _text(values: Any) -> Any:
-    """Bytes to str, other values as they are; index values always become str."""
+    """Decode bytes to str, leave other values as they are; index values always become str."""
     array = np.asarray(values)
     if array.dtype.kind == "S" or (array.dtype == object and len(array) and isinstance(array[0], bytes)):
         return np.array([item.decode("utf-8", "replace") for item in array], dtype=object)

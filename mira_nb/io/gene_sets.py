@@ -1,4 +1,4 @@
-"""Gene sets in GMT files, and matching their symbols to the genes of the data."""
+"""Reading of gene sets from GMT files, and matching of their symbols to the genes of the data."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .identifiers import ID_COLUMNS, is_ensembl, without_version
 from .spec import Finding
 
 _OPTION: Final = "--gene-sets"
-_EXPECTED: Final = "a GMT file: term, description and symbols, separated by tabs, one set a line."
+_EXPECTED: Final = "a GMT file: term, description and symbols, separated by tabs, one set per line."
 
 
 @dataclass(frozen=True)
 class GeneSets:
-    """The sets of one file.
+    """Gene sets of one file.
 
     Attributes
     ----------

@@ -44,9 +44,9 @@ class PeakSequences:
     Attributes
     ----------
     sequences
-        One a peak, letters A, C, G, T, N; '' where the peak is not in the genome.
+        One per peak, letters A, C, G, T, N; '' where the peak is not in the genome.
     found
-        Whether the peak lies in the genome (bool, one a peak).
+        Whether the peak lies in the genome (bool, one per peak).
     names
         How chromosome names of the peaks were translated into those of the file, where they differ.
     findings
@@ -114,7 +114,7 @@ def chromosome_names(path: Path) -> list[str]:
 
 @dataclass
 class _State:
-    """What is wanted and what was found so far."""
+    """Wanted intervals and what was found so far."""
 
     wanted: list[str]
     chrom: np.ndarray
@@ -127,7 +127,7 @@ class _State:
     translated: dict[str, str] | None = None
 
     def rows(self, name: str) -> np.ndarray:
-        """Peaks on the chromosome called `name` in the peaks."""
+        """Return the rows of the peaks on the chromosome that they call `name`."""
         return np.flatnonzero(self.chrom == name)
 
 
@@ -182,7 +182,7 @@ def _interval(path: Path, index: Faidx, name: str, begin: int, stop: int) -> str
 
 
 def _fetch_streaming(path: Path, state: _State, progress: Progress | None) -> None:
-    """One pass over the file; an exactly named sequence beats one whose name only corresponds."""
+    """Read the file in one pass; a sequence of exactly the wanted name beats one whose name only corresponds."""
     state.available, state.translated = [], {}
     by_plain: dict[str, list[str]] = {}
     for name in state.wanted:

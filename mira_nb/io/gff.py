@@ -36,7 +36,7 @@ class _Found:
 
 
 def looks_like_gff(fields: list[str]) -> bool:
-    """Whether a row has the nine columns of GTF or GFF3."""
+    """Return whether a row has the nine columns of GTF or GFF3."""
     return len(fields) >= 9 and fields[6] in "+-.?" and fields[3].isdigit() and fields[4].isdigit()
 
 

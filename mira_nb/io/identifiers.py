@@ -31,7 +31,7 @@ def without_assembly(names: pd.Series) -> pd.Series:
 
 
 def is_ensembl(names: Any) -> bool:
-    """Whether nearly all names are Ensembl gene identifiers."""
+    """Return whether nearly all names are Ensembl gene identifiers."""
     text = pd.Series(np.asarray(names, dtype=object)).astype(str)
     return bool(len(text)) and float(text.str.fullmatch(ENSEMBL).mean()) > 0.9
 

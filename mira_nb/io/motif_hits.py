@@ -1,4 +1,4 @@
-"""Precomputed motif hits (--motif-hits) or ChIP-seq peaks, brought onto the data's peaks."""
+"""Precomputed motif hits (--motif-hits) or ChIP-seq peaks, aligned to the data's peaks."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _EXPECTED: Final = "an .h5ad file: obs = peaks, var = factors with columns id an
 
 @dataclass(frozen=True)
 class MotifHits:
-    """Which factor has a site in which peak.
+    """Sites of factors in peaks.
 
     Attributes
     ----------
     hits
         Peaks of the data x factors, CSR, 0/1 float32.
     factors
-        Columns id, name; one row a factor.
+        Columns id, name; one row per factor.
     known
-        Whether the file says anything about the peak (bool, one a peak of the data).
+        Whether the file says anything about the peak (bool, one per peak of the data).
     findings
         How peaks were aligned and what was left out.
     """
@@ -126,7 +126,7 @@ def _factors(path: Path, var: pd.DataFrame) -> pd.DataFrame:
 
 
 def _align(path: Path, obs: pd.DataFrame, peaks: pd.DataFrame) -> tuple[np.ndarray, str]:
-    """Row of the file for every peak of the data (-1: none), and how it was found."""
+    """Return the file's row for every peak of the data (-1: none), and how it was matched."""
     by_name = obs.index.get_indexer(peaks.index) if obs.index.is_unique else np.full(len(peaks), -1)
     try:
         coordinates = peak_coordinates(obs, source=path.name)
@@ -163,7 +163,7 @@ def _align(path: Path, obs: pd.DataFrame, peaks: pd.DataFrame) -> tuple[np.ndarr
 
 
 def read_bed(path: Path, *, option: str = _OPTION) -> pd.DataFrame:
-    """Intervals of a BED file, plain or gzipped: chrom, start, end.
+    """Read the intervals of a BED file, plain or gzipped: chrom, start, end.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def read_bed(path: Path, *, option: str = _OPTION) -> pd.DataFrame:
 
 
 def hits_from_bed(files: Mapping[str, Path], peaks: pd.DataFrame) -> MotifHits:
-    """Hits from ChIP-seq peaks: a factor binds a peak that any of its intervals overlaps by at least one base.
+    """Derive hits from ChIP-seq peaks: a factor binds a peak that any of its intervals overlaps by at least one base.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def hits_from_bed(files: Mapping[str, Path], peaks: pd.DataFrame) -> MotifHits:
 
 
 def overlaps(peaks: pd.DataFrame, intervals: pd.DataFrame) -> np.ndarray:
-    """Whether each peak shares at least one base with any interval (both 0-based, half-open)."""
+    """Return whether each peak shares at least one base with any interval (both 0-based, half-open)."""
     out = np.zeros(len(peaks), dtype=bool)
     chrom = peaks[CHROM].astype(str).to_numpy()
     start, end = peaks[START].to_numpy(dtype=np.int64), peaks[END].to_numpy(dtype=np.int64)

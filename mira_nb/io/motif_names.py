@@ -41,7 +41,7 @@ def homer_header(header: str) -> tuple[str, str] | None:
 
 
 def written_by_position(blocks: list[list[list[float]]]) -> bool:
-    """Whether matrices have one row per position (four columns A, C, G, T) instead of four rows.
+    """Return whether matrices have one row per position (four columns A, C, G, T) instead of four rows.
 
     Decided for a file as a whole: by the first matrix that can be read one way only. Where all are 4 x 4, by which
     sums are constant: those of one position's four letters.

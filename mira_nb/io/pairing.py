@@ -1,4 +1,4 @@
-"""Bring two modalities together: the same cells in the same order, nothing left out without being counted."""
+"""Pairing of two modalities: the same cells in the same order, and a count of everything that is left out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOUN: Final = {"rna": ("gene", "genes"), "atac": ("peak", "peaks")}
 
 @dataclass
 class Counted:
-    """One modality on its way to the pair: counts, annotations and what was found so far."""
+    """One modality while it is being paired: counts and annotations."""
 
     source: str
     counts: sparse.csr_matrix
@@ -36,7 +36,7 @@ class Counted:
 
 @dataclass
 class Log:
-    """Findings and numbers of what was dropped, collected on the way."""
+    """Findings and numbers of dropped cells and features, collected while pairing."""
 
     findings: list[Finding] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Log:
         self.findings.append(Finding("warning", title, cause, remedy))
 
     def note(self, title: str, cause: str = "", remedy: str = "") -> None:
-        """Add an information."""
+        """Add a note."""
         self.findings.append(Finding("info", title, cause, remedy))
 
     def drop(self, reason: str, n: int) -> None:
@@ -70,7 +70,7 @@ def feature_types(var: pd.DataFrame) -> pd.Series | None:
 
 
 def kind_of(var: pd.DataFrame) -> set[str]:
-    """Tell what features are: {'rna'}, {'atac'}, both, or empty when it cannot be said."""
+    """Return what features are: {'rna'}, {'atac'}, both, or empty when unknown."""
     types = feature_types(var)
     if types is not None:
         known = set(types.unique()) & {"rna", "atac"}
@@ -134,7 +134,7 @@ def check_barcodes(part: Counted | RawModality) -> None:
 
 
 def with_coordinates(part: Counted, log: Log) -> Counted:
-    """Give peaks the columns chrom, start, end; drop and count the few without coordinates."""
+    """Add the columns chrom, start, end to the peaks; drop and count the few without coordinates."""
     found = peak_coordinates(part.var, source=part.source)
     for note in found.notes:
         log.findings.append(replace(note, title=f"{part.source}: {note.title}"))
@@ -153,7 +153,7 @@ def with_coordinates(part: Counted, log: Log) -> Counted:
 
 
 def binarise(part: Counted, log: Log) -> Counted:
-    """Open or not: counts above one become one, and it is said."""
+    """Binarise accessibility: counts above one become one, which is noted."""
     above = int((part.counts.data > 1).sum())
     if above:
         log.note(
@@ -201,7 +201,7 @@ def _drop_empty_features(part: Counted, role: str, log: Log) -> Counted:
 
 
 def unique_features(part: Counted, role: str, log: Log) -> Counted:
-    """Make duplicate feature names unique by a suffix, and say so."""
+    """Make duplicate feature names unique by a suffix, and note it."""
     names = part.var.index.astype(str)
     duplicated = names.duplicated()
     if not duplicated.any():

@@ -1,4 +1,4 @@
-"""Peak coordinates: from columns under their many names, or from the peaks' own names."""
+"""Peak coordinates, from columns under any of their usual names or from the names of the peaks."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Coordinates:
     Attributes
     ----------
     frame
-        chrom (str), start, end (int64), one row a peak that has valid coordinates, in the given order.
+        chrom (str), start, end (int64), one row per peak with valid coordinates, in the given order.
     valid
         Which of the given peaks those rows are (bool, length of the input).
     source
-        Where they came from, in words.
+        Where they came from, as text.
     notes
         What was repaired, and where names and columns disagree.
     bad_examples
@@ -65,7 +65,7 @@ def parse_peak_names(names: Iterable[object]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns chrom (str or NA), start, end (Int64 or NA), one row a name; NA where the name is no interval with
+        Columns chrom (str or NA), start, end (Int64 or NA), one row per name; NA where the name is no interval with
         0 <= start < end.
     """
     text = pd.Series(list(names), dtype="object").astype(str).str.strip()
@@ -82,7 +82,7 @@ def parse_peak_names(names: Iterable[object]) -> pd.DataFrame:
 
 
 def looks_like_peaks(names: Iterable[object], *, sample: int = 2000) -> bool:
-    """Whether most of (up to `sample` evenly spaced) names are genome intervals."""
+    """Return whether most of (up to `sample` evenly spaced) names are genome intervals."""
     values = pd.Index(list(names), dtype="object")
     if len(values) == 0:
         return False
@@ -91,13 +91,13 @@ def looks_like_peaks(names: Iterable[object], *, sample: int = 2000) -> bool:
 
 
 def find_column(frame: pd.DataFrame, names: tuple[str, ...]) -> str | None:
-    """First column whose lower-case name is in `names`, in the order of `names`."""
+    """Return the first column whose lower-case name is in `names`, in the order of `names`."""
     lower = {str(column).lower(): str(column) for column in reversed(frame.columns)}
     return next((lower[name] for name in names if name in lower), None)
 
 
 def has_coordinate_columns(frame: pd.DataFrame) -> bool:
-    """Whether a table has chrom, start and end under one of their known names."""
+    """Return whether a table has chrom, start and end under one of their known names."""
     return all(find_column(frame, names) for names in (CHROM_COLUMNS, START_COLUMNS, END_COLUMNS))
 
 
@@ -235,7 +235,7 @@ def _from_columns(var: pd.DataFrame) -> tuple[str, pd.DataFrame, bool]:
 
 
 def _chrom_text(value: object) -> str | None:
-    """Chromosome as text; numbers read from a numeric column lose their '.0'."""
+    """Return a chromosome as text; numbers read from a numeric column lose their '.0'."""
     if value is None:
         return None
     if isinstance(value, float) and value.is_integer():
@@ -245,7 +245,7 @@ def _chrom_text(value: object) -> str | None:
 
 
 def _positions(column: pd.Series) -> pd.Series:
-    """Whole numbers as Int64, NA for anything else."""
+    """Return whole numbers as Int64, NA for anything else."""
     text = column.astype("object")
     if not pd.api.types.is_numeric_dtype(column):
         text = text.map(lambda value: str(value).replace(",", "").strip())
@@ -254,7 +254,7 @@ def _positions(column: pd.Series) -> pd.Series:
 
 
 def _whole(numbers: pd.Series) -> pd.Series:
-    """Whole numbers within the range of positions as Int64, NA for anything else."""
+    """Return whole numbers within the range of positions as Int64, NA for anything else."""
     values = numbers.astype("float64")
     fine = np.isfinite(values) & (values == np.floor(values)) & (values.abs() < _MAX_POSITION)
     return values.where(fine).astype("Int64")

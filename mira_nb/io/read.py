@@ -1,4 +1,4 @@
-"""Read the user's two count matrices into one checked pair.
+"""Reading of the user's two count matrices into one checked pair.
 
 Whatever is wrong with the input is either handled, counted and listed in the findings, or refused in one
 :class:`mira_nb.errors.InputError` that names the file, what was found, what was expected and what to do.
@@ -33,7 +33,7 @@ _ATAC_NAMES: Final = ("atac", "peaks", "accessibility", "chromatin accessibility
 
 
 def read_input(spec: InputSpec) -> CheckedPair:
-    """Read and check the input, whichever of the three ways it was given.
+    """Read and check the input in whichever of the three forms it was given.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def _tenx_part(  # type: ignore[no-untyped-def]
 
 
 def check_pair(rna: AnnData, atac: AnnData) -> CheckedPair:
-    """Check two AnnData objects in memory (or backed by a file) in the same way; they are not changed."""
+    """Check two AnnData objects in memory (or backed by a file) by the same rules; they are not changed."""
     log = Log()
     raw_rna = formats.modality_from_anndata(rna, source="the expression AnnData")
     raw_atac = formats.modality_from_anndata(atac, source="the accessibility AnnData")

@@ -1,4 +1,4 @@
-"""The user's resource files and annotations beside the two count matrices."""
+"""The user's resource files and annotations that accompany the two count matrices."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .files import check_file
 
 
 def option_name(name: str) -> str:
-    """Give the command line option of a resource, e.g. ``--gene-sets``."""
+    """Return the command line option of a resource, e.g. ``--gene-sets``."""
     return "--" + name.replace("_", "-")
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What the user gave besides the counts; every field is optional.
+    """Resources and annotations given with the counts; every field is optional.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Resources:
     genome
         Genome sequence, FASTA, plain or gzipped.
     motifs
-        Motif matrices, .jaspar or .meme.
+        Motif matrices: JASPAR, MEME or TRANSFAC.
     gene_sets
         GMT files.
     motif_hits
@@ -50,23 +50,23 @@ class Resources:
     batch: str | None = None
 
     def has(self, name: str) -> bool:
-        """Whether the resource called `name` was given."""
+        """Return whether the resource called `name` was given."""
         return bool(getattr(self, name))
 
     def files(self, name: str) -> tuple[Path, ...]:
-        """All files behind one resource (none for annotations that are not files)."""
+        """Return all files of one resource (none for annotations that are not files)."""
         value = getattr(self, name)
         if isinstance(value, tuple):
             return value
         return (value,) if isinstance(value, Path) else ()
 
     def require_files(self, name: str) -> None:
-        """Refuse a missing, empty or unreadable file behind one resource, or a folder in its place."""
+        """Refuse a missing, empty or unreadable file of one resource, or a folder in its place."""
         for path in self.files(name):
             check_file(path, option=option_name(name), error=ResourceError)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, absolute paths as text."""
+        """Return plain JSON values, absolute paths as text."""
         out: dict[str, Any] = {}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -78,7 +78,7 @@ class Resources:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Resources:
-        """Inverse of :meth:`to_json`; unknown names are ignored for forward compatibility."""
+        """Invert :meth:`to_json`; unknown names are ignored for forward compatibility."""
         paths = {"tss", "genome", "motifs", "motif_hits"}
         out: dict[str, Any] = {}
         for item in fields(cls):

@@ -1,4 +1,4 @@
-"""What the user gave as input, and what reading it found."""
+"""Description of the input files, and what was found on reading them."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class InputSpec:
     pair_by: str | None = None
 
     def kind(self) -> Literal["pair", "mudata", "tenx"]:
-        """Which of the three ways was used.
+        """Return which of the three forms was given.
 
         Raises
         ------
         InputError
-            When nothing, half a pair, or more than one way was given.
+            When nothing, half a pair, or more than one form was given.
         """
         given = [name for name in _FILES if getattr(self, name) is not None]
         if set(given) == {"rna", "atac"}:
@@ -66,7 +66,7 @@ class InputSpec:
         )
 
     def files(self) -> tuple[Path, ...]:
-        """All files given, in the order rna, atac, mudata, tenx."""
+        """Return all files given, in the order rna, atac, mudata, tenx."""
         return tuple(path for name in _FILES if (path := getattr(self, name)) is not None)
 
     def reading(self) -> dict[str, str]:
@@ -74,7 +74,7 @@ class InputSpec:
         return {name: str(value) for name in ("layer", "pair_by") if (value := getattr(self, name)) is not None}
 
     def to_json(self) -> dict[str, str | None]:
-        """Plain JSON values, absolute paths as text."""
+        """Return plain JSON values, absolute paths as text."""
         out: dict[str, str | None] = {}
         for name in _FILES:
             path = getattr(self, name)
@@ -83,7 +83,7 @@ class InputSpec:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> InputSpec:
-        """Inverse of :meth:`to_json`; unknown names are ignored for forward compatibility."""
+        """Invert :meth:`to_json`; unknown names are ignored for forward compatibility."""
         known = {item.name for item in fields(cls)}
         given = {name: value for name, value in values.items() if name in known and value}
         return cls(**{name: Path(value) if name in _FILES else str(value) for name, value in given.items()})  # type: ignore[arg-type]

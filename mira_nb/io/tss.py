@@ -1,5 +1,8 @@
 """Transcription start sites from BED, tables with headers, GTF/GFF3, and UCSC or lisa2 RefSeq dumps.
 
+The lines are read here and not by bioframe: its readers are pandas' and cannot pass over and count unusable rows
+(``docs/decisions/libraries-io.md``).
+
 Position of a TSS: 0-based position of the transcript's first base, that is, start on the + strand and end - 1 on the -
 strand of a 0-based, half-open interval.
 """
@@ -68,7 +71,7 @@ class TssTable:
     findings: tuple[Finding, ...] = ()
 
     def one_per_gene(self) -> pd.DataFrame:
-        """One site per gene by :data:`RULE`, in the order in which genes first occur."""
+        """Return one site per gene by :data:`RULE`, in the order in which genes first occur."""
         frame = self.frame
         upstream = frame["tss"].where(frame["strand"] == "+", -frame["tss"])
         order = pd.DataFrame(
@@ -149,7 +152,7 @@ def _bed_row(fields: list[str]) -> Row | None:
 
 
 def _parse(lines: Iterable[str], parse: Callable[[list[str]], Row | None]) -> tuple[list[Row], int, int]:
-    """Rows, number of rows considered, number of unusable rows."""
+    """Return the rows, the number of rows considered and the number of unusable rows."""
     rows: list[Row] = []
     n_rows = n_bad = 0
     for line in lines:
@@ -169,7 +172,7 @@ def _parse(lines: Iterable[str], parse: Callable[[list[str]], Row | None]) -> tu
 
 @dataclass(frozen=True)
 class _Header:
-    """Positions of the columns of a table, None for those it does not have."""
+    """Return the positions of the columns of a table, None for those it does not have."""
 
     separator: str | None
     chrom: int | None
@@ -183,7 +186,7 @@ class _Header:
     shift: int
 
     def missing(self) -> list[str]:
-        """Names of the columns that a table must have and this one has not."""
+        """Return the names of required columns that the table lacks."""
         needed = {
             "chrom": self.chrom is None,
             "gene_symbol": self.gene is None,
@@ -319,7 +322,7 @@ def _suspicious(path: Path, sites: pd.DataFrame) -> list[Finding]:
 
 @dataclass(frozen=True)
 class NamedSites:
-    """Start sites under the names of the data's genes.
+    """Return start sites under the names of the data's genes.
 
     Attributes
     ----------

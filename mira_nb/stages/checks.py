@@ -100,25 +100,19 @@ def _check_names(name: str, part: AnnData) -> None:
 
 
 def _check_counts(name: str, part: AnnData) -> None:
-    """Refuse anything but counts in CSR, and peaks that are not 0 or 1."""
+    """Refuse anything but counts in CSR, peaks that are not 0 or 1, and cells without counts."""
     from scipy import sparse
 
-    from mira_nb.io.counts import count_error, find_problem
+    from mira_nb.counts import count_error, find_problem
 
     matrix: Any = part.X
     stored = getattr(matrix, "format", "") if sparse.issparse(matrix) else ""
     if stored != "csr":
         kind = f"{stored} sparse" if stored else type(matrix).__name__
         raise InputError(f"{name}.X is a {kind} matrix", expected="raw counts as a sparse CSR matrix", remedy=_REMEDY)
-    problem = find_problem(matrix)
+    problem = find_problem(matrix, binary=name == ATAC)
     if problem is not None:
-        raise count_error(problem, source=name, key="X", cells=part.obs_names, features=part.var_names)
-    if name == ATAC and matrix.data.max() > 1:
-        raise InputError(
-            f"atac.X has values up to {np.max(matrix.data):.0f}",
-            expected="0 and 1 (peak closed or open)",
-            remedy=_REMEDY,
-        )
+        raise count_error(problem, source=f"{name}: X", cells=part.obs_names, features=part.var_names)
     empty = int((np.diff(matrix.indptr) == 0).sum())
     if empty:
         raise InputError(f"{name}.X has {empty:,} cells without counts", remedy=_REMEDY)

@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.special import gammaln
 
 from mira_nb.core.topics.kernels.embedding import to_columns
+from mira_nb.counts import count_error, find_problem, finish_counts
 from mira_nb.errors import InputError
 
 from .residuals import Residuals, deviance_residuals
@@ -65,7 +66,14 @@ class Batch:
 
 
 def check_counts(counts: Any, modality: Modality) -> sparse.csr_matrix:
-    """Validate counts and return them as CSR float32."""
+    """Return counts (cells x features, sparse or dense) as CSR float32 of whole numbers without stored zeros.
+
+    Raises
+    ------
+    InputError
+        The matrix has not two dimensions, or its values are not counts (accessibility: not 0 or 1); a matrix without
+        any count is left to the caller.
+    """
     if sparse.issparse(counts):
         matrix: Any = cast(Any, counts).tocsr()
     else:
@@ -73,30 +81,17 @@ def check_counts(counts: Any, modality: Modality) -> sparse.csr_matrix:
         if array.ndim != 2:
             raise InputError(f"the {modality} counts have {array.ndim} dimension(s)", expected="cells x features")
         matrix = sparse.csr_matrix(array)
+    problem = find_problem(matrix, binary=modality == "accessibility")
+    if problem is not None and problem.kind != "empty":
+        raise count_error(problem, source=f"the {modality} matrix")
     values = matrix.data
-    if values.size:
-        if not np.isfinite(values).all():
-            raise InputError(f"the {modality} counts contain NaN or infinite values", remedy="give raw counts")
-        if values.min() < 0:
-            raise InputError(f"the {modality} counts contain negative values", remedy="give raw counts")
-        if not np.array_equal(values, np.rint(values)):
-            raise InputError(
-                f"the {modality} counts contain fractions",
-                expected="raw integer counts",
-                remedy="give the counts before normalisation or logarithm",
-            )
-        if modality == "accessibility" and values.max() > 1:
-            raise InputError(
-                "the accessibility matrix is not binary",
-                expected="0 = closed, 1 = open",
-                remedy="set every positive count to 1 (the prepare stage does)",
-            )
-    if matrix.dtype != np.float32:
-        matrix = matrix.astype(np.float32)
-    if not matrix.has_canonical_format or (values.size and values.min() == 0):
+    whole = values.dtype.kind != "f" or np.array_equal(values, np.rint(values))
+    if not whole or not matrix.has_canonical_format or (values.size and values.min() == 0):
         matrix = matrix.copy()
         matrix.sum_duplicates()
-        matrix.eliminate_zeros()
+        matrix = finish_counts(matrix)
+    elif matrix.dtype != np.float32:
+        matrix = matrix.astype(np.float32)
     return sparse.csr_matrix(matrix)
 
 

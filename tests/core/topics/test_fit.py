@@ -304,7 +304,7 @@ def test_dense_and_integer_counts_give_the_same_as_sparse(quick):
 
 def test_refusals_name_the_reason():
     counts, _ = planted("expression", n=40)
-    for bad, word in ((counts * 0.5, "fractions"), (counts[:5], "at least 10 cells"), (counts * 0, "at least 10")):
+    for bad, word in ((counts * 0.5, "fractional"), (counts[:5], "at least 10 cells"), (counts * 0, "at least 10")):
         with pytest.raises(InputError, match=word):
             fit_topic_model(bad, modality="expression", settings=TopicSettings(**QUICK))
     with pytest.raises(InputError, match="not binary"):

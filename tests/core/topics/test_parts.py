@@ -202,7 +202,7 @@ def test_counts_are_checked():
     assert check_counts(good, "expression").dtype == np.float32
     stored_zero = sparse.csr_matrix((np.array([0.0, 2.0]), np.array([0, 1]), np.array([0, 2])), shape=(1, 3))
     assert check_counts(stored_zero, "expression").nnz == 1
-    for bad, word in ((good * 0.5, "fractions"), (-good, "negative"), (good * np.nan, "NaN")):
+    for bad, word in ((good * 0.5, "2 fractional values"), (-good, "3 negative values"), (good * np.nan, "6 missing")):
         with pytest.raises(InputError, match=word):
             check_counts(bad, "expression")
     with pytest.raises(InputError, match="not binary"):
