@@ -67,6 +67,10 @@ def test_mode_none_says_so(data):
     result = get_stage("tuning_rna").run(data, TuningRnaParams(mode="none"), Context())
     assert codes(result.alerts) == ["tuning.size_rule"]
     assert not result.figures
+    # nothing that was not compared is said to be the best
+    assert list(result.table("choice")["setting"]) == ["n_topics"]
+    assert result.table("trials").empty
+    assert len(result.metrics) == 1
 
 
 def test_choice_at_the_bound_is_said(data):

@@ -147,7 +147,7 @@ const tables = (() => {
       const count = (n) => format(n, "integer");
       const end = Math.min(state.start + state.size, state.rows.length);
       const of = state.rows.length === table.n ? count(table.n) : `${count(state.rows.length)} that pass the filters (of ${count(table.n)})`;
-      status.textContent = state.rows.length ? `${count(state.start + 1)}–${count(end)} of ${of}` : "No row passes the filters";
+      status.textContent = state.rows.length ? `${count(state.start + 1)}–${count(end)} of ${of}` : table.n ? "No row passes the filters" : "No rows";
       pager[0].disabled = pager[1].disabled = state.start === 0;
       pager[2].disabled = pager[3].disabled = end >= state.rows.length;
     };

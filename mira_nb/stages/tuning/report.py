@@ -41,7 +41,7 @@ def tables(output: TuningOutput) -> list[Table]:
     """Return trials, choice, the curve over the number of topics, and stability."""
     tuning = output.tuning
     out = [
-        TEXTS.table("choice", choice_frame(output)),
+        TEXTS.table("choice", choice_frame(output), mode=tuning.mode),
         TEXTS.table("trials", tuning.trials, mode=tuning.mode),
     ]
     if len(tuning.curve):
@@ -59,11 +59,13 @@ def choice_frame(output: TuningOutput) -> pd.DataFrame:
         ("n_topics", tuning.n_topics, f"{min(tried)} to {max(tried)}" if tried else "size rule", tuning.mode)
     ]
     rows += [(name, value, _values(tuning.trials, name), "") for name, value in tuning.settings.items()]
-    rows += [
-        ("n_topics of the lowest loss", tuning.best_n_topics, "", ""),
-        ("n_topics by one standard error", tuning.one_standard_error, "", ""),
-        ("n_topics by the size rule", tuning.size_rule, "", ""),
-    ]
+    if tried:
+        # without a comparison there is nothing that another rule would have chosen
+        rows += [
+            ("n_topics of the lowest loss", tuning.best_n_topics, "", ""),
+            ("n_topics by one standard error", tuning.one_standard_error, "", ""),
+            ("n_topics by the size rule", tuning.size_rule, "", ""),
+        ]
     shown = [(name, f"{value:g}", source, note) for name, value, source, note in rows]
     return pd.DataFrame(shown, columns=["setting", "value", "from", "note"])
 
@@ -97,7 +99,8 @@ def metrics(output: TuningOutput) -> list[Metric]:
     if tried:
         out.append(TEXTS.metric("loss", round(float(_row(tuning, tuning.n_topics)["loss"]), 4)))
         out.append(TEXTS.metric("gain", round(float(_row(tuning, tuning.n_topics)["gain"]), 4)))
-    out.append(TEXTS.metric("n_trials", len(tuning.trials)))
+    if len(tuning.trials):
+        out.append(TEXTS.metric("n_trials", len(tuning.trials)))
     if tuning.stability is not None:
         out.append(TEXTS.metric("stability", round(float(tuning.stability.table["stability"].min()), 3), found=FOUND))
     return out
