@@ -39,6 +39,9 @@ nb_execution_cache_path = str(ROOT / "docs" / "_build" / "notebooks")
 nb_execution_timeout = 900
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+# figures come as an interactive chart and as a picture; the site shows the picture
+nb_mime_priority_overrides = [("html", "image/png", 0)]
+suppress_warnings = ["mystnb.unknown_mime_type"]
 
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
