@@ -114,6 +114,8 @@ atlas: report  ## Draw docs/atlas.md and its pictures from the embedded data set
 	@$(BIN)/python -m mira_nb.report.atlas_docs $(REPORT_DIR) docs
 
 docs: setup-test  ## Build the documentation site into docs/_build/html
+	@$(BIN)/mira-nb demo --size small --out docs/_build/demo >/dev/null
+	@mkdir -p docs/_extra && cp docs/_build/demo/report.html docs/_extra/example-report.html
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "The site is at $(abspath docs/_build/html/index.html)"
 

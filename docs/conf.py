@@ -23,6 +23,8 @@ source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 html_theme = "pydata_sphinx_theme"
 html_title = f"mira_nb {version}"
 html_static_path = ["_static"]
+# the report that `make docs` makes of the small embedded data
+html_extra_path = ["_extra"] if (ROOT / "docs" / "_extra").is_dir() else []
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {
