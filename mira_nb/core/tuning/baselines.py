@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-
+from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import svds
 
@@ -19,8 +19,6 @@ from mira_nb.core.topics.data import blocks, pooled_shares
 from mira_nb.core.topics.fitted import TopicFit
 from mira_nb.core.topics.nmf import kl_nmf
 from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS
-
-from mira_nb.typing import Floats
 
 from .held_out import SMOOTHING, Split, completion_score, difference, thin
 
@@ -77,13 +75,13 @@ def compare_baselines(
     return pd.DataFrame(rows, columns=columns)
 
 
-def model_score(fit: TopicFit, split: Split, *, n_threads: int = 1) -> Floats:
+def model_score(fit: TopicFit, split: Split, *, n_threads: int = 1) -> NDArray[np.float64]:
     """Return the log-likelihood of the scored halves under topics encoded from the observed halves, (cells,), nats."""
     topics = fit.encode(split.observed, n_threads=n_threads)
-    return _scores(split.scored, lambda rows: fit.decoder.log_composition(topics[rows]))
+    return _scores(split.scored, lambda rows: fit.decoder.log_composition(topics[rows]).astype(np.float64))
 
 
-def svd_score(split: Split, rank: int) -> Floats:
+def svd_score(split: Split, rank: int) -> NDArray[np.float64]:
     """Return the log-likelihood of the scored halves under a truncated SVD of the cells' proportions, (cells,), nats.
 
     The reconstruction of a cell is its observed proportions projected on the leading right singular vectors, cut at
@@ -93,7 +91,7 @@ def svd_score(split: Split, rank: int) -> Floats:
     _, _, axes = svds(_proportions(split.training), k=rank, v0=np.ones(min(split.training.shape)))
     coordinates = _proportions(split.observed) @ axes.T
 
-    def log_composition(rows: slice) -> Floats:
+    def log_composition(rows: slice) -> NDArray[np.float64]:
         values = np.maximum(coordinates[rows] @ axes, 0)
         values /= np.maximum(values.sum(1, keepdims=True), 1e-300)
         return np.asarray(np.log((1 - SMOOTHING) * values + SMOOTHING * split.pooled))
@@ -106,7 +104,7 @@ def _proportions(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     return sparse.csr_matrix(sparse.diags(1 / np.maximum(total, 1)) @ counts.astype(np.float64))
 
 
-def _scores(counts: sparse.csr_matrix, log_composition: Callable[[slice], Floats]) -> Floats:
+def _scores(counts: sparse.csr_matrix, log_composition: Callable[[slice], NDArray[np.float64]]) -> NDArray[np.float64]:
     out = np.zeros(counts.shape[0])
     for rows in blocks(counts.shape[0], 64):
         out[rows] = np.asarray(counts[rows].multiply(log_composition(rows)).sum(axis=1)).ravel()
