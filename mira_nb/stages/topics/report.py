@@ -153,7 +153,7 @@ def methods(fitted: TopicsOutput) -> str:
         shrinkage=settings.shrinkage,
         shrinkage_power=fit.shrinkage_power,
         n_epochs=len(fit.history),
-        n_epochs_auto=fitted.params.n_epochs == "auto" and "n_epochs" not in fitted.tuned.settings,
+        n_epochs_auto=fitted.params.settings().n_epochs == "auto" and "n_epochs" not in fitted.tuned.settings,
         auto_steps=AUTO_STEPS,
         auto_epochs=AUTO_EPOCHS,
         batch_size=settings.batch_size,
