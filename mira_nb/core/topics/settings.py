@@ -68,7 +68,7 @@ class TopicSettings:
     )  # fmt: skip
     n_epochs: int | Auto = setting(
         "auto",
-        "Number of passes over the training cells; auto takes as many as make 1,000 optimiser steps, from 4 to 40, and "
+        "Number of passes over the training cells; auto takes as many as make 3,000 optimiser steps, from 4 to 40, and "
         "shortens the rest of the learning-rate schedule once the held-out ELBO has levelled off.",
         unit="epochs", ge=1, le=10_000,
     )  # fmt: skip
@@ -206,7 +206,7 @@ Chosen on planted topics (no source in the paper): above, training forgets the f
 does not get far.
 """
 
-AUTO_STEPS, AUTO_EPOCHS = 1000, (4, 40)
+AUTO_STEPS, AUTO_EPOCHS = 3000, (4, 40)
 """Optimiser steps of a fit whose epochs are not given, and least and most epochs (``docs/decisions/04-epochs.md``)."""
 
 FEATURE_PSEUDOCOUNTS = 0.2

@@ -33,7 +33,7 @@ RANGE_STEPS, RANGE_LIMITS = 100, (1e-5, 1.0)
 """Steps of the learning-rate range test and the rates it sweeps (chosen; the bounds it may return are RATE_BOUNDS)."""
 
 
-LEAST_GAIN, TAIL = 1e-3, 0.25
+LEAST_GAIN, TAIL = 3e-4, 0.25
 """Gain of the held-out ELBO per count, nats, that is worth further epochs, and the epochs, relative to those made, in
 which the learning rate then falls to its end (chosen; ``docs/decisions/04-epochs.md``)."""
 
