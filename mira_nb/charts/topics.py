@@ -67,7 +67,7 @@ def range_test_chart(test: pd.DataFrame, *, low: float, high: float) -> alt.Laye
     shown = test[test["loss"] <= top + span]
     x = alt.X("learning_rate:Q", title="learning rate", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e"))
     base = alt.Chart(shown).encode(x=x)
-    y_title = "loss (nats a count, without KL)"
+    y_title = "loss (nats per count, without KL)"
     points = base.mark_point(size=14, color=MUTED, opacity=0.6).encode(
         y=alt.Y("loss:Q", title=y_title, scale=alt.Scale(zero=False))
     )

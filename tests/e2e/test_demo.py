@@ -47,7 +47,7 @@ TABLES = {
     },
     "drivers": {
         "driver_factors": [
-            "query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "effect_size", "n_query",
+            "query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "effect_size", "called", "n_query",
             "n_background",
         ]
     },

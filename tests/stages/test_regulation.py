@@ -187,7 +187,7 @@ def test_poorly_measured_accessibility_is_said(tss: Path) -> None:
         atac = data.mod["atac"]
         atac.X = sparse.csr_matrix(np.random.default_rng(1).random(atac.shape) < is_open, dtype=np.float32)
         found = compute(data, params, Context(resources=Resources(tss=tss)), lambda fraction, message: None)
-        (shown,) = (metric for metric in metrics(found) if metric.name == "Unexplained share by error alone")
+        (shown,) = (metric for metric in metrics(found) if metric.name == "Unexplained fraction by error alone")
         assert shown.key
         assert shown.value == found.error_share
         error.append(found.error_share)
@@ -244,9 +244,11 @@ def test_drivers_use_the_stored_models(regulated: tuple[mudata.MuData, Result], 
     assert list(scores.columns) == ["A M0", "A M1", "B", "C", "D", "E", "F"]
     assert scores.loc[["Gene4", "Gene11"]].isna().all().all()
     drivers = table(result, "driver_factors")
-    assert list(drivers.columns)[:8] == [
-        "query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "n_query", "n_background",
+    assert list(drivers.columns)[:10] == [
+        "query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "effect_size", "called", "n_query",
+        "n_background",
     ]  # fmt: skip
+    assert (drivers["called"] == (drivers["adj_pvalue"] < 0.05)).all()
     mine = drivers[drivers["query"] == "mine"].set_index("motif_id")
     values = scores.drop(index=["Gene4", "Gene11"])
     expected = driver_test(

@@ -39,7 +39,18 @@ if TYPE_CHECKING:
     from .params import DriversParams
 
 
-COLUMNS = ("query", "factor", "motif_id", "statistic", "pvalue", "adj_pvalue", "n_query", "n_background")
+COLUMNS = (
+    "query",
+    "factor",
+    "motif_id",
+    "statistic",
+    "pvalue",
+    "adj_pvalue",
+    "effect_size",
+    "called",
+    "n_query",
+    "n_background",
+)
 
 LEAST_GENES = 3
 """Genes that a gene set and its background need for a test."""
@@ -70,7 +81,7 @@ class DriversOutput:
     unknown
         Names of the user's gene sets that are no genes of the regulation stage.
     table
-        One row per tested gene set and factor: :data:`COLUMNS`, effect_size, log10_pvalue, label.
+        One row per tested gene set and factor: :data:`COLUMNS`, log10_pvalue, label.
     nite_score
         NITE score of the genes, (G,).
     """
@@ -228,9 +239,10 @@ def compute(data: MuData, params: DriversParams, context: Context) -> DriversOut
         test.insert(0, "query", name)
         test.insert(1, "factor", factors["name"].to_numpy())
         test.insert(2, "motif_id", factors["id"].to_numpy())
+        test["called"] = test["adj_pvalue"] < params.level
         test["label"] = labels
         rows.append(test.sort_values("pvalue", kind="stable"))
-    empty = pd.DataFrame(columns=[*COLUMNS, "effect_size", "log10_pvalue", "label"])
+    empty = pd.DataFrame(columns=[*COLUMNS, "log10_pvalue", "label"])
     table = pd.concat(rows, ignore_index=True) if rows else empty
     score = data.mod[RNA].var[NITE_SCORE].to_numpy(float)[position]
     return DriversOutput(
@@ -326,7 +338,7 @@ def compared_queries(found: DriversOutput) -> list[str]:
                 expected=f"two of the queries tested: {', '.join(tested) or '(none)'}",
             )
         return list(found.params.compare)
-    hits = found.table[found.table["adj_pvalue"] < found.params.level].groupby("query").size()
+    hits = found.table[found.table["called"].astype(bool)].groupby("query").size()
     best = sorted(tested, key=lambda name: -int(hits.get(name, 0)))
     own = [name for name in best if found.sources[name] == "gene list"]
     return (own if len(own) >= 2 else best)[:2]

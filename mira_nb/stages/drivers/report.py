@@ -18,7 +18,7 @@ MAX_LISTED = 200
 
 def tables(found: DriversOutput) -> list[Table]:
     """Return the tables: driver tests, gene sets, comparison of two factors' targets."""
-    columns = [*COLUMNS, "effect_size", "log10_pvalue"]
+    columns = [*COLUMNS, "log10_pvalue"]
     names = np.array(found.genes, dtype=object)
     sizes = pd.DataFrame(
         {
@@ -46,7 +46,7 @@ def tables(found: DriversOutput) -> list[Table]:
 
 def _n_drivers(found: DriversOutput) -> int:
     """Count pairs of gene set and factor below the chosen false discovery rate."""
-    return int((found.table["adj_pvalue"].to_numpy(float) < found.params.level).sum())
+    return int(found.table["called"].astype(bool).sum())
 
 
 def metrics(found: DriversOutput) -> list[Metric]:
@@ -55,7 +55,12 @@ def metrics(found: DriversOutput) -> list[Metric]:
         TEXTS.metric("genes_scored", int(found.scored.sum())),
         TEXTS.metric("factors", len(found.labels)),
         TEXTS.metric("gene_sets_tested", int(found.table["query"].nunique()), least=LEAST_GENES),
-        TEXTS.metric("driver_factors", _n_drivers(found), level=found.params.level),
+        TEXTS.metric(
+            "driver_factors",
+            int(found.table.loc[found.table["called"].astype(bool), "motif_id"].nunique()),
+            level=found.params.level,
+            n_pairs=_n_drivers(found),
+        ),
     ]
 
 
