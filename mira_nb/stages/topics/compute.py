@@ -89,14 +89,14 @@ class TopicsOutput:
 
     @property
     def used(self) -> dict[str, int | float | str]:
-        """What ``auto`` became: number of topics, learning rates, restarts, warm-up, engine and device in use."""
+        """What ``auto`` became: number of topics, epochs, learning rates, warm-up, engine and device in use."""
         settings = self.fit.settings
         return {
             **self.tuned.settings,
             "n_topics": self.fit.n_topics,
             "learning_rate_min": float(settings.learning_rate_min),
             "learning_rate_max": float(settings.learning_rate_max),
-            "restarts": int(settings.restarts),
+            "n_epochs": int(settings.n_epochs),
             "warmup_epochs": int(settings.warmup_epochs),
             "engine": settings.engine,
             "device": settings.device,

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS, FULL_DEPTH, MAX_TOPICS, MIN_TOPICS, RATE_BOUNDS
+from mira_nb.core.topics.settings import (
+    AUTO_EPOCHS,
+    AUTO_STEPS,
+    FEATURE_PSEUDOCOUNTS,
+    FULL_DEPTH,
+    MAX_TOPICS,
+    MIN_TOPICS,
+    RATE_BOUNDS,
+)
 from mira_nb.keys import READ_DEPTH, TOPIC_ACTIVATIONS, TOPIC_FLAGS, TOPIC_MODEL, X_TOPICS
 from mira_nb.stages.result import Alert, ExportFile, Metric, Slot, Table
 from mira_nb.stages.texts import Texts
@@ -139,7 +147,7 @@ def _training_alerts(fitted: TopicsOutput) -> list[Alert]:
             out.append(TEXTS.alert("not_converged", gain=gain))
         if np.isfinite(held_out).all() and held_out[-1] < held_out.max() - 0.01 * abs(held_out.max()):
             out.append(TEXTS.alert("overfitting", best=held_out.max(), last=held_out[-1]))
-    max_epochs = fitted.fit.settings.n_epochs
+    max_epochs = int(fitted.fit.settings.n_epochs)
     if len(history) < max_epochs:
         out.append(TEXTS.alert("stopped_early", n_epochs=len(history), max_epochs=max_epochs))
     gain = fitted.scored["model"] - fitted.scored["profile"]
@@ -171,6 +179,9 @@ def methods(fitted: TopicsOutput) -> str:
         shrinkage=settings.shrinkage,
         shrinkage_power=fit.shrinkage_power,
         n_epochs=len(fit.history),
+        n_epochs_auto=fitted.params.settings().n_epochs == "auto" and "n_epochs" not in fitted.tuned.settings,
+        auto_steps=AUTO_STEPS,
+        auto_epochs=AUTO_EPOCHS,
         batch_size=settings.batch_size,
         dropout=settings.dropout,
         learning_rate_min=float(settings.learning_rate_min),
