@@ -87,8 +87,8 @@ class QuickSearch:
     seconds: dict[str, float] = field(default_factory=dict)
     n_steps: int = 0
 
-    def run(self) -> tuple[Curve, int, float, Stability | None, Sample]:
-        """Return the curve over K, the chosen K and J, the stability of the choice, and the sample."""
+    def run(self) -> tuple[Curve, int, dict[str, float], Stability | None, Sample]:
+        """Return the curve over K, the chosen K, J and power of the shrinkage, the stability, and the sample."""
         rng = np.random.default_rng(self.seed)
         sample = draw_sample(self.counts, rng)
         split = make_split(sample.counts, rng)
@@ -103,8 +103,8 @@ class QuickSearch:
             curve = self._search(split, workers, min(low, high), high)
             chosen = curve.choice()
             stability = self._stability(sample, chosen, workers)
-            pseudocounts = self._pseudocounts(sample, chosen)
-        return curve, chosen, pseudocounts, stability, sample
+            settings = self._prior(sample, chosen)
+        return curve, chosen, settings, stability, sample
 
     def _work(self, sample: Sample) -> float:
         """Largest number of updates of single weights: counts x topics x updates of all factorisations."""
@@ -178,16 +178,20 @@ class QuickSearch:
         return 1.0 if self.modality == "accessibility" else 0.0
 
     # ---------------------------------------------------------------- J
-    def _pseudocounts(self, sample: Sample, k: int) -> float:
-        """Compare J = K / 2, K and the default by short fits; take the smallest of the equally good ones."""
+    def _prior(self, sample: Sample, k: int) -> dict[str, float]:
+        """Compare J = K / 2, K and the default by short fits; take the smallest of the equally good ones.
+
+        The power of the shrinkage is that under which the cells held out of this short fit are most likely: the fit of
+        all cells has none to choose it by.
+        """
         default = self.settings.initial_pseudocounts
         values = sorted({float(k), k / 2, default})
         values = values[: max(0, self.n_trials - len(self.rows))]
         if len(values) < 2:
-            return default
+            return {"initial_pseudocounts": default}
         high = RATE_BOUNDS[self.modality][1]
         base = replace(
-            self.settings, n_topics=k, restarts=1, holdout_fraction=0.0, shrinkage="none", engine="auto",
+            self.settings, n_topics=k, restarts=1, holdout_fraction=0.0, engine="auto",
             learning_rate_min=high / 10, learning_rate_max=high,
         )  # fmt: skip
         fits: dict[float, ShortFit] = {}
@@ -207,7 +211,11 @@ class QuickSearch:
                 adam_epsilon=base.adam_epsilon,
             )  # fmt: skip
         best = max(fits.values(), key=lambda fit: fit.per_count)
-        return min(value for value, fit in fits.items() if fit.within_error_of(best))
+        value = min(value for value, fit in fits.items() if fit.within_error_of(best))
+        taken = {"initial_pseudocounts": value}
+        if self.settings.shrinkage != "none":
+            taken["shrinkage_power"] = fits[value].shrinkage_power
+        return taken
 
     # ---------------------------------------------------------------- stability
     def _stability(self, sample: Sample, k: int, workers: Workers) -> Stability | None:
