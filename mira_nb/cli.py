@@ -25,6 +25,7 @@ from .cli_options import (
     MotifHits,
     Motifs,
     Mudata,
+    Obs,
     PairBy,
     ParamsFile,
     Rna,
@@ -103,6 +104,7 @@ def run(
     atac: Atac = None,
     mudata: Mudata = None,
     tenx: Tenx = None,
+    obs: Obs = None,
     layer: Layer = None,
     pair_by: PairBy = None,
     tss: Tss = None,
@@ -123,7 +125,7 @@ def run(
     from mira_nb.run.pipeline import RunRequest, run_pipeline
 
     values = collect_parameters(params, sets or [])
-    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by)
+    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by, obs)
     given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
     request = RunRequest(spec=spec, resources=given, out=out, parameters=values, until=until, seed=seed, title=title)
     _finish(_interruptible(lambda: run_pipeline(request, sink=_print_progress)))
@@ -163,6 +165,7 @@ def check(
     atac: Atac = None,
     mudata: Mudata = None,
     tenx: Tenx = None,
+    obs: Obs = None,
     layer: Layer = None,
     pair_by: PairBy = None,
     tss: Tss = None,
@@ -177,7 +180,7 @@ def check(
     """Say what was found, what can run, and what each missing resource would unlock; runs nothing."""
     from mira_nb.run.inputs import check_run
 
-    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by)
+    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by, obs)
     given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
     found = check_run(spec, given)
     typer.echo(found.render())
