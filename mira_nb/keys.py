@@ -74,6 +74,7 @@ PCS: Final = "PCs"
 # uns
 TUNING: Final = "tuning"
 TOPIC_MODEL: Final = "topic_model"
+TOPIC_FLAGS: Final = "topic_flags"  # within topic_model: flag of each topic, empty for none
 ENRICHMENT_UNS: Final = "enrichment"
 MOTIFS_UNS: Final = "motifs"
 LINEAGE_TREE: Final = "lineage_tree"

@@ -132,7 +132,6 @@ def test_lock_fits_the_declared_dependencies() -> None:
 
 NOT_IMPORTED = {
     "igraph": "loaded by scanpy, whose Leiden it is",
-    "ipykernel": "a process: the kernel of every template",
     "leidenalg": "loaded by scanpy where a user calls sc.tl.leiden on a result",
 }
 """Declared dependencies that no module imports, each with its reason."""

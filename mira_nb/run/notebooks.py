@@ -61,11 +61,13 @@ def execute_template(
     Raises
     ------
     StageError
-        When a cell raised; carries the cell's error in one line and the traceback in ``traceback``.
+        When a cell raised (carries the cell's error in one line and the traceback in ``traceback``), or when the kernel
+        died.
     """
     # papermill and nbclient take seconds to import
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     for leftover in (f"{stage}.json", f"{stage}.cancel"):
@@ -89,6 +91,8 @@ def execute_template(
             )
     except PapermillExecutionError as error:
         raise _stage_error(stage, error, output) from None
+    except DeadKernelError:
+        raise _dead_kernel(stage) from None
     finally:
         done.set()
         watcher.join()
@@ -105,7 +109,10 @@ def kernel_config() -> Iterator[Config]:
     """
     from traitlets.config import Config
 
+    from .kernels.manager import StageKernelManager
+
     config = Config()
+    config.NotebookClient.kernel_manager_class = StageKernelManager
     with tempfile.TemporaryDirectory(prefix="mira-nb-", ignore_cleanup_errors=True) as folder:
         address = str(Path(folder) / "kernel")
         if os.name == "posix" and len(address) + len("-5") < SOCKET_PATH_LIMIT:
@@ -121,6 +128,17 @@ def _stage_error(stage: str, error: Any, output: Path) -> StageError | Cancelled
     failure = StageError(f"stage {stage} failed: {error.ename}: {value}")
     failure.cause = error.ename
     failure.traceback = _plain_traceback(error.traceback)
+    return failure
+
+
+def _dead_kernel(stage: str) -> StageError:
+    failure = StageError(
+        f"stage {stage} failed: its process was ended from outside or crashed, most often because memory ran out",
+        remedy="give the machine, container or job more memory, or lower what is needed: a sample of the cells, a "
+        "higher prepare.min_mean (fewer genes), a lower prepare.encoder_max_peaks, or an input without peaks that are "
+        "open in few cells",
+    )
+    failure.cause = "DeadKernelError"
     return failure
 
 

@@ -20,6 +20,7 @@ from mira_nb.stages.registry import get_stage, stage_names, stages_until
 from .files import HashCache
 from .identity import stage_key
 from .inputs import InputSpec, prepare_input
+from .kernels.manager import kernel_server
 from .notebooks import ProgressSink, execute_template
 from .provenance import command_line, merged_versions, package_versions, platform_facts
 from .record import NOT_ASKED, RUNNING, STOPPED
@@ -96,7 +97,7 @@ def run_pipeline(request: RunRequest, *, sink: ProgressSink | None = None) -> Ru
     wanted = stages_until(request.until)
     store = RunStore(request.out)
     _check_folder(store)
-    with _locked(store.root):
+    with _locked(store.root), kernel_server():
         hashes = HashCache(store.root / "cache" / "hashes.json")
         record = _open_record(request, store, hashes)
         run = _Run(request, store, hashes, record, parameters, sink)

@@ -22,11 +22,13 @@ def main() -> None:
     for name in ("topics", "epochs", "batch", "threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--engine", choices=["compiled", "pyro"], default="compiled")
+    parser.add_argument("--defaults", type=int, choices=[0, 1], default=0, help="1: epochs and batches at defaults")
     options = parser.parse_args()
     counts = sparse.load_npz(options.counts)
-    settings = TopicSettings(
-        n_topics=options.topics, n_epochs=options.epochs, batch_size=options.batch, engine=options.engine
-    )
+    asked = {"n_epochs": options.epochs, "batch_size": options.batch} if not options.defaults else {}
+    settings = TopicSettings.for_modality(
+        options.modality, n_topics=options.topics, engine=options.engine, **asked
+    )  # fmt: skip
     before = peak_rss_mb()
     started = time.perf_counter()
     fit = fit_topic_model(counts, modality=options.modality, settings=settings, seed=0, n_threads=options.threads)

@@ -158,6 +158,21 @@ def test_flags_of_topics():
     assert found.table["found_in"].tolist() == [2, 2, 0, 2]
 
 
+def test_intervals_are_those_of_the_matched_topics():
+    rng = np.random.default_rng(3)
+    topics = rng.dirichlet(np.full(3, 0.3), 150).astype(np.float32)
+    refits = [np.clip(topics + shift, 0, 1).astype(np.float32) for shift in (-0.02, 0.05)]
+    order = [2, 0, 1]
+    found = assess(topics, rng.dirichlet(np.ones(40), 3).T, np.full(40, 1 / 40), [fit[:, order] for fit in refits])
+    fits = np.stack([topics, *refits])
+    np.testing.assert_array_equal(found.low, fits.min(0))
+    np.testing.assert_array_equal(found.high, fits.max(0))
+    np.testing.assert_allclose(found.table["interval"], (fits.max(0) - fits.min(0)).mean(0), rtol=1e-5)
+    alone = assess(topics, rng.dirichlet(np.ones(40), 3).T, np.full(40, 1 / 40), [])
+    np.testing.assert_array_equal(alone.low, alone.high)
+    assert alone.table["interval"].isna().all()
+
+
 def test_sample_keeps_to_its_bounds(monkeypatch):
     counts, _ = planted(3)
     monkeypatch.setattr("mira_nb.core.tuning.sample.MAX_NONZEROS", counts.nnz // 4)

@@ -114,6 +114,9 @@ def _umap() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import umap.umap_
+    for function in (umap.umap_.smooth_knn_dist, umap.umap_.compute_membership_strengths):
+        if hasattr(function, "enable_caching"):  # else compiled anew in every process, 4 s each time
+            function.enable_caching()
     return umap.umap_
 
 

@@ -178,8 +178,12 @@ def equal_batches(cells: NDArray[np.intp], batch_size: int) -> Iterator[NDArray[
 
     None has a single cell (batch normalisation needs two): batches of two become one of three where n is odd.
     """
-    n_batches = max(1, min(-(-len(cells) // batch_size), len(cells) // 2))
-    yield from np.array_split(cells, n_batches)
+    yield from np.array_split(cells, n_batches(len(cells), batch_size))
+
+
+def n_batches(n_cells: int, batch_size: int) -> int:
+    """Return the number of batches of :func:`equal_batches`, optimiser steps of an epoch."""
+    return max(1, min(-(-n_cells // batch_size), n_cells // 2))
 
 
 def blocks(n: int, size: int = 512) -> list[slice]:

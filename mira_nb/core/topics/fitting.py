@@ -22,14 +22,14 @@ from mira_nb.core.numerics.threads import Workers, library_threads
 from mira_nb.typing import Progress
 
 from .compiled import CompiledEngine
-from .data import CellData, column_totals, pooled_shares
+from .data import CellData, column_totals, n_batches, pooled_shares
 from .fitted import TopicFit
 from .network import Network
 from .network_store import decoder_of, encoder_weights, order_topics
-from .settings import Modality, TopicSettings
+from .settings import AUTO_EPOCHS, AUTO_STEPS, Auto, Modality, TopicSettings
 from .shrinkage import held_out_power, shrinkage_factors
 from .train import Engine, Trainer, posterior_means
-from .warmstart import factorise, start_from_factorisation, start_from_moments, warm_up
+from .warmstart import WARM_STEPS, factorise, start_from_factorisation, start_from_moments, warm_up
 
 MIN_HELD_OUT = 10
 """Held-out cells below which none is kept out: their ELBO would say nothing (chosen)."""
@@ -84,8 +84,9 @@ class Fitting:
 
     def run(self) -> TopicFit:
         """Run all phases in order."""
-        s = self.settings = _resolved(self.settings)
         n_training = len(self.training)
+        shorten = self.settings.n_epochs == "auto"
+        s = self.settings = _resolved(self.settings, n_training)
         with Workers(self.n_threads) as workers, library_threads(1):
             network = Network(
                 self.modality, self.data.counts.shape[1], int(self.encoder.sum()), int(s.n_topics), s, self.generator
@@ -107,7 +108,11 @@ class Fitting:
             else:
                 engine = compiled()
             with self._phase("training", 0.25, 0.97), engine.session():
-                history = trainer.run(engine, low, high, self.report, seed=int(self.rng.integers(2**62)))
+                history = trainer.run(
+                    engine, low, high, self.report, seed=int(self.rng.integers(2**62)), shorten=shorten
+                )
+            if shorten:
+                self.settings = replace(self.settings, n_epochs=len(history))
             with self._phase("prediction", 0.97, 1.0):
                 network.to("cpu")
                 return self._result(network, workers, history, test, replace(
@@ -116,7 +121,7 @@ class Fitting:
     def _warm_start(self, engine: CompiledEngine, workers: Workers) -> None:
         s, network = self.settings, engine.network
         with self._phase("factorisation", 0.03, 0.18):
-            found, n_starts = factorise(
+            found = factorise(
                 self.data, self.training, int(s.n_topics), s.restarts, self.rng, workers,
                 self._say("factorising the counts for a start"), pseudocounts=s.initial_pseudocounts,
             )  # fmt: skip
@@ -124,11 +129,10 @@ class Fitting:
                 network, found, self.data, self.training, self.encoder, self.rng, shrink=s.shrinkage != "none"
             )
         with self._phase("warm-up", 0.18, 0.25):
-            n_epochs = warm_up(
-                network, found, self.data, self.training, engine.encode, engine.encoder_optimiser(), s.warmup_epochs,
-                s.batch_size, self.rng, self.generator, self._say("warming up the encoder"),
+            warm_up(
+                network, found, self.data, self.training, engine.encode, engine.encoder_optimiser(),
+                int(s.warmup_epochs), s.batch_size, self.rng, self.generator, self._say("warming up the encoder"),
             )  # fmt: skip
-        self.settings = replace(s, restarts=n_starts, warmup_epochs=n_epochs)
 
     def _rates(
         self, trainer: Trainer, compiled: Callable[[], CompiledEngine]
@@ -193,12 +197,21 @@ class Fitting:
         )
 
 
-def _resolved(settings: TopicSettings) -> TopicSettings:
-    """Return the settings with ``auto`` replaced where device and engine are concerned."""
+def _resolved(settings: TopicSettings, n_training: int) -> TopicSettings:
+    """Return the settings with ``auto`` replaced where device, engine and epochs of the warm-up are concerned."""
     device = settings.device
     if device == "auto":
         device = "cuda" if settings.engine != "compiled" and torch.cuda.is_available() else "cpu"
     engine = settings.engine
     if engine == "auto":
         engine = "compiled" if device == "cpu" else "pyro"
-    return replace(settings, device=device, engine=engine)
+    per_epoch = n_batches(n_training, settings.batch_size)
+    n_epochs = settings.n_epochs
+    if n_epochs == "auto":
+        n_epochs = min(max(AUTO_STEPS // per_epoch, AUTO_EPOCHS[0]), AUTO_EPOCHS[1])
+    warm: int | Auto = settings.warmup_epochs
+    if settings.initialisation == "random":
+        warm = 0
+    elif warm == "auto":
+        warm = -(-WARM_STEPS // per_epoch)
+    return replace(settings, device=device, engine=engine, n_epochs=n_epochs, warmup_epochs=warm)

@@ -59,7 +59,7 @@ class Factorisation:
 @njit(cache=True, nogil=True, fastmath=True)
 def _chunk(
     chunk: int, n_chunks: int, indptr: Any, columns: Any, counts: Any, topics: Any, features: Any,
-    new_topics: Any, new_features: Any, log_lik: Any,
+    new_topics: Any, new_features: Any, log_lik: Any, binary: bool,
 ) -> None:  # fmt: skip
     """Sum the expected counts of each cell and topic, and (per chunk) of each feature and topic.
 
@@ -73,6 +73,7 @@ def _chunk(
     for i in range(n_cells * chunk // n_chunks, n_cells * (chunk + 1) // n_chunks):
         theta, out = topics[i], new_topics[i]
         out[:] = 0
+        product, n_factors = 1.0, 0
         for p in range(indptr[i], indptr[i + 1]):
             j = columns[p]
             phi = features[j]
@@ -81,11 +82,20 @@ def _chunk(
                 share += theta[t] * phi[t]
             share = max(share, np.float32(1e-30))
             ratio = counts[p] / share
-            total += counts[p] * np.log(share)
+            if binary:
+                # a logarithm takes as long as all else of a count: one of eight factors, above 1e-240
+                product *= float(share)
+                n_factors += 1
+                if n_factors == 8:
+                    total += np.log(product)
+                    product, n_factors = 1.0, 0
+            else:
+                total += counts[p] * np.log(share)
             target = mine[j]
             for t in range(k):
                 out[t] += ratio * phi[t]
                 target[t] += ratio * theta[t]
+        total += np.log(product)
         for t in range(k):
             out[t] *= theta[t]
     log_lik[chunk] = total
@@ -101,6 +111,9 @@ def kl_nmf(
     tolerance: float = 1e-6,
     topic_pseudocounts: float = 0.0,
     feature_pseudocounts: float = 0.0,
+    start: tuple[Floats, Floats] | None = None,
+    growth: float = GROWTH,
+    max_power: float = MAX_POWER,
     progress: Callable[[float], None] | None = None,
 ) -> Factorisation:
     """Factorise counts (cells x features).
@@ -122,15 +135,18 @@ def kl_nmf(
         Counts added to every topic of every cell.
     feature_pseudocounts
         Counts added to every topic in the pooled proportions, so many per feature on average.
+    start
+        Topics (cells, K) and features (features, K) to start from; None draws them.
+    growth, max_power
+        Growth per step, and limit, of the exponent of a step.
     progress
         Called with the fraction of iterations done.
     """
     n_cells, n_features = counts.shape
-    topics = rng.dirichlet(np.full(n_topics, 5.0), n_cells).astype(np.float32)
     pooled = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel() + 1e-3
-    drawn = rng.gamma(5.0, 0.2, (n_features, n_topics)) * pooled[:, None]
-    features: Floats = (drawn / drawn.sum(0)).astype(np.float32)
+    topics, features = start if start is not None else _random_start(n_cells, n_topics, pooled, rng)
     total = float(counts.data.sum(dtype=np.float64))
+    binary = bool((counts.data == 1).all())
     priors = np.float32(topic_pseudocounts), feature_pseudocounts * n_features * pooled[:, None] / pooled.sum()
     plain = topics, features
     before, power, done = -np.inf, 1.0, 0
@@ -139,7 +155,7 @@ def kl_nmf(
         counts = counts.T.tocsr()
     work = np.empty((CHUNKS, n_cells if by_features else n_features, n_topics), np.float32)
     for done in range(1, max_iterations + 1):
-        new_topics, new_features, now = _update(counts, topics, features, priors, work, workers)
+        new_topics, new_features, now = _update(counts, topics, features, priors, work, workers, binary)
         now /= total
         if now < before and power > 1:
             # the last stretch overshot: go back to the plain update it started from, which cannot be worse
@@ -154,15 +170,24 @@ def kl_nmf(
         plain = new_topics, new_features
         topics = _stretch(topics, new_topics, power, 1)
         features = _stretch(features, new_features, power, 0)
-        power = min(power * GROWTH, MAX_POWER)
+        power = min(power * growth, max_power)
     else:
         topics, features = plain
     return Factorisation(topics, features, before, done)
 
 
+def _random_start(
+    n_cells: int, n_topics: int, pooled: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Draw topics (cells, K), and features (features, K) around the pooled profile."""
+    topics = rng.dirichlet(np.full(n_topics, 5.0), n_cells).astype(np.float32)
+    drawn = rng.gamma(5.0, 0.2, (len(pooled), n_topics)) * pooled[:, None]
+    return topics, (drawn / drawn.sum(0)).astype(np.float32)
+
+
 def _update(
     counts: sparse.csr_matrix, topics: Floats, features: Floats, priors: tuple[np.float32, NDArray[np.float64]],
-    work: Floats, workers: Workers,
+    work: Floats, workers: Workers, binary: bool,
 ) -> tuple[Floats, Floats, float]:  # fmt: skip
     """Make one EM step; also return the log-likelihood (with the log priors) before it.
 
@@ -172,7 +197,10 @@ def _update(
     rows, columns = (features, topics) if by_features else (topics, features)
     row_counts = np.empty_like(rows)
     log_lik = np.empty(CHUNKS)
-    workers.parts(CHUNKS, _chunk, counts.indptr, counts.indices, counts.data, rows, columns, row_counts, work, log_lik)
+    workers.parts(
+        CHUNKS, _chunk, counts.indptr, counts.indices, counts.data, rows, columns, row_counts, work,
+        log_lik, binary,
+    )  # fmt: skip
     column_counts = columns * work.sum(0)
     new_topics, new_features = (column_counts, row_counts) if by_features else (row_counts, column_counts)
     value = float(log_lik.sum())

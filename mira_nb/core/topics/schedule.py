@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .settings import Anneal, KlSchedule
+from .settings import Anneal, KlSchedule, TopicSettings
 
 FINAL_DIVISOR = 1e3
 """The one-cycle schedule ends at the initial rate over this (no source in the paper; 1e4 in torch's ``OneCycleLR``)."""
@@ -19,7 +19,7 @@ N_CYCLES = 3
 """Rises of the KL weight in the reference implementation (DECISIONS 5)."""
 
 
-def one_cycle(step: int, n_steps: int, low: float, high: float, *, peak_at: float, anneal: Anneal) -> float:
+def one_cycle(step: float, n_steps: int, low: float, high: float, *, peak_at: float, anneal: Anneal) -> float:
     """Return the learning rate of a step: ``low`` to ``high`` at fraction ``peak_at``, then down to low / 1000."""
     peak = peak_at * max(n_steps - 1, 1)
     if step <= peak:
@@ -31,12 +31,50 @@ def one_cycle(step: int, n_steps: int, low: float, high: float, *, peak_at: floa
     return start + (stop - start) * share
 
 
-def kl_weight(step: int, n_steps: int, schedule: KlSchedule) -> float:
+def kl_weight(step: float, n_steps: int, schedule: KlSchedule) -> float:
     """Return the weight of the KL terms: a linear rise from 0 to 1 over the first half, or three (``"cyclic"``)."""
     if schedule == "linear":
         return min(1.0, 2 * step / max(n_steps - 1, 1))
     share = (step / max(n_steps, 1)) * N_CYCLES
     return min(1.0, 2 * (share - math.floor(share)))
+
+
+class Course:
+    """Learning rate and KL weight step by step; what is left of them can be run through in fewer steps.
+
+    Parameters
+    ----------
+    n_steps
+        Steps planned.
+    low, high
+        Learning rate at the start and at its peak.
+    settings
+        Shapes of both schedules.
+    """
+
+    def __init__(self, n_steps: int, low: float, high: float, settings: TopicSettings) -> None:
+        self.n_steps = n_steps
+        self.left = n_steps
+        self.shortened = False
+        self._rates = low, high
+        self._settings = settings
+        self._position, self._stride = 0.0, 1.0
+
+    def next(self) -> tuple[float, float]:
+        """Return learning rate and KL weight of the next step."""
+        s, (low, high) = self._settings, self._rates
+        rate = one_cycle(self._position, self.n_steps, low, high, peak_at=s.peak_at, anneal=s.anneal)
+        weight = kl_weight(self._position, self.n_steps, s.kl_schedule)
+        self._position = min(self._position + self._stride, self.n_steps - 1)
+        self.left -= 1
+        return rate, weight
+
+    def end_in(self, n_steps: int) -> None:
+        """Run through what is left in at most ``n_steps`` steps; the last one still has the lowest learning rate."""
+        if n_steps >= self.left:
+            return
+        self.left, self.shortened = n_steps, True
+        self._stride = (self.n_steps - 1 - self._position) / max(n_steps - 1, 1)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,12 @@ class TopicSettings:
         "cell / D)) / 4, from 4 to 40, with D = 250 transcripts or 500 open peaks.",
         unit="topics", ge=2, le=500,
     )  # fmt: skip
-    n_epochs: int = setting(40, "Number of passes over the training cells.", unit="epochs", ge=1, le=10_000)
+    n_epochs: int | Auto = setting(
+        "auto",
+        "Number of passes over the training cells; auto takes as many as make 3,000 optimiser steps, from 4 to 40, and "
+        "shortens the rest of the learning-rate schedule once the held-out ELBO has levelled off.",
+        unit="epochs", ge=1, le=10_000,
+    )  # fmt: skip
     batch_size: int = setting(128, "Number of cells per training step.", unit="cells", ge=2, le=100_000)
     learning_rate_min: float | Auto = setting(
         "auto", "Learning rate at the start of training; auto takes it from the learning-rate range test.", gt=0, le=1
@@ -87,15 +92,15 @@ class TopicSettings:
         "Initial weights: nmf = from a Kullback-Leibler factorisation of the counts, random = from noise.",
     )
     restarts: int = setting(
-        7,
-        "Number of random starts of the factorisation, of which the most likely reproducible one is kept (fewer for "
-        "large data).",
+        5,
+        "Number of random starts of the factorisation, compared on a sample of the cells; the most likely reproducible "
+        "one is continued with all cells.",
         ge=1, le=50, advanced=True,
     )  # fmt: skip
-    warmup_epochs: int = setting(
-        20,
-        "Number of epochs in which only the encoder is trained, on the factorisation's topics (more for "
-        "small data, to make 300 steps).",
+    warmup_epochs: int | Auto = setting(
+        "auto",
+        "Number of epochs in which only the encoder is trained, on the factorisation's topics; auto takes as many as "
+        "make 300 optimiser steps.",
         unit="epochs", ge=0, le=1000, advanced=True,
     )  # fmt: skip
     holdout_fraction: float = setting(
@@ -200,6 +205,9 @@ RATE_BOUNDS: dict[Modality, tuple[float, float]] = {"expression": (1e-3, 5e-3), 
 Chosen on planted topics (no source in the paper): above, training forgets the factorisation it starts from; below, it
 does not get far.
 """
+
+AUTO_STEPS, AUTO_EPOCHS = 3000, (4, 40)
+"""Optimiser steps of a fit whose epochs are not given, and least and most epochs (``docs/decisions/04-epochs.md``)."""
 
 FEATURE_PSEUDOCOUNTS = 0.2
 """Counts per peak, on average, that the factorisation adds to every topic in the pooled proportions.

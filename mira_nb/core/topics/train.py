@@ -19,11 +19,11 @@ from mira_nb.core.numerics.threads import Workers
 from mira_nb.errors import ConvergenceError
 from mira_nb.typing import Progress
 
-from .data import Batch, CellData, blocks, column_totals, equal_batches, log_factorials
+from .data import Batch, CellData, blocks, column_totals, equal_batches, log_factorials, n_batches
 from .embedding import peak_average
 from .network import Network, Posterior
 from .objective import Elbo
-from .schedule import RangeTest, kl_weight, one_cycle, read_range_test
+from .schedule import Course, RangeTest, read_range_test
 from .settings import RATE_BOUNDS, TopicSettings
 
 BN_MOMENTUM = 0.05
@@ -31,6 +31,11 @@ BN_MOMENTUM = 0.05
 
 RANGE_STEPS, RANGE_LIMITS = 100, (1e-5, 1.0)
 """Steps of the learning-rate range test and the rates it sweeps (chosen; the bounds it may return are RATE_BOUNDS)."""
+
+
+LEAST_GAIN, TAIL = 3e-4, 0.25
+"""Gain of the held-out ELBO per count, nats, that is worth further epochs, and the epochs, relative to those made, in
+which the learning rate then falls to its end (chosen; ``docs/decisions/04-epochs.md``)."""
 
 
 class Engine(Protocol):
@@ -110,24 +115,37 @@ class Trainer:
         engine.network.load_state_dict(state)
         return read_range_test(rates[: len(losses)], np.array(losses), bounds=RATE_BOUNDS[self.data.modality])
 
-    def run(self, engine: Engine, low: float, high: float, progress: Progress, *, seed: int) -> list[dict[str, Any]]:
-        """Train with learning rates from ``low`` to ``high``; returns one record per epoch."""
+    def _levelled_off(self, history: list[dict[str, Any]]) -> bool:
+        """Whether the last fifth of the epochs has hardly raised the best held-out ELBO of those before."""
+        elbo = np.array([record["held_out_elbo"] for record in history])
+        window = max(2, len(elbo) // 5)
+        if len(elbo) <= window or not np.isfinite(elbo).all():
+            return False
+        gain = elbo[-window:].max() - elbo[:-window].max()
+        return bool(gain < LEAST_GAIN * self.data.depth[self.training].mean())
+
+    def run(
+        self, engine: Engine, low: float, high: float, progress: Progress, *, seed: int, shorten: bool = False
+    ) -> list[dict[str, Any]]:
+        """Train with learning rates from ``low`` to ``high``; returns one record per epoch.
+
+        With ``shorten``, the rest of the schedule is run through faster once the held-out ELBO has levelled off.
+        """
         s = self.settings
-        n_batches = sum(1 for _ in equal_batches(self.training, s.batch_size))
-        n_steps, step = s.n_epochs * n_batches, 0
+        per_epoch = n_batches(len(self.training), s.batch_size)
+        course = Course(int(s.n_epochs) * per_epoch, low, high, s)
         history: list[dict[str, Any]] = []
         best, since, started = -math.inf, 0, time.monotonic()
-        for epoch in range(1, s.n_epochs + 1):
-            clock, sums = time.monotonic(), np.zeros(3)
+        while course.left:
+            epoch, clock, sums = len(history) + 1, time.monotonic(), np.zeros(3)
             rate = weight = 0.0
             order = equal_batches(self.rng.permutation(self.training), s.batch_size)
-            for batch in self.workers.ahead(self.data.batch, order):
-                rate = one_cycle(step, n_steps, low, high, peak_at=s.peak_at, anneal=s.anneal)
-                weight = kl_weight(step, n_steps, s.kl_schedule)
+            for number, batch in enumerate(self.workers.ahead(self.data.batch, order), 1):
+                rate, weight = course.next()
                 terms = engine.step(batch, rate, weight)
                 sums += [terms.loss.item(), terms.log_likelihood.item(), terms.kl.item()]
-                step += 1
-                progress(step / n_steps, _left(epoch, s.n_epochs, step, n_steps, started))
+                step = (epoch - 1) * per_epoch + number
+                progress(step / (step + course.left), _left(epoch, per_epoch, step, course.left, started))
             loss, log_lik, kl = sums / len(self.training)
             if not math.isfinite(loss):
                 raise ConvergenceError(
@@ -140,6 +158,8 @@ class Trainer:
                  "held_out_elbo": held_out, "kl_weight": weight, "learning_rate": rate,
                  "seconds": time.monotonic() - clock}
             )  # fmt: skip
+            if shorten and weight >= 1 and not course.shortened and self._levelled_off(history):
+                course.end_in(per_epoch * max(1, round(TAIL * epoch)))
             if weight >= 1 and s.early_stopping and math.isfinite(held_out):
                 best, since = (held_out, 0) if held_out > best else (best, since + 1)
                 if since >= s.early_stopping:
@@ -147,10 +167,10 @@ class Trainer:
         return history
 
 
-def _left(epoch: int, n_epochs: int, step: int, n_steps: int, started: float) -> str:
-    seconds = (time.monotonic() - started) / step * (n_steps - step)
+def _left(epoch: int, per_epoch: int, step: int, n_left: int, started: float) -> str:
+    seconds = (time.monotonic() - started) / step * n_left
     left = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-    return f"epoch {epoch} of {n_epochs}, about {left} left"
+    return f"epoch {epoch} of {epoch + n_left // per_epoch}, about {left} left"
 
 
 def encode_batch(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,17 +28,33 @@ from .shrinkage import shrinkage_factors
 START_SCALE = 0.2
 """Posterior standard deviation that training starts from (chosen; training changes it)."""
 
-MAX_START_NONZEROS, MAX_START_WORK = 6_000_000, 150_000_000
-"""Stored counts, and counts x topics over all restarts, that a start may take: about ten epochs of training."""
+SCOUT_CELLS, SCOUT_COUNTS = 1000, 2_000_000
+"""Cells, and stored counts of them, on which the random starts of the factorisation are compared (chosen)."""
 
-UPDATES, TOLERANCE = {False: 300, True: 100}, {False: 1e-6, True: 1e-5}
-"""Most updates of a factorisation and the gain at which it stops, with all cells (False) and part of them (True).
+SCOUT_UPDATES, SCOUT_TOLERANCE = 25, 1e-4
+"""Most updates of such a start, and the gain at which it stops: enough to tell arrangements apart (chosen)."""
 
-On large data the start shall cost no more than about ten epochs of the training that refines it with every cell.
+FINALISTS = {("expression", False): 1, ("expression", True): 1, ("accessibility", False): 3, ("accessibility", True): 2}
+"""Most starts that are continued, by modality and whether on part of the cells; the likeliest is kept.
+
+Of expression one: there the likeliest of several tends to split one programme and to drop another (measured on planted
+topics, as is that the weakest programme of accessibility only shows after some 50 updates with all cells).
 """
 
-MIN_WARM_STEPS, WARM_RATE = 300, 5e-3
-"""Least steps of the encoder's warm-up, and its first learning rate (chosen on planted topics)."""
+FAST_GROWTH, FAST_POWER = 1.5, 30.0
+"""Growth and limit of the exponent of their steps: they are past the phase in which long steps lose topics (chosen)."""
+
+MAX_START_NONZEROS = 3_000_000
+"""Stored counts with which starts are continued; topics of more cells are projected onto the features found."""
+
+UPDATES, TOLERANCE = {False: 300, True: 100}, {False: 2e-7, True: 2e-6}
+"""Most updates of a start that is continued, and the gain that ends it, with all cells (False) or part of them (True).
+
+Training refines it with every cell; on large data the start shall cost less than that.
+"""
+
+WARM_STEPS, WARM_RATE = 300, 5e-3
+"""Steps of the encoder's warm-up where its epochs are not given, and its first learning rate (chosen)."""
 
 REPRODUCIBLE = 0.03
 """Distance in similarity from the most reproducible factorisation within which the likelihood decides (chosen)."""
@@ -103,55 +120,78 @@ def factorise(
     progress: Callable[[float], None],
     *,
     pseudocounts: float = 0.0,
-) -> tuple[Factorisation, int]:
-    """Return the chosen one of several factorisations of the training cells, and how many were made.
+) -> Factorisation:
+    """Factorise the training cells from the best of several random starts.
+
+    The starts are compared on at most 1000 cells after a few updates. The likeliest of the reproducible ones are
+    continued with all cells, or with a random part that has three million counts (the others are then projected onto
+    the features found), and the likeliest of those is returned.
 
     Peaks are factorised under Dirichlet priors: with at most one count per peak and cell, a weak topic would be fitted
     to noise. ``pseudocounts`` J of a cell, split over its topics, are those of the model's prior.
-
-    With more than six million counts the features' proportions are learnt on a random part of the cells.
     """
-    n_counts = int(np.diff(data.counts.indptr)[cells].sum())
-    sampled = n_counts > MAX_START_NONZEROS
-    picked = cells
-    if sampled:
-        n = max(10 * n_topics, int(len(cells) * MAX_START_NONZEROS / n_counts))
-        picked = cells[np.sort(rng.choice(len(cells), min(n, len(cells)), replace=False))]
-    sample = data.counts[picked]
-    n_starts = int(max(1, min(restarts, MAX_START_WORK // max(sample.nnz * n_topics, 1))))
     share, a_feature = 0.0, 0.0
     if data.modality == "accessibility":
         share, a_feature = pseudocounts / n_topics, FEATURE_PSEUDOCOUNTS
-    trials: list[Factorisation] = []
-    for start in range(n_starts):
-        trial = kl_nmf(
-            sample, n_topics, rng, workers,
-            max_iterations=UPDATES[sampled], tolerance=TOLERANCE[sampled], topic_pseudocounts=share,
-            feature_pseudocounts=a_feature, progress=_part(progress, start, n_starts),
-        )  # fmt: skip
-        trials.append(trial)
-    best = trials[most_reproducible(trials)]
+    fit = partial(kl_nmf, topic_pseudocounts=share, feature_pseudocounts=a_feature)
+    few = _some_cells(data, cells, SCOUT_COUNTS, 10 * n_topics, rng, most=SCOUT_CELLS)
+    sample = data.counts[few]
+    trials = [
+        fit(
+            sample, n_topics, rng, workers, max_iterations=SCOUT_UPDATES, tolerance=SCOUT_TOLERANCE,
+            progress=_part(progress, start, 2 * restarts),
+        )
+        for start in range(restarts)
+    ]  # fmt: skip
+    picked = _some_cells(data, cells, MAX_START_NONZEROS, len(few), rng)
+    sampled = len(picked) < len(cells)
+    counts = data.counts[picked]
+    best = by_reproducibility(trials)[: FINALISTS[data.modality, sampled]]
+    ended = [
+        fit(
+            counts, n_topics, rng, workers, max_iterations=UPDATES[sampled], tolerance=TOLERANCE[sampled],
+            start=(project(counts, trials[i].features, workers, topic_pseudocounts=share), trials[i].features),
+            growth=FAST_GROWTH, max_power=FAST_POWER, progress=_part(progress, len(best) + done, 2 * len(best)),
+        )
+        for done, i in enumerate(best)
+    ]  # fmt: skip
+    found = ended[int(np.argmax([one.log_likelihood for one in ended]))]
     if not sampled:
-        return best, n_starts
+        return found
     # in blocks: a copy of all training cells would be the largest array there is
     topics = np.vstack(
         [
-            project(data.counts[cells[rows]], best.features, workers, topic_pseudocounts=share)
+            project(data.counts[cells[rows]], found.features, workers, topic_pseudocounts=share)
             for rows in blocks(len(cells))
         ]
     )
-    return Factorisation(topics, best.features, best.log_likelihood, best.n_iterations), n_starts
+    return Factorisation(topics, found.features, found.log_likelihood, found.n_iterations)
 
 
-def most_reproducible(trials: list[Factorisation]) -> int:
-    """Choose the most likely factorisation among those that other starts find again.
+def _some_cells(
+    data: CellData, cells: NDArray[np.intp], max_counts: int, least: int, rng: np.random.Generator,
+    *, most: int | None = None,
+) -> NDArray[np.intp]:  # fmt: skip
+    """Return all cells, or a random part with about ``max_counts`` stored counts and ``least`` to ``most`` cells."""
+    n_counts = int(np.diff(data.counts.indptr)[cells].sum())
+    n = max(least, len(cells) * max_counts // max(n_counts, 1))
+    if most is not None:
+        n = min(n, max(most, least))
+    if n >= len(cells):
+        return cells
+    return cells[np.sort(rng.choice(len(cells), n, replace=False))]
+
+
+def by_reproducibility(trials: list[Factorisation]) -> list[int]:
+    """Order factorisations: those that other starts find again first, among them and the others by likelihood.
 
     The highest likelihood alone can belong to an arrangement that splits one programme and drops another. Similarity
-    of two factorisations is the mean correlation of their best-matched topics; kept are those whose median similarity
-    to the others is within 0.03 of the highest.
+    of two factorisations is the mean correlation of their best-matched topics; found again are those whose median
+    similarity to the others is within 0.03 of the highest.
     """
+    likely = np.array([trial.log_likelihood for trial in trials])
     if len(trials) < 3:
-        return int(np.argmax([trial.log_likelihood for trial in trials]))
+        return [int(i) for i in np.argsort(-likely, kind="stable")]
     k = trials[0].topics.shape[1]
     step = max(1, len(trials[0].topics) // SCALE_CELLS)
     shares = [trial.topics[::step].T for trial in trials]
@@ -161,8 +201,8 @@ def most_reproducible(trials: list[Factorisation]) -> int:
         rows, columns = linear_sum_assignment(-correlation)
         similarity[a, b] = correlation[rows, columns].mean()
     typical = np.array([np.median(np.delete(row, a)) for a, row in enumerate(similarity)])
-    likely = np.array([trial.log_likelihood for trial in trials])
-    return int(np.argmax(np.where(typical >= typical.max() - REPRODUCIBLE, likely, -np.inf)))
+    odd = typical < typical.max() - REPRODUCIBLE
+    return [int(i) for i in np.lexsort((-likely, odd))]
 
 
 def _part(progress: Callable[[float], None], done: int, n: int) -> Callable[[float], None]:
@@ -223,14 +263,8 @@ def warm_up(
     network: Network, found: Factorisation, data: CellData, cells: NDArray[np.intp], encode: Encode,
     optimiser: Adam, n_epochs: int, batch_size: int, rng: np.random.Generator,
     generator: torch.Generator, progress: Callable[[float], None],
-) -> int:  # fmt: skip
-    """Train the encoder alone to predict the factorisation's topics (cross-entropy) and the log depth.
-
-    Returns the number of epochs: more than asked for where those would be fewer than 300 steps.
-    """
-    n_batches = sum(1 for _ in equal_batches(np.arange(len(cells)), batch_size))
-    if n_epochs:
-        n_epochs = max(n_epochs, -(-MIN_WARM_STEPS // n_batches))
+) -> None:  # fmt: skip
+    """Train the encoder alone to predict the factorisation's topics (cross-entropy) and the log depth."""
     targets = torch.from_numpy(0.98 * found.topics + np.float32(0.02 / network.n_topics))
     norm, k = network.encoder.output.norm, network.n_topics
     with torch.no_grad():
@@ -254,4 +288,3 @@ def warm_up(
     with torch.no_grad():
         norm.weight[k : 2 * k] = 0.1
         norm.bias[k : 2 * k] = softplus_inverse(START_SCALE)
-    return n_epochs

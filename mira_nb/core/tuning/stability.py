@@ -30,14 +30,19 @@ class Stability:
         (refits, K) correlation over cells of each topic with its match.
     table
         One row per topic: topic, mean_proportion, stability (mean over refits), lowest, found_in, n_seeds,
-        duplicate_of (0: none), duplicate_r, flag.
+        interval (mean over cells of `high` - `low`), duplicate_of (0: none), duplicate_r, flag.
     topics
         (cells, K) proportions of the chosen model that the rows refer to.
+    low, high
+        (cells, K) smallest and largest proportion of each topic in each cell over the chosen model and the matched
+        topics of all refits; equal to `topics` without refits.
     """
 
     matched: NDArray[np.float64]
     table: pd.DataFrame
     topics: NDArray[np.float32]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
 
     def flagged(self, flag: str) -> list[int]:
         """Numbers of the topics with a flag, ``single``, ``duplicate`` or ``dead``."""
@@ -86,7 +91,12 @@ def assess(
     refits
         (cells, K) proportions of the same cells under each refit.
     """
-    matched = np.array([match(reference, other)[1] for other in refits]).reshape(len(refits), reference.shape[1])
+    found = [match(reference, other) for other in refits]
+    matched = np.array([r for _, r in found]).reshape(len(refits), reference.shape[1])
+    low, high = reference.copy(), reference.copy()
+    for other, (columns, _) in zip(refits, found, strict=True):
+        np.minimum(low, other[:, columns], out=low)
+        np.maximum(high, other[:, columns], out=high)
     profiles = np.log(np.maximum(features, 1e-9) + 0.02 * pooled[:, None]) - np.log(1.02 * pooled)[:, None]
     alike = correlation(profiles, profiles)
     np.fill_diagonal(alike, -1.0)
@@ -106,9 +116,10 @@ def assess(
                 "lowest": float(matched[:, t].min()) if len(refits) else np.nan,
                 "found_in": found_in,
                 "n_seeds": len(refits),
+                "interval": float((high[:, t] - low[:, t]).mean(dtype=np.float64)) if len(refits) else np.nan,
                 "duplicate_of": int(nearest[t]) + 1 if duplicate else 0,
                 "duplicate_r": closest,
                 "flag": next((name for name, holds in flags.items() if holds), ""),
             }
         )
-    return Stability(matched, pd.DataFrame(rows), reference)
+    return Stability(matched, pd.DataFrame(rows), reference, low, high)

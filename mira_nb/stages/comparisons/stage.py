@@ -46,6 +46,8 @@ class ComparisonsStage(Stage[ComparisonsParams]):
 
     def run(self, data: MuData, params: ComparisonsParams, context: Context) -> Result:
         """Choose the groups, test every quantity, classify the topics and draw."""
+        from mira_nb.stages.shared.flags import mark_figures, topic_flags
+
         from .compute import compute
         from .figures import figures
         from .report import alerts, methods, metrics, tables
@@ -54,7 +56,7 @@ class ComparisonsStage(Stage[ComparisonsParams]):
         context.progress(0.85, "figures")
         return Result(
             tables=tables(done),
-            figures=figures(done),
+            figures=mark_figures(figures(done), topic_flags(data)),
             metrics=metrics(done),
             alerts=alerts(done),
             methods=methods(done),

@@ -15,7 +15,7 @@ from mira_nb.core.regulation.deletion import DeletionScores, delete_factors, dri
 from mira_nb.core.regulation.geometry import OK, PeakSets
 from mira_nb.core.regulation.model import Fits, Gauge
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg, log2_fold_change, rank_sum
-from mira_nb.errors import InputError, StoreError
+from mira_nb.errors import StoreError
 from mira_nb.keys import (
     ATAC,
     LEIDEN,
@@ -319,93 +319,3 @@ def _labels(data: MuData, context: Context) -> pd.Series | None:
             values = data.obs[key].astype(str)
             return values.replace({"": "no state", "nan": "no state"})
     return None
-
-
-def compared_queries(found: DriversOutput) -> list[str]:
-    """Return two gene sets to compare: those asked for, else the two with most drivers (the user's own first).
-
-    Raises
-    ------
-    InputError
-        A requested gene set was not tested, or there are not two.
-    """
-    tested = list(dict.fromkeys(found.table["query"]))
-    if found.params.compare:
-        wrong = [name for name in found.params.compare if name not in tested]
-        if wrong or len(found.params.compare) != 2:
-            raise InputError(
-                f"drivers.compare = {found.params.compare}",
-                expected=f"two of the queries tested: {', '.join(tested) or '(none)'}",
-            )
-        return list(found.params.compare)
-    hits = found.table[found.table["called"].astype(bool)].groupby("query").size()
-    best = sorted(tested, key=lambda name: -int(hits.get(name, 0)))
-    own = [name for name in best if found.sources[name] == "gene list"]
-    return (own if len(own) >= 2 else best)[:2]
-
-
-def compared_factors(found: DriversOutput) -> list[str]:
-    """Return two factors whose targets are compared: those asked for, else the best driver of each compared set.
-
-    Raises
-    ------
-    InputError
-        A requested factor is not known, or there are not two.
-    """
-    if found.params.factors:
-        lower = {label.casefold(): label for label in reversed(found.labels)}
-        wrong = [name for name in found.params.factors if name.casefold() not in lower]
-        if wrong or len(found.params.factors) != 2:
-            raise InputError(
-                f"drivers.factors = {found.params.factors}",
-                expected="two factors, named as in the table driver_factors",
-            )
-        return [lower[name.casefold()] for name in found.params.factors]
-    out: list[str] = []
-    for name in compared_queries(found):
-        part = found.table[found.table["query"] == name]
-        out += [label for label in part["label"] if label not in out][:1]
-    return out
-
-
-def target_comparison(found: DriversOutput) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return NITE scores of the targets of two factors (genes of both left out), and their Wilcoxon test."""
-    chosen = compared_factors(found)
-    if len(chosen) < 2:
-        return pd.DataFrame(), pd.DataFrame()
-    n_top = min(found.params.n_targets, max(int(found.scored.sum()) // 3, 1))
-    masks = []
-    for label in chosen:
-        score = found.deletion.scores[:, found.labels.index(label)]
-        score = np.where(found.scored & (score > 0), score, -np.inf)
-        top = np.argsort(-score, kind="stable")[:n_top]
-        mask = np.zeros(len(score), dtype=bool)
-        mask[top[np.isfinite(score[top])]] = True
-        masks.append(mask)
-    shared = masks[0] & masks[1]
-    samples = [found.nite_score[mask & ~shared & np.isfinite(found.nite_score)] for mask in masks]
-    if min(len(sample) for sample in samples) < 3:
-        return pd.DataFrame(), pd.DataFrame()
-    test = rank_sum(samples[0], samples[1])
-    frame = pd.concat(
-        [
-            pd.DataFrame({"score": np.log10(1 + np.maximum(sample, 0)), "factor": label})
-            for sample, label in zip(samples, chosen, strict=True)
-        ],
-        ignore_index=True,
-    )
-    row = pd.DataFrame(
-        {
-            "quantity": ["NITE score of targets"],
-            "group_1": [chosen[0]],
-            "group_2": [chosen[1]],
-            "n_1": test.n_1,
-            "n_2": test.n_2,
-            "median_1": test.median_1,
-            "median_2": test.median_2,
-            "effect_size": test.effect_size,
-            "pvalue": test.pvalue,
-            "adj_pvalue": test.pvalue,
-        }
-    )
-    return frame, row

@@ -9,7 +9,8 @@ from mira_nb.charts.groups import by_group
 from mira_nb.stages.result import Figure
 from mira_nb.stages.texts import Texts
 
-from .compute import DriversOutput, compared_queries, target_comparison
+from .compute import DriversOutput
+from .targets import compared_queries, target_comparison
 
 TEXTS = Texts(__package__)
 

@@ -8,7 +8,8 @@ import pandas as pd
 from mira_nb.stages.result import Alert, Metric, Table
 from mira_nb.stages.texts import Texts
 
-from .compute import COLUMNS, LEAST_GENES, DriversOutput, target_comparison
+from .compute import COLUMNS, LEAST_GENES, DriversOutput
+from .targets import target_comparison
 
 TEXTS = Texts(__package__)
 

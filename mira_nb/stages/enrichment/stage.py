@@ -32,16 +32,19 @@ class EnrichmentStage(Stage[EnrichmentParams]):
 
     def run(self, data: MuData, params: EnrichmentParams, context: Context) -> Result:
         """Test all gene sets against the top genes of every topic."""
+        from mira_nb.stages.shared.flags import mark_figures, mark_tables, topic_flags
+
         from .compute import compute
         from .figures import figures
         from .report import alerts, files, methods, metrics, tables
 
         tested = compute(data, params, context)
         context.progress(0.85, "figures")
+        flags = topic_flags(data)
         return Result(
             slots={Slot("rna", "uns", ENRICHMENT_UNS): tested.table},
-            tables=tables(tested),
-            figures=figures(tested),
+            tables=mark_tables(tables(tested), flags),
+            figures=mark_figures(figures(tested), flags),
             metrics=metrics(tested),
             alerts=alerts(tested),
             files=files(tested),

@@ -13,6 +13,7 @@ from mira_nb.charts.theme import topic_colors
 from mira_nb.keys import ATAC, RNA, X_UMAP_LSI, X_UMAP_PCA
 from mira_nb.stages.result import Figure
 from mira_nb.stages.shared.cells import coordinates, gene_expression
+from mira_nb.stages.shared.flags import marked, topic_flags
 from mira_nb.stages.texts import Texts
 
 from .compute import N_CANDIDATES, Comparison, JointOutput, choose_markers
@@ -51,10 +52,14 @@ def map_figures(joined: JointOutput) -> list[Figure]:
 
 def topic_figures(joined: JointOutput) -> list[Figure]:
     """Draw all topics of each modality on the joint map (Extended Data Figs. 3c-d, 6b, 7, 10, 11)."""
-    joint = coordinates(joined.maps["joint"])
+    joint, flags = coordinates(joined.maps["joint"]), topic_flags(joined.data)
     out = []
     for name, topics in (("topics_rna", joined.rna_topics), ("topics_atac", joined.atac_topics)):
-        image = small_multiples(joint, topics.reset_index(drop=True), colors=topic_colors(list(topics.columns)))
+        colors = topic_colors(list(topics.columns))
+        labels = marked(topics.columns, flags)
+        panels = topics.reset_index(drop=True).set_axis(labels, axis=1)
+        shades = {label: colors[plain] for label, plain in zip(labels, topics.columns, strict=True)}
+        image = small_multiples(joint, panels, colors=shades)
         out.append(TEXTS.figure(name, image=image, n_cells=joined.n_cells, n_topics=topics.shape[1]))
     return out
 

@@ -47,6 +47,8 @@ class JointStage(Stage[JointParams]):
 
     def run(self, data: MuData, params: JointParams, context: Context) -> Result:
         """Compute the joint space, its graph, clusters and maps, and compare representations."""
+        from mira_nb.stages.shared.flags import mark_figures, mark_tables, topic_flags
+
         from .compute import compare, compute
         from .figures import figures
         from .report import alerts, methods, metrics, slots, tables
@@ -55,10 +57,11 @@ class JointStage(Stage[JointParams]):
         context.progress(0.7, "comparing representations")
         comparison = compare(joined, seed=context.seed)
         context.progress(0.85, "figures")
+        flags = topic_flags(data)
         return Result(
             slots=slots(joined),
-            tables=tables(joined, comparison),
-            figures=figures(joined, comparison),
+            tables=mark_tables(tables(joined, comparison), flags),
+            figures=mark_figures(figures(joined, comparison), flags, images=("topics_rna", "topics_atac")),
             metrics=metrics(joined, comparison),
             alerts=alerts(joined, comparison),
             methods=methods(joined, comparison),

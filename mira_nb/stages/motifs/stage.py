@@ -43,20 +43,23 @@ class MotifsStage(Stage[MotifsParams]):
 
     def run(self, data: MuData, params: MotifsParams, context: Context) -> Result:
         """Find or read hits, test them in topics, score them in cells, and report."""
+        from mira_nb.stages.shared.flags import mark_figures, mark_tables, topic_flags
+
         from .compute import compute
         from .figures import figures
         from .report import alerts, files, methods, metrics, tables
 
         done = compute(data, params, context)
         context.progress(0.85, "figures")
+        flags = topic_flags(data)
         return Result(
             slots={
                 Slot("atac", "varm", MOTIF_HITS): done.found.hits,
                 Slot("atac", "uns", MOTIFS_UNS): done.motifs,
                 Slot("joint", "obsm", MOTIF_SCORES): done.scores,
             },
-            tables=tables(done),
-            figures=figures(done),
+            tables=mark_tables(tables(done), flags),
+            figures=mark_figures(figures(done), flags),
             metrics=metrics(done),
             alerts=alerts(done),
             files=files(done),

@@ -45,6 +45,8 @@ class RegulationStage(Stage[RegulationParams]):
 
     def run(self, data: MuData, params: RegulationParams, context: Context) -> Result:
         """Fit LITE and NITE models, test them, and report."""
+        from mira_nb.stages.shared.flags import mark_figures, topic_flags
+
         from .compute import compute
         from .figures import figures, track_files
         from .report import alerts, methods, metrics, tables
@@ -68,7 +70,7 @@ class RegulationStage(Stage[RegulationParams]):
                 Slot("joint", "obs", keys.NITE_SCORE): found.cell_score,
             },
             tables=tables(found),
-            figures=figures(found),
+            figures=mark_figures(figures(found), topic_flags(data)),
             metrics=metrics(found),
             alerts=alerts(found),
             files=track_files(found),

@@ -39,18 +39,23 @@ class TopicsAtacStage(Stage[TopicsAtacParams]):
 
     def run(self, data: MuData, params: TopicsAtacParams, context: Context) -> Result:
         """Fit the accessibility topic model."""
+        from mira_nb.stages.shared.flags import mark_figures, mark_tables
+
         from .compute import compute
+        from .diagnostics import diagnose
         from .figures import figures
         from .report import alerts, files, methods, metrics, slots, tables
 
         fitted = compute(data, params, context, "atac")
-        context.progress(0.95, "tables and figures")
+        context.progress(0.95, "diagnostics")
+        diagnostics = diagnose(fitted, data, context)
+        context.progress(0.98, "tables and figures")
         return Result(
             slots=slots(fitted),
-            tables=tables(fitted),
-            figures=figures(fitted),
-            metrics=metrics(fitted),
-            alerts=alerts(fitted),
+            tables=mark_tables(tables(fitted, diagnostics), fitted.flags),
+            figures=mark_figures(figures(fitted, diagnostics), fitted.flags),
+            metrics=metrics(fitted, diagnostics),
+            alerts=alerts(fitted, diagnostics),
             files=files(fitted),
             used=fitted.used,
             methods=methods(fitted),

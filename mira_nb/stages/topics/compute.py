@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 
 N_TOP = 200
+UNUSED_SHARE = 0.1
+"""Largest proportion in any cell up to which a topic counts as unused (chosen)."""
+REDUNDANT_R = 0.9
+"""Correlation of activations above which two topics count as duplicates (chosen)."""
 LEAST_MATCH = 0.5
 
 
@@ -85,14 +89,14 @@ class TopicsOutput:
 
     @property
     def used(self) -> dict[str, int | float | str]:
-        """What ``auto`` became: number of topics, learning rates, restarts, warm-up, engine and device in use."""
+        """What ``auto`` became: number of topics, epochs, learning rates, warm-up, engine and device in use."""
         settings = self.fit.settings
         return {
             **self.tuned.settings,
             "n_topics": self.fit.n_topics,
             "learning_rate_min": float(settings.learning_rate_min),
             "learning_rate_max": float(settings.learning_rate_max),
-            "restarts": int(settings.restarts),
+            "n_epochs": int(settings.n_epochs),
             "warmup_epochs": int(settings.warmup_epochs),
             "engine": settings.engine,
             "device": settings.device,
@@ -144,6 +148,23 @@ class TopicsOutput:
         columns, found = match(self.fit.topics[known["cells"]], known["topics"])
         frame = pd.DataFrame({"stability": known["stability"][columns], "found_in": known["found_in"][columns]})
         return frame.astype(float).where(pd.Series(found >= LEAST_MATCH), np.nan).assign(matched_r=found)
+
+    @cached_property
+    def flags(self) -> dict[str, str]:
+        """Flags ``one seed only``, ``duplicate``, ``dead`` (joined by ``, ``) by topic; empty without a tuning.
+
+        The first comes from the refits of the tuning, the others from the topics and activations of this fit.
+        """
+        if self.stability is None:
+            return {}
+        off = self.correlation.to_numpy() - 2 * np.eye(self.fit.n_topics)
+        held = {
+            "one seed only": ~(self.stability["found_in"].to_numpy(float) > 0),
+            "duplicate": (off > REDUNDANT_R).any(1),
+            "dead": self.fit.topics.max(0) <= UNUSED_SHARE,
+        }
+        found = {name: [flag for flag, on in held.items() if on[t]] for t, name in enumerate(self.names)}
+        return {name: ", ".join(flags) for name, flags in found.items() if flags}
 
     @property
     def n_held_out(self) -> int:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from mira_nb.stages.result import Figure
 from mira_nb.stages.texts import Texts
 
 from .compute import TopicsOutput, top_features
+from .diagnostics import Diagnostics
 
 TEXTS = Texts(__package__)
 
 N_SHOWN = 20
+MAX_POINTS = 1000
+"""Features or cells in a scatter of the predictive checks at most, evenly spaced in their order."""
 
 
-def figures(fitted: TopicsOutput) -> list[Figure]:
-    """Draw the model, its training, the top features, and how cells use the topics."""
-    return [_model_figure(fitted), *_training_figures(fitted), *_topic_figures(fitted)]
+def figures(fitted: TopicsOutput, diagnostics: Diagnostics) -> list[Figure]:
+    """Draw the model, its training, the top features, how cells use the topics, and the diagnostics."""
+    return [
+        _model_figure(fitted),
+        *_training_figures(fitted),
+        *_topic_figures(fitted, diagnostics.expected_effective),
+        *_diagnostic_figures(fitted, diagnostics),
+    ]
 
 
 def _model_figure(fitted: TopicsOutput) -> Figure:
@@ -47,7 +56,7 @@ def _training_figures(fitted: TopicsOutput) -> list[Figure]:
     return out
 
 
-def _topic_figures(fitted: TopicsOutput) -> list[Figure]:
+def _topic_figures(fitted: TopicsOutput, expected: float) -> list[Figure]:
     from mira_nb.charts import topics as charts
 
     n_topics = fitted.fit.n_topics
@@ -69,6 +78,7 @@ def _topic_figures(fitted: TopicsOutput) -> list[Figure]:
             charts.effective_topics(fitted.effective),
             n_topics=n_topics,
             median=float(np.median(fitted.effective)),
+            expected=expected,
         ),
         TEXTS.figure(
             "redundancy",
@@ -78,3 +88,49 @@ def _topic_figures(fitted: TopicsOutput) -> list[Figure]:
             highest=float(fitted.correlation.to_numpy()[np.triu_indices(n_topics, 1)].max()),
         ),
     ]
+
+
+def _diagnostic_figures(fitted: TopicsOutput, diagnostics: Diagnostics) -> list[Figure]:
+    from mira_nb.charts.diagnostics import predictive_panels, technical_heatmap
+
+    found = diagnostics.predictive
+    kind = fitted.feature
+    pairs = {
+        f"variance per {kind}": found.variance,
+        f"fraction of zeros per {kind}": found.zeros,
+        f"{kind}s detected per cell" if kind == "gene" else "open peaks per cell": found.detected,
+    }
+    if found.depth_sd.any():
+        pairs["counts per cell"] = found.depth
+    panels = {name: _thinned(values) for name, values in pairs.items()}
+    chart = predictive_panels(panels, log=frozenset({f"variance per {kind}", "counts per cell"}))
+    checks = diagnostics.checks(kind).set_index("check")
+    out = [
+        TEXTS.figure(
+            "predictive",
+            chart,
+            feature=kind,
+            n_cells=len(found.cells),
+            max_points=MAX_POINTS,
+            zeros=checks.loc[f"fraction of zeros per {kind}", "observed"],
+            zeros_expected=checks.loc[f"fraction of zeros per {kind}", "expected"],
+            variance=float(np.median(found.variance[:, 1] / np.maximum(found.variance[:, 0], 1e-12))),
+        )
+    ]
+    if len(diagnostics.technical):
+        strongest = diagnostics.technical.iloc[int(diagnostics.technical["spearman"].abs().fillna(0).argmax())]
+        out.append(
+            TEXTS.figure(
+                "technical",
+                technical_heatmap(diagnostics.technical),
+                topic=strongest["topic"],
+                column=strongest["column"],
+                highest=float(strongest["spearman"]),
+            )
+        )
+    return out
+
+
+def _thinned(values: np.ndarray) -> pd.DataFrame:
+    rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), MAX_POINTS)).round().astype(int))
+    return pd.DataFrame(values[rows], columns=["observed", "expected"])

@@ -7,18 +7,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS, FULL_DEPTH, MAX_TOPICS, MIN_TOPICS, RATE_BOUNDS
-from mira_nb.keys import READ_DEPTH, TOPIC_ACTIVATIONS, TOPIC_MODEL, X_TOPICS
+from mira_nb.core.topics.settings import (
+    AUTO_EPOCHS,
+    AUTO_STEPS,
+    FEATURE_PSEUDOCOUNTS,
+    FULL_DEPTH,
+    MAX_TOPICS,
+    MIN_TOPICS,
+    RATE_BOUNDS,
+)
+from mira_nb.keys import READ_DEPTH, TOPIC_ACTIVATIONS, TOPIC_FLAGS, TOPIC_MODEL, X_TOPICS
 from mira_nb.stages.result import Alert, ExportFile, Metric, Slot, Table
 from mira_nb.stages.texts import Texts
 
-from .compute import N_TOP, TopicsOutput, top_features
+from .compute import N_TOP, REDUNDANT_R, UNUSED_SHARE, TopicsOutput, top_features
+from .diagnostics import Diagnostics
 
 TEXTS = Texts(__package__)
 
-UNUSED_SHARE = 0.1
-REDUNDANT_R = 0.9
 FEW_CELLS = 500
+TECHNICAL_R = 0.7
+"""Absolute correlation with a technical column from which a topic is named in an alert (chosen)."""
 
 
 def slots(fitted: TopicsOutput) -> dict[Slot, Any]:
@@ -31,12 +40,15 @@ def slots(fitted: TopicsOutput) -> dict[Slot, Any]:
         Slot(modality, "varm", TOPIC_ACTIVATIONS): activations,
         Slot(modality, "uns", TOPIC_MODEL): fit.to_arrays() | {"topic_names": np.array(fitted.names)},
     }
+    if fitted.stability is not None:
+        flags = np.array([fitted.flags.get(name, "") for name in fitted.names], dtype=object)
+        values[Slot(modality, "uns", TOPIC_MODEL)][TOPIC_FLAGS] = flags
     if fit.read_depth is not None:
         values[Slot(modality, "obs", READ_DEPTH)] = fit.read_depth
     return values
 
 
-def tables(fitted: TopicsOutput) -> list[Table]:
+def tables(fitted: TopicsOutput, diagnostics: Diagnostics) -> list[Table]:
     """Return the training record, the top features and the topics."""
     summary = pd.DataFrame(
         {
@@ -49,6 +61,7 @@ def tables(fitted: TopicsOutput) -> list[Table]:
     )
     if fitted.stability is not None:
         summary = summary.join(fitted.stability)
+        summary["flag"] = [fitted.flags.get(name, "") for name in fitted.names]
     return [
         TEXTS.table("training", fitted.fit.history.drop(columns="seconds"), n_held_out=fitted.n_held_out),
         TEXTS.table(
@@ -60,6 +73,15 @@ def tables(fitted: TopicsOutput) -> list[Table]:
             n_not_modelled=fitted.n_not_modelled,
         ),
         TEXTS.table("topics", summary, tuned=fitted.stability is not None),
+        TEXTS.table(
+            "checks",
+            diagnostics.checks(fitted.feature),
+            feature=fitted.feature,
+            n_cells=len(diagnostics.predictive.cells),
+            n_all=len(fitted.topics),
+        ),
+        TEXTS.table("baselines", diagnostics.baselines, n_topics=fitted.fit.n_topics, n_held_out=fitted.n_held_out),
+        TEXTS.table("technical", diagnostics.technical),
     ]
 
 
@@ -69,19 +91,21 @@ def files(fitted: TopicsOutput) -> list[ExportFile]:
     return [ExportFile("timing.csv", times.encode(), TEXTS.text("timing"))]
 
 
-def metrics(fitted: TopicsOutput) -> list[Metric]:
+def metrics(fitted: TopicsOutput, diagnostics: Diagnostics) -> list[Metric]:
     """Return the key figures of the fit."""
     model, profile = fitted.scored["model"], fitted.scored["profile"]
     return [
         TEXTS.metric("n_topics", fitted.fit.n_topics, modality=fitted.modality),
         TEXTS.metric("log_likelihood", round(model, 4), n_held_out=fitted.n_held_out),
         TEXTS.metric("gain", round(model - profile, 4)),
-        TEXTS.metric("effective_topics", round(float(np.median(fitted.effective)), 2)),
+        TEXTS.metric(
+            "effective_topics", round(float(np.median(fitted.effective)), 2), expected=diagnostics.expected_effective
+        ),
         TEXTS.metric("seconds", round(sum(fitted.fit.seconds.values()), 1)),
     ]
 
 
-def alerts(fitted: TopicsOutput) -> list[Alert]:
+def alerts(fitted: TopicsOutput, diagnostics: Diagnostics) -> list[Alert]:
     """Return warnings about cells, topics and training."""
     fit, out = fitted.fit, []
     n_cells = len(fit.topics)
@@ -89,7 +113,7 @@ def alerts(fitted: TopicsOutput) -> list[Alert]:
         out.append(TEXTS.alert("empty_cells", n_empty=fit.n_empty, n_cells=n_cells, feature=fitted.feature))
     if n_cells < FEW_CELLS:
         out.append(TEXTS.alert("few_cells", n_cells=n_cells, threshold=FEW_CELLS))
-    unused = [name for name in fitted.names if fitted.topics[name].max() < UNUSED_SHARE]
+    unused = [name for name in fitted.names if fitted.topics[name].max() <= UNUSED_SHARE]
     if unused:
         out.append(TEXTS.alert("unused_topics", topics=unused, threshold=UNUSED_SHARE))
     if fitted.stability is not None:
@@ -100,6 +124,16 @@ def alerts(fitted: TopicsOutput) -> list[Alert]:
     pairs = [(fitted.names[i], fitted.names[j]) for i, j in np.argwhere(upper > REDUNDANT_R)]
     if pairs:
         out.append(TEXTS.alert("redundant_topics", pairs=pairs, threshold=REDUNDANT_R))
+    strong = diagnostics.technical[diagnostics.technical["spearman"].abs() >= TECHNICAL_R]
+    if len(strong):
+        found = [f"{row.topic} with {row.column} ({row.spearman:.2f})" for row in strong.itertuples()]
+        out.append(TEXTS.alert("technical_topics", found=found, n_topics=strong["topic"].nunique()))
+    scores = diagnostics.baselines
+    better = scores.loc[
+        scores["model_gain"].astype(float) < -2 * scores["standard_error"].astype(float), "method"
+    ].tolist()
+    if better:
+        out.append(TEXTS.alert("baseline_better", methods=better))
     return out + _training_alerts(fitted)
 
 
@@ -113,7 +147,7 @@ def _training_alerts(fitted: TopicsOutput) -> list[Alert]:
             out.append(TEXTS.alert("not_converged", gain=gain))
         if np.isfinite(held_out).all() and held_out[-1] < held_out.max() - 0.01 * abs(held_out.max()):
             out.append(TEXTS.alert("overfitting", best=held_out.max(), last=held_out[-1]))
-    max_epochs = fitted.fit.settings.n_epochs
+    max_epochs = int(fitted.fit.settings.n_epochs)
     if len(history) < max_epochs:
         out.append(TEXTS.alert("stopped_early", n_epochs=len(history), max_epochs=max_epochs))
     gain = fitted.scored["model"] - fitted.scored["profile"]
@@ -145,6 +179,9 @@ def methods(fitted: TopicsOutput) -> str:
         shrinkage=settings.shrinkage,
         shrinkage_power=fit.shrinkage_power,
         n_epochs=len(fit.history),
+        n_epochs_auto=fitted.params.settings().n_epochs == "auto" and "n_epochs" not in fitted.tuned.settings,
+        auto_steps=AUTO_STEPS,
+        auto_epochs=AUTO_EPOCHS,
         batch_size=settings.batch_size,
         dropout=settings.dropout,
         learning_rate_min=float(settings.learning_rate_min),

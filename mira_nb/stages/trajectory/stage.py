@@ -46,6 +46,8 @@ class TrajectoryStage(Stage[TrajectoryParams]):
 
     def run(self, data: MuData, params: TrajectoryParams, context: Context) -> Result:
         """Infer the trajectory and draw it."""
+        from mira_nb.stages.shared.flags import mark_figures, topic_flags
+
         from .compute import compute
         from .figures import figures
         from .report import alerts, methods, metrics, slots, tables
@@ -56,7 +58,7 @@ class TrajectoryStage(Stage[TrajectoryParams]):
         return Result(
             slots=slots(traced),
             tables=tables(traced),
-            figures=drawn,
+            figures=mark_figures(drawn, topic_flags(data)),
             metrics=metrics(traced),
             alerts=alerts(traced),
             methods=methods(traced),

@@ -31,6 +31,8 @@ def slots(output: TuningOutput) -> dict[Slot, Any]:
         value |= {
             "cells": tuning.cells,
             "topics": tuning.stability.topics,
+            "topics_low": tuning.stability.low,
+            "topics_high": tuning.stability.high,
             "stability": tuning.stability.table["stability"].to_numpy(float),
             "found_in": tuning.stability.table["found_in"].to_numpy(int),
         }

@@ -12,14 +12,14 @@ from scipy.optimize import linear_sum_assignment, minimize
 from scipy.special import logsumexp, softmax
 
 from mira_nb.core.numerics.threads import Workers
-from mira_nb.core.topics import nmf, warmstart
+from mira_nb.core.topics import fitting, nmf, train, warmstart
 from mira_nb.core.topics.data import CellData
 from mira_nb.core.topics.decoder import log_share_per_count
 from mira_nb.core.topics.fit import TopicFit, fit_topic_model
 from mira_nb.core.topics.nmf import Factorisation, kl_nmf, project
 from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.core.topics.shrinkage import POWERS
-from mira_nb.core.topics.warmstart import most_reproducible
+from mira_nb.core.topics.warmstart import by_reproducibility
 from mira_nb.errors import Cancelled, InputError
 
 QUICK = {"n_topics": 3, "n_epochs": 4, "batch_size": 64, "restarts": 1, "warmup_epochs": 2}
@@ -164,19 +164,48 @@ def test_start_of_large_data_is_bounded(monkeypatch):
     seen = []
 
     def spy(sample, *arguments, **options):
-        seen.append((sample.nnz, options["max_iterations"]))
+        seen.append((sample.nnz, sample.shape[0], options["max_iterations"]))
         return kl_nmf(sample, *arguments, **options)
 
     monkeypatch.setattr(warmstart, "kl_nmf", spy)
     monkeypatch.setattr(warmstart, "MAX_START_NONZEROS", counts.nnz // 2)
+    monkeypatch.setattr(warmstart, "SCOUT_CELLS", 100)
     with Workers(1) as workers:
-        found, n = warmstart.factorise(
-            data, np.arange(400), 3, 2, np.random.default_rng(0), workers, lambda fraction: None
+        found = warmstart.factorise(
+            data, np.arange(400), 3, 4, np.random.default_rng(0), workers, lambda fraction: None
         )
-    assert n == 2
-    assert all(size < 0.6 * counts.nnz and limit == 100 for size, limit in seen)
+    scouts, finalists = seen[:4], seen[4:]
+    assert all(cells == 100 and limit == 25 for _, cells, limit in scouts)
+    assert len(finalists) == 2
+    assert all(0.4 * counts.nnz < size < 0.6 * counts.nnz and limit == 100 for size, _, limit in finalists)
     assert found.topics.shape == (400, 3)
     assert matched(topics, found.topics).min() > 0.9
+
+
+def test_likelihood_of_binary_counts_is_that_of_single_logarithms():
+    counts, _ = planted("accessibility", n=120)
+    common = counts.copy()
+    # a count of two takes the branch of single logarithms; the rest of its cell and all others stay as they are
+    common.data[0] = 2
+    with Workers(1) as workers:
+        for matrix in (counts, common):
+            found = kl_nmf(matrix, 3, np.random.default_rng(0), workers, max_iterations=1, tolerance=0.0)
+            rng = np.random.default_rng(0)
+            pooled = np.asarray(matrix.sum(0, dtype=np.float64)).ravel() + 1e-3
+            topics = rng.dirichlet(np.full(3, 5.0), matrix.shape[0]).astype(np.float32)
+            drawn = rng.gamma(5.0, 0.2, (matrix.shape[1], 3)) * pooled[:, None]
+            start = Factorisation(topics, (drawn / drawn.sum(0)).astype(np.float32), 0.0, 0)
+            assert found.log_likelihood == pytest.approx(log_share(matrix, start), rel=1e-6)
+
+
+def test_continued_factorisation_begins_where_it_is_told():
+    counts, _ = planted("expression", n=150, n_features=60)
+    with Workers(1) as workers:
+        first = kl_nmf(counts, 3, np.random.default_rng(0), workers, max_iterations=30, tolerance=0.0)
+        more = kl_nmf(
+            counts, 3, np.random.default_rng(1), workers, start=(first.topics, first.features), max_iterations=1
+        )
+    assert more.log_likelihood == pytest.approx(log_share(counts, first), rel=1e-6)
 
 
 def log_share(counts, found):
@@ -339,6 +368,36 @@ def test_exact_epochs_unless_stopped_early():
     assert (fit.history["kl_weight"].iloc[-1]) == 1
 
 
+def test_automatic_epochs_are_a_budget_of_steps_ended_by_the_held_out_gain(monkeypatch):
+    counts, _ = planted("expression", n=300)
+    auto = QUICK | {"n_epochs": "auto", "holdout_fraction": 0.2, "batch_size": 24}
+    settings = TopicSettings(**auto)
+    monkeypatch.setattr(train, "LEAST_GAIN", -np.inf)
+    # 240 training cells are 10 steps per epoch
+    monkeypatch.setattr(fitting, "AUTO_STEPS", 205)
+    whole = fit_topic_model(counts, modality="expression", settings=settings)
+    assert len(whole.history) == whole.settings.n_epochs == 20
+    monkeypatch.setattr(train, "LEAST_GAIN", np.inf)
+    short = fit_topic_model(counts, modality="expression", settings=settings)
+    # full KL weight in epoch 11, then a quarter of those epochs
+    assert len(short.history) == short.settings.n_epochs == 14
+    assert short.history["learning_rate"].iloc[-1] == pytest.approx(whole.history["learning_rate"].iloc[-1])
+    assert short.history["kl_weight"].iloc[-1] == 1
+    unseen = fit_topic_model(
+        counts, modality="expression", settings=TopicSettings(**auto | {"holdout_fraction": 0.0, "batch_size": 30})
+    )
+    assert len(unseen.history) == 20
+
+
+def test_epochs_and_warm_up_given_by_the_user_are_exact():
+    counts, _ = planted("expression", n=200)
+    fit = fit_topic_model(counts, modality="expression", settings=TopicSettings(**QUICK))
+    assert (len(fit.history), fit.settings.warmup_epochs) == (4, 2)
+    auto = fit_topic_model(counts, modality="expression", settings=TopicSettings(**QUICK | {"warmup_epochs": "auto"}))
+    # 190 cells are 3 steps per epoch
+    assert auto.settings.warmup_epochs == 100
+
+
 def test_given_learning_rates_are_kept_and_auto_ones_reported(quick):
     _, _, fit = quick
     assert 0 < fit.settings.learning_rate_min < fit.settings.learning_rate_max
@@ -380,5 +439,5 @@ def test_start_is_the_likeliest_among_the_reproducible():
         return Factorisation(noisy.astype(np.float32), np.ones((5, 4), np.float32), likelihood, 1)
 
     trials = [trial(common, -7.3), trial(odd, -7.0), trial(common, -7.1), trial(common, -7.2)]
-    assert most_reproducible(trials) == 2
-    assert most_reproducible(trials[:2]) == 1
+    assert by_reproducibility(trials) == [2, 3, 0, 1]
+    assert by_reproducibility(trials[:2]) == [1, 0]

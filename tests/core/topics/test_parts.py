@@ -16,7 +16,7 @@ from mira_nb.core.topics.decoder import Decoder
 from mira_nb.core.topics.kernels.embedding import to_columns
 from mira_nb.core.topics.prior import alpha_log_moments, laplace_moments
 from mira_nb.core.topics.residuals import deviance_residuals
-from mira_nb.core.topics.schedule import kl_weight, one_cycle, read_range_test
+from mira_nb.core.topics.schedule import Course, kl_weight, one_cycle, read_range_test
 from mira_nb.core.topics.settings import Modality, TopicSettings, topics_for_size
 from mira_nb.core.topics.shrinkage import held_out_power, shrinkage_factors
 from mira_nb.core.topics.train import pooled_losses
@@ -68,6 +68,27 @@ def test_one_cycle_peaks_at_a_third_and_ends_near_zero():
         assert (np.diff(rates[:101]) > 0).all()
         assert (np.diff(rates[100:]) < 0).all()
     assert one_cycle(50, 301, 1e-3, 1e-2, peak_at=1 / 3, anneal="linear") == pytest.approx(5.5e-3)
+
+
+def test_course_follows_both_schedules_and_can_be_shortened():
+    settings = TopicSettings()
+    course = Course(90, 1e-3, 1e-2, settings)
+    made = np.array([course.next() for _ in range(60)])
+    expected = [
+        (one_cycle(s, 90, 1e-3, 1e-2, peak_at=1 / 3, anneal="cosine"), kl_weight(s, 90, "linear")) for s in range(60)
+    ]
+    np.testing.assert_allclose(made, expected)
+    course.end_in(40)
+    assert (course.left, course.shortened) == (30, False)
+    course.end_in(10)
+    assert (course.left, course.shortened) == (10, True)
+    rest = np.array([course.next() for _ in range(10)])
+    assert course.left == 0
+    # goes on from where it was, down to the end of the whole schedule
+    assert rest[0, 0] == pytest.approx(one_cycle(60, 90, 1e-3, 1e-2, peak_at=1 / 3, anneal="cosine"))
+    assert (np.diff(rest[:, 0]) < 0).all()
+    assert rest[-1, 0] == pytest.approx(1e-6)
+    assert (rest[:, 1] == 1).all()
 
 
 def test_kl_weight_is_one_from_the_middle_on():
