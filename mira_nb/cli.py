@@ -201,6 +201,40 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folde
 
 @app.command()
 @reports_errors
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    to: Annotated[
+        Literal["cellxgene", "scanpy", "seurat", "loupe", "bigwig", "bed"],
+        typer.Option("--to", help="Format of the files."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files.", metavar="DIR")],
+    terms: Annotated[
+        Path | None, typer.Option("--terms", help="cellxgene: YAML of ontology terms.", metavar="FILE")
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", help="bigwig: a cell annotation, or topics; default: the run's groups.", metavar="COLUMN"),
+    ] = None,
+    chrom_sizes: Annotated[
+        Path | None, typer.Option("--chrom-sizes", help="bigwig: lengths of chromosomes.", metavar="FILE")
+    ] = None,
+    min_weight: Annotated[
+        float, typer.Option("--min-weight", help="bed: smallest link, of its gene's largest.", min=0, max=1)
+    ] = 0.05,
+) -> None:
+    """Write topics, pseudotime, NITE, peaks and tracks of a run for other tools."""
+    from mira_nb.export.run import ExportOptions, export_run
+
+    options = ExportOptions(terms=terms, by=by, chrom_sizes=chrom_sizes, min_weight=min_weight)
+    done = export_run(folder, to=to, out=out, options=options)
+    for note in done.notes:
+        typer.echo(f"warning: {note}", err=True)
+    for path in done.files:
+        typer.echo(path)
+
+
+@app.command()
+@reports_errors
 def dashboard(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder.")],
     port: Annotated[int | None, typer.Option("--port", help="Port; default: a free one.")] = None,
