@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +63,9 @@ def read_cell_table(path: Path) -> pd.DataFrame:
                 table = read_obs(file).reset_index(names="row name")
         else:
             table = _read_text(path)
-    except (ImportError, ValueError, OSError, EOFError, csv.Error) as error:
+    except (ImportError, ValueError, OSError, EOFError, KeyError, csv.Error, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(
-            f"{path} ({_OPTION}) cannot be read as a table: {str(error).splitlines()[0]}.",
+            f"{path} ({_OPTION}) cannot be read as a table: {(str(error) or type(error).__name__).splitlines()[0]}.",
             expected="a table with one row per cell and a header line.",
             remedy="save it as CSV.",
         ) from error
@@ -126,12 +128,12 @@ def add_cell_table(data: MuData, path: Path, log: Log) -> None:
         raise _no_match(path, table, data.obs_names, found)
     rows = np.full(n_cells, -1)
     rows[found.cells] = found.rows
-    n_missing = n_cells - len(found.cells)
+    n_missing, n_other = n_cells - len(found.cells), len(table) - len(found.rows)
     form = "" if found.form == "names" else f", compared by barcodes ({found.form})"
+    other = f"; {n_other:,} of its {len(table):,} rows are other cells" if n_other else ""
     (log.warn if n_missing else log.note)(
         f"{path.name} ({_OPTION}) annotates {len(found.cells):,} of {n_cells:,} cells",
-        cause=f"by its column {found.column!r}{form}; {len(table) - len(found.rows):,} of its {len(table):,} rows "
-        f"are none of the cells",
+        cause=f"by its column {found.column!r}{form}{other}",
         remedy=f"{n_missing:,} cells have no annotation, e.g. "
         f"{examples(data.obs_names[rows < 0])}: complete the table if they should." if n_missing else "",
     )  # fmt: skip

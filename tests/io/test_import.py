@@ -258,7 +258,7 @@ def test_obs_table_of_some_cells(rna, atac, tmp_path, write):
     spec = write(rna, atac)
     pair = read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / "cells.csv"))
     assert "annotates 200 of 220 cells" in titles(pair)
-    assert "1 of its 201 rows are none of the cells" in titles(pair)
+    assert "1 of its 201 rows are other cells" in titles(pair)
     assert pair.data.obs["fine"].isna().tolist() == [False] * 200 + [True] * 20
     assert pair.data.obs["batch"].isna().sum() == 20
 
@@ -277,6 +277,23 @@ def test_obs_tables_that_are_refused(rna, atac, tmp_path, write, content, expect
     spec = write(rna, atac)
     with pytest.raises(InputError, match=expected):
         read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / "cells.csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cells.xlsx", b"PK no zip"),
+        ("cells.parquet", b"PAR1"),
+        ("cells.csv.gz", gzip.compress(b"barcode,cell_type\nx,y\n" * 999)[:-20]),
+        ("cells.h5ad", b"no HDF5"),
+        ("cells.csv", bytes(range(256)) * 9),
+    ],
+)
+def test_damaged_tables(rna, atac, tmp_path, write, name, content):
+    (tmp_path / name).write_bytes(content)
+    spec = write(rna, atac)
+    with pytest.raises(InputError, match="--obs"):
+        read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / name))
 
 
 def test_samples_of_aggr(rna, atac, tmp_path, write_tenx):
