@@ -18,6 +18,7 @@ import typer
 from .cli_options import (
     Atac,
     Batch,
+    Compute,
     GeneSets,
     Genome,
     Groups,
@@ -120,6 +121,7 @@ def run(
     until: Until = None,
     seed: Seed = 0,
     title: Title = "",
+    compute: Compute = None,
 ) -> None:
     """Run every stage whose inputs, parameters or code changed, and build the report."""
     from mira_nb.run.pipeline import RunRequest, run_pipeline
@@ -127,7 +129,16 @@ def run(
     values = collect_parameters(params, sets or [])
     spec = input_spec(rna, atac, mudata, tenx, layer, pair_by, obs)
     given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
-    request = RunRequest(spec=spec, resources=given, out=out, parameters=values, until=until, seed=seed, title=title)
+    request = RunRequest(
+        spec=spec,
+        resources=given,
+        out=out,
+        parameters=values,
+        until=until,
+        seed=seed,
+        title=title,
+        compute=compute,
+    )
     _finish(_interruptible(lambda: run_pipeline(request, sink=_print_progress)))
 
 
@@ -139,6 +150,7 @@ def demo(
     sets: Sets = None,
     until: Until = None,
     seed: Seed = 0,
+    compute: Compute = None,
 ) -> None:
     """Run the whole pipeline on the embedded simulated data set; writes DIR/report.html."""
     from mira_nb.datasets.write import write_demo
@@ -154,6 +166,7 @@ def demo(
         until=until,
         seed=seed,
         title="Simulated differentiation (embedded data)",
+        compute=compute,
     )
     _finish(_interruptible(lambda: run_pipeline(request, sink=_print_progress)))
 

@@ -56,6 +56,15 @@ ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML: {stage:
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random number.", min=0)]
 Title = Annotated[str, typer.Option("--title", help="Head of the report; default: the folder's name.", metavar="TEXT")]
+Compute = Annotated[
+    str | None,
+    typer.Option(
+        "--compute",
+        help="Where independent work is done: a number of processes, tcp://HOST:PORT of a Dask scheduler, or a "
+        "dask-jobqueue file; default: a process per core.",
+        metavar="WHERE",
+    ),
+]
 Layer = Annotated[
     str | None,
     typer.Option("--layer", help="Matrix of counts: X, raw or a layer; default: the best documented.", metavar="NAME"),
