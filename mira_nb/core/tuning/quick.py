@@ -181,8 +181,8 @@ class QuickSearch:
     def _prior(self, sample: Sample, k: int) -> dict[str, float]:
         """Compare J = K / 2, K and the default by short fits; take the smallest of the equally good ones.
 
-        The power of the shrinkage is that under which the cells held out of this short fit are most likely: the fit of
-        all cells has none to choose it by.
+        The power of the shrinkage is that under which the cells held out of one more short fit are most likely, which
+        starts as the fit of all cells will: that one has no cells to choose it by.
         """
         default = self.settings.initial_pseudocounts
         values = sorted({float(k), k / 2, default})
@@ -191,20 +191,24 @@ class QuickSearch:
             return {"initial_pseudocounts": default}
         high = RATE_BOUNDS[self.modality][1]
         base = replace(
-            self.settings, n_topics=k, restarts=1, holdout_fraction=0.0, engine="auto",
+            self.settings, n_topics=k, restarts=1, holdout_fraction=0.0, shrinkage="none", engine="auto",
             learning_rate_min=high / 10, learning_rate_max=high,
         )  # fmt: skip
+
+        def fitted(value: float, **changes: Any) -> ShortFit:
+            fit = short_fit(
+                sample.counts, self.encoder[sample.features], self.modality,
+                replace(base, initial_pseudocounts=value, **changes), n_steps=SHORT_STEPS, seed=self.seed,
+                n_threads=self.n_threads,
+            )  # fmt: skip
+            self.n_steps += fit.n_steps
+            return fit
+
         fits: dict[float, ShortFit] = {}
         for value in values:
             started = time.monotonic()
             self._report(0.8, f"{k} topics, J = {value:g}")
-            fit = short_fit(
-                sample.counts, self.encoder[sample.features], self.modality,
-                replace(base, initial_pseudocounts=value), n_steps=SHORT_STEPS, seed=self.seed,
-                n_threads=self.n_threads,
-            )  # fmt: skip
-            fits[value] = fit
-            self.n_steps += fit.n_steps
+            fit = fits[value] = fitted(value)
             self._row(
                 "complete", "prior", k, -fit.per_count, fit.error, seconds=time.monotonic() - started,
                 initial_pseudocounts=value, n_epochs=fit.n_epochs, batch_size=base.batch_size, dropout=base.dropout,
@@ -214,7 +218,9 @@ class QuickSearch:
         value = min(value for value, fit in fits.items() if fit.within_error_of(best))
         taken = {"initial_pseudocounts": value}
         if self.settings.shrinkage != "none":
-            taken["shrinkage_power"] = fits[value].shrinkage_power
+            started = time.monotonic()
+            taken["shrinkage_power"] = fitted(value, shrinkage=self.settings.shrinkage).shrinkage_power
+            self.seconds["shrinkage"] = time.monotonic() - started
         return taken
 
     # ---------------------------------------------------------------- stability
