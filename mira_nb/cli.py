@@ -6,9 +6,12 @@ answers at once. Exit status: 0 done; 2 the user's input is at fault (one messag
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -39,6 +42,7 @@ from .cli_options import (
     resources,
 )
 from .errors import MiraError, ParameterError
+from .text import printable
 
 if TYPE_CHECKING:
     from mira_nb.io.resources import Resources
@@ -59,8 +63,14 @@ DEMO_PARAMETERS = {"enrichment": {"background": "modelled"}}
 
 def fail(message: str, code: int) -> NoReturn:
     """Print one message on stderr and stop."""
-    typer.echo(f"mira-nb: {message}", err=True)
+    say(f"mira-nb: {message}")
     raise typer.Exit(code)
+
+
+def say(message: str, *, end: bool = True) -> None:
+    """Print on stderr, where there is one, what a terminal can show."""
+    with suppress(OSError):  # a closed terminal or a full disk behind it ends no run
+        typer.echo(printable(message), err=True, nl=end)
 
 
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -72,10 +82,23 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
         except MiraError as error:
             fail(str(error), error.exit_code)
+        except OSError as error:
+            fail(_system_message(error), 1)
+        except MemoryError:
+            fail("memory ran out; give the machine, container or job more, or give fewer cells or peaks", 1)
         except KeyboardInterrupt:
             fail("stopped; what was finished is kept, run the same command to go on", 1)
 
     return wrapped
+
+
+def _system_message(error: OSError) -> str:
+    """Return one message for what the system refused, with the remedy for a full disk."""
+    where = f"{error.filename}: " if error.filename else ""
+    what = f"{where}{error.strerror or error}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return f"{what}\nWhat to do: make space, or lift the limit; run the same command to go on"
+    return f"{what}\nWhat to do: check that the folder can be written and the files be read, and run again"
 
 
 def _version(value: bool) -> None:
@@ -180,7 +203,7 @@ def check(
     spec = input_spec(rna, atac, mudata, tenx, layer, pair_by)
     given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
     found = check_run(spec, given)
-    typer.echo(found.render())
+    typer.echo(printable(found.render()))
     if found.problems:
         fail("\n".join(found.problems), 2)
 
@@ -288,20 +311,25 @@ def _interruptible(action: Callable[[], RunOutcome]) -> RunOutcome:
     def stop(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # a run under nohup ignores SIGHUP, and goes on doing so
+    ends = [number for name in names if signal.getsignal(number := getattr(signal, name)) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in ends}
     try:
         return action()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _print_progress(stage: str, fraction: float, message: str, remaining: float) -> None:
     left = f", about {remaining:.0f} s left" if remaining >= 0 else ""
     line = f"{stage:12s} {fraction:4.0%}  {message}{left}"
     if sys.stderr.isatty():
-        typer.echo(f"\r\x1b[2K{line}", err=True, nl=fraction >= 1)
+        with suppress(OSError):
+            typer.echo(f"\r\x1b[2K{printable(line)}", err=True, nl=fraction >= 1)
     else:
-        typer.echo(line, err=True)
+        say(line)
 
 
 def _finish(outcome: RunOutcome) -> None:
@@ -311,15 +339,35 @@ def _finish(outcome: RunOutcome) -> None:
         if status == "done" and name not in outcome.computed:
             state = "unchanged"
         reason = outcome.reasons.get(name, "")
-        typer.echo(f"{name:12s} {state}{': ' + reason if reason else ''}", err=True)
+        say(f"{name:12s} {state}{': ' + reason if reason else ''}")
     if outcome.report is not None:
-        typer.echo(outcome.report)
+        with suppress(OSError):
+            typer.echo(printable(str(outcome.report)))
     if outcome.failed:
         fail(f"failed: {', '.join(outcome.failed)}; the report shows the errors", 1)
 
 
+def _open_streams() -> None:
+    """Put the null device in the place of standard streams that are closed, and write what an encoding lacks escaped.
+
+    Else the first file that is opened would take the number of a closed stream, and what is printed would go there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Entry point."""
+    _open_streams()
     app()
 
 

@@ -23,13 +23,14 @@ MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 60
 HEAVY = ("torch", "pyro", "scanpy", "palantir", "gseapy", "altair", "matplotlib", "umap", "numba", "MOODS", "jax")
 
-FOUNDATION = {"errors", "keys", "typing", "chromosomes", "counts", "version"}
+FOUNDATION = {"errors", "keys", "typing", "chromosomes", "counts", "text", "version"}
 """Imported by everyone but core, which sees no keys."""
 
 MAY_IMPORT = {
     "errors": set(),
     "keys": set(),
     "typing": set(),
+    "text": set(),
     "version": set(),
     "chromosomes": {"errors", "typing"},
     "counts": {"errors", "typing"},

@@ -74,19 +74,23 @@ def sha256(path: Path) -> str:
 
 
 class HashCache:
-    """Remembers content hashes by path, size and modification time, so that a second run reads nothing twice."""
+    """Remembers content hashes by path, size and times, so that a second run reads nothing twice.
+
+    A tool can put the time of modification back, the time of the last change of any kind it cannot.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._known: dict[str, str] = json.loads(path.read_text())
+            known = json.loads(path.read_bytes())
         except (OSError, ValueError):
-            self._known = {}
+            known = None
+        self._known: dict[str, str] = known if isinstance(known, dict) else {}
 
     def sha256(self, path: Path) -> str:
         """SHA-256 of the file, from memory when size and time are unchanged."""
         stat = path.stat()
-        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        key = f"{path.resolve()}|{stat.st_ino}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}"
         if key not in self._known:
             self._known[key] = sha256(path)
             write_json(self.path, self._known)
