@@ -44,7 +44,7 @@ def prepare(
 def tuning_rna(
     mdata: MuData,
     *,
-    mode: Literal['paper', 'quick', 'none'] = 'none',
+    mode: Literal['paper', 'quick', 'none'] = 'quick',
     n_trials: int | Literal['auto'] = 'auto',
     n_folds: int = 5,
     n_seeds: int = 5,
@@ -58,7 +58,7 @@ def tuning_rna(
 def tuning_atac(
     mdata: MuData,
     *,
-    mode: Literal['paper', 'quick', 'none'] = 'none',
+    mode: Literal['paper', 'quick', 'none'] = 'quick',
     n_trials: int | Literal['auto'] = 'auto',
     n_folds: int = 5,
     n_seeds: int = 5,

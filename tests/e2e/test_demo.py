@@ -24,8 +24,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
 TABLES = {
     "prepare": {"qc": ["modality", "step", "n", "n_dropped", "rule"]},
-    "tuning_rna": {"choice": ["setting", "value"]},
-    "tuning_atac": {"choice": ["setting", "value"]},
+    "tuning_rna": {
+        "choice": ["setting", "value"],
+        "curve": ["n_topics", "loss", "loss_low", "loss_high", "gain"],
+        "stability": ["topic", "stability", "found_in"],
+        "trials": ["trial", "n_topics", "loss"],
+    },
+    "tuning_atac": {"choice": ["setting", "value"], "curve": ["n_topics", "loss"], "stability": ["topic", "stability"]},
     "topics_rna": {"training": ["epoch", "loss"], "top_features": ["topic", "feature", "activation", "rank"]},
     "topics_atac": {"training": ["epoch", "loss"], "top_features": ["topic", "feature", "activation", "rank"]},
     "joint": {"clusters": ["cluster", "n_cells", "top_rna_topics", "top_atac_topics"]},
@@ -104,8 +109,7 @@ def test_notebook_tables_and_figures_are_there(demo_run: Path, stage: str) -> No
             assert frame[column].notna().any(), (name, column)
     listed = json.loads((folder / "stage.json").read_text())["figures"]
     assert {item["file"] for item in listed} == {f"figures/{path.name}" for path in folder.glob("figures/*")}
-    # a tuning draws its search, and by default none is made
-    assert bool(listed) == (stage not in {"tuning_rna", "tuning_atac"})
+    assert listed
     for item in listed:
         content = (folder / item["file"]).read_bytes()
         if item["file"].endswith(".png"):

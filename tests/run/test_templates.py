@@ -92,10 +92,6 @@ def test_template_is_a_few_cells_around_one_stage(stage: str) -> None:
     assert all(cell.source.startswith("## ") for cell in headings)
 
 
-SEARCHING = {"tuning_rna": {"mode": "quick"}, "tuning_atac": {"mode": "quick"}}
-"""Stages whose template shows more than their defaults make, and the parameters that make it."""
-
-
 @pytest.fixture(scope="session")
 def demo_record(demo_store: Callable[[str], RunStore]) -> Callable[[str], dict[str, Any]]:
     """What a stage leaves on the demonstration data: the content of its stage.json."""
@@ -103,13 +99,6 @@ def demo_record(demo_store: Callable[[str], RunStore]) -> Callable[[str], dict[s
 
     def record(stage: str) -> dict[str, Any]:
         store = demo_store(stage)
-        if stage in SEARCHING:
-            step = get_stage(stage)
-            result = Session(step, store, step.Params(**SEARCHING[stage]), seed=0, progress=no_progress).run()
-            return {
-                "figures": [vars(item) for item in result.figures],
-                "tables": [vars(item) for item in result.tables],
-            }
         if stage not in store.finished():
             step = get_stage(stage)
             session = Session(step, store, step.Params(), seed=0, progress=no_progress)

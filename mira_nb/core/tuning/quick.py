@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +20,7 @@ from scipy import sparse
 from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics.nmf import Factorisation, kl_nmf, project
 from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS, RATE_BOUNDS, Modality, TopicSettings
+from mira_nb.core.topics.warmstart import FAST_GROWTH, FAST_POWER, by_reproducibility
 from mira_nb.typing import Progress
 
 from .held_out import Split, completion_score, make_split
@@ -30,8 +32,8 @@ from .stability import Stability, assess
 GRID = (2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 63, 80, 100)
 """Coarse grid of the number of topics: steps of about a quarter."""
 
-STARTS = 2
-"""Random starts per number of topics; the most likely on the training cells counts (chosen)."""
+STARTS, SCOUT_UPDATES = 4, 15
+"""Random starts of a factorisation, and the updates after which the most likely one is gone on with (chosen)."""
 
 UPDATES, TOLERANCE = 60, 2e-5
 """Updates of a factorisation at most, and the gain at which it stops (chosen)."""
@@ -41,6 +43,9 @@ PATIENCE = 2
 
 SHORT_STEPS = 150
 """Optimiser steps of a short fit (chosen: held-out likelihoods of several J then differ by more than their error)."""
+
+REFERENCES = 3
+"""Factorisations of all sampled cells; refits are compared with the likeliest of those found again (chosen)."""
 
 REFIT_FRACTION = 0.8
 """Fraction of the sampled cells that every refit of the stability check reads (chosen)."""
@@ -96,7 +101,8 @@ class QuickSearch:
         )
         with Workers(self.n_threads) as workers:
             curve = self._search(split, workers, min(low, high), high)
-            chosen, stability = self._reproducible(sample, curve, workers)
+            chosen = curve.choice()
+            stability = self._stability(sample, chosen, workers)
             pseudocounts = self._pseudocounts(sample, chosen)
         return curve, chosen, pseudocounts, stability, sample
 
@@ -105,8 +111,8 @@ class QuickSearch:
         tried = [k for k in GRID if self.bounds[0] <= k <= self.bounds[1]]
         return (
             float(sample.counts.nnz)
-            * UPDATES
-            * (STARTS * sum(tried[: self.n_trials]) + self.n_seeds * max(tried, default=2))
+            * (UPDATES + STARTS * SCOUT_UPDATES)
+            * (sum(tried[: self.n_trials]) + (REFERENCES + self.n_seeds) * max(tried, default=2))
         )
 
     # ---------------------------------------------------------------- K
@@ -140,22 +146,31 @@ class QuickSearch:
 
     def _trial(self, k: int, phase: str, split: Split, workers: Workers, curve: Curve) -> NDArray[np.float64]:
         started = time.monotonic()
-        found = [self._factorise(split.training, k, start, workers) for start in range(STARTS)]
-        best = max(found, key=lambda item: item.log_likelihood)
+        best = self._factorise(split.training, k, 0, workers)
         scores = completion_score(best.features, split, workers, topic_pseudocounts=self._cell_pseudocounts())
         each = scores.sum() / curve.n_counts
         error = float(scores.std(ddof=1)) * np.sqrt(len(scores)) / curve.n_counts
         self._row("complete", phase, k, -each, error, seconds=time.monotonic() - started)
         return scores
 
-    def _factorise(self, counts: sparse.csr_matrix, k: int, start: int, workers: Workers) -> Factorisation:
-        rng = np.random.default_rng([self.seed, k, start])
-        found = kl_nmf(
-            counts, k, rng, workers, max_iterations=UPDATES, tolerance=TOLERANCE,
+    def _factorise(self, counts: sparse.csr_matrix, k: int, key: int, workers: Workers) -> Factorisation:
+        """Factorise from the most likely of several random starts, drawn by seed, `k` and `key`."""
+        rng = np.random.default_rng([self.seed, k, key])
+        fit = partial(
+            kl_nmf,
             topic_pseudocounts=self._cell_pseudocounts(),
             feature_pseudocounts=FEATURE_PSEUDOCOUNTS if self.modality == "accessibility" else 0.0,
-        )  # fmt: skip
-        self.n_steps += found.n_iterations
+            growth=FAST_GROWTH,
+            max_power=FAST_POWER,
+        )
+        scouts = [
+            fit(counts, k, rng, workers, max_iterations=SCOUT_UPDATES, tolerance=TOLERANCE) for _ in range(STARTS)
+        ]
+        best = max(scouts, key=lambda item: item.log_likelihood)
+        found = fit(
+            counts, k, rng, workers, max_iterations=UPDATES, tolerance=TOLERANCE, start=(best.topics, best.features)
+        )
+        self.n_steps += sum(item.n_iterations for item in (*scouts, found))
         return found
 
     def _cell_pseudocounts(self) -> float:
@@ -195,24 +210,13 @@ class QuickSearch:
         return min(value for value, fit in fits.items() if fit.within_error_of(best))
 
     # ---------------------------------------------------------------- stability
-    def _reproducible(self, sample: Sample, curve: Curve, workers: Workers) -> tuple[int, Stability | None]:
-        """Return the choice of the curve, lowered as long as that leaves fewer topics that no refit finds again."""
-        chosen = curve.choice()
-        stability = self._stability(sample, chosen, workers)
-        while stability is not None and stability.flagged("single") and chosen - 1 in curve.scores:
-            fewer = self._stability(sample, chosen - 1, workers)
-            if fewer is None or len(fewer.flagged("single")) >= len(stability.flagged("single")):
-                break
-            chosen, stability = chosen - 1, fewer
-        return chosen, stability
-
     def _stability(self, sample: Sample, k: int, workers: Workers) -> Stability | None:
         if not self.n_seeds:
             return None
         started = time.monotonic()
         counts, prior = sample.counts, self._cell_pseudocounts()
-        found = [self._factorise(counts, k, 100 + start, workers) for start in range(STARTS)]
-        best = max(found, key=lambda item: item.log_likelihood)
+        found = [self._factorise(counts, k, 100 + number, workers) for number in range(REFERENCES)]
+        best = found[by_reproducibility(found)[0]]
         order = np.argsort(-best.topics.mean(0), kind="stable")
         pooled = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel() + 0.5
         pooled /= pooled.sum()

@@ -137,7 +137,9 @@ def metrics(found: RegulationOutput) -> list[Metric]:
     if found.null is not None:
         n_simulated = len(found.null.statistics)
         out += [
-            TEXTS.metric("false_positives", found.null.gamma_rate, n_simulated=n_simulated),
+            TEXTS.metric(
+                "false_positives", found.null.gamma_rate, n_simulated=n_simulated, n_outliers=found.null.outliers
+            ),
             TEXTS.metric("chi2_false_positives", found.null.chi2_rate, df=found.null.chi2_df),
         ]
     return out

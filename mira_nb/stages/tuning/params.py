@@ -15,7 +15,7 @@ class TuningParams(Params):
     """Parameters of a tuning."""
 
     mode: Literal["paper", "quick", "none"] = param(
-        "none",
+        "quick",
         "How the number of topics is chosen: paper = Bayesian search with cross-validation, as published; quick = "
         "factorisations of a sample and few short fits; none = the size rule.",
     )
