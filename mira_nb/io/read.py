@@ -19,6 +19,7 @@ from . import candidates, formats, names, pairing
 from .annotations import check_annotations
 from .cells import pair_cells
 from .formats import RawModality
+from .labels import tidy_labels
 from .pairing import Counted, Log
 from .spec import CheckedPair, InputSpec
 
@@ -247,7 +248,7 @@ def _assemble(rna: Counted, atac: Counted, joint_obs: pd.DataFrame | None, log: 
     joint = obs_rna.copy()
     sources = [obs_atac]
     if joint_obs is not None:
-        sources.append(_clean(joint_obs.reindex(obs_rna.index), "the joint obs", log))
+        sources.append(_clean(joint_obs.reindex(rna.obs.index), "the joint obs", log))
     for frame in sources:
         for name in frame.columns:
             if name not in joint:
@@ -295,7 +296,7 @@ def _clean(frame: pd.DataFrame, source: str, log: Log) -> pd.DataFrame:
             out[columns[position]] = column.cat.rename_categories([str(value) for value in column.cat.categories])
     out.index = out.index.astype(str)
     out.index.name = None
-    return out
+    return tidy_labels(out, source, log)
 
 
 def _missing(value: object) -> bool:
