@@ -17,6 +17,9 @@ from mira_nb.charts import theme
 
 from . import embed, wording
 from .atlas import atlas_rows
+from .findings.collect import Findings, collect
+from .findings.facts import Facts
+from .findings.page import first_screen, run_palette
 from .methods import Methods, build_methods
 from .reader import RunView, read_run
 from .sections import Builder, all_alerts
@@ -26,7 +29,7 @@ SCRIPTS: Final = ("common.js", "packed.js", "page.js", "tables.js", "linked.js",
 
 
 def build_report(run: Path) -> Path:
-    """Write ``report.html``, ``methods.md`` and ``references.bib`` into a run folder.
+    """Write ``report.html``, ``findings.json`` and ``.md``, ``methods.md`` and ``references.bib`` into a run folder.
 
     Parameters
     ----------
@@ -48,16 +51,23 @@ def build_report(run: Path) -> Path:
     view = read_run(Path(run))
     methods = build_methods(view)
     target = view.root / "report.html"
-    _write(target, render(view, methods))
+    html, findings = render(view, methods)
+    _write(target, html)
+    _write(view.root / "findings.json", findings.json())
+    _write(view.root / "findings.md", findings.markdown(_title(view)))
     _write(view.root / "methods.md", methods.markdown)
     _write(view.root / "references.bib", methods.bibtex)
     return target
 
 
-def render(run: RunView, methods: Methods) -> str:
-    """Return the report as HTML."""
-    builder = Builder(run)
+def render(run: RunView, methods: Methods) -> tuple[str, Findings]:
+    """Return the report as HTML, and the findings that it begins with."""
+    palette = run_palette(Facts(run))
+    builder = Builder(run, palette=palette)
     stages = builder.stages()
+    facts = Facts(run, builder.anchors(stages))
+    findings = collect(facts)
+    results = first_screen(facts, findings, palette, builder.archive, builder.blocks)
     alerts = all_alerts(run, stages) + _citation_alerts(methods)
     policy = embed.Policy()
     style = policy.style((FOLDER / "assets" / "report.css").read_text(encoding="utf-8"))
@@ -69,8 +79,9 @@ def render(run: RunView, methods: Methods) -> str:
         *builder.blocks,
         embed.archive_block("archive", builder.archive.texts),
     ]
-    return _environment().get_template("report.html.j2").render(
+    html = _environment().get_template("report.html.j2").render(
         run=run,
+        results=results,
         title=_title(run),
         created=str(run.record.get("updated") or run.record.get("created") or "")[:16].replace("T", " "),
         counts=[(name, wording.number(value)) for name, value in run.shape.items()],
@@ -91,6 +102,7 @@ def render(run: RunView, methods: Methods) -> str:
         scripts=scripts,
         blocks=blocks,
     )  # fmt: skip
+    return html, findings
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -50,8 +50,17 @@ class FigureView:
     has_data: bool = False
 
 
-def read_figure(path: Path, archive: Archive, *, point_limit: int = POINT_LIMIT) -> FigureView:
-    """Read a figure's file; a damaged file becomes an error shown in the figure's place."""
+def read_figure(
+    path: Path,
+    archive: Archive,
+    *,
+    point_limit: int = POINT_LIMIT,
+    recolor: Callable[[Any], Any] | None = None,
+) -> FigureView:
+    """Read a figure's file; a damaged file becomes an error shown in the figure's place.
+
+    ``recolor`` puts the colours of the run into a chart's specification.
+    """
     try:
         if path.suffix == ".svg":
             content = path.read_bytes()
@@ -64,13 +73,22 @@ def read_figure(path: Path, archive: Archive, *, point_limit: int = POINT_LIMIT)
         chart = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(chart, dict):
             raise ValueError("not a Vega-Lite object")
-        return _chart_view(chart, archive, point_limit=point_limit)
+        return chart_view(chart, archive, point_limit=point_limit, recolor=recolor)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return FigureView(error=f"{path.name} cannot be shown: {type(error).__name__}: {error}")
 
 
-def _chart_view(chart: Mapping[str, Any], archive: Archive, *, point_limit: int) -> FigureView:
+def chart_view(
+    chart: Mapping[str, Any],
+    archive: Archive,
+    *,
+    point_limit: int = POINT_LIMIT,
+    recolor: Callable[[Any], Any] | None = None,
+) -> FigureView:
+    """Return a chart for the page: its rows go into the archive, too many points are sampled."""
     spec, datasets = packed.detach(chart)
+    if recolor is not None:
+        spec = recolor(spec)
     spec = _without_data_in_usermeta(spec)
     meta = spec.get("usermeta", {}).get(packed.META, {})
     note, image, size = "", "", (0, 0)

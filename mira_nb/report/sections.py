@@ -10,6 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from . import embed, wording
+from .colors import Palette
 from .figures import Archive, read_figure
 from .reader import RunView, StageView
 from .tables import read_table
@@ -27,15 +28,31 @@ class Builder:
     run: RunView
     blocks: list[Markup] = field(default_factory=list)
     archive: Archive = field(default_factory=Archive)
+    palette: Palette = field(default_factory=Palette)
     n_figures: int = 0
     n_tables: int = 0
     ids: set[str] = field(
-        default_factory=lambda: {"alerts", "key-figures", "methods", "atlas", "provenance", "top", "main"}
+        default_factory=lambda: {
+            *("results", "result-map", "result-tree", "result-topics", "alerts", "key-figures"),
+            *("methods", "atlas", "provenance", "top", "main"),
+        }
     )
 
     def stages(self) -> list[dict[str, Any]]:
         """Return one dict per stage for the template."""
         return [self._stage(stage) for stage in self.run.stages]
+
+    def anchors(self, stages: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
+        """Return the element id of every stage (with an empty name), figure and table."""
+        out = {}
+        for stage in stages:
+            out[stage["name"], ""] = stage["id"]
+            for item in [
+                *stage["tables"],
+                *(figure for group in stage["figure_groups"] for figure in group["figures"]),
+            ]:
+                out[stage["name"], item["name"]] = item["id"]
+        return out
 
     def identifier(self, *parts: str) -> str:
         """Return a new element id, stable for the same folder: ``stage-figure``."""
@@ -100,7 +117,7 @@ class Builder:
     def _figure(self, stage: StageView, item: Mapping[str, Any]) -> dict[str, Any]:
         self.n_figures += 1
         identifier = self.identifier(stage.name, str(item["name"]))
-        view = read_figure(stage.folder / str(item["file"]), self.archive)
+        view = read_figure(stage.folder / str(item["file"]), self.archive, recolor=self.palette.apply)
         if view.spec is not None:
             self.blocks.append(embed.json_block(f"spec-{identifier}", view.spec))
         title = str(item.get("title") or item["name"])

@@ -19,6 +19,7 @@ from mira_nb.run.store import read_h5mu
 from mira_nb.stages.registry import BUILT_IN
 from tests.e2e.commands import mira_nb
 from tests.embedded import embedded_run
+from tests.report.test_findings import check_planted_truth
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -205,6 +206,10 @@ def test_the_report_can_be_built_again(demo_run: Path) -> None:
     done = mira_nb("report", demo_run)
     assert done.returncode == 0, done.stderr
     assert len((demo_run / "report.html").read_bytes()) == pytest.approx(len(before), rel=0.02)
+
+
+def test_findings_equal_the_planted_truth_or_say_so(demo_run: Path) -> None:
+    check_planted_truth(demo_run)
 
 
 def test_check_says_what_can_run(demo_run: Path) -> None:

@@ -1,0 +1,94 @@
+"""One colour per group, lineage state and topic of a run, put into every chart of its report."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mira_nb.charts import theme
+
+STATE_COLUMN: Final = "lineage state"
+"""Column of a map's cells, and heading of its menu, that names the node of the lineage tree."""
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours of a run's names.
+
+    Attributes
+    ----------
+    names
+        Colour of every group and lineage state. A lineage that is named for a group has the group's colour.
+    topics
+        Colour of every topic; partners of the two assays share theirs.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    topics: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the colour of every name; names that the run does not know get colours of their own."""
+        return {**theme.category_colors(names), **{name: self.names[name] for name in names if name in self.names}}
+
+    def apply(self, spec: Any) -> Any:
+        """Return a chart with the run's colours in the scales that name groups, states or topics."""
+        out = copy.deepcopy(spec)
+        self._walk(out)
+        return out
+
+    def _walk(self, node: Any) -> None:
+        if isinstance(node, list):
+            for part in node:
+                self._walk(part)
+        elif isinstance(node, dict):
+            domain, colors = node.get("domain"), node.get("range")
+            if isinstance(domain, list) and isinstance(colors, list) and len(domain) == len(colors) and domain:
+                node["range"] = self._colors(domain, colors)
+            for key, part in node.items():
+                if key not in {"datasets", "values", "usermeta"}:
+                    self._walk(part)
+
+    def _colors(self, domain: list[Any], colors: list[Any]) -> list[Any]:
+        """Return the colours of one scale: entries of a menu are ``HEADING|NAME``, others are names."""
+        names = [str(entry) for entry in domain]
+        out = list(colors)
+        for position, name in enumerate(names):
+            heading, bar, rest = name.partition("|")
+            if bar and rest in self.names and not heading.startswith("cluster"):
+                out[position] = self.names[rest]
+        plain = [name.removesuffix(" *") for name in names]
+        for known in (self.names, self.topics):
+            if all(name in known for name in plain):
+                return [known[name] for name in plain]
+        return out
+
+
+def make_palette(
+    groups: Iterable[str], states: Iterable[str], rna: Sequence[str], atac: Sequence[str], partners: Mapping[str, str]
+) -> Palette:
+    """Return the colours of a run.
+
+    Parameters
+    ----------
+    groups, states
+        Names of the cell annotation's groups, and of the lineage tree's nodes.
+    rna, atac
+        Topics of both assays.
+    partners
+        Partner of each topic that has one.
+    """
+    order = list(dict.fromkeys([*theme.natural_sort(groups), *theme.natural_sort(states)]))
+    topics = theme.topic_colors(rna)
+    taken = set(topics.values())
+    free = [color for color in theme.CATEGORICAL if color not in taken] or list(theme.CATEGORICAL)
+    alone = 0
+    for topic in atac:
+        partner = partners.get(topic)
+        if partner in topics:
+            topics[topic] = topics[partner]
+        else:
+            topics[topic] = free[alone % len(free)]
+            alone += 1
+    return Palette(theme.category_colors(order), topics)

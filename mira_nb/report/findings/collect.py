@@ -1,0 +1,73 @@
+"""Put the findings of a run together, and write ``findings.json`` and ``findings.md``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from .cards import Card, topic_cards
+from .facts import Facts
+from .limits import limits
+from .model import ICONS, WORDS, Answer, Finding
+from .rules import RULES
+from .texts import entries, sentence
+from .truth import planted
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Sentences and topic cards of a run."""
+
+    items: tuple[Finding, ...]
+    cards: tuple[Card, ...]
+
+    def json(self) -> str:
+        """Return the content of ``findings.json``: a list of sentences, with the cards in that of the topics."""
+        records = []
+        for item in self.items:
+            record = item.record()
+            if item.id == "topics":
+                record["topics"] = [card.record() for card in self.cards]
+            records.append(record)
+        return json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def markdown(self, title: str) -> str:
+        """Return the content of ``findings.md``."""
+        lines = [f"# Findings of {title}", ""]
+        for item in self.items:
+            lines += [
+                f"- **{item.question}** {ICONS[item.verdict]} {WORDS[item.verdict]}: {item.text}",
+                f"  Rule: {item.test}",
+            ]
+        lines += ["", "| topic | meaning | partner | highest in | drivers |", "| --- | --- | --- | --- | --- |"]
+        for card in self.cards:
+            cells = (card.topic, card.meaning, card.partner, card.state, ", ".join(card.drivers))
+            lines.append("| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") or "–" for text in cells) + " |")
+        return "\n".join(lines) + "\n"
+
+
+def collect(facts: Facts) -> Findings:
+    """Return the findings of a run, in the order of the first screen."""
+    cards = topic_cards(facts)
+    answers: dict[str, Answer | None] = {name: rule(facts, cards) for name, rule in RULES.items()}
+    answers["limits"] = limits(facts)
+    answers["truth"] = planted(facts, cards)
+    items = tuple(_finding(facts, name, answers[name]) for name in entries() if answers.get(name) is not None)
+    return Findings(items, tuple(cards))
+
+
+def _finding(facts: Facts, name: str, answer: Answer | None) -> Finding:
+    if answer is None:
+        raise KeyError(name)
+    stage, proof = answer.proof
+    return Finding(
+        id=name,
+        question=entries()[name]["question"],
+        text=sentence(name, answer.key, answer.words),
+        value=answer.value,
+        unit=answer.unit,
+        n=answer.n,
+        test=sentence(name, "test", {}),
+        verdict=answer.verdict,
+        link="#alerts" if stage == "alerts" else facts.link(stage, proof),
+    )

@@ -1,0 +1,96 @@
+"""The first screen for the template: pictures, sentences with their verdicts, and rows of topics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from mira_nb.report import embed
+from mira_nb.report.colors import Palette, make_palette
+from mira_nb.report.figures import Archive, chart_view
+
+from .cards import Card, topic_cards
+from .collect import Findings
+from .facts import Facts
+from .model import ICONS, WORDS
+from .pictures import joint_map, lineage_tree
+
+PICTURES: Final = (
+    ("result-map", "Joint map", "joint", "umap_joint", "No joint map"),
+    ("result-tree", "Lineage tree", "trajectory", "lineage_tree", "No lineage tree"),
+)
+
+
+def run_palette(facts: Facts) -> Palette:
+    """Return the colours of a run's groups, lineage states and topics."""
+    cells = facts.cells("joint", "umap_joint")
+    groups: list[str] = []
+    for name in [] if cells is None else cells.columns:
+        if cells is not None and cells[name].dtype.kind not in "uif" and not str(name).startswith("cluster"):
+            groups += [str(value) for value in cells[name].dropna().unique()]
+    cards = topic_cards(facts)
+    return make_palette(
+        groups,
+        [row["node"] for row in facts.rows("trajectory", "lineage_tree")],
+        [card.topic for card in cards if card.assay == "rna"],
+        [card.topic for card in cards if card.assay == "atac"],
+        {card.topic: card.partner for card in cards if card.partner},
+    )
+
+
+def first_screen(
+    facts: Facts, findings: Findings, palette: Palette, archive: Archive, blocks: list[Markup]
+) -> dict[str, Any]:
+    """Return what the template shows; charts add their specification to `blocks`, their rows to `archive`."""
+    specs = {"result-map": joint_map(facts, palette), "result-tree": palette.apply(lineage_tree(facts))}
+    pictures = []
+    for identifier, title, stage, figure, nothing in PICTURES:
+        spec = specs[identifier]
+        if spec:
+            view = chart_view(spec, archive)
+            blocks.append(embed.json_block(f"spec-{identifier}", view.spec))
+        reason = "" if spec else f"{nothing}: {facts.reason(stage)}."
+        pictures.append(
+            {"id": identifier, "title": title, "link": facts.link(stage, figure), "reason": reason, "height": 215}
+        )
+    sentences = [
+        {
+            "id": f"finding-{item.id}",
+            "question": item.question,
+            "text": item.text,
+            "test": item.test,
+            "verdict": item.verdict,
+            "icon": ICONS[item.verdict],
+            "word": WORDS[item.verdict],
+            "link": item.link,
+        }
+        for item in findings.items
+    ]
+    return {"pictures": pictures, "sentences": sentences, "topics": _rows(findings.cards, palette)}
+
+
+def _rows(cards: tuple[Card, ...], palette: Palette) -> list[dict[str, Any]]:
+    """Return one row per expression topic with its partner, then one per accessibility topic without a partner."""
+    by_name: Mapping[str, Card] = {card.topic: card for card in cards}
+    out = []
+    for card in cards:
+        partner = by_name.get(card.partner)
+        if card.assay == "atac" and partner is not None:
+            continue
+        motifs = partner.motifs if partner is not None else ()
+        out.append(
+            {
+                "topic": card.topic,
+                "color": palette.topics.get(card.topic, "#7a828c"),
+                "meaning": card.meaning or "no gene set or motif found",
+                "partner": card.partner,
+                "correlation": "" if card.correlation is None else f"r = {card.correlation:.2f}",
+                "motifs": ", ".join(motifs),
+                "state": card.state,
+                "drivers": ", ".join(card.drivers),
+                "links": card.links,
+            }
+        )
+    return out

@@ -1,0 +1,96 @@
+"""Compare simulated data's findings with what was planted; real data have no truth in their run folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from .cards import Card
+from .facts import Facts, true
+from .model import Answer, Verdict
+from .rules import lineage_drivers, lineage_names
+from .texts import thresholds
+
+
+def planted(facts: Facts, cards: list[Card]) -> Answer | None:
+    """Compare lineages, branch times, NITE genes and drivers with the truth beside the simulated data.
+
+    Returns
+    -------
+    Answer or None
+        None where the run folder holds no ``data/truth.json``, or no stage to compare has finished.
+    """
+    folder = facts.run.root / "data"
+    truth = _json(folder / "truth.json")
+    if not truth:
+        return None
+    checks = [_lineages(facts, truth), _nite(facts, folder), _drivers(facts, cards, folder)]
+    kept = [check for check in checks if check is not None]
+    if not kept:
+        return None
+    n_right = sum(right for right, _ in kept)
+    words = {"parts": [text for _, text in kept]}
+    verdict: Verdict = "good" if n_right == len(kept) else "caution" if n_right else "bad"
+    return Answer(verdict, "found", words, n_right, "comparisons that agree", len(kept), ("regulation", "genes"))
+
+
+def _lineages(facts: Facts, truth: dict[str, Any]) -> tuple[bool, str] | None:
+    if not facts.done("trajectory"):
+        return None
+    found, known = set(lineage_names(facts)), set(map(str, truth.get("lineages", ())))
+    if found == known:
+        return True, f"the lineages are those planted ({', '.join(sorted(known))})"
+    wrong = ", ".join(sorted(found - known)) or "none"
+    return False, f"lineages missed: {', '.join(sorted(known - found)) or 'none'}, not planted: {wrong}"
+
+
+def _nite(facts: Facts, folder: Path) -> tuple[bool, str] | None:
+    kinds = {row["gene_symbol"]: row["kind"] for row in _tsv(folder / "truth_genes.tsv")}
+    called = {
+        row["gene"]: true(row.get("nite")) for row in facts.rows("regulation", "genes") if row.get("status") == "ok"
+    }
+    counts = {}
+    for kind in ("NITE", "LITE"):
+        values = [called[gene] for gene, what in kinds.items() if what == kind and gene in called]
+        counts[kind] = (sum(values), len(values))
+    if not counts["NITE"][1] or not counts["LITE"][1]:
+        return None
+    (n_true, n_nite), (n_false, n_lite) = counts["NITE"], counts["LITE"]
+    right = n_true >= thresholds()["truth"] * n_nite and n_false <= thresholds()["alpha"] * n_lite
+    return (
+        right,
+        f"{n_true} of {n_nite} planted NITE genes and {n_false} of {n_lite} planted LITE genes are called NITE",
+    )
+
+
+def _drivers(facts: Facts, cards: list[Card], folder: Path) -> tuple[bool, str] | None:
+    known: dict[str, set[str]] = {}
+    for row in _tsv(folder / "truth_factors.tsv"):
+        if true(row.get("planted")) and row.get("lineage"):
+            known.setdefault(row["lineage"], set()).add(row["name"])
+    if not known or not facts.rows("drivers", "driver_factors"):
+        return None
+    found = {name: set(factors) for name, factors in lineage_drivers(facts, cards).items()}
+    missed = sorted({f for name, factors in known.items() for f in factors - found.get(name, set())})
+    wrong = sorted({f for name, factors in found.items() for f in factors - known.get(name, set())})
+    if not missed and not wrong:
+        return True, "the drivers of every lineage are those planted"
+    return False, f"drivers missed: {', '.join(missed) or 'none'}, not planted: {', '.join(wrong) or 'none'}"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _tsv(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream, delimiter="\t"))
+    except (OSError, ValueError, csv.Error):
+        return []

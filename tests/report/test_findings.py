@@ -1,0 +1,182 @@
+"""Findings: rules against closed cases, the first screen of the example, planted truth of the embedded data."""
+
+from __future__ import annotations
+
+import csv
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from mira_nb.report.build import build_report
+from mira_nb.report.colors import make_palette
+from mira_nb.report.findings import rules
+from mira_nb.report.findings.cards import Card, partner_topics
+from mira_nb.report.findings.facts import Facts
+from mira_nb.report.findings.limits import outside
+from mira_nb.report.findings.texts import entries
+from mira_nb.report.reader import RunView, StageView
+from tests.report.synthetic import RunFolder
+
+
+def facts(tmp_path: Path, stage: str, tables: dict[str, list[dict[str, object]]], metrics: dict[str, object]) -> Facts:
+    """Return a run of one finished stage."""
+    folder = tmp_path / "stages" / stage
+    (folder / "tables").mkdir(parents=True)
+    for name, rows in tables.items():
+        pd.DataFrame(rows).to_csv(folder / "tables" / f"{name}.csv", index=False)
+    record = {"metrics": [{"name": name, "value": value} for name, value in metrics.items()]}
+    return Facts(RunView(tmp_path, {}, (StageView(stage, stage, "done", folder, record=record),)))
+
+
+GENES = [
+    {"gene": "A", "nite": True, "status": "ok"},
+    {"gene": "B", "nite": False, "status": "ok"},
+    {"gene": "C", "nite": True, "status": "too few cells"},
+]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "verdict"),
+    [(0.03, 0.05, "good"), (0.03, 0.2, "caution"), (0.3, 0.05, "caution"), (0.3, 0.2, "bad"), (None, None, "caution")],
+)
+def test_nite_verdict_follows_both_checks(
+    tmp_path: Path, wrong: float | None, error: float | None, verdict: str
+) -> None:
+    metrics = {"False positives of the NITE test": wrong, "Unexplained fraction by error alone": error}
+    found = rules.nite(facts(tmp_path, "regulation", {"genes": GENES}, metrics), [])
+    assert (found.verdict, found.value, found.n) == (verdict, 1, 2)
+
+
+def test_drivers_of_a_lineage_are_strong_and_called(tmp_path: Path) -> None:
+    rows = [
+        {"query": "markers of A", "factor": "X", "adj_pvalue": 1e-9, "effect_size": 0.5, "called": True},
+        {"query": "topic e2", "factor": "Y", "adj_pvalue": 1e-9, "effect_size": 0.6, "called": True},
+        {"query": "topic e2", "factor": "WEAK", "adj_pvalue": 0.04, "effect_size": 0.1, "called": True},
+        {"query": "markers of A", "factor": "NOT", "adj_pvalue": 0.9, "effect_size": 0.9, "called": False},
+    ]
+    run = facts(tmp_path, "drivers", {"driver_factors": rows}, {})
+    ends = facts(tmp_path, "trajectory", {"terminal_states": [{"lineage": "A", "accepted": True}]}, {})
+    both = Facts(RunView(tmp_path, {}, (*run.run.stages, *ends.run.stages)))
+    cards = [Card("e2", "rna", state="A"), Card("a1", "atac", state="A")]
+    assert rules.lineage_drivers(both, cards) == {"A": ["Y", "X"]}
+    found = rules.drivers(both, cards)
+    assert found.verdict == "good"
+    assert found.words["n_weaker"] == 1
+
+
+def test_the_tree_is_compared_over_all_thresholds(tmp_path: Path) -> None:
+    tables = {
+        "terminal_states": [{"lineage": name, "accepted": True} for name in "CBA"],
+        "lineage_tree": [
+            {"node": "root", "parent": "", "n_cells": 9},
+            {"node": "C, B", "parent": "root", "n_cells": 3},
+            *[{"node": n, "parent": p, "n_cells": 2} for n, p in (("A", "root"), ("C", "C, B"), ("B", "C, B"))],
+        ],
+        "threshold_sweep": [
+            {"threshold": 0.1, "topology": "(A, B, C) | (B, C)"},
+            {"threshold": 0.1, "topology": "(A, B, C) | (B, C)"},
+            {"threshold": 0.5, "topology": "(A, B) | (A, B, C)"},
+        ],
+        "continuity": [{"lineage": name, "verdict": "continuous"} for name in "ABC"],
+    }
+    found = rules.lineages(facts(tmp_path, "trajectory", tables, {"Agreement of the assays on pseudotime": 0.95}), [])
+    assert (found.words["n_same"], found.words["n_thresholds"]) == (1, 2)
+    assert found.verdict == "caution"
+    assert found.n == 18
+
+
+def test_partners_are_mutual_and_correlated() -> None:
+    x = np.linspace(0, 1, 50)
+    y = np.sin(40 * x)
+    cells = pd.DataFrame({"e1": x, "e2": y, "a1": x**2, "a2": -x, "a3": np.cos(91 * x)})
+    found = partner_topics(cells, ["e1", "e2"], ["a1", "a2", "a3"])
+    assert {topic: partner for topic, (partner, _) in found.items()} == {"e1": "a1", "a1": "e1"}
+    assert found["e1"][1] == pytest.approx(np.corrcoef(x, x**2)[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        ({"name": "Peaks", "value": 846.0, "good_above": 1000}, "Peaks 846, below 1,000"),
+        ({"name": "Peaks", "value": 1846.0, "good_above": 1000}, ""),
+        ({"name": "Error", "value": 0.1119, "good_below": 0.1}, "Error 0.1119, above 0.1"),
+        ({"name": "Topics", "value": "4 of 9", "good_above": 1.0}, "Topics 4 of 9, below 9"),
+        ({"name": "Topics", "value": "9 of 9", "good_above": 1.0}, ""),
+        ({"name": "Free", "value": 3}, ""),
+        ({"name": "Hole", "value": None, "good_above": 1}, ""),
+    ],
+)
+def test_figures_are_judged_by_their_range(item: dict[str, object], text: str) -> None:
+    assert outside(item) == text
+
+
+def test_metrics_that_rules_read_exist() -> None:
+    names = {
+        "joint": ["Neighbours shared by RNA and ATAC topics"],
+        "trajectory": ["Agreement of the assays on pseudotime"],
+        "enrichment": ["Topics with a significant gene set"],
+        "motifs": ["Topics with an enriched motif"],
+        "regulation": ["False positives of the NITE test", "Unexplained fraction by error alone"],
+    }
+    for stage, wanted in names.items():
+        text = resources.files(f"mira_nb.stages.{stage}").joinpath("texts", "metrics.yaml").read_text(encoding="utf-8")
+        assert set(wanted) <= {entry["name"] for entry in yaml.safe_load(text).values()}
+
+
+def test_one_colour_per_name() -> None:
+    palette = make_palette(["A", "B", "Root"], ["B", "A", "A, B"], ["e1", "e2"], ["a1", "a2"], {"a2": "e1", "e1": "a2"})
+    assert palette.topics["a2"] == palette.topics["e1"]
+    assert len({palette.topics[name] for name in ("e1", "e2", "a1")}) == 3
+    assert len(set(palette.names.values())) == 4
+    spec = {"color": {"scale": {"domain": ["B", "A *", "A, B"], "range": ["x", "y", "z"]}}}
+    wanted = [palette.names[name] for name in ("B", "A", "A, B")]
+    assert palette.apply(spec)["color"]["scale"]["range"] == wanted
+    assert spec["color"]["scale"]["range"] == ["x", "y", "z"]
+    menu = {"domain": ["|", "lineage state|A", "cluster (leiden)|B"], "range": ["transparent", "1", "2"]}
+    assert palette.apply(menu)["range"] == ["transparent", palette.names["A"], "2"]
+    other = {"domain": ["A", "unknown"], "range": ["1", "2"]}
+    assert palette.apply(other) == other
+
+
+def test_every_question_is_answered_and_what_is_missing_is_said(example: Path) -> None:
+    records = json.loads((example / "findings.json").read_text(encoding="utf-8"))
+    by_id = {record["id"]: record for record in records}
+    assert list(by_id) == [name for name in entries() if name in by_id]
+    assert {"states", "lineages", "topics", "drivers", "nite", "limits"} <= set(by_id)
+    page = (example / "report.html").read_text(encoding="utf-8")
+    markdown = (example / "findings.md").read_text(encoding="utf-8")
+    for record in records:
+        assert {"text", "value", "unit", "n", "test", "verdict", "link"} <= set(record)
+        assert record["verdict"] in {"good", "caution", "bad", "untested"}
+        assert f'id="{record["link"].partition("#")[2]}"' in page
+        assert record["text"] in markdown
+    assert by_id["drivers"]["verdict"] == "untested"
+
+
+def test_a_run_without_stages_has_nothing_tested(tmp_path: Path) -> None:
+    root = RunFolder(tmp_path / "run").finish()
+    build_report(root)
+    records = json.loads((root / "findings.json").read_text(encoding="utf-8"))
+    verdicts = {record["id"]: record["verdict"] for record in records}
+    assert {verdicts[name] for name in ("states", "lineages", "topics", "drivers", "nite")} == {"untested"}
+
+
+def check_planted_truth(run: Path) -> None:
+    """Compare findings.json with the truth files by another path than the report's own comparison."""
+    records = {r["id"]: r for r in json.loads((run / "findings.json").read_text(encoding="utf-8"))}
+    truth = json.loads((run / "data" / "truth.json").read_text(encoding="utf-8"))
+    said = records["truth"]
+    found_lineages = records["lineages"]["text"].partition(": ")[2].partition(";")[0].partition(".")[0]
+    same = set(found_lineages.split(", ")) == set(truth["lineages"])
+    with (run / "data" / "truth_factors.tsv").open(encoding="utf-8", newline="") as stream:
+        planted = {(r["lineage"], r["name"]) for r in csv.DictReader(stream, delimiter="\t") if r["planted"] == "True"}
+    clauses = records["drivers"]["text"].partition(" (")[0].split("; ")
+    named = {(c.partition(": ")[0], f) for c in clauses for f in c.partition(": ")[2].split(", ")}
+    assert ("the drivers of every lineage are those planted" in said["text"]) == (named == planted)
+    assert ("the lineages are those planted" in said["text"]) == same
+    assert said["verdict"] != "good" or (same and named == planted)
