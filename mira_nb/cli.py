@@ -6,8 +6,6 @@ answers at once. Exit status: 0 done; 2 the user's input is at fault (one messag
 
 from __future__ import annotations
 
-import errno
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -43,6 +41,7 @@ from .cli_options import (
     input_spec,
     resources,
 )
+from .cli_terminal import open_streams, say, system_message
 from .errors import MiraError, ParameterError
 from .text import printable
 
@@ -69,12 +68,6 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def say(message: str, *, end: bool = True) -> None:
-    """Print on stderr, where there is one, what a terminal can show."""
-    with suppress(OSError):  # a closed terminal or a full disk behind it ends no run
-        typer.echo(printable(message), err=True, nl=end)
-
-
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Turn our errors into one message and the right exit status."""
 
@@ -85,22 +78,13 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
         except MiraError as error:
             fail(str(error), error.exit_code)
         except OSError as error:
-            fail(_system_message(error), 1)
+            fail(system_message(error), 1)
         except MemoryError:
             fail("memory ran out; give the machine, container or job more, or give fewer cells or peaks", 1)
         except KeyboardInterrupt:
             fail("stopped; what was finished is kept, run the same command to go on", 1)
 
     return wrapped
-
-
-def _system_message(error: OSError) -> str:
-    """Return one message for what the system refused, with the remedy for a full disk."""
-    where = f"{error.filename}: " if error.filename else ""
-    what = f"{where}{error.strerror or error}"
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-        return f"{what}\nWhat to do: make space, or lift the limit; run the same command to go on"
-    return f"{what}\nWhat to do: check that the folder can be written and the files be read, and run again"
 
 
 def _version(value: bool) -> None:
@@ -397,27 +381,9 @@ def _finish(outcome: RunOutcome) -> None:
         fail(f"failed: {', '.join(outcome.failed)}; the report shows the errors", 1)
 
 
-def _open_streams() -> None:
-    """Put the null device in the place of standard streams that are closed, and write what an encoding lacks escaped.
-
-    Else the first file that is opened would take the number of a closed stream, and what is printed would go there.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
-        elif hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def main() -> None:
     """Entry point."""
-    _open_streams()
+    open_streams()
     app()
 
 

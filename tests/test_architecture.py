@@ -44,8 +44,10 @@ MAY_IMPORT = {
     "export": FOUNDATION | {"core", "io", "run"},
     "panels": FOUNDATION | {"run", "stages", "charts", "io", "report"},
     "api": FOUNDATION | {"stages", "io", "datasets"},
-    "cli": FOUNDATION | {"cli_options", "panels", "export", "run", "stages", "io", "report", "datasets"},
+    "cli": FOUNDATION
+    | {"cli_options", "cli_terminal", "panels", "export", "run", "stages", "io", "report", "datasets"},
     "cli_options": FOUNDATION | {"io"},
+    "cli_terminal": FOUNDATION,
     "__main__": {"cli"},
     "__init__": {"api", "stages", "version"},
 }

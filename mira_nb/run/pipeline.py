@@ -24,13 +24,10 @@ from .inputs import InputSpec, prepare_input
 from .intact import file_damage, file_facts, stage_damage
 from .kernels.manager import kernel_server
 from .notebooks import ProgressSink, execute_template
-from .place import check_place, check_text, use_writable_numba_cache
+from .place import check_names, check_place, check_text, use_writable_numba_cache
 from .provenance import command_line, merged_versions, package_versions, platform_facts
 from .record import NOT_ASKED, RUNNING, STOPPED
 from .store import RunStore
-
-SEEDS = 2**32
-"""Number of seeds that every generator of random numbers takes."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def run_pipeline(request: RunRequest, *, sink: ProgressSink | None = None) -> Ru
     wanted = stages_until(request.until)
     store = RunStore(request.out)
     _check_folder(store)
-    _check_names(request)
+    check_names(request.title, request.seed, request.spec, request.resources)
     check_place(store.root)
     use_writable_numba_cache()
     with _locked(store.root), compute_for_kernels(request.compute), kernel_server():
@@ -354,18 +351,6 @@ def _open_record(request: RunRequest, store: RunStore, hashes: HashCache) -> dic
         "platform": platform_facts(),
     }
     return store.record.begin(record, keep_stages=old.get("input_key") == facts["input_key"])
-
-
-def _check_names(request: RunRequest) -> None:
-    """Refuse names and a seed that a stage or the report could not hold, before anything runs."""
-    check_text(request.title, "--title")
-    for path in request.spec.files():
-        check_text(str(path), "the input")
-    for name in ("tss", "genome", "motifs", "gene_sets", "motif_hits"):
-        for path in request.resources.files(name):
-            check_text(str(path), f"--{name.replace('_', '-')}")
-    if not 0 <= request.seed < SEEDS:
-        raise ParameterError(f"--seed {request.seed} is out of bounds", expected=f"0 to {SEEDS - 1}")
 
 
 def _check_folder(store: RunStore) -> None:

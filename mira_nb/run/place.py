@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from mira_nb.errors import ParameterError
+from mira_nb.io.resources import Resources
+from mira_nb.io.spec import InputSpec
 
 LEAST_BYTES: Final = 50_000_000
 """Free space below which a run does not start: input, results and report of a small experiment have that much."""
 LONGEST_INSIDE: Final = 120
 """Bytes of the longest path below the run folder."""
+SEEDS = 2**32
+"""Number of seeds that every generator of random numbers takes."""
 _LONGEST_PATH: Final = 4096
 _NUMBA_CACHE: Final = "NUMBA_CACHE_DIR"
 
@@ -41,6 +45,18 @@ def check_text(text: str, option: str) -> None:
             expected="a name without control characters",
             remedy="give another name",
         )
+
+
+def check_names(title: str, seed: int, spec: InputSpec, resources: Resources) -> None:
+    """Refuse names and a seed that a stage or the report could not hold, before anything runs."""
+    check_text(title, "--title")
+    for path in spec.files():
+        check_text(str(path), "the input")
+    for name in ("tss", "genome", "motifs", "gene_sets", "motif_hits"):
+        for path in resources.files(name):
+            check_text(str(path), f"--{name.replace('_', '-')}")
+    if not 0 <= seed < SEEDS:
+        raise ParameterError(f"--seed {seed} is out of bounds", expected=f"0 to {SEEDS - 1}")
 
 
 def check_place(root: Path) -> None:
