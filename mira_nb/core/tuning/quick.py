@@ -87,8 +87,8 @@ class QuickSearch:
     seconds: dict[str, float] = field(default_factory=dict)
     n_steps: int = 0
 
-    def run(self) -> tuple[Curve, int, float, Stability | None, Sample]:
-        """Return the curve over K, the chosen K and J, the stability of the choice, and the sample."""
+    def run(self) -> tuple[Curve, int, dict[str, float], Stability | None, Sample]:
+        """Return the curve over K, the chosen K, J and power of the shrinkage, the stability, and the sample."""
         rng = np.random.default_rng(self.seed)
         sample = draw_sample(self.counts, rng)
         split = make_split(sample.counts, rng)
@@ -103,8 +103,8 @@ class QuickSearch:
             curve = self._search(split, workers, min(low, high), high)
             chosen = curve.choice()
             stability = self._stability(sample, chosen, workers)
-            pseudocounts = self._pseudocounts(sample, chosen)
-        return curve, chosen, pseudocounts, stability, sample
+            settings = self._prior(sample, chosen)
+        return curve, chosen, settings, stability, sample
 
     def _work(self, sample: Sample) -> float:
         """Largest number of updates of single weights: counts x topics x updates of all factorisations."""
@@ -178,36 +178,50 @@ class QuickSearch:
         return 1.0 if self.modality == "accessibility" else 0.0
 
     # ---------------------------------------------------------------- J
-    def _pseudocounts(self, sample: Sample, k: int) -> float:
-        """Compare J = K / 2, K and the default by short fits; take the smallest of the equally good ones."""
+    def _prior(self, sample: Sample, k: int) -> dict[str, float]:
+        """Compare J = K / 2, K and the default by short fits; take the smallest of the equally good ones.
+
+        The power of the shrinkage is that under which the cells held out of one more short fit are most likely, which
+        starts as the fit of all cells will: that one has no cells to choose it by.
+        """
         default = self.settings.initial_pseudocounts
         values = sorted({float(k), k / 2, default})
         values = values[: max(0, self.n_trials - len(self.rows))]
         if len(values) < 2:
-            return default
+            return {"initial_pseudocounts": default}
         high = RATE_BOUNDS[self.modality][1]
         base = replace(
             self.settings, n_topics=k, restarts=1, holdout_fraction=0.0, shrinkage="none", engine="auto",
             learning_rate_min=high / 10, learning_rate_max=high,
         )  # fmt: skip
+
+        def fitted(value: float, **changes: Any) -> ShortFit:
+            fit = short_fit(
+                sample.counts, self.encoder[sample.features], self.modality,
+                replace(base, initial_pseudocounts=value, **changes), n_steps=SHORT_STEPS, seed=self.seed,
+                n_threads=self.n_threads,
+            )  # fmt: skip
+            self.n_steps += fit.n_steps
+            return fit
+
         fits: dict[float, ShortFit] = {}
         for value in values:
             started = time.monotonic()
             self._report(0.8, f"{k} topics, J = {value:g}")
-            fit = short_fit(
-                sample.counts, self.encoder[sample.features], self.modality,
-                replace(base, initial_pseudocounts=value), n_steps=SHORT_STEPS, seed=self.seed,
-                n_threads=self.n_threads,
-            )  # fmt: skip
-            fits[value] = fit
-            self.n_steps += fit.n_steps
+            fit = fits[value] = fitted(value)
             self._row(
                 "complete", "prior", k, -fit.per_count, fit.error, seconds=time.monotonic() - started,
                 initial_pseudocounts=value, n_epochs=fit.n_epochs, batch_size=base.batch_size, dropout=base.dropout,
                 adam_epsilon=base.adam_epsilon,
             )  # fmt: skip
         best = max(fits.values(), key=lambda fit: fit.per_count)
-        return min(value for value, fit in fits.items() if fit.within_error_of(best))
+        value = min(value for value, fit in fits.items() if fit.within_error_of(best))
+        taken = {"initial_pseudocounts": value}
+        if self.settings.shrinkage != "none":
+            started = time.monotonic()
+            taken["shrinkage_power"] = fitted(value, shrinkage=self.settings.shrinkage).shrinkage_power
+            self.seconds["shrinkage"] = time.monotonic() - started
+        return taken
 
     # ---------------------------------------------------------------- stability
     def _stability(self, sample: Sample, k: int, workers: Workers) -> Stability | None:

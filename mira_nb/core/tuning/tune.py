@@ -128,12 +128,12 @@ def _quick(
     started = time.monotonic()
     budget = n_trials or quick_trials(*bounds)
     search = QuickSearch(counts, encoder, modality, settings, bounds, budget, n_seeds, seed, n_threads, progress)
-    curve, chosen, pseudocounts, stability, sample = search.run()
+    curve, chosen, taken, stability, sample = search.run()
     other = runner_up(curve, chosen)
     return Tuning(
         mode="quick",
         n_topics=chosen,
-        settings={"initial_pseudocounts": pseudocounts, "holdout_fraction": 0.0},
+        settings={**taken, "holdout_fraction": 0.0},
         size_rule=rule,
         best_n_topics=curve.best,
         one_standard_error=curve.one_standard_error(),
