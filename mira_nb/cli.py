@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -40,7 +41,9 @@ from .cli_options import (
     input_spec,
     resources,
 )
+from .cli_terminal import open_streams, say, system_message
 from .errors import MiraError, ParameterError
+from .text import printable
 
 if TYPE_CHECKING:
     from mira_nb.io.resources import Resources
@@ -61,7 +64,7 @@ DEMO_PARAMETERS = {"enrichment": {"background": "modelled"}}
 
 def fail(message: str, code: int) -> NoReturn:
     """Print one message on stderr and stop."""
-    typer.echo(f"mira-nb: {message}", err=True)
+    say(f"mira-nb: {message}")
     raise typer.Exit(code)
 
 
@@ -74,6 +77,10 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
         except MiraError as error:
             fail(str(error), error.exit_code)
+        except OSError as error:
+            fail(system_message(error), 1)
+        except MemoryError:
+            fail("memory ran out; give the machine, container or job more, or give fewer cells or peaks", 1)
         except KeyboardInterrupt:
             fail("stopped; what was finished is kept, run the same command to go on", 1)
 
@@ -196,7 +203,7 @@ def check(
     spec = input_spec(rna, atac, mudata, tenx, layer, pair_by, obs)
     given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
     found = check_run(spec, given)
-    typer.echo(found.render())
+    typer.echo(printable(found.render()))
     if found.problems:
         fail("\n".join(found.problems), 2)
 
@@ -338,20 +345,25 @@ def _interruptible(action: Callable[[], RunOutcome]) -> RunOutcome:
     def stop(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # a run under nohup ignores SIGHUP, and goes on doing so
+    ends = [number for name in names if signal.getsignal(number := getattr(signal, name)) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in ends}
     try:
         return action()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _print_progress(stage: str, fraction: float, message: str, remaining: float) -> None:
     left = f", about {remaining:.0f} s left" if remaining >= 0 else ""
     line = f"{stage:12s} {fraction:4.0%}  {message}{left}"
     if sys.stderr.isatty():
-        typer.echo(f"\r\x1b[2K{line}", err=True, nl=fraction >= 1)
+        with suppress(OSError):
+            typer.echo(f"\r\x1b[2K{printable(line)}", err=True, nl=fraction >= 1)
     else:
-        typer.echo(line, err=True)
+        say(line)
 
 
 def _finish(outcome: RunOutcome) -> None:
@@ -361,15 +373,17 @@ def _finish(outcome: RunOutcome) -> None:
         if status == "done" and name not in outcome.computed:
             state = "unchanged"
         reason = outcome.reasons.get(name, "")
-        typer.echo(f"{name:12s} {state}{': ' + reason if reason else ''}", err=True)
+        say(f"{name:12s} {state}{': ' + reason if reason else ''}")
     if outcome.report is not None:
-        typer.echo(outcome.report)
+        with suppress(OSError):
+            typer.echo(printable(str(outcome.report)))
     if outcome.failed:
         fail(f"failed: {', '.join(outcome.failed)}; the report shows the errors", 1)
 
 
 def main() -> None:
     """Entry point."""
+    open_streams()
     app()
 
 

@@ -54,7 +54,7 @@ Batch = Annotated[
 Sets = Annotated[list[str] | None, typer.Option("--set", help="One parameter; repeatable.", metavar="STAGE.NAME=VALUE")]
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML: {stage: {name: value}}.", metavar="FILE")]
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of every random number.", min=0)]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of every random number.", min=0, max=2**32 - 1)]
 Title = Annotated[str, typer.Option("--title", help="Head of the report; default: the folder's name.", metavar="TEXT")]
 Compute = Annotated[
     str | None,

@@ -74,7 +74,22 @@ def _jaspar(taxon: str, folder: Path | None, progress: Progress | None) -> Path:
         alternative="download the matrices elsewhere and give the file with --motifs FILE.",
         folder=folder,
         progress=progress,
+        largest=100_000_000,
+        check=_no_matrices,
     )
+
+
+def _no_matrices(path: Path) -> str:
+    """Return what is wrong with a file that should hold matrices of JASPAR."""
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        first = next((line for line in lines if line.strip()), "").strip()
+    return "" if first.startswith(">") else f"it begins with {first[:40]!r} instead of a matrix's name (>...)"
+
+
+def _no_sums(path: Path) -> str:
+    """Return what is wrong with a file that should hold MD5 sums."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return "" if re.search(r"^[0-9a-f]{32}\s+\S", text, re.MULTILINE) else "it holds no MD5 sums"
 
 
 def _genome(assembly: str, folder: Path | None, progress: Progress | None) -> Path:
@@ -83,7 +98,9 @@ def _genome(assembly: str, folder: Path | None, progress: Progress | None) -> Pa
     base = f"{os.environ.get('MIRA_NB_UCSC', _UCSC).rstrip('/')}/{assembly}/bigZips"
     alternative = "download the FASTA elsewhere and give it with --genome FILE.fa.gz."
     name = f"{assembly}.fa.gz"
-    sums = fetch(f"{base}/md5sum.txt", checksum=None, alternative=alternative, folder=folder)
+    sums = fetch(
+        f"{base}/md5sum.txt", checksum=None, alternative=alternative, folder=folder, largest=10_000_000, check=_no_sums
+    )
     found = re.search(rf"^([0-9a-f]{{32}})\s+\*?{re.escape(name)}$", sums.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
         raise ResourceError(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
-from urllib.parse import unquote, urlsplit
+from typing import Any, Final, Literal
+from urllib.parse import unquote, urljoin, urlsplit
 
 from mira_nb.errors import OfflineError
 from mira_nb.typing import Progress
 
+LARGEST: Final = 4 << 30
+"""Bytes of the largest download; the packed genomes of vertebrates have about 1e9."""
 _BLOCK: Final = 1 << 20
 _TIMEOUT: Final = (10.0, 60.0)
 _TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -72,6 +76,8 @@ def fetch(
     attempts: int = 4,
     pause: float = 1.0,
     progress: Progress | None = None,
+    largest: int = LARGEST,
+    check: Callable[[Path], str] | None = None,
 ) -> Path:
     """Return the local copy of a file; download it when it is not cached yet.
 
@@ -93,23 +99,36 @@ def fetch(
     progress
         Called with a fraction (0 when the size is unknown) and a message.
 
+    largest
+        Largest size in bytes; a download that goes beyond it is given up.
+    check
+        Looks at a complete download before it is kept and returns what is wrong with it ('' for nothing).
+
     Raises
     ------
     OfflineError
-        When the file cannot be downloaded; names the address, the reason and the alternative.
+        When the file cannot be downloaded or is not what was asked for; names the address, the reason and the
+        alternative.
     """
+    refuse_plain_http(url)
     name = Path(unquote(urlsplit(url).path)).name or "download"
     place = checksum.value if checksum else hashlib.sha256(url.encode("utf-8")).hexdigest()
     target = (folder or cache_folder()) / place[:12] / name
     known = checksum or _kept_checksum(target)
     if target.is_file() and known is not None and known.of(target) == known.value:
+        problem = check(target) if check is not None else ""
+        if problem:
+            raise OfflineError(
+                f"{target}, downloaded earlier from {url}, is not what it should be: {problem}.",
+                remedy=f"delete {target} and run again, or work offline: {alternative}",
+            )
         return target
     reason = "no attempt was made"
     for attempt in range(max(1, attempts)):
         if attempt:
             time.sleep(pause * 2 ** (attempt - 1))
         try:
-            return _download(url, target, checksum, progress)
+            return _download(url, _Source(target, checksum is None, progress, largest, check), checksum)
         except _Passing as error:
             reason = f"{error} (attempt {attempt + 1})"
         except _Final as error:
@@ -134,15 +153,51 @@ def _kept_checksum(target: Path) -> Checksum | None:
         return None
 
 
-def _download(url: str, target: Path, wanted: Checksum | None, progress: Progress | None) -> Path:
+def refuse_plain_http(url: str) -> None:
+    """Refuse an address whose content anyone on the way could change: only https, or http of this machine.
+
+    Raises
+    ------
+    OfflineError
+        For another scheme.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+        return
+    raise OfflineError(
+        f"{url} is not downloaded: its address begins with {parts.scheme or 'nothing'}://.",
+        expected="https:// (http:// for this machine's own addresses).",
+        remedy="give an https address, or download the file elsewhere and give its path.",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def looks_like_a_page(path: Path) -> str:
+    """Return that a download is a web page, as a login page of a network gives for any address; '' when it is not."""
+    with path.open("rb") as handle:
+        head = handle.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+        return "it is a web page, perhaps the login page of the network"
+    return "" if head else "it is empty"
+
+
+def _download(url: str, source: _Source, wanted: Checksum | None) -> Path:
     """Make one attempt: pooch writes a temporary file and renames it once it is complete and right."""
     import pooch
     import requests
 
     pooch.get_logger().setLevel("WARNING")  # otherwise pooch prints every download on stderr
+    target = source.target
     if wanted is None:
         target.unlink(missing_ok=True)  # pooch takes any file without a known checksum as it is
-    source = _Source(target, wanted is None, progress)
     try:
         pooch.retrieve(
             url,
@@ -174,6 +229,15 @@ def _download(url: str, target: Path, wanted: Checksum | None, progress: Progres
     return target
 
 
+def _refuse_redirect(response: Any, *_: Any, **__: Any) -> None:
+    """Follow a redirect only to an address that could have been given."""
+    if response.is_redirect:
+        try:
+            refuse_plain_http(urljoin(response.url, response.headers["location"]))
+        except OfflineError as error:
+            raise _Final(f"the server redirects to a plain address: {error.message}") from None
+
+
 @dataclass
 class _Source:
     """Downloader for pooch: reports progress, and keeps the checksum of the first download if asked to."""
@@ -181,6 +245,8 @@ class _Source:
     target: Path
     keep_checksum: bool
     report: Progress | None
+    largest: int
+    check: Callable[[Path], str] | None
     total: int | None = None
     """Announced size, 0 when unknown; set by pooch once the server has answered."""
     done: int = 0
@@ -191,7 +257,9 @@ class _Source:
         from pooch import HTTPDownloader
 
         headers = {"Accept-Encoding": "identity"}  # else requests unpacks .gz files that a server labels as such
-        get = HTTPDownloader(progressbar=self, chunk_size=_BLOCK, headers=headers, timeout=_TIMEOUT)
+        get = HTTPDownloader(
+            progressbar=self, chunk_size=_BLOCK, headers=headers, timeout=_TIMEOUT, hooks={"response": _refuse_redirect}
+        )
         part = Path(output_file)
         try:
             get(url, output_file, pooch)
@@ -199,12 +267,17 @@ class _Source:
             self.done = part.stat().st_size
         if self.total and self.done != self.total:  # urllib3 below 2 does not see a truncated answer
             raise requests.exceptions.ChunkedEncodingError(f"{self.done} of {self.total} bytes")
+        problem = looks_like_a_page(part) or (self.check(part) if self.check is not None else "")
+        if problem:
+            raise _Final(f"what the server sent is not the file: {problem}")
         if self.keep_checksum:  # before pooch renames the file: no file in the cache is without it
             _sidecar(self.target).write_text(Checksum("sha256", "0" * 64).of(part) + "\n", encoding="ascii")
 
     def update(self, n_bytes: int) -> None:
         """Note that up to `n_bytes` more have arrived; the last block may be shorter."""
         self.done += n_bytes
+        if max(self.done, self.total or 0) > self.largest:
+            raise _Final(f"the file is larger than {self.largest / 1e6:,.0f} MB")
         if self.total:
             self.done = min(self.done, self.total)
         if self.report is not None:

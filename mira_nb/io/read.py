@@ -22,6 +22,7 @@ from .cell_table import add_cell_table
 from .cells import pair_cells
 from .files import is_zarr, mtx_file
 from .formats import RawModality
+from .labels import tidy_labels
 from .pairing import Counted, Log
 from .spec import CheckedPair, InputSpec
 
@@ -220,7 +221,7 @@ def _assemble(rna: Counted, atac: Counted, joint_obs: pd.DataFrame | None, log: 
     joint = obs_rna.copy()
     sources = [obs_atac]
     if joint_obs is not None:
-        sources.append(_clean(joint_obs.reindex(obs_rna.index), "the joint obs", log))
+        sources.append(_clean(joint_obs.reindex(rna.obs.index), "the joint obs", log))
     for frame in sources:
         for name in frame.columns:
             if name not in joint:
@@ -268,7 +269,7 @@ def _clean(frame: pd.DataFrame, source: str, log: Log) -> pd.DataFrame:
             out[columns[position]] = column.cat.rename_categories([str(value) for value in column.cat.categories])
     out.index = out.index.astype(str)
     out.index.name = None
-    return out
+    return tidy_labels(out, source, log)
 
 
 def _missing(value: object) -> bool:

@@ -16,6 +16,18 @@ SCHEMA: Final = 1
 """Version of the run folder's form."""
 
 
+_FORM: Final[dict[str, type]] = {"stages": dict, "resource_paths": dict, "input_spec": dict, "title": str}
+_STAGE_FORM: Final[dict[str, type]] = {
+    "key": str,
+    "parameters": list,
+    "alerts": list,
+    "metrics": list,
+    "tables": list,
+    "figures": list,
+    "files": list,
+}
+
+
 @dataclass(frozen=True)
 class StageView:
     """One stage as the run folder shows it; ``record`` is its stage.json (empty unless done)."""
@@ -97,6 +109,15 @@ def read_record(root: Path) -> dict[str, Any]:
         raise StoreError(f"{path} does not hold a JSON object", remedy="use a new --out")
     if record.get("schema") != SCHEMA:
         raise StoreError(f"{path} has schema {record.get('schema')!r}", expected=str(SCHEMA), remedy="use a new --out")
+    for key, kind in _FORM.items():
+        if not isinstance(record.get(key, kind()), kind):
+            raise StoreError(
+                f"{path} is damaged: {key!r} is {type(record[key]).__name__}",
+                expected=kind.__name__,
+                remedy="use a new --out",
+            )
+    if not all(isinstance(entry, dict) for entry in record.get("stages", {}).values()):
+        raise StoreError(f"{path} is damaged: an entry of 'stages' is no object", remedy="use a new --out")
     return record
 
 
@@ -117,6 +138,10 @@ def read_stage_record(root: Path, stage: str) -> dict[str, Any] | None:
         raise StoreError(
             f"{path} is not readable JSON ({error})", remedy=f"delete {path.parent} and run again"
         ) from None
+    if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in _STAGE_FORM.items()):
+        raise StoreError(
+            f"{path} is damaged", expected="a JSON object of a stage", remedy=f"delete {path.parent} and run again"
+        )
     return record
 
 

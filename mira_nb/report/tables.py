@@ -12,6 +12,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import pandas as pd
 
+from mira_nb.text import from_spreadsheet_cell
+
 ROW_LIMIT: Final = 5000
 BYTE_LIMIT: Final = 450_000
 GROUP_LIMIT: Final = 200
@@ -94,8 +96,8 @@ def column_kind(name: str, text: pd.Series) -> tuple[ColumnKind, np.ndarray | No
 def _read_text(path: Path) -> pd.DataFrame:
     with path.open(encoding="utf-8", newline="") as stream:
         reader = csv.reader(stream)
-        header = next(reader, [])
-        rows = [row for row in reader if row]
+        header = [from_spreadsheet_cell(name) for name in next(reader, [])]
+        rows = [[from_spreadsheet_cell(value) for value in row] for row in reader if row]
     wrong = next((i for i, row in enumerate(rows, start=2) if len(row) != len(header)), None)
     if wrong is not None:
         raise ValueError(f"row {wrong} of {path.name} has another number of columns than its header")

@@ -92,19 +92,23 @@ def _sha256_below(folder: Path) -> str:
 
 
 class HashCache:
-    """Remembers content hashes by path, size and modification time, so that a second run reads nothing twice."""
+    """Remembers content hashes by path, size and times, so that a second run reads nothing twice.
+
+    A tool can put the time of modification back, the time of the last change of any kind it cannot.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._known: dict[str, str] = json.loads(path.read_text())
+            known = json.loads(path.read_bytes())
         except (OSError, ValueError):
-            self._known = {}
+            known = None
+        self._known: dict[str, str] = known if isinstance(known, dict) else {}
 
     def sha256(self, path: Path) -> str:
         """SHA-256 of a file or of all files below a folder, from memory when sizes and times are unchanged."""
         stats = [(item, item.stat()) for item in files_below(path)]
-        state = "|".join(f"{stat.st_size}|{stat.st_mtime_ns}" for _, stat in stats)
+        state = "|".join(f"{x.st_ino}|{x.st_size}|{x.st_mtime_ns}|{x.st_ctime_ns}" for _, x in stats)
         if path.is_dir():
             state = hashlib.sha256(state.encode()).hexdigest()
         key = f"{path.resolve()}|{state}"

@@ -15,6 +15,7 @@ from mira_nb.io.spec import InputSpec
 
 from .files import HashCache, size_of
 from .identity import digest, resource_identity
+from .intact import file_damage, file_facts
 from .store import RunStore, read_h5mu, write_h5mu
 
 if TYPE_CHECKING:
@@ -40,10 +41,13 @@ def prepare_input(
     files = _input_files(spec)
     key = digest({role: hashes.sha256(path) for role, path in files.items()} | spec.reading())
     facts: dict[str, Any] = {"input_key": key, "resources": _resource_facts(resources, hashes)}
-    if old.get("input_key") == key and store.input_path.exists():
+    whole = not file_damage(store.input_path, old.get("input_cache"), hashes)
+    kept = ("inputs", "reading_findings", "shape")
+    if old.get("input_key") == key and store.input_path.exists() and whole and all(name in old for name in kept):
+        facts["input_cache"] = old.get("input_cache")
         if old.get("resources") != facts["resources"]:
             _check_resources(read_h5mu(store.input_path), resources)
-        facts.update({name: old[name] for name in ("inputs", "reading_findings", "shape")})
+        facts.update({name: old[name] for name in kept})
         facts["findings"] = facts["reading_findings"] + _check_annotations(store, resources)
         return facts
     pair = read_input(spec)
@@ -52,6 +56,7 @@ def prepare_input(
     work = store.input_path.with_name(".input.h5mu.tmp")
     write_h5mu(pair.data, work)
     work.replace(store.input_path)
+    facts["input_cache"] = file_facts(store.input_path)
     shapes = {"rna": pair.data.mod["rna"].shape, "atac": pair.data.mod["atac"].shape}
     if spec.obs is not None:
         shapes["obs"] = read_cell_table(spec.obs).shape

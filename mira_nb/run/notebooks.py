@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mira_nb.errors import Cancelled, StageError, StoreError
 from mira_nb.stages.registry import BUILT_IN, get_stage
@@ -25,6 +26,14 @@ ProgressSink = Callable[[str, float, str, float], None]
 POLL_SECONDS = 0.3
 SOCKET_PATH_LIMIT = 100
 """Room for a socket's path: 108 bytes on Linux, 104 on macOS."""
+
+
+MORE_MEMORY: Final = (
+    "give the machine, container or job more memory, or lower what is needed: a sample of the cells, a higher "
+    "prepare.min_mean (fewer genes), a lower prepare.encoder_max_peaks, or an input without peaks that are open in few "
+    "cells"
+)
+_OUT_OF_MEMORY: Final = re.compile("MemoryError|can't allocate memory|[Cc]annot allocate memory|bad_alloc")
 
 
 def template_path(stage: str) -> Path:
@@ -80,8 +89,8 @@ def execute_template(
     try:
         with kernel_config() as config:
             papermill.execute_notebook(
-                template_path(stage),
-                output,
+                _literal(template_path(stage)),
+                _literal(output),
                 parameters=dict(parameters),
                 kernel_name="python3",
                 progress_bar=False,
@@ -91,13 +100,22 @@ def execute_template(
             )
     except PapermillExecutionError as error:
         raise _stage_error(stage, error, output) from None
-    except DeadKernelError:
+    except (DeadKernelError, MemoryError):
         raise _dead_kernel(stage) from None
+    except RuntimeError as error:  # a kernel that did not get as far as to answer
+        failure = StageError(f"stage {stage} failed: {error}", remedy=MORE_MEMORY)
+        failure.cause = type(error).__name__
+        raise failure from None
     finally:
         done.set()
         watcher.join()
         for leftover in (f"{stage}.json", f"{stage}.cancel"):
             (progress_dir / leftover).unlink(missing_ok=True)
+
+
+def _literal(path: Path) -> str:
+    """Return a path for papermill, which takes braces in it for places of parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 @contextmanager
@@ -125,7 +143,11 @@ def _stage_error(stage: str, error: Any, output: Path) -> StageError | Cancelled
     value = str(error.evalue)
     if error.ename == Cancelled.__name__:
         return Cancelled(f"stage {stage} was stopped on request")
-    failure = StageError(f"stage {stage} failed: {error.ename}: {value}")
+    short = bool(_OUT_OF_MEMORY.search(f"{error.ename} {value}"))
+    failure = StageError(
+        f"stage {stage} failed: {'memory ran out: ' if short else ''}{error.ename}: {value}",
+        remedy=MORE_MEMORY if short else None,
+    )
     failure.cause = error.ename
     failure.traceback = _plain_traceback(error.traceback)
     return failure
@@ -134,9 +156,7 @@ def _stage_error(stage: str, error: Any, output: Path) -> StageError | Cancelled
 def _dead_kernel(stage: str) -> StageError:
     failure = StageError(
         f"stage {stage} failed: its process was ended from outside or crashed, most often because memory ran out",
-        remedy="give the machine, container or job more memory, or lower what is needed: a sample of the cells, a "
-        "higher prepare.min_mean (fewer genes), a lower prepare.encoder_max_peaks, or an input without peaks that are "
-        "open in few cells",
+        remedy=MORE_MEMORY,
     )
     failure.cause = "DeadKernelError"
     return failure
@@ -144,8 +164,6 @@ def _dead_kernel(stage: str) -> StageError:
 
 def _plain_traceback(lines: list[str]) -> str:
     """Traceback without terminal colours."""
-    import re
-
     return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))
 
 

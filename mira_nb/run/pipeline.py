@@ -21,8 +21,10 @@ from .compute import check_setting, compute_for_kernels
 from .files import HashCache
 from .identity import stage_key
 from .inputs import InputSpec, prepare_input
+from .intact import file_damage, file_facts, stage_damage
 from .kernels.manager import kernel_server
 from .notebooks import ProgressSink, execute_template
+from .place import check_names, check_place, check_text, use_writable_numba_cache
 from .provenance import command_line, merged_versions, package_versions, platform_facts
 from .record import NOT_ASKED, RUNNING, STOPPED
 from .store import RunStore
@@ -104,6 +106,9 @@ def run_pipeline(request: RunRequest, *, sink: ProgressSink | None = None) -> Ru
     wanted = stages_until(request.until)
     store = RunStore(request.out)
     _check_folder(store)
+    check_names(request.title, request.seed, request.spec, request.resources)
+    check_place(store.root)
+    use_writable_numba_cache()
     with _locked(store.root), compute_for_kernels(request.compute), kernel_server():
         hashes = HashCache(store.root / "cache" / "hashes.json")
         record = _open_record(request, store, hashes)
@@ -131,6 +136,7 @@ class _Run:
         self.request, self.store, self.hashes, self.record = request, store, hashes, record
         self.parameters, self.sink = parameters, sink
         self.computed: list[str] = []
+        self.repaired: dict[str, str] = {}
         self.keys: dict[str, str] = {}
 
     @property
@@ -145,7 +151,7 @@ class _Run:
             self._note(name, "skipped", reason=reason)
             return
         key = self._key(stage)
-        stored = self.store.stage_record(name)
+        stored = self._stored(name)
         current = stored is not None and stored["key"] == key and self.store.notebook_path(name).exists()
         if current and not self.request.force:
             self.keys[name] = key
@@ -160,12 +166,32 @@ class _Run:
         stage = get_stage(name)
         if not self._blocked(stage) and self._skipped_before(name, self._key(stage)):
             return
-        stored = self.store.stage_record(name)
+        stored = self._stored(name)
         if stored and not self._blocked(stage) and stored["key"] == self._stored_key(stage, stored):
             self.keys[name] = stored["key"]
             self._note(name, "done", stored=stored)
         else:
             self._note(name, "pending", reason=NOT_ASKED)
+
+    def _stored(self, name: str) -> dict[str, Any] | None:
+        """Return stage.json of a stored result that is whole; of another, say what is wrong and return None."""
+        folder = self.store.stage_dir(name)
+        try:
+            stored = self.store.stage_record(name)
+            noted = self.stages.get(name, {}).get("stage_json")
+            problem = stage_damage(folder, stored, noted, self.hashes) if stored is not None else ""
+        except StoreError as error:
+            stored, problem = None, error.message
+        if not problem:
+            return stored
+        self._say(name, f"the stored result is not used, because {problem}")
+        (folder / "stage.json").unlink(missing_ok=True)  # nobody else takes it for whole
+        return None
+
+    def _say(self, name: str, message: str) -> None:
+        self.repaired[name] = message
+        if self.sink is not None:
+            self.sink(name, 0.0, f"warning: {message}", -1)
 
     def _skipped_before(self, name: str, key: str) -> bool:
         """Whether the stage found, with the same key, that the data give it nothing to analyse."""
@@ -273,13 +299,20 @@ class _Run:
         results, report = self.store.root / "results.h5mu", self.store.root / "report.html"
         self.store.record.update(versions=self._versions())
         stale = self.computed or self.record.get("written_for") != self._state()
-        if stale or not results.exists():
+        written = self.record.get("written", {})
+        for path in (results, report):
+            problem = "" if stale else file_damage(path, written.get(path.name), self.hashes)
+            if problem:
+                self._say(path.name, f"written anew, because it {problem}")
+        if stale or results.name in self.repaired or not results.exists():
             self.store.write_results()
-        if stale or not report.exists():
+        if stale or report.name in self.repaired or not report.exists():
             from mira_nb.report.build import build_report
 
             build_report(self.store.root)
-        self.store.record.update(written_for=self._state())
+        self.store.record.update(
+            written_for=self._state(), written={path.name: file_facts(path) for path in (results, report)}
+        )
         return RunOutcome(
             statuses={name: entry["status"] for name, entry in self.stages.items()},
             reasons={name: entry["reason"] for name, entry in self.stages.items()},
@@ -289,7 +322,7 @@ class _Run:
 
     def _versions(self) -> dict[str, str]:
         """Return the versions of the packages that made the results: of every finished stage and of this process."""
-        stored = (self.store.stage_record(name) for name, entry in self.stages.items() if entry["status"] == "done")
+        stored = [self.store.stage_record(name) for name, entry in self.stages.items() if entry["status"] == "done"]
         return merged_versions([*(record.get("versions", {}) for record in stored if record), package_versions()])
 
     def _state(self) -> list[list[str]]:
@@ -323,7 +356,12 @@ def _open_record(request: RunRequest, store: RunStore, hashes: HashCache) -> dic
 def _check_folder(store: RunStore) -> None:
     """Refuse to write into a folder that holds something else."""
     root = store.root
-    if root.exists() and not root.is_dir():
+    check_text(str(root), "--out")
+    try:
+        is_file = root.exists() and not root.is_dir()
+    except OSError:
+        return  # check_place says why
+    if is_file:
         raise ParameterError(f"--out {root} is a file", expected="a new folder or an earlier run's folder")
     if root.exists() and any(root.iterdir()) and not store.record.path.exists() and not (root / "cache").exists():
         raise ParameterError(

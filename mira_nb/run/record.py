@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from mira_nb.report.reader import SCHEMA, read_record
+from mira_nb.report.reader import SCHEMA, read_record, stage_folder
 from mira_nb.stages.base import Stage
 from mira_nb.stages.registry import get_stage, stage_names
 from mira_nb.version import __version__
 
 from .files import write_json
+from .intact import file_facts
 
 RUNNING: Final = "running"
 STOPPED: Final = "stopped on request"
@@ -97,6 +98,9 @@ class RunRecord:
         if stored is not None:
             entry |= {key: stored[key] for key in ("key", "seconds", "peak_rss_mb", "alerts")}
             entry["parameters"] = {row["name"]: row["value"] for row in stored["parameters"]}
+            entry["outputs"] = stored.get("outputs", {})
+            path = stage_folder(self.root, stage.name) / "stage.json"
+            entry["stage_json"] = file_facts(path) if path.exists() else None
         entry |= facts
         record = self.read()
         record.setdefault("stages", {})[stage.name] = entry

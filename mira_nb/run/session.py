@@ -193,6 +193,9 @@ class Session:
 
 
 def _markdown(text: str) -> None:
-    from IPython.display import Markdown, display
+    """Show Markdown in which HTML stays text: titles and captions hold names of the user's."""
+    from IPython.display import HTML, display
 
-    display(Markdown(text))
+    from mira_nb.report.embed import markdown
+
+    display(HTML(str(markdown(text))))

@@ -27,9 +27,11 @@ from mira_nb.stages.base import Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.registry import stage_names
 from mira_nb.stages.result import Figure, Result, Slot, Table, apply_slots
+from mira_nb.text import from_spreadsheet_cell, spreadsheet_cell
 from mira_nb.version import __version__
 
 from .files import replaced_folder, write_bytes, write_json
+from .intact import output_facts
 from .provenance import package_versions
 from .record import RunRecord
 
@@ -84,7 +86,12 @@ class RunStore:
         if not path.exists():
             known = sorted(item.stem for item in path.parent.glob("*.csv"))
             raise StoreError(f"{path} does not exist", expected=f"one of {known}")
-        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        for name in frame.select_dtypes(object).columns:
+            frame[name] = frame[name].map(
+                lambda value: from_spreadsheet_cell(value) if isinstance(value, str) else value
+            )
+        return frame.rename(columns=from_spreadsheet_cell)
 
     def save_stage(
         self,
@@ -119,7 +126,7 @@ class RunStore:
                 "seconds": round(seconds, 3),
                 "peak_rss_mb": round(peak_rss_mb, 1),
             }
-            write_json(folder / "stage.json", record)
+            write_json(folder / "stage.json", {**record, "outputs": output_facts(folder)})
 
     # ------------------------------------------------------------------ data
     @property
@@ -205,7 +212,7 @@ def _metric(metric: Any) -> dict[str, Any]:
 def _write_table(folder: Path, table: Table) -> dict[str, Any]:
     path = folder / "tables" / f"{table.name}.csv"
     path.parent.mkdir(exist_ok=True)
-    table.frame.to_csv(path, index=False)
+    plain_cells(table.frame).to_csv(path, index=False)
     return {
         "name": table.name,
         "title": table.title,
@@ -214,6 +221,22 @@ def _write_table(folder: Path, table: Table) -> dict[str, Any]:
         "rows": len(table.frame),
         "columns": [str(column) for column in table.frame.columns],
     }
+
+
+def plain_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose text no spreadsheet takes for a formula; numbers stay as they are."""
+    texts = [
+        number
+        for number, dtype in enumerate(frame.dtypes)
+        if not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_datetime64_any_dtype(dtype))
+    ]
+    out = frame.copy(deep=False)
+    for number in texts:
+        values = frame.iloc[:, number].astype(object)
+        changed = values.map(lambda value: spreadsheet_cell(value) if isinstance(value, str) else value)
+        out.isetitem(number, changed.to_numpy())
+    out.columns = pd.Index([spreadsheet_cell(str(name)) for name in frame.columns])
+    return out
 
 
 def figure_spec(figure: Figure) -> dict[str, Any]:

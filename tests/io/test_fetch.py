@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -26,6 +27,23 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_error(404)
         if self.path == "/busy.txt" or (self.path == "/flaky.txt" and n_asked < 3):
             return self.send_error(503)
+        if self.path in {"/away.txt", "/home.txt"}:
+            self.send_response(302)
+            self.send_header("Location", "http://192.0.2.1/x" if self.path == "/away.txt" else "/good.txt")
+            self.end_headers()
+            return None
+        if self.path == "/portal.txt":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"  <!DOCTYPE html><title>Log in</title>")
+            return None
+        if self.path == "/endless.txt":
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                for _ in range(200):
+                    self.wfile.write(bytes(1 << 20))
+            return None
         truncated = self.path == "/truncated.txt" or (self.path == "/once.txt" and n_asked == 1)
         self.send_response(200)
         self.send_header("Content-Length", str(len(CONTENT)))
@@ -107,7 +125,7 @@ def test_failures_that_stay(server, tmp_path, name, options, expected, n_asked):
 def test_no_server(tmp_path):
     with pytest.raises(OfflineError, match="no connection"):
         get("http://127.0.0.1:9/x.txt", tmp_path, attempts=2)
-    with pytest.raises(OfflineError, match="the address is wrong"):
+    with pytest.raises(OfflineError, match="address begins with"):
         get("nothing://x.txt", tmp_path)
 
 
@@ -132,3 +150,37 @@ def test_md5_and_words_that_are_no_checksum(server, tmp_path):
     assert get(f"{server}/good.txt", tmp_path, checksum=md5).read_bytes() == CONTENT
     with pytest.raises(ValueError, match="not a md5 checksum"):
         Checksum("md5", "0" * 64)
+
+
+@pytest.mark.parametrize("address", ["http://example.org/a.txt", "ftp://example.org/a", "file:///etc/hosts", "a.txt"])
+def test_only_https_or_this_machine(address, tmp_path):
+    with pytest.raises(OfflineError, match="https"):
+        get(address, tmp_path)
+
+
+def test_redirects_are_held_to_the_same(server, tmp_path):
+    with pytest.raises(OfflineError, match=r"redirects to a plain address.*192\.0\.2\.1"):
+        get(f"{server}/away.txt", tmp_path)
+    assert get(f"{server}/home.txt", tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", ["endless.txt", "good.txt"])
+def test_a_download_has_a_largest_size(server, tmp_path, name):
+    with pytest.raises(OfflineError, match="larger than"):
+        get(f"{server}/{name}", tmp_path, checksum=None, largest=100_000)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_the_page_of_a_captive_portal_is_not_kept(server, tmp_path):
+    with pytest.raises(OfflineError, match="web page"):
+        get(f"{server}/portal.txt", tmp_path, checksum=None)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_wrong_file_that_was_kept_is_named_to_be_deleted(server, tmp_path):
+    path = get(f"{server}/good.txt", tmp_path, checksum=None)
+    with pytest.raises(OfflineError, match="delete") as caught:
+        get(f"{server}/good.txt", tmp_path, checksum=None, check=lambda _: "it holds no motifs")
+    assert str(path) in str(caught.value)
+    with pytest.raises(OfflineError, match="holds no motifs"):
+        get(f"{server}/other.txt", tmp_path, checksum=None, check=lambda _: "it holds no motifs")

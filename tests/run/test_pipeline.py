@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -264,11 +264,98 @@ def test_damaged_records_are_named(request_: RunRequest) -> None:
     (request_.out / "run.json").write_text("{")
     with pytest.raises(StoreError, match=r"run\.json"):
         run_pipeline(request_)
-    shutil.rmtree(request_.out)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "null", '{"key": 1}'])
+def test_a_damaged_stage_record_is_said_and_recomputed(request_: RunRequest, text: str) -> None:
     run_pipeline(request_)
-    (request_.out / "stages" / "joint" / "stage.json").write_text("{")
-    with pytest.raises(StoreError, match="joint"):
+    (request_.out / "stages" / "joint" / "stage.json").write_text(text)
+    said: list[str] = []
+    again = run_pipeline(request_, sink=lambda stage, _, message, __: said.append(f"{stage}: {message}"))
+    assert again.computed == ("joint",)
+    assert any(line.startswith("joint: warning: the stored result is not used") for line in said)
+    assert not again.failed
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _edit_keeping_size_and_time(path: Path) -> None:
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(bytes(content))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("harm", [_truncate, _edit_keeping_size_and_time, Path.unlink])
+@pytest.mark.parametrize("file", ["slots.h5", "tables/t.csv"])
+def test_damaged_outputs_of_a_stage_are_found_and_recomputed(
+    request_: RunRequest, harm: Callable[[Path], None], file: str
+) -> None:
+    run_pipeline(request_)
+    path = request_.out / "stages" / "topics_rna" / file
+    before = path.read_bytes()
+    (_edit_keeping_size_and_time if harm is _truncate and len(before) < 100 else harm)(path)
+    said: list[str] = []
+    again = run_pipeline(request_, sink=lambda stage, _, message, __: said.append(f"{stage}: {message}"))
+    assert again.computed == ("topics_rna",)
+    assert any(file in line and line.startswith("topics_rna: warning") for line in said)
+    assert len(path.read_bytes()) == len(before)
+    assert run_pipeline(request_).computed == ()
+
+
+@pytest.mark.parametrize("name", ["results.h5mu", "report.html", "cache/input.h5mu"])
+def test_damaged_files_of_the_run_are_written_anew(request_: RunRequest, name: str) -> None:
+    run_pipeline(request_)
+    path = request_.out / name
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[: size // 2])
+    assert run_pipeline(request_).computed == ()
+    assert path.stat().st_size > size // 2
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "null", "{", '{"schema": 1, "stages": []}', '{"schema": 1, "stages": {"a": 1}}']
+)
+def test_a_record_of_another_form_gets_one_message(request_: RunRequest, text: str) -> None:
+    run_pipeline(request_)
+    (request_.out / "run.json").write_text(text)
+    with pytest.raises(StoreError, match=r"run\.json"):
         run_pipeline(request_)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{"])
+def test_remembered_hashes_of_another_form_are_made_anew(request_: RunRequest, text: str) -> None:
+    run_pipeline(request_)
+    (request_.out / "cache" / "hashes.json").write_text(text)
+    assert run_pipeline(request_).computed == ()
+
+
+def test_a_record_without_facts_of_the_input_reads_it_again(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    path = request_.out / "run.json"
+    record = json.loads(path.read_text())
+    del record["inputs"], record["shape"]
+    path.write_text(json.dumps(record))
+    assert run_pipeline(request_).computed == ()
+    assert json.loads(path.read_text())["shape"]["cells"] == CELLS
+
+
+def test_input_replaced_with_equal_size_and_time_is_seen(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    path = request_.spec.rna
+    assert path is not None
+    stat = path.stat()
+    other = path.parent / "other"
+    other.mkdir()
+    write_pair(other, seed=5)
+    content = (other / "rna.h5ad").read_bytes()
+    assert len(content) == stat.st_size
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert len(run_pipeline(request_).computed) == len(BUILT_IN) - 1
 
 
 def test_unknown_stage_and_parameter_are_refused_before_anything_runs(request_: RunRequest) -> None:

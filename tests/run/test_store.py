@@ -108,3 +108,19 @@ def test_a_missing_table_names_those_there_are(tmp_path: Path) -> None:
 def test_a_figure_without_packed_data_is_its_chart() -> None:
     chart = alt.Chart(pd.DataFrame({"x": [1]})).mark_bar().encode(x="x:Q")
     assert figure_spec(Figure("f", "F", "", chart=chart)) == chart.to_dict()
+
+
+def test_names_in_tables_are_no_formulas_and_read_back(tmp_path: Path) -> None:
+    import csv
+
+    frame = pd.DataFrame(
+        {"gene": ["=1+1", "@x", "-Inf(x)", "GATA1"], "strand": list("+-+-"), "value": [-1.5, 2.0, -3e-9, 0.0]}
+    )
+    store = RunStore(tmp_path)
+    save(store, Result(tables=[Table("t", "T", "A table.", frame)]))
+    with (tmp_path / "stages/joint/tables/t.csv").open(newline="") as stream:
+        rows = list(csv.reader(stream))[1:]
+    assert [row[0] for row in rows] == ["'=1+1", "'@x", "'-Inf(x)", "GATA1"]
+    assert [row[1] for row in rows] == list("+-+-")
+    assert [float(row[2]) for row in rows] == list(frame["value"])
+    pd.testing.assert_frame_equal(store.table("joint", "t"), frame)

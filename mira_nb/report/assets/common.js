@@ -23,7 +23,9 @@ const common = (() => {
 
   const csvCell = (value) => {
     if (value === null || value === undefined) return "";
-    const text = String(value);
+    let text = String(value);
+    // as in the files of the run folder: a spreadsheet must not take a name for a formula
+    if (/^[=+\-@\t\r]/.test(text) && !/^([-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]|[-+]?inf)$/.test(text)) text = `'${text}`;
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const csv = (header, rows) => `${[header, ...rows].map((row) => row.map(csvCell).join(",")).join("\n")}\n`;

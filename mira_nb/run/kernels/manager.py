@@ -72,6 +72,11 @@ class KernelServer:
                 "the process that starts the kernels has ended", remedy="look for a memory limit, and run again"
             )
         answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise StageError(
+                f"no process could be started ({answer['error']})",
+                remedy="look for a limit of memory or of processes, and run again",
+            )
         return answer
 
     def close(self) -> None:
@@ -169,7 +174,15 @@ class StageKernelManager(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         """The kernel of the running Python."""
         return KernelSpec(
-            argv=[sys.executable, "-m", LAUNCHER, "-f", "{connection_file}"],
+            argv=[
+                sys.executable,
+                "-P",
+                "-m",
+                LAUNCHER,
+                "-f",
+                "{connection_file}",
+                "--InteractiveShellApp.ignore_cwd=True",
+            ],
             display_name="Python 3",
             language="python",
         )

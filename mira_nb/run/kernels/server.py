@@ -87,7 +87,10 @@ class _Server:
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["do"] == "spawn":
-            pid = self._spawn(request)
+            try:
+                pid = self._spawn(request)
+            except OSError as error:
+                return {"error": str(error)}
             self.status[pid] = None
             return {"pid": pid}
         return {"status": self._poll(int(request["pid"]))}

@@ -1,0 +1,76 @@
+"""Find damaged outputs of a run: sizes and SHA-256 are kept in the records and compared before the outputs are used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .files import HashCache, sha256
+
+RECORDS = frozenset({"stage.json", "notebook.ipynb", "failed.ipynb", "skipped.ipynb"})
+"""Files of a stage's folder that its list of outputs leaves out: they are written after it."""
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """Return size in bytes and SHA-256 of a file."""
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
+def output_facts(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return size and SHA-256 of every output below a stage's folder, by relative path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = [(path.relative_to(folder).as_posix(), path) for path in files]
+    return {name: file_facts(path) for name, path in names if name not in RECORDS}
+
+
+def file_damage(path: Path, facts: Any, hashes: HashCache) -> str:
+    """Return what is wrong with a file in a few words, '' when it is as `facts` say or when they say nothing."""
+    if not isinstance(facts, Mapping) or "sha256" not in facts:
+        return ""
+    try:
+        size = path.stat().st_size
+        if size != facts.get("bytes", size):
+            return f"has {size:,} bytes instead of {facts['bytes']:,}"
+        return "" if hashes.sha256(path) == facts["sha256"] else "has other content"
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+
+
+def stage_damage(folder: Path, stored: Mapping[str, Any], noted: Any, hashes: HashCache) -> str:
+    """Return what is wrong with a stage's stored result, '' when it is whole.
+
+    Parameters
+    ----------
+    folder
+        The stage's folder.
+    stored
+        Its stage.json.
+    noted
+        Facts of stage.json itself that run.json keeps; None where run.json is older.
+    hashes
+        Content hashes that are remembered.
+    """
+    problem = file_damage(folder / "stage.json", noted, hashes)
+    if problem:
+        return f"stage.json {problem}"
+    outputs = stored.get("outputs")
+    for name, facts in (outputs if isinstance(outputs, Mapping) else {}).items():
+        problem = file_damage(folder / name, facts, hashes)
+        if problem:
+            return f"{name} {problem}"
+    return notebook_damage(folder / "notebook.ipynb")
+
+
+def notebook_damage(path: Path) -> str:
+    """Return what is wrong with an executed notebook; a user may edit it, so that any whole one is right."""
+    try:
+        whole = isinstance(json.loads(path.read_bytes()), dict)
+    except FileNotFoundError:
+        return ""  # the stage was computed outside of a run; a run executes its notebook
+    except (OSError, ValueError):
+        whole = False
+    return "" if whole else f"{path.name} is not a whole notebook"

@@ -1,0 +1,48 @@
+"""Text from files and command lines, made safe for terminals, figures and spreadsheets."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+LONGEST_LABEL: Final = 200
+"""Characters of a label; longer ones are cut where data are read."""
+
+_UNDRAWABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_UNPRINTABLE: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]|[-+]?inf")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def clean_label(text: str) -> str:
+    """Return a label without control characters, halves of surrogate pairs and characters that turn the direction.
+
+    Figures are drawn by a renderer that ends the process at some of them.
+    """
+    return _UNDRAWABLE.sub(" ", text).strip() if _UNDRAWABLE.search(text) else text
+
+
+def cut_label(text: str, longest: int = LONGEST_LABEL) -> str:
+    """Return a label cut to `longest` characters, the last three of which then are dots."""
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def printable(text: str) -> str:
+    r"""Return text for a terminal: what is not printable, such as the start of an escape sequence, as ``\x1b``.
+
+    Line ends stay.
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+
+
+def spreadsheet_cell(text: str) -> str:
+    """Return text of a CSV cell that no spreadsheet takes for a formula: an apostrophe stands before one.
+
+    Numbers and lone signs, as of a strand, stay as they are.
+    """
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
+
+
+def from_spreadsheet_cell(text: str) -> str:
+    """Invert :func:`spreadsheet_cell`."""
+    return text[1:] if text.startswith("'") and spreadsheet_cell(text[1:]) == text else text
