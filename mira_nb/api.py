@@ -33,19 +33,22 @@ def read(
     atac: str | Path | None = None,
     mudata: str | Path | None = None,
     tenx: str | Path | None = None,
+    obs: str | Path | None = None,
     layer: str | None = None,
     pair_by: str | None = None,
 ) -> MuData:
-    """Read and check two count matrices: two .h5ad files, one .h5mu file or one 10x .h5 file.
+    """Read and check two count matrices: two files of one assay each, one .h5mu file or one 10x matrix.
 
     Parameters
     ----------
     rna, atac
-        Two .h5ad files, cells x genes and cells x peaks.
+        Two .h5ad files, Zarr stores or 10x matrices, cells x genes and cells x peaks.
     mudata
-        One .h5mu file with modalities ``rna`` and ``atac``.
+        One .h5mu file with an expression and an accessibility modality.
     tenx
-        One Cell Ranger ARC ``filtered_feature_bc_matrix.h5``.
+        Cell Ranger ARC's ``filtered_feature_bc_matrix.h5`` or folder of that name.
+    obs
+        Table of cell annotations with a column of cell names, or one row per sample of cellranger aggr.
     layer
         Matrix that holds the counts: ``X``, ``raw`` or a layer's name; None: the best documented one.
     pair_by
@@ -65,7 +68,7 @@ def read(
     from mira_nb.io.read import read_input
     from mira_nb.io.spec import InputSpec
 
-    given = {"rna": rna, "atac": atac, "mudata": mudata, "tenx": tenx}
+    given = {"rna": rna, "atac": atac, "mudata": mudata, "tenx": tenx, "obs": obs}
     paths = {name: Path(value) for name, value in given.items() if value is not None}
     spec = InputSpec(**paths, layer=layer, pair_by=pair_by)  # type: ignore[arg-type]
     return _with_findings(read_input(spec))

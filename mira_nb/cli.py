@@ -18,6 +18,7 @@ import typer
 from .cli_options import (
     Atac,
     Batch,
+    Compute,
     GeneSets,
     Genome,
     Groups,
@@ -25,6 +26,7 @@ from .cli_options import (
     MotifHits,
     Motifs,
     Mudata,
+    Obs,
     PairBy,
     ParamsFile,
     Rna,
@@ -103,6 +105,7 @@ def run(
     atac: Atac = None,
     mudata: Mudata = None,
     tenx: Tenx = None,
+    obs: Obs = None,
     layer: Layer = None,
     pair_by: PairBy = None,
     tss: Tss = None,
@@ -118,14 +121,24 @@ def run(
     until: Until = None,
     seed: Seed = 0,
     title: Title = "",
+    compute: Compute = None,
 ) -> None:
     """Run every stage whose inputs, parameters or code changed, and build the report."""
     from mira_nb.run.pipeline import RunRequest, run_pipeline
 
     values = collect_parameters(params, sets or [])
-    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by)
+    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by, obs)
     given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
-    request = RunRequest(spec=spec, resources=given, out=out, parameters=values, until=until, seed=seed, title=title)
+    request = RunRequest(
+        spec=spec,
+        resources=given,
+        out=out,
+        parameters=values,
+        until=until,
+        seed=seed,
+        title=title,
+        compute=compute,
+    )
     _finish(_interruptible(lambda: run_pipeline(request, sink=_print_progress)))
 
 
@@ -137,6 +150,7 @@ def demo(
     sets: Sets = None,
     until: Until = None,
     seed: Seed = 0,
+    compute: Compute = None,
 ) -> None:
     """Run the whole pipeline on the embedded simulated data set; writes DIR/report.html."""
     from mira_nb.datasets.write import write_demo
@@ -152,6 +166,7 @@ def demo(
         until=until,
         seed=seed,
         title="Simulated differentiation (embedded data)",
+        compute=compute,
     )
     _finish(_interruptible(lambda: run_pipeline(request, sink=_print_progress)))
 
@@ -163,6 +178,7 @@ def check(
     atac: Atac = None,
     mudata: Mudata = None,
     tenx: Tenx = None,
+    obs: Obs = None,
     layer: Layer = None,
     pair_by: PairBy = None,
     tss: Tss = None,
@@ -177,7 +193,7 @@ def check(
     """Say what was found, what can run, and what each missing resource would unlock; runs nothing."""
     from mira_nb.run.inputs import check_run
 
-    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by)
+    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by, obs)
     given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
     found = check_run(spec, given)
     typer.echo(found.render())
@@ -194,6 +210,40 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folde
     from mira_nb.report.build import build_report
 
     typer.echo(build_report(folder))
+
+
+@app.command()
+@reports_errors
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    to: Annotated[
+        Literal["cellxgene", "scanpy", "seurat", "loupe", "bigwig", "bed"],
+        typer.Option("--to", help="Format of the files."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files.", metavar="DIR")],
+    terms: Annotated[
+        Path | None, typer.Option("--terms", help="cellxgene: YAML of ontology terms.", metavar="FILE")
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", help="bigwig: a cell annotation, or topics; default: the run's groups.", metavar="COLUMN"),
+    ] = None,
+    chrom_sizes: Annotated[
+        Path | None, typer.Option("--chrom-sizes", help="bigwig: lengths of chromosomes.", metavar="FILE")
+    ] = None,
+    min_weight: Annotated[
+        float, typer.Option("--min-weight", help="bed: smallest link, of its gene's largest.", min=0, max=1)
+    ] = 0.05,
+) -> None:
+    """Write topics, pseudotime, NITE, peaks and tracks of a run for other tools."""
+    from mira_nb.export.run import ExportOptions, export_run
+
+    options = ExportOptions(terms=terms, by=by, chrom_sizes=chrom_sizes, min_weight=min_weight)
+    done = export_run(folder, to=to, out=out, options=options)
+    for note in done.notes:
+        typer.echo(f"warning: {note}", err=True)
+    for path in done.files:
+        typer.echo(path)
 
 
 @app.command()

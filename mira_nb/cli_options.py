@@ -14,10 +14,25 @@ if TYPE_CHECKING:
     from mira_nb.io.resources import Resources
     from mira_nb.io.spec import InputSpec
 
-Rna = Annotated[Path | None, typer.Option("--rna", help="Gene counts, .h5ad (with --atac).", metavar="FILE")]
-Atac = Annotated[Path | None, typer.Option("--atac", help="Peak counts, .h5ad (with --rna).", metavar="FILE")]
-Mudata = Annotated[Path | None, typer.Option("--mudata", help="Both in one .h5mu.", metavar="FILE")]
-Tenx = Annotated[Path | None, typer.Option("--tenx", help="10x filtered_feature_bc_matrix.h5.", metavar="FILE")]
+Rna = Annotated[
+    Path | None,
+    typer.Option("--rna", help="Gene counts, .h5ad, .zarr, 10x .h5 or folder (with --atac).", metavar="FILE"),
+]
+Atac = Annotated[
+    Path | None,
+    typer.Option("--atac", help="Peak counts, .h5ad, .zarr, 10x .h5 or folder (with --rna).", metavar="FILE"),
+]
+Mudata = Annotated[Path | None, typer.Option("--mudata", help="Both in one .h5mu or .zarr.", metavar="FILE")]
+Tenx = Annotated[
+    Path | None,
+    typer.Option("--tenx", help="10x filtered_feature_bc_matrix.h5, or folder of matrix.mtx.", metavar="FILE"),
+]
+Obs = Annotated[
+    Path | None,
+    typer.Option(
+        "--obs", help="Table of cell annotations, any delimiter: barcodes, or samples of aggr.", metavar="TABLE"
+    ),
+]
 Tss = Annotated[Path | None, typer.Option("--tss", help="Transcription start sites: BED, TSV, GTF.", metavar="FILE")]
 Genome = Annotated[
     Path | None, typer.Option("--genome", help="Genome, .fa or .fa.gz; or ucsc:mm10, downloaded once.", metavar="FILE")
@@ -41,6 +56,15 @@ ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML: {stage:
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random number.", min=0)]
 Title = Annotated[str, typer.Option("--title", help="Head of the report; default: the folder's name.", metavar="TEXT")]
+Compute = Annotated[
+    str | None,
+    typer.Option(
+        "--compute",
+        help="Where independent work is done: a number of processes, tcp://HOST:PORT of a Dask scheduler, or a "
+        "dask-jobqueue file; default: a process per core.",
+        metavar="WHERE",
+    ),
+]
 Layer = Annotated[
     str | None,
     typer.Option("--layer", help="Matrix of counts: X, raw or a layer; default: the best documented.", metavar="NAME"),
@@ -60,6 +84,7 @@ def input_spec(
     tenx: Path | None,
     layer: str | None = None,
     pair_by: str | None = None,
+    obs: Path | None = None,
 ) -> InputSpec:
     """Return the input that was named, or refuse half of one or two."""
     from mira_nb.io.spec import InputSpec
@@ -71,7 +96,7 @@ def input_spec(
             expected="exactly one of: --rna FILE.h5ad with --atac FILE.h5ad; --mudata FILE.h5mu; --tenx FILE.h5",
             remedy="give both count matrices in one of these ways; `mira-nb demo` runs without input",
         )
-    return InputSpec(rna=rna, atac=atac, mudata=mudata, tenx=tenx, layer=layer, pair_by=pair_by)
+    return InputSpec(rna=rna, atac=atac, mudata=mudata, tenx=tenx, layer=layer, pair_by=pair_by, obs=obs)
 
 
 def resources(

@@ -84,7 +84,10 @@ def _check_column(obs: pd.DataFrame, name: str, option: str) -> list[Finding]:
     findings = []
     if option == "--groups" and pd.api.types.is_integer_dtype(column) and n_values > 1:
         cause = f"{n_values} whole numbers from {column.min()} to {column.max()}, maybe codes of labels that were lost"
-        remedy = "in R, turn factors into text before saving: obj$x <- as.character(obj$x); numbered clusters are fine."
+        remedy = (
+            "give the labels with --obs TABLE.csv (in R: write.csv(obj[[]], 'TABLE.csv')), or turn factors into text "
+            "before saving: obj$x <- as.character(obj$x); numbered clusters are fine."
+        )
         findings.append(Finding("warning", f"{option} {name!r} holds numbers instead of labels", cause, remedy))
     if n_values == 1:
         only = str(column.dropna().iloc[0])

@@ -110,10 +110,10 @@ def _by_rule(rna: Counted, atac: Counted, rule: str, *, levels: tuple[int, ...] 
         rows = np.arange(rna.counts.shape[0])
         return Pairing(rows, rows, rule)
     if rule in RULES:
-        for level, (left, right) in enumerate(_keys(rna.obs.index, atac.obs.index, rule)):
+        for level, (left, right) in enumerate(name_keys(rna.obs.index, atac.obs.index, rule)):
             if level not in levels:
                 continue
-            found = _match(left, right, rule)
+            found = match_names(left, right, rule)
             if found is not None and len(found.rna):
                 return found
         return None
@@ -132,14 +132,14 @@ def _by_column(rna: Counted, atac: Counted, column: str) -> Pairing | None:
         pd.Series(part.obs[column].astype(str).to_numpy() if column in part.obs else part.obs.index.astype(str))
         for part in (rna, atac)
     )
-    found = _match(left, right, column)
+    found = match_names(left, right, column)
     if found is None or not len(found.rna):
-        found = _match(bare_barcodes(left), bare_barcodes(right), column)
+        found = match_names(bare_barcodes(left), bare_barcodes(right), column)
     return found
 
 
-def _keys(rna: pd.Index, atac: pd.Index, rule: str) -> Iterator[tuple[pd.Series, pd.Series]]:
-    """Yield keys of both by one rule, the strictest first."""
+def name_keys(rna: pd.Index, atac: pd.Index, rule: str) -> Iterator[tuple[pd.Series, pd.Series]]:
+    """Yield comparable keys of two sets of names by one rule, the strictest first; missing where a name has none."""
     left, right = (pd.Series(names.astype(str), dtype=object) for names in (rna, atac))
     if rule == "names":
         yield left, right
@@ -168,7 +168,8 @@ def _without_prefix(names: pd.Series) -> pd.Series:
     return barcode.fillna(names.str.replace(r"^[A-Za-z0-9]*[-_.#:]", "", regex=True))
 
 
-def _match(left: pd.Series, right: pd.Series, rule: str) -> Pairing | None:
+def match_names(left: pd.Series, right: pd.Series, rule: str) -> Pairing | None:
+    """Return the rows with equal keys; None when a key occurs twice on one side."""
     rows_left, rows_right = np.flatnonzero(left.notna()), np.flatnonzero(right.notna())
     names, other = pd.Index(left.iloc[rows_left]), pd.Index(right.iloc[rows_right])
     if not (names.is_unique and other.is_unique):

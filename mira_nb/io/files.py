@@ -35,17 +35,13 @@ def check_file(path: Path, *, option: str, error: type[InputError] = InputError)
             f"{path} ({option}) does not exist.{near}", expected="the path of a file.", remedy="correct the path."
         )
     if path.is_dir():
-        zarr = (path / ".zgroup").exists() or (path / "zarr.json").exists()
-        remedy = (
-            "save it as one file: anndata.io.read_zarr(FOLDER).write_h5ad(FILE)." if zarr else "name a file inside it."
-        )
-        kind = "a Zarr store" if zarr else "a folder"
-        if any((path / name).exists() for name in ("matrix.mtx.gz", "matrix.mtx")):
-            kind = "a folder of a 10x matrix (matrix.mtx)"
-            remedy = (
-                f"save it as one file, scanpy.read_10x_mtx({str(path)!r}, gex_only=False).write_h5ad('both.h5ad'), and "
-                "give that file twice: --rna both.h5ad --atac both.h5ad."
-            )
+        kind = "a folder"
+        remedy = "name a file inside it."
+        if is_zarr(path) or mtx_file(path):
+            kind = "a Zarr store" if is_zarr(path) else "a folder of a 10x matrix (matrix.mtx)"
+            remedy = "give counts with --rna, --atac, --mudata or --tenx; here, name a file."
+        elif inside := _matrices_inside(path):
+            remedy = f"it holds {', '.join(inside)}: name that."
         raise error(f"{path} ({option}) is {kind}, not a file.", expected="the path of a file.", remedy=remedy)
     try:
         with path.open("rb") as handle:
@@ -62,6 +58,37 @@ def check_file(path: Path, *, option: str, error: type[InputError] = InputError)
             expected="a complete file.",
             remedy="copy or write the file again; the last attempt failed.",
         )
+
+
+def check_source(path: Path, *, option: str) -> None:
+    """Refuse what cannot hold counts: like :func:`check_file`, but allow Zarr stores and folders of a matrix."""
+    if not (path.is_dir() and (is_zarr(path) or mtx_file(path))):
+        check_file(path, option=option)
+
+
+def is_zarr(path: Path) -> bool:
+    """Return whether a path is a Zarr store: a folder, or a zip file of one (``.zarr.zip``)."""
+    if path.is_file():
+        return path.name.lower().endswith(".zarr.zip")
+    return any((path / name).exists() for name in (".zgroup", "zarr.json"))
+
+
+def mtx_file(path: Path) -> Path | None:
+    """Return the Matrix Market file that a path names, or the only one in the folder that it names."""
+    if path.is_file():
+        return path if path.name.removesuffix(".gz").endswith("matrix.mtx") else None
+    found = [item for ending in ("", ".gz") for item in sorted(path.glob(f"*matrix.mtx{ending}"))]
+    found = [item for item in found if item.name.startswith("matrix.mtx")] or found
+    names = {item.name.removesuffix(".gz") for item in found}
+    return found[0] if len(names) == 1 else None
+
+
+def _matrices_inside(path: Path) -> list[str]:
+    """Return what a folder holds that can be given, e.g. in Cell Ranger's ``outs``; filtered matrices first."""
+    found = [item.name for item in path.glob("*.h5*") if "molecule" not in item.name]
+    found += [item.name for item in path.iterdir() if item.is_dir() and (mtx_file(item) or is_zarr(item))]
+    found += [item.name for item in path.glob("*matrix.mtx*")]
+    return sorted(found, key=lambda name: (not name.startswith("filtered"), name))[:3]
 
 
 def is_gzipped(path: Path) -> bool:

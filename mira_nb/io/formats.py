@@ -1,4 +1,4 @@
-"""File formats of count matrices: .h5ad, .h5mu and 10x .h5, plain or gzipped, read as far as needed."""
+"""File formats of count matrices: .h5ad, .h5mu (plain or gzipped) and their Zarr stores, read as far as needed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from scipy import sparse
 from mira_nb.errors import InputError
 
 from .counts import to_csr
-from .files import check_file, unpacked
+from .files import check_source, is_zarr, unpacked
 
 if TYPE_CHECKING:
-    import h5py
     from anndata import AnnData
 
 Format = Literal["h5ad", "h5mu", "tenx", "unknown"]
@@ -56,8 +55,10 @@ class RawModality:
 
 
 @contextmanager
-def open_hdf5(path: Path, *, option: str) -> Iterator[h5py.File]:
-    """Open an HDF5 file, plain or gzipped; any error inside the block becomes one clear :class:`InputError`.
+def open_store(path: Path, *, option: str) -> Iterator[Any]:
+    """Open an HDF5 file, plain or gzipped, or a Zarr store, both as a group that anndata can read.
+
+    Any error inside the block becomes one clear :class:`InputError`.
 
     Parameters
     ----------
@@ -66,46 +67,65 @@ def open_hdf5(path: Path, *, option: str) -> Iterator[h5py.File]:
     option
         The command line option it came with, for the message.
     """
-    import h5py
-
     path = Path(path)
-    check_file(path, option=option)
+    check_source(path, option=option)
     with ExitStack() as stack:
-        readable = stack.enter_context(unpacked(path))
-        if not h5py.is_hdf5(readable):  # also true behind the text block that MuData writes first
-            with readable.open("rb") as handle:
-                head = handle.read(8)
-            raise InputError(
-                f"{path} ({option}) is not an HDF5 file; {_describe_head(path, head)}.",
-                expected="a file written by AnnData (.h5ad), MuData (.h5mu) or Cell Ranger (.h5).",
-                remedy=_conversion_hint(path),
-            )
-        try:
-            file = stack.enter_context(h5py.File(readable, "r"))
-        except OSError as error:
-            raise _damaged(path, option, error) from error
+        file = _open_zarr(path, option) if is_zarr(path) else _open_hdf5(path, option, stack)
         try:
             yield file
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
             raise _damaged(path, option, error) from error
         except Exception as error:
-            if type(error).__module__.startswith("anndata"):  # AnnDataReadError, IORegistryError
+            if type(error).__module__.split(".")[0] in {"anndata", "zarr"}:  # AnnDataReadError, IORegistryError
                 raise _damaged(path, option, error) from error
             raise
 
 
-def detect_format(file: h5py.File) -> Format:
-    """Return the format of an open HDF5 file, recognised by its content."""
+def _open_zarr(path: Path, option: str) -> Any:
+    import zarr
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            store = zarr.storage.ZipStore(path, mode="r") if path.is_file() else str(path)
+            return zarr.open_group(store, mode="r")
+    except Exception as error:  # a broken store raises whatever its codecs do
+        raise _damaged(path, option, error) from error
+
+
+def _open_hdf5(path: Path, option: str, stack: ExitStack) -> Any:
+    import h5py
+
+    readable = stack.enter_context(unpacked(path))
+    if not h5py.is_hdf5(readable):  # also true behind the text block that MuData writes first
+        with readable.open("rb") as handle:
+            head = handle.read(8)
+        raise InputError(
+            f"{path} ({option}) is not an HDF5 file; {_describe_head(path, head)}.",
+            expected="a file written by AnnData (.h5ad), MuData (.h5mu) or Cell Ranger (.h5).",
+            remedy=_conversion_hint(path),
+        )
+    try:
+        return stack.enter_context(h5py.File(readable, "r"))
+    except OSError as error:
+        raise _damaged(path, option, error) from error
+
+
+def detect_format(file: Any) -> Format:
+    """Return the format of an open file or store, recognised by its content."""
     if "mod" in file and "obs" in file:
         return "h5mu"
     if "obs" in file and "var" in file:
         return "h5ad"
     if "matrix" in file and "barcodes" in file["matrix"]:
         return "tenx"
+    groups = [file[name] for name in file if hasattr(file[name], "keys")]
+    if len(groups) == 1 and {"barcodes", "genes", "gene_names", "indptr"} <= set(groups[0]):
+        return "tenx"  # Cell Ranger 2: one group, named after the genome
     return "unknown"
 
 
-def expect_format(file: h5py.File, wanted: Format, *, path: Path, option: str) -> None:
+def expect_format(file: Any, wanted: Format, *, path: Path, option: str) -> None:
     """Refuse a format other than the option's, naming the right option."""
     found = detect_format(file)
     if found == wanted:
@@ -113,10 +133,6 @@ def expect_format(file: h5py.File, wanted: Format, *, path: Path, option: str) -
     content = ", ".join(sorted(file)[:8]) or "nothing"
     if found == "unknown":
         remedy = f"give {_NAMES[wanted]}, or convert the file first."
-        if wanted == "tenx" and any("barcodes" in group for group in file.values() if hasattr(group, "keys")):
-            remedy = (
-                "this is Cell Ranger 2's layout (genes only); give the file of Cell Ranger ARC, or --rna and --atac."
-            )
     else:
         remedy = f"give it with {_OPTION[found]} instead."
         if found == "tenx":
@@ -128,7 +144,7 @@ def expect_format(file: h5py.File, wanted: Format, *, path: Path, option: str) -
     )
 
 
-def read_h5ad_group(group: h5py.Group, *, source: str) -> RawModality:
+def read_h5ad_group(group: Any, *, source: str) -> RawModality:
     """Describe one AnnData inside an open file: ``X``, then layers named like counts, then ``raw``."""
     from anndata.io import read_elem
 
@@ -150,14 +166,14 @@ def read_h5ad_group(group: h5py.Group, *, source: str) -> RawModality:
     return RawModality(source, obs, var, matrices, tuple(unread))
 
 
-def read_obs(file: h5py.File) -> pd.DataFrame:
+def read_obs(file: Any) -> pd.DataFrame:
     """Read the cell table at the top of a .h5mu file."""
     from anndata.io import read_elem
 
     return _frame(file["obs"], read_elem)
 
 
-def read_var(group: h5py.Group) -> pd.DataFrame:
+def read_var(group: Any) -> pd.DataFrame:
     """Read the feature table of one AnnData inside an open file."""
     from anndata.io import read_elem
 
@@ -183,42 +199,6 @@ def modality_from_anndata(adata: AnnData, *, source: str) -> RawModality:
     for element in ("obsm", "varm", "obsp", "varp", "uns"):
         unread += [f"{element}[{name!r}]" for name in getattr(adata, element)]
     return RawModality(source, adata.obs.copy(), adata.var.copy(), matrices, tuple(unread))
-
-
-def read_tenx_group(group: h5py.Group, *, source: str) -> tuple[sparse.csr_matrix, pd.DataFrame, pd.Index]:
-    """Read a 10x ``matrix`` group.
-
-    Returns
-    -------
-    matrix
-        Cells x features, CSR (10x stores features x cells by column, which is the same bytes).
-    features
-        Columns id, name, feature_type and whatever else there is.
-    barcodes
-        Cell names.
-    """
-    if "features" not in group:
-        raise InputError(
-            f"{source}: the matrix has no feature table (Cell Ranger 2 or older: genes only).",
-            expected="Cell Ranger ARC's filtered_feature_bc_matrix.h5 with Gene Expression and Peaks.",
-            remedy="give expression and accessibility as two .h5ad files with --rna and --atac.",
-        )
-    table = group["features"]
-    columns = {
-        name: _text(table[name][()])
-        for name in table
-        if name != "_all_tag_keys" and getattr(table[name], "ndim", 0) == 1
-    }
-    features = pd.DataFrame(columns)
-    barcodes = pd.Index(_text(group["barcodes"][()]))
-    n_features, n_cells = (int(value) for value in group["shape"][()])
-    if len(features) != n_features or len(barcodes) != n_cells:
-        raise ValueError(
-            f"shape says {n_features} features x {n_cells} cells, but {len(features)} and {len(barcodes)} are named"
-        )
-    parts = (group["data"][()], group["indices"][()], group["indptr"][()])
-    matrix = sparse.csr_matrix(parts, shape=(n_cells, n_features))
-    return matrix, features, barcodes
 
 
 def _loader(
@@ -318,9 +298,9 @@ def _describe_head(path: Path, head: bytes) -> str:
 def _conversion_hint(path: Path) -> str:
     name = path.name.lower()
     if ".mtx" in name:
-        return "read the folder with scanpy.read_10x_mtx(FOLDER, gex_only=False) and save it with write_h5ad."
+        return "call it matrix.mtx, with barcodes.tsv and features.tsv beside it, and give the folder."
     if name.endswith((".rds", ".rda", ".rdata")):
-        return "export the counts from R as .h5ad (for example with zellkonverter or SeuratDisk)."
+        return "export it from R by the ten lines of docs/how-to/import-from-r.md, which give a folder for --tenx."
     if name.endswith((".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")):
         return "read the table with anndata.io.read_csv(FILE) and save it with write_h5ad (cells are rows)."
     if name.endswith(".loom"):
@@ -331,9 +311,9 @@ def _conversion_hint(path: Path) -> str:
 def _damaged(path: Path, option: str, error: BaseException) -> InputError:
     detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     word = "truncated" if "truncated" in str(error).lower() else "damaged, truncated or incomplete"
-    size = path.stat().st_size
+    size = f", {path.stat().st_size:,} bytes" if path.is_file() else ""
     return InputError(
-        f"{path} ({option}, {size:,} bytes) cannot be read: {word} ({detail[:300]}).",
+        f"{path} ({option}{size}) cannot be read: {word} ({detail[:300]}).",
         expected="a complete file that `anndata.read_h5ad`, `mudata.read_h5mu` or Cell Ranger wrote.",
         remedy="copy or write the file again and compare sizes or checksums.",
     )

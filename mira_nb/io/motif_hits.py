@@ -64,7 +64,7 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
     """
     path = Path(path)
     try:
-        with formats.open_hdf5(path, option=_OPTION) as file:
+        with formats.open_store(path, option=_OPTION) as file:
             formats.expect_format(file, "h5ad", path=path, option=_OPTION)
             raw = formats.read_h5ad_group(file, source=path.name)
             if "X" not in raw.matrices:

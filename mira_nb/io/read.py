@@ -6,6 +6,7 @@ Whatever is wrong with the input is either handled, counted and listed in the fi
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,15 +16,16 @@ import pandas as pd
 from mira_nb.errors import InputError
 from mira_nb.keys import ATAC, RNA
 
-from . import candidates, formats, names, pairing
+from . import candidates, formats, names, pairing, tenx
 from .annotations import check_annotations
+from .cell_table import add_cell_table
 from .cells import pair_cells
+from .files import is_zarr, mtx_file
 from .formats import RawModality
 from .pairing import Counted, Log
 from .spec import CheckedPair, InputSpec
 
 if TYPE_CHECKING:
-    import h5py
     from anndata import AnnData
 
 _RNA_NAMES: Final = ("rna", "gex", "gene expression", "gene_expression", "expression", "genes", "scrna", "mrna")
@@ -53,12 +55,9 @@ def read_pair(*, rna: Path, atac: Path, spec: InputSpec | None = None) -> Checke
     rna, atac = Path(rna), Path(atac)
     log = Log()
     sources = (rna.name, atac.name) if rna.name != atac.name else (str(rna), str(atac))
-    with (
-        formats.open_hdf5(rna, option="--rna") as rna_file,
-        formats.open_hdf5(atac, option="--atac") as atac_file,
-    ):
-        raw_rna = _read_one(rna_file, rna, "--rna", sources[0], "Gene Expression")
-        raw_atac = _read_one(atac_file, atac, "--atac", sources[1], "Peaks")
+    with ExitStack() as stack:
+        raw_rna = _read_one(stack, rna, "--rna", sources[0], "Gene Expression")
+        raw_atac = _read_one(stack, atac, "--atac", sources[1], "Peaks")
         parts = _count_both(raw_rna, raw_atac, log, spec)
     return _pair(*parts, log, spec)
 
@@ -67,7 +66,7 @@ def read_mudata(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
     """Read one .h5mu file (plain or gzipped) with an expression and an accessibility modality."""
     path = Path(path)
     log = Log()
-    with formats.open_hdf5(path, option="--mudata") as file:
+    with formats.open_store(path, option="--mudata") as file:
         formats.expect_format(file, "h5mu", path=path, option="--mudata")
         rna_name, atac_name = _modality_names(file, path, log)
         raw_rna = formats.read_h5ad_group(file["mod"][rna_name], source=f"{path.name}[{rna_name}]")
@@ -81,72 +80,29 @@ def read_mudata(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
     return _pair(*parts, log, spec, joint_obs=joint[own])
 
 
-def _read_one(file: h5py.File, path: Path, option: str, source: str, wanted: str) -> RawModality:
-    """Read one modality from an .h5ad file or from a 10x file that holds its features."""
+def _read_one(stack: ExitStack, path: Path, option: str, source: str, wanted: tenx.FeatureType) -> RawModality:
+    """Read one modality from an AnnData file or store, or from a 10x file or folder that holds its features."""
+    if not is_zarr(path) and mtx_file(path):
+        return tenx.one_part(tenx.read_mtx(path, option=option), wanted, source)
+    file = stack.enter_context(formats.open_store(path, option=option))
     if formats.detect_format(file) == "tenx":
-        matrix, features, barcodes = formats.read_tenx_group(file["matrix"], source=source)
-        types = _feature_types(features, wanted)
-        if (types == wanted).any() and types.nunique() == 1:
-            return _tenx_part(source, matrix, features, barcodes, types, wanted)
+        return tenx.one_part(tenx.read_h5(file, source=source), wanted, source)
     formats.expect_format(file, "h5ad", path=path, option=option)
     return formats.read_h5ad_group(file, source=source)
 
 
-def _feature_types(features: pd.DataFrame, missing: str) -> pd.Series:
-    given = "feature_type" in features
-    return features["feature_type"].astype(str) if given else pd.Series([missing] * len(features))
-
-
 def read_tenx(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
-    """Read Cell Ranger ARC's filtered_feature_bc_matrix.h5: both feature types in one file, plain or gzipped."""
+    """Read a matrix of Cell Ranger ARC with both feature types: an .h5 file, or a folder of matrix.mtx."""
     path = Path(path)
     log = Log()
-    with formats.open_hdf5(path, option="--tenx") as file:
-        formats.expect_format(file, "tenx", path=path, option="--tenx")
-        matrix, features, barcodes = formats.read_tenx_group(file["matrix"], source=path.name)
-    types = _feature_types(features, "?")
-    present = {name: int(n) for name, n in types.value_counts().items()}
-    missing = [name for name in ("Gene Expression", "Peaks") if name not in present]
-    if missing:
-        shown = ", ".join(f"{n:,} {name}" for name, n in present.items()) or "none"
-        raise InputError(
-            f"{path.name} has no features of type {' and '.join(missing)}; found: {shown}.",
-            expected="Gene Expression and Peaks in one file, as Cell Ranger ARC writes it.",
-            remedy="give the joint file of Cell Ranger ARC, or one file per assay with --rna and --atac.",
-        )
-    others = {name: n for name, n in present.items() if name not in {"Gene Expression", "Peaks"}}
-    if others:
-        shown = ", ".join(f"{n:,} {name}" for name, n in others.items())
-        log.note(f"{path.name}: features of other types were left out", cause=shown)
-        log.drop("features_of_other_types", sum(others.values()))
-    parts = [
-        _tenx_part(f"{path.name}[{wanted}]", matrix, features, barcodes, types, wanted)
-        for wanted in ("Gene Expression", "Peaks")
-    ]
-    if "sample" in parts[0].obs:
-        n_samples = parts[0].obs["sample"].nunique()
-        log.note(
-            f"{path.name} holds {n_samples} samples",
-            cause="the number after the barcodes, in the order of cellranger aggr, is the annotation 'sample'",
-        )
-    return _pair(*_count_both(parts[0], parts[1], log, spec), log, spec)
-
-
-def _tenx_part(  # type: ignore[no-untyped-def]
-    source: str, matrix, features: pd.DataFrame, barcodes: pd.Index, types: pd.Series, wanted: str
-) -> RawModality:
-    """Return the features of one type; barcodes of several samples (-1, -2, ...) give the annotation ``sample``."""
-    columns = np.flatnonzero((types == wanted).to_numpy())
-    index_column = "name" if wanted == "Gene Expression" and "name" in features else "id"
-    var = features.iloc[columns].drop(columns=["feature_type"], errors="ignore")
-    index = var[index_column].astype(str)
-    var = var.set_axis(pd.Index(index.to_numpy(), name=None)).drop(columns=[index_column])
-    block = matrix[:, columns]
-    obs = pd.DataFrame(index=barcodes.astype(str))
-    samples = pd.Series(obs.index).str.extract(r"-(\d+)$", expand=False)
-    if samples.notna().all() and samples.nunique() > 1:
-        obs["sample"] = pd.Categorical(samples.to_numpy())
-    return RawModality(source, obs, var, {"X": lambda: (block, var)})
+    if mtx_file(path):
+        found = tenx.read_mtx(path, option="--tenx")
+    else:
+        with formats.open_store(path, option="--tenx") as file:
+            formats.expect_format(file, "tenx", path=path, option="--tenx")
+            found = tenx.read_h5(file, source=path.name)
+    rna, atac = tenx.both_parts(found, log)
+    return _pair(*_count_both(rna, atac, log, spec), log, spec)
 
 
 def check_pair(rna: AnnData, atac: AnnData) -> CheckedPair:
@@ -163,25 +119,39 @@ def _given(path: Path | None) -> Path:
     return Path(path)
 
 
-def _modality_names(file: h5py.File, path: Path, log: Log) -> tuple[str, str]:
-    """Choose the two modalities: by their usual names, else by what their features are."""
-    present = {str(name).lower(): str(name) for name in file["mod"]}
-    rna = next((present[name] for name in _RNA_NAMES if name in present), None)
-    atac = next((present[name] for name in _ATAC_NAMES if name in present), None)
-    if rna and atac:
-        return rna, atac
-    kinds = {name: pairing.kind_of(formats.read_var(file["mod"][name])) for name in present.values()}
-    rna = rna or _only([name for name, kind in kinds.items() if kind == {"rna"} and name != atac], _RNA_WORDS)
-    atac = atac or _only([name for name, kind in kinds.items() if kind == {"atac"} and name != rna], _ATAC_WORDS)
+def _modality_names(file: Any, path: Path, log: Log) -> tuple[str, str]:
+    """Choose the two modalities by what their features are; names decide where several, or none, are known by that."""
+    present = [str(name) for name in file["mod"]]
+    kinds = {name: pairing.kind_of(formats.read_var(file["mod"][name])) for name in present}
+    rna = _choose({name: kind for name, kind in kinds.items() if kind != {"atac"}}, "rna", _RNA_NAMES, _RNA_WORDS)
+    others = {name: kind for name, kind in kinds.items() if kind != {"rna"} and name != rna}
+    atac = _choose(others, "atac", _ATAC_NAMES, _ATAC_WORDS)
     if rna is None or atac is None:
         lacking = "expression" if rna is None else "accessibility"
         raise InputError(
-            f"{path} (--mudata) has no {lacking} modality; found: {', '.join(present.values()) or 'none'}.",
+            f"{path} (--mudata) has no {lacking} modality; found: {', '.join(present) or 'none'}.",
             expected="modalities called rna and atac, or one of genes and one of peaks.",
             remedy="rename them: mudata.MuData({'rna': ..., 'atac': ...}).write(FILE), or give --rna and --atac.",
         )
-    log.note(f"{path.name}: modalities were chosen by their features", cause=f"genes: {rna}; peaks: {atac}")
+    if rna.lower() in _ATAC_NAMES or atac.lower() in _RNA_NAMES:
+        log.warn(
+            f"{path.name}: the names of the modalities contradict their features, which were believed",
+            cause=f"{rna!r} holds genes, {atac!r} holds peaks",
+            remedy="rename the modalities in the file.",
+        )
+    elif rna.lower() not in _RNA_NAMES or atac.lower() not in _ATAC_NAMES:
+        log.note(f"{path.name}: modalities were chosen by their features", cause=f"genes: {rna}; peaks: {atac}")
     return rna, atac
+
+
+def _choose(kinds: dict[str, set[str]], role: str, usual: tuple[str, ...], words: tuple[str, ...]) -> str | None:
+    """Return the modality of one role: of those with its features, else of those unknown, that with the best name."""
+    sure = [name for name, kind in kinds.items() if kind == {role}]
+    by_name = {name.lower(): name for name in sure or kinds}
+    named = next((by_name[name] for name in usual if name in by_name), None)
+    if named or not sure:
+        return named or _only([name for name in by_name.values() if any(word in name.lower() for word in words)], words)
+    return _only(sure, words)
 
 
 def _only(names: list[str], words: tuple[str, ...]) -> str | None:
@@ -223,7 +193,10 @@ def _pair(
     rna, atac = pairing.drop_empty(rna, atac, log)
     pairing.check_size(rna, atac, log)
     rna, atac = pairing.unique_features(rna, RNA, log), pairing.unique_features(atac, ATAC, log)
-    return CheckedPair(_assemble(rna, atac, joint_obs, log), tuple(log.findings), dict(log.dropped))
+    data = _assemble(rna, atac, joint_obs, log)
+    if spec is not None and spec.obs is not None:
+        add_cell_table(data, spec.obs, log)
+    return CheckedPair(data, tuple(log.findings), dict(log.dropped))
 
 
 def _take(part: Counted, rows: np.ndarray) -> Counted:

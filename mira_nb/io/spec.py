@@ -15,21 +15,26 @@ if TYPE_CHECKING:
 FindingLevel = Literal["warning", "info"]
 
 _FILES: Final = ("rna", "atac", "mudata", "tenx")
+_PATHS: Final = (*_FILES, "obs")
 _USAGE = "--rna FILE.h5ad with --atac FILE.h5ad, or --mudata FILE.h5mu, or --tenx FILE.h5"
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """Where the two count matrices are: a pair of .h5ad files, one .h5mu file, or one 10x .h5 file.
+    """Where the two count matrices are: two files of one assay each, one .h5mu file, or one 10x matrix.
+
+    Every file may be gzipped; AnnData and MuData may be Zarr stores; a 10x matrix is an .h5 file or a folder.
 
     Attributes
     ----------
     rna, atac
-        Two .h5ad files, cells x genes and cells x peaks.
+        Two .h5ad files or 10x matrices, cells x genes and cells x peaks.
     mudata
         One .h5mu file with an expression and an accessibility modality.
     tenx
-        One Cell Ranger ARC ``filtered_feature_bc_matrix.h5`` with both feature types.
+        Cell Ranger ARC's ``filtered_feature_bc_matrix.h5`` or folder of that name, with both feature types.
+    obs
+        Table of cell annotations: one row per cell, or per sample of cellranger aggr.
     layer
         Matrix that holds the counts: ``X``, ``raw`` or a layer's name; None: the best documented one.
     pair_by
@@ -40,6 +45,7 @@ class InputSpec:
     atac: Path | None = None
     mudata: Path | None = None
     tenx: Path | None = None
+    obs: Path | None = None
     layer: str | None = None
     pair_by: str | None = None
 
@@ -66,8 +72,12 @@ class InputSpec:
         )
 
     def files(self) -> tuple[Path, ...]:
-        """Return all files given, in the order rna, atac, mudata, tenx."""
-        return tuple(path for name in _FILES if (path := getattr(self, name)) is not None)
+        """Return all files given, in the order rna, atac, mudata, tenx, obs."""
+        return tuple(self.by_role().values())
+
+    def by_role(self) -> dict[str, Path]:
+        """Return all files given by their role."""
+        return {name: Path(path) for name in _PATHS if (path := getattr(self, name)) is not None}
 
     def reading(self) -> dict[str, str]:
         """Return how the files are to be read, as far as it was said."""
@@ -79,6 +89,8 @@ class InputSpec:
         for name in _FILES:
             path = getattr(self, name)
             out[name] = None if path is None else str(Path(path).resolve())
+        if self.obs is not None:
+            out["obs"] = str(Path(self.obs).resolve())
         return out | self.reading()
 
     @classmethod
@@ -86,7 +98,7 @@ class InputSpec:
         """Invert :meth:`to_json`; unknown names are ignored for forward compatibility."""
         known = {item.name for item in fields(cls)}
         given = {name: value for name, value in values.items() if name in known and value}
-        return cls(**{name: Path(value) if name in _FILES else str(value) for name, value in given.items()})  # type: ignore[arg-type]
+        return cls(**{name: Path(value) if name in _PATHS else str(value) for name, value in given.items()})  # type: ignore[arg-type]
 
 
 def _spec_remedy(given: list[str]) -> str:

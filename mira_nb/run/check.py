@@ -178,7 +178,7 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
     usable = {status.name for status in statuses if status.usable}
     return CheckReport(
         shape=(data.n_obs, data.mod[RNA].n_vars, data.mod[ATAC].n_vars),
-        files={role: Path(path).name for role in ("rna", "atac", "mudata", "tenx") if (path := getattr(spec, role))},
+        files={role: path.name for role, path in spec.by_role().items()},
         annotations=_annotations(data.obs),
         dropped=pair.dropped,
         findings=tuple(findings),

@@ -73,6 +73,24 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def files_below(path: Path) -> list[Path]:
+    """Return the file itself, or all files below a folder in the order of their names."""
+    return sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files below a folder."""
+    return sum(item.stat().st_size for item in files_below(path))
+
+
+def _sha256_below(folder: Path) -> str:
+    """SHA-256 over names and contents of all files below a folder."""
+    digest = hashlib.sha256()
+    for item in files_below(folder):
+        digest.update(f"{item.relative_to(folder).as_posix()}\0{sha256(item)}\n".encode())
+    return digest.hexdigest()
+
+
 class HashCache:
     """Remembers content hashes by path, size and modification time, so that a second run reads nothing twice."""
 
@@ -84,10 +102,13 @@ class HashCache:
             self._known = {}
 
     def sha256(self, path: Path) -> str:
-        """SHA-256 of the file, from memory when size and time are unchanged."""
-        stat = path.stat()
-        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        """SHA-256 of a file or of all files below a folder, from memory when sizes and times are unchanged."""
+        stats = [(item, item.stat()) for item in files_below(path)]
+        state = "|".join(f"{stat.st_size}|{stat.st_mtime_ns}" for _, stat in stats)
+        if path.is_dir():
+            state = hashlib.sha256(state.encode()).hexdigest()
+        key = f"{path.resolve()}|{state}"
         if key not in self._known:
-            self._known[key] = sha256(path)
+            self._known[key] = _sha256_below(path) if path.is_dir() else sha256(path)
             write_json(self.path, self._known)
         return self._known[key]

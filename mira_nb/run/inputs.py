@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from mira_nb.errors import InputError
 from mira_nb.io.annotations import check_annotations
-from mira_nb.io.files import check_file
+from mira_nb.io.cell_table import read_cell_table
+from mira_nb.io.files import check_file, check_source
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 
-from .files import HashCache
+from .files import HashCache, size_of
 from .identity import digest, resource_identity
 from .store import RunStore, read_h5mu, write_h5mu
 
@@ -52,12 +53,14 @@ def prepare_input(
     write_h5mu(pair.data, work)
     work.replace(store.input_path)
     shapes = {"rna": pair.data.mod["rna"].shape, "atac": pair.data.mod["atac"].shape}
+    if spec.obs is not None:
+        shapes["obs"] = read_cell_table(spec.obs).shape
     facts["inputs"] = [
         {
             "role": role,
             "name": path.name,
             "sha256": hashes.sha256(path),
-            "bytes": path.stat().st_size,
+            "bytes": size_of(path),
             "shape": list(shapes.get(role, (shapes["rna"][0], shapes["rna"][1] + shapes["atac"][1]))),
         }
         for role, path in files.items()
@@ -71,9 +74,9 @@ def prepare_input(
 def _input_files(spec: InputSpec) -> dict[str, Path]:
     """Input files by role; each must exist."""
     spec.kind()
-    files = {str(role): Path(path) for role in ("rna", "atac", "mudata", "tenx") if (path := getattr(spec, role))}
+    files = spec.by_role()
     for role, path in files.items():
-        check_file(path, option=f"--{role}")
+        (check_file if role == "obs" else check_source)(path, option=f"--{role}")
     return files
 
 

@@ -17,6 +17,7 @@ from mira_nb.stages.base import Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.registry import get_stage, stage_names, stages_until
 
+from .compute import check_setting, compute_for_kernels
 from .files import HashCache
 from .identity import stage_key
 from .inputs import InputSpec, prepare_input
@@ -47,6 +48,9 @@ class RunRequest:
         Seed of the run.
     title
         Name of the experiment at the head of the report; empty: the one given before, else the folder's name.
+    compute
+        Where independent work is done: a number of processes, address of a Dask scheduler, or a file for dask-jobqueue;
+        None: as the environment says, else this machine's processes. Results do not depend on it.
     """
 
     spec: InputSpec
@@ -59,6 +63,7 @@ class RunRequest:
     seed: int = 0
     command: str = ""
     title: str = ""
+    compute: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,10 +99,12 @@ def run_pipeline(request: RunRequest, *, sink: ProgressSink | None = None) -> Ru
     fails alone, and only what needs it is skipped.
     """
     parameters = parse_parameters(request.parameters)
+    if request.compute is not None:
+        check_setting(request.compute)
     wanted = stages_until(request.until)
     store = RunStore(request.out)
     _check_folder(store)
-    with _locked(store.root), kernel_server():
+    with _locked(store.root), compute_for_kernels(request.compute), kernel_server():
         hashes = HashCache(store.root / "cache" / "hashes.json")
         record = _open_record(request, store, hashes)
         run = _Run(request, store, hashes, record, parameters, sink)

@@ -81,21 +81,23 @@ class Session:
     def run(self) -> Result:
         """Compute the stage; where the data give it nothing to analyse, the result holds only the reason."""
         started = time.perf_counter()
-        context = Context(
-            seed=self.seed,
-            resources=self.resources(),
-            progress=self.progress,
-            n_threads=available_cores(),
-            compute=get_compute(),
-            work_dir=self.store.root / "cache" / "work" / self.stage.name,
-        )
-        missing = self.stage.missing(context.resources)
+        resources = self.resources()
+        missing = self.stage.missing(resources)
         if missing:
             raise ParameterError(f"stage {self.stage.name} cannot run without {missing}", remedy=f"give {missing}")
         self.progress(0.0, "loading")
         self._skipped = ""
         try:
-            self._result = self.stage.run(self.load(), self.params, context)
+            with get_compute() as compute:
+                context = Context(
+                    seed=self.seed,
+                    resources=resources,
+                    progress=self.progress,
+                    n_threads=available_cores(),
+                    compute=compute,
+                    work_dir=self.store.root / "cache" / "work" / self.stage.name,
+                )
+                self._result = self.stage.run(self.load(), self.params, context)
         except NotApplicable as error:
             self._skipped = error.reason
             self._result = Result(alerts=[Alert("info", "This stage was skipped", error.message, error.remedy or "")])

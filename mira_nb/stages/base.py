@@ -8,7 +8,7 @@ sentences for the methods section.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
@@ -30,8 +30,12 @@ class Compute(Protocol):
 
     n_workers: int
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-        """Apply a picklable function to every item; results come in the order of the items."""
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """Apply a picklable function to every item; results come in the order of the items.
+
+        The function is sent to a worker once, items one by one when a worker is free: data that all items need belong
+        to the function (``functools.partial``).
+        """
         ...
 
 
@@ -40,7 +44,7 @@ class InProcess:
 
     n_workers = 1
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """Apply a function to every item."""
         return map(function, items)
 

@@ -73,6 +73,8 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
         (["run", "--out", "x", "--rna", "a", "--atac", "b", "--set", "joint.nothing=1"], ["joint.nothing"]),
         (["run", "--out", "x", "--rna", "a", "--atac", "b", "--set", "joint.n_neighbors=no"], ["joint.n_neighbors"]),
         (["run", "--out", "x", "--rna", "a", "--atac", "b", "--until", "never"], ["never", "prepare"]),
+        (["run", "--out", "x", "--rna", "a", "--atac", "b", "--compute", "some"], ["some", "tcp://HOST:PORT"]),
+        (["demo", "--out", "x", "--compute", "none.yaml"], ["none.yaml", "no such file"]),
     ],
 )
 def test_mistakes_get_one_message_and_status_two(

@@ -18,28 +18,38 @@ from .short_fit import decoder_scores
 
 
 @dataclass(frozen=True)
-class TrialTask:
-    """All that a trial depends on; it can be sent to another process.
+class TrialData:
+    """What all trials of a search have in common.
 
     Attributes
     ----------
     counts, encoder, modality
         (cells, features) training counts, mask of encoder features, kind of model.
-    settings
-        Settings of the trial.
     n_folds, seed, n_threads
         Folds, seed of split and fits, threads.
-    earlier
-        Losses by fold of the trials of finished batches.
     """
 
     counts: sparse.csr_matrix
     encoder: NDArray[np.bool_]
     modality: Modality
-    settings: TopicSettings
     n_folds: int
     seed: int
     n_threads: int
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """What makes a trial; small, so that it can be sent to another process.
+
+    Attributes
+    ----------
+    settings
+        Settings of the trial.
+    earlier
+        Losses by fold of the trials of finished batches.
+    """
+
+    settings: TopicSettings
     earlier: tuple[tuple[float, ...], ...] = ()
 
 
@@ -58,20 +68,20 @@ def fold_of_cells(n_cells: int, n_folds: int, seed: int) -> NDArray[np.intp]:
     return np.random.default_rng([seed, 11]).permutation(n_cells) % n_folds
 
 
-def run_trial(task: TrialTask) -> TrialResult:
+def run_trial(data: TrialData, task: TrialTask) -> TrialResult:
     """Cross-validate one specification of the model, fold by fold."""
     started = time.monotonic()
-    folds = fold_of_cells(task.counts.shape[0], task.n_folds, task.seed)
+    folds = fold_of_cells(data.counts.shape[0], data.n_folds, data.seed)
     losses: list[float] = []
     n_steps = 0
-    for fold in range(task.n_folds):
+    for fold in range(data.n_folds):
         loss, steps = held_out_loss(
-            task.counts[folds != fold], task.counts[folds == fold], task.encoder, task.modality, task.settings,
-            seed=task.seed + fold, n_threads=task.n_threads,
+            data.counts[folds != fold], data.counts[folds == fold], data.encoder, data.modality, task.settings,
+            seed=data.seed + fold, n_threads=data.n_threads,
         )  # fmt: skip
         losses.append(loss)
         n_steps += steps
-        if fold + 1 < task.n_folds and not survives(losses, task.earlier):
+        if fold + 1 < data.n_folds and not survives(losses, task.earlier):
             return TrialResult(tuple(losses), True, n_steps, time.monotonic() - started)
     return TrialResult(tuple(losses), False, n_steps, time.monotonic() - started)
 

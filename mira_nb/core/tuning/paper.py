@@ -9,8 +9,9 @@ held-out log-likelihood per count: ELBOs under different priors cannot be compar
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import Modality, TopicSettings
 from mira_nb.typing import Progress
 
-from .folds import TrialTask, held_out_loss, run_trial
+from .folds import TrialData, TrialResult, TrialTask, held_out_loss, run_trial
 from .halving import penalty
 from .held_out import split_cells
 from .result import Map, Tuning, trial_table
+from .shared import work_through
 from .stability import Stability, assess
 from .study import BATCH, TuningStudy, settings_of, study_name
 
@@ -86,6 +88,10 @@ class PaperSearch:
         name = study_name(self.counts, self.modality, self.settings, self.bounds, self.n_folds, self.seed)
         low = min(self.bounds[0], high)
         self.study = TuningStudy(name, self.folder, (low, high), self.training.shape[0], self.seed)
+        self.trial = partial(
+            run_trial,
+            TrialData(self.training, self.encoder, self.modality, self.n_folds, self.seed, self.n_threads),
+        )
         pooled = np.asarray(self.training.sum(axis=0, dtype=np.float64)).ravel() + 0.5
         totals = np.asarray(self.test.sum(axis=0, dtype=np.float64)).ravel()
         self.profile_loss = -float(totals @ np.log(pooled / pooled.sum())) / float(totals.sum())
@@ -132,24 +138,41 @@ class PaperSearch:
             if settled([int(trial.params["n_topics"]) for trial in before]):
                 return
             batch = self.study.batch(number, min(BATCH, total - number * BATCH))
-            open_trials = [trial for trial in batch if trial.value is None]
             earlier = tuple(tuple(trial.user_attrs["fold_losses"]) for trial in before)
-            tasks = [self._task(trial, earlier) for trial in open_trials]
-            self._say(before, total)
-            for trial, result in zip(open_trials, self.run_all(run_trial, tasks), strict=True):
-                mean = sum(result.losses) / len(result.losses)
-                value = mean + (penalty(len(result.losses)) if result.pruned else 0.0)
-                self.study.finish(trial, result.losses, value, pruned=result.pruned, n_steps=result.n_steps)
-                self.seconds[f"trial {trial.number}"] = result.seconds
-                self._say([item for item in self.study.trials() if item.value is not None], total)
+            # workers end at about the same time when the longest trials start first
+            tasks = {
+                f"trial {trial.number}": TrialTask(settings_of(trial.params, self.base), earlier)
+                for trial in sorted(batch, key=lambda trial: -trial.params["n_epochs"])
+            }
+            self._say(total)
+            self._work_through(
+                tasks, self.trial, self._has_value, partial(self._finish, total), partial(self._say, total)
+            )
 
-    def _task(self, trial: Any, earlier: tuple[tuple[float, ...], ...]) -> TrialTask:
-        return TrialTask(
-            self.training, self.encoder, self.modality, settings_of(trial.params, self.base), self.n_folds, self.seed,
-            self.n_threads, earlier,
+    def _work_through(
+        self, tasks: Mapping[str, Any], function: Callable[[Any], Any], is_done: Callable[[str], bool],
+        store: Callable[[str, Any], None], waiting: Callable[[], None],
+    ) -> None:  # fmt: skip
+        work_through(
+            tasks, function, claims=self.study.claims, run_all=self.run_all, is_done=is_done, store=store,
+            waiting=waiting,
         )  # fmt: skip
 
-    def _say(self, done: Sequence[Any], total: int) -> None:
+    def _trial(self, name: str) -> Any:
+        return self.study.trials()[int(name.split()[1])]
+
+    def _has_value(self, name: str) -> bool:
+        return self._trial(name).value is not None
+
+    def _finish(self, total: int, name: str, result: TrialResult) -> None:
+        mean = sum(result.losses) / len(result.losses)
+        value = mean + (penalty(len(result.losses)) if result.pruned else 0.0)
+        self.study.finish(self._trial(name), result.losses, value, pruned=result.pruned, n_steps=result.n_steps)
+        self.seconds[name] = result.seconds
+        self._say(total)
+
+    def _say(self, total: int) -> None:
+        done = [trial for trial in self.study.trials() if trial.value is not None]
         best = min(done, key=lambda trial: trial.value, default=None)
         found = "" if best is None else f"; best {best.params['n_topics']} topics, loss {best.value:.4f} nats per count"
         self.progress(0.8 * len(done) / max(total, 1), f"trial {min(len(done) + 1, total)} of {total}{found}")
@@ -158,40 +181,40 @@ class PaperSearch:
     def _compare(self, done: Sequence[Any]) -> dict[int, float]:
         """Loss on the test cells of the best trials, retrained on all training cells, by number of the trial."""
         order = sorted(done, key=lambda trial: (bool(trial.user_attrs["pruned"]), trial.value, trial.number))
-        out: dict[int, float] = {}
-        for place, trial in enumerate(order[:FINALISTS]):
-            self.progress(0.8 + 0.1 * place / FINALISTS, f"finalist {place + 1}: {trial.params['n_topics']} topics")
-            kept = self.study.kept(f"finalist {trial.number}")
-            if kept is None:
-                started = time.monotonic()
-                loss, _ = held_out_loss(
-                    self.training, self.test, self.encoder, self.modality, settings_of(trial.params, self.base),
-                    seed=self.seed, n_threads=self.n_threads,
-                )  # fmt: skip
-                self.study.keep(f"finalist {trial.number}", loss)
-                self.seconds[f"finalist {trial.number}"] = time.monotonic() - started
-                kept = loss
-            out[trial.number] = float(kept)
-        return out
+        best = {f"finalist {trial.number}": trial for trial in order[:FINALISTS]}
+
+        def say() -> None:
+            n = sum(self.study.kept(name) is not None for name in best)
+            self.progress(0.8 + 0.1 * n / FINALISTS, f"{n} of {len(best)} finalists compared on held-out cells")
+
+        def store(name: str, result: tuple[float, float]) -> None:
+            self.study.keep(name, result[0])
+            self.seconds[name] = result[1]
+            say()
+
+        say()
+        tasks = {name: settings_of(trial.params, self.base) for name, trial in best.items()}
+        function = partial(finalist_loss, self.trial.args[0], self.test)
+        self._work_through(tasks, function, lambda name: self.study.kept(name) is not None, store, say)
+        return {trial.number: float(self.study.kept(name)) for name, trial in best.items()}
 
     def _topics(self, number: int) -> int:
         return int(self.study.trials()[number].params["n_topics"])
 
     def _stability(self, settings: TopicSettings) -> Stability:
-        started, fits = time.monotonic(), []
-        for number in range(self.n_seeds + 1):
-            self.progress(0.9 + 0.1 * number / (self.n_seeds + 1), f"stability, fit {number + 1} of {self.n_seeds + 1}")
-            fits.append(
-                fit_topic_model(
-                    self.counts, modality=self.modality, settings=settings, encoder_features=self.encoder,
-                    seed=self.seed + 1000 * number, n_threads=self.n_threads,
-                )
-            )  # fmt: skip
+        started = time.monotonic()
+        topics: list[NDArray[np.float32]] = []
+        profiles: list[NDArray[np.float32]] = []
+        function = partial(refit, self.counts, self.encoder, self.modality, settings, self.n_threads)
+        n_fits = self.n_seeds + 1
+        self.progress(0.9, f"stability, fit 1 of {n_fits}")
+        for fitted, features in self.run_all(function, [self.seed + 1000 * number for number in range(n_fits)]):
+            topics.append(fitted)
+            profiles.append(features)
+            self.progress(0.9 + 0.1 * len(topics) / n_fits, f"stability, {len(topics)} of {n_fits} fits")
         self.seconds["stability"] = time.monotonic() - started
-        profiles = fits[0].decoder.composition(np.eye(fits[0].n_topics)).T
         pooled = np.asarray(self.counts.sum(axis=0, dtype=np.float64)).ravel() + 0.5
-        topics = [fit.topics.astype(np.float32) for fit in fits]
-        return assess(topics[0], profiles.astype(np.float32), pooled / pooled.sum(), topics[1:])
+        return assess(topics[0], profiles[0], pooled / pooled.sum(), topics[1:])
 
     # ---------------------------------------------------------------- record
     def _row(self, trial: Any) -> dict[str, Any]:
@@ -215,6 +238,27 @@ class PaperSearch:
                  **{name: getattr(settings, name) for name in SEARCHED}, "loss": loss, "reason": f"trial {number}"}
             )  # fmt: skip
         return rows
+
+
+def finalist_loss(data: TrialData, test: sparse.csr_matrix, settings: TopicSettings) -> tuple[float, float]:
+    """Return loss on the test cells of a fit to all training cells, nats per count, and the seconds it took."""
+    started = time.monotonic()
+    loss, _ = held_out_loss(
+        data.counts, test, data.encoder, data.modality, settings, seed=data.seed, n_threads=data.n_threads
+    )
+    return loss, time.monotonic() - started
+
+
+def refit(
+    counts: sparse.csr_matrix, encoder: NDArray[np.bool_], modality: Modality, settings: TopicSettings, n_threads: int,
+    seed: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
+    """Return topics (cells, K) and feature proportions (features, K) of a fit to all cells from one seed."""
+    fit = fit_topic_model(
+        counts, modality=modality, settings=settings, encoder_features=encoder, seed=seed, n_threads=n_threads
+    )
+    profiles = fit.decoder.composition(np.eye(fit.n_topics)).T
+    return fit.topics.astype(np.float32), profiles.astype(np.float32)
 
 
 def _error(losses: Sequence[float]) -> float:

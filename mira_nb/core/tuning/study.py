@@ -14,6 +14,8 @@ from scipy import sparse
 
 from mira_nb.core.topics.settings import TopicSettings
 
+from .shared import Claims, JournalLock
+
 BATCH = 4
 """Trials per batch: all are suggested from the results of the batches before, whoever finishes first (chosen)."""
 
@@ -39,13 +41,19 @@ class TuningStudy:
         Training cells, which limit the batch size.
     seed
         Seed of the suggestions, together with the number of the trial.
+
+    Attributes
+    ----------
+    claims
+        What this process computes; several may work on the study at the same time.
     """
 
     def __init__(self, name: str, folder: Path | None, bounds: tuple[int, int], n_cells: int, seed: int) -> None:
         import optuna
 
         self.seed = seed
-        with _quiet():
+        self.claims = Claims(None if folder is None else folder / f"locks-{name}")
+        with _quiet(), self.claims.alone():
             self.study = optuna.create_study(
                 storage=_storage(folder), study_name=name, direction="minimize", load_if_exists=True,
                 sampler=self._sampler(0),
@@ -75,17 +83,35 @@ class TuningStudy:
     def batch(self, number: int, size: int) -> list[Any]:
         """Return the trials of a batch, suggesting those that are not there yet."""
         first = number * BATCH
-        with _quiet():
-            for missing in range(len(self.study.get_trials(deepcopy=False)), first + size):
-                self.study.sampler = self._sampler(missing)
-                self.study.ask(self.space)
+        with _quiet(), self.claims.alone():
+            trials = self.trials()
+            for missing in range(len(trials), first + size):
+                self._suggest(missing, trials[:first])
         return self.trials()[first : first + size]
 
-    def finish(self, trial: Any, losses: Sequence[float], value: float, *, pruned: bool, n_steps: int) -> None:
-        """Store the result of a trial: its folds as intermediate values, the penalised mean as its value."""
+    def _suggest(self, number: int, before: Sequence[Any]) -> None:
+        """Add a trial, suggested from those of the batches before, to the journal in one line."""
         import optuna
 
-        with _quiet():
+        # beside the study: a process that is killed between two parameters would leave half a trial there
+        beside = optuna.create_study(direction="minimize", sampler=self._sampler(number))
+        beside.add_trials(before)
+        params = beside.ask(self.space).params
+        self.study.add_trial(
+            optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, params=params, distributions=self.space)
+        )
+
+    def finish(self, trial: Any, losses: Sequence[float], value: float, *, pruned: bool, n_steps: int) -> None:
+        """Store the result of a trial: its folds as intermediate values, the penalised mean as its value.
+
+        Nothing happens to a trial that has its value: another process made the same.
+        """
+        import optuna
+
+        with _quiet(), self.claims.alone():
+            trial = self.trials()[trial.number]
+            if trial.state.is_finished():
+                return
             open_trial = optuna.trial.Trial(self.study, trial._trial_id)
             for fold, loss in enumerate(losses, 1):
                 if fold not in trial.intermediate_values:
@@ -137,7 +163,9 @@ def _storage(folder: Path | None) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     folder.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+    journal = folder / "journal.log"
+    lock: Any = JournalLock(journal)
+    return JournalStorage(JournalFileBackend(str(journal), lock))
 
 
 @contextmanager

@@ -36,6 +36,7 @@ def tune(
     n_threads: int = 1,
     folder: Path | None = None,
     run_all: Map = map,
+    n_workers: int = 1,
     progress: Progress | None = None,
 ) -> Tuning:
     """Choose the number of topics of one modality, and the settings that are chosen with it.
@@ -63,10 +64,12 @@ def tune(
     n_threads
         Threads of the compiled loops (the result does not depend on them).
     folder
-        Where ``paper`` keeps its journal, by which a stopped search goes on; None keeps none.
+        Where ``paper`` keeps its journal, by which a stopped search goes on and several processes, each with a call of
+        its own, work on one search; None keeps none.
     run_all
-        Applies a function to independent trials (``paper``), in the order given, as ``map`` does; the result does not
-        depend on how.
+        Applies a function to independent trials and refits, as ``map`` does; the result does not depend on how.
+    n_workers
+        Processes that `run_all` spreads its work over; with more than one, each task takes one thread.
     progress
         Called with the fraction done and a message; may raise to stop.
 
@@ -93,8 +96,8 @@ def tune(
         from .paper import PaperSearch
 
         return PaperSearch(
-            matrix, encoder, modality, settings, bounds, n_trials, n_folds, n_seeds, seed, n_threads, report, rule,
-            filled, folder, run_all,
+            matrix, encoder, modality, settings, bounds, n_trials, n_folds, n_seeds, seed,
+            n_threads if n_workers == 1 else 1, report, rule, filled, folder, run_all,
         ).run()  # fmt: skip
     return _quick(matrix, encoder, modality, settings, bounds, n_trials, n_seeds, seed, n_threads, report, rule, filled)
 

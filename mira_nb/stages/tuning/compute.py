@@ -79,10 +79,10 @@ def compute(data: MuData, params: TuningParams, context: Context, modality: Lite
         n_folds=params.n_folds,
         n_seeds=params.n_seeds,
         seed=context.seed,
-        # trials side by side take one thread each
-        n_threads=1 if params.mode == "paper" and context.compute.n_workers > 1 else context.n_threads,
+        n_threads=context.n_threads,
         folder=context.work_dir,
         run_all=context.compute.map,
+        n_workers=context.compute.n_workers,
         progress=lambda fraction, message: context.progress(0.95 * fraction, message),
     )
     return TuningOutput(modality, tuning, params, part.n_obs, int(modelled.sum()))

@@ -1,0 +1,125 @@
+"""Topics, pseudotime, lineages, NITE and annotations as columns: for scanpy, Seurat and Loupe."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from mira_nb.keys import ATAC, RNA, X_UMAP
+
+from .values import RunValues, is_label, labels
+
+_BINS: Final = 10
+
+
+def write_scanpy(values: RunValues, out: Path) -> list[str]:
+    """Write rna.h5ad and atac.h5ad with everything found as columns, and the same columns as CSV.
+
+    The joint map, graph and coordinates stand in both files.
+    """
+    for modality in (RNA, ATAC):
+        part = values.data.mod[modality].copy()
+        own = [name for name in part.obs.columns if name not in values.cells.columns]
+        part.obs = pd.concat([values.cells, part.obs[own]], axis=1)
+        for name, found in values.data.obsm.items():
+            if name not in (RNA, ATAC):
+                part.obsm[name] = found
+        for name, found in values.data.obsp.items():
+            part.obsp[name] = found
+        for name, found in values.data.uns.items():
+            part.uns.setdefault(name, found)
+        table = values.activations(modality)
+        part.var = pd.concat([part.var, table.set_axis(part.var_names)], axis=1)
+        part.write_h5ad(out / f"{modality}.h5ad")
+    _csv(values.cells, out / "cells.csv")
+    _csv(values.genes, out / "genes.csv")
+    return []
+
+
+def write_seurat(values: RunValues, out: Path) -> list[str]:
+    """Write a 10x-style folder for ``Read10X`` (matrix, barcodes, features), cells.csv, genes.csv and umap.csv."""
+    rna, atac = values.rna, values.atac
+    counts = sparse.hstack([sparse.csr_matrix(rna.X), sparse.csr_matrix(atac.X)], format="csr")
+    by_feature = counts.T.tocoo()
+    with gzip.GzipFile(out / "matrix.mtx.gz", "wb", mtime=0) as handle:
+        handle.write(b"%%MatrixMarket matrix coordinate integer general\n")
+        handle.write(f"{by_feature.shape[0]} {by_feature.shape[1]} {by_feature.nnz}\n".encode())
+        rows = np.stack([by_feature.row + 1, by_feature.col + 1, np.rint(by_feature.data)], axis=1)
+        np.savetxt(handle, rows, fmt="%d")
+    features = [f"{name}\t{name}\tGene Expression\n" for name in rna.var_names]
+    at = atac.var
+    names = at["chrom"].astype(str) + ":" + at["start"].astype(str) + "-" + at["end"].astype(str)
+    features += [f"{name}\t{name}\tPeaks\n" for name in names]
+    _packed(out / "features.tsv.gz", "".join(features))
+    _packed(out / "barcodes.tsv.gz", "".join(f"{name}\n" for name in rna.obs_names))
+    _csv(values.cells, out / "cells.csv")
+    _csv(values.genes, out / "genes.csv")
+    if X_UMAP not in values.data.obsm:
+        return ["the run has no joint map: umap.csv was not written"]
+    _csv(_map(values, ["UMAP_1", "UMAP_2"]), out / "umap.csv")
+    return []
+
+
+def write_loupe(values: RunValues, out: Path) -> list[str]:
+    """Write categories.csv and umap.csv for the import of the Loupe browser.
+
+    Loupe takes labels only: numbers become ten groups of equally many cells, named by their range; the topic with the
+    largest proportion is a category too.
+    """
+    notes = []
+    cells = values.cells
+    out_table = pd.DataFrame(index=cells.index)
+    for modality in (RNA, ATAC):
+        topics = values.topics(modality)
+        if topics.shape[1]:
+            out_table[f"largest_{modality}_topic"] = topics.idxmax(axis=1)
+    for name in cells.columns:
+        column = cells[name]
+        out_table[name] = labels(column) if is_label(column) else _ranges(column)
+    many = [str(name) for name in out_table if out_table[name].nunique() > 200]
+    if many:
+        notes.append(f"columns with more than 200 labels were left out: {', '.join(many)}")
+    _csv(out_table.drop(columns=many).fillna("none"), out / "categories.csv", "Barcode")
+    if X_UMAP in values.data.obsm:
+        _csv(_map(values, ["X Coordinate", "Y Coordinate"]), out / "umap.csv", "Barcode")
+    else:
+        notes.append("the run has no joint map: umap.csv was not written")
+    unlike = ~pd.Series(values.data.obs_names).str.fullmatch(r"[ACGTN]{8,}-\d+")
+    if unlike.any():
+        notes.append(
+            f"{int(unlike.sum()):,} cell names are none of Cell Ranger's barcodes, e.g. "
+            f"{values.data.obs_names[unlike.to_numpy()][0]!r}: Loupe will not find them"
+        )
+    return notes
+
+
+def _ranges(column: pd.Series) -> pd.Series:
+    """Return the tenth of the cells into which every number falls, as text that sorts; few values stay as they are."""
+    if column.nunique() <= _BINS:
+        return column.map(lambda value: f"{value:g}", na_action="ignore")
+    tenth = pd.qcut(column, _BINS, labels=False, duplicates="drop")
+    bounds = column.groupby(tenth).agg(["min", "max"])
+    names = {
+        i: f"{number + 1:02d}: {row['min']:.3g} to {row['max']:.3g}"
+        for number, (i, row) in enumerate(bounds.iterrows())
+    }
+    return tenth.map(names, na_action="ignore")
+
+
+def _map(values: RunValues, names: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(np.asarray(values.data.obsm[X_UMAP])[:, :2], index=values.data.obs_names, columns=names)
+
+
+def _csv(frame: pd.DataFrame, path: Path, index: str = "cell") -> None:
+    index = "gene" if path.name.startswith("genes") else index
+    frame.rename_axis(index).to_csv(path)
+
+
+def _packed(path: Path, text: str) -> None:
+    with gzip.GzipFile(path, "wb", mtime=0) as handle:
+        handle.write(text.encode())

@@ -1,0 +1,194 @@
+"""An .h5ad by the schema of CZ CELLxGENE Discover: Ensembl ids, raw and normalised counts, ontology terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from mira_nb.errors import ParameterError
+from mira_nb.io.identifiers import ENSEMBL, ID_COLUMNS, without_version
+from mira_nb.keys import NITE_FDR, NITE_PVALUE, NITE_SCORE, NITE_SHARE
+
+from .values import RunValues, is_label, labels
+
+OBS_TERMS: Final = {
+    "assay_ontology_term_id": "EFO term, e.g. EFO:0030059 (10x multiome)",
+    "cell_type_ontology_term_id": "CL term per cell, or 'unknown'",
+    "development_stage_ontology_term_id": "HsapDv or MmusDv term, or 'unknown'",
+    "disease_ontology_term_id": "MONDO term, or PATO:0000461 (normal)",
+    "donor_id": "name of the donor",
+    "is_primary_data": "true or false",
+    "self_reported_ethnicity_ontology_term_id": "HANCESTRO term or 'unknown' (human), else 'na'",
+    "sex_ontology_term_id": "PATO:0000383 (female), PATO:0000384 (male) or 'unknown'",
+    "suspension_type": "cell or nucleus",
+    "tissue_ontology_term_id": "UBERON term",
+    "tissue_type": "tissue, organoid, primary cell culture or cell line",
+}
+"""Required columns of obs, with what they hold."""
+UNS_TERMS: Final = {
+    "organism_ontology_term_id": "NCBITaxon:9606 (human) or NCBITaxon:10090 (mouse)",
+    "title": "title of the data set",
+}
+"""Required entries of uns, with what they hold."""
+OTHER_TERMS: Final = ("batch_condition",)
+_RESERVED: Final = frozenset(
+    {"assay", "cell_type", "development_stage", "disease", "self_reported_ethnicity", "sex", "tissue", "organism",
+     "organism_ontology_term_id", "observation_joinid", "ethnicity", "ethnicity_ontology_term_id",
+     "experimental_condition", "perturbation_types"}
+)  # fmt: skip
+_TARGET: Final = 1e4
+_NOTED: Final = 5
+
+
+def write_cellxgene(values: RunValues, out: Path, *, terms: Path | None = None) -> list[str]:
+    """Write cellxgene.h5ad, and missing.txt with what the schema still asks for.
+
+    X holds log(1 + counts per 10,000), raw.X the counts; genes are named by Ensembl ids; the user's columns whose names
+    the schema reserves become ``author_NAME``.
+
+    Parameters
+    ----------
+    terms
+        YAML: every required key with one value for all cells, the name of a column (``{column: donor}``), or a column
+        with a value per label (``{column: cell_type, values: {B: CL:0000236}}``).
+
+    Raises
+    ------
+    ParameterError
+        For a file of another form, an unknown key or column, or a label without a term.
+    """
+    from anndata import AnnData
+
+    given = _read_terms(terms)
+    missing = [f"{name}: {what}" for name, what in {**UNS_TERMS, **OBS_TERMS}.items() if name not in given]
+    ids = _ensembl(values)
+    keep = np.flatnonzero(ids.notna() & ~ids.duplicated())
+    if len(keep) < len(ids):
+        lost = [str(name) for name in values.rna.var_names[np.setdiff1d(np.arange(len(ids)), keep)[:_NOTED]]]
+        missing.append(f"Ensembl ids: {len(ids) - len(keep):,} of {len(ids):,} genes have none of their own and were "
+                       f"left out, e.g. {', '.join(lost)}; give ids in var, e.g. the column gene_ids")  # fmt: skip
+    counts = sparse.csr_matrix(values.rna.X, dtype=np.float32)[:, keep]
+    obs = _annotations(values)
+    for name in OBS_TERMS:
+        if name in given:
+            obs[name] = _per_cell(name, given[name], values)
+    var = pd.DataFrame(index=pd.Index(ids.iloc[keep].to_numpy(), name=None))
+    embeddings = _embeddings(values)
+    if not embeddings:
+        missing.append("an embedding: run the joint stage")
+    if len(keep):
+        uns = {name: str(given[name]) for name in UNS_TERMS if name in given}
+        table = values.genes.iloc[keep].set_axis(var.index)
+        scores = table[[name for name in (NITE_SCORE, NITE_PVALUE, NITE_FDR, NITE_SHARE) if name in table]]
+        found = AnnData(_log_normalised(counts), obs=obs, var=scores.assign(feature_is_filtered=False), obsm=embeddings)
+        found.raw = AnnData(counts, obs=obs[[]], var=var)
+        found.uns.update(uns | {name: given[name] for name in OTHER_TERMS if name in given})
+        if "X_umap" in embeddings:
+            found.uns["default_embedding"] = "X_umap"
+        found.write_h5ad(out / "cellxgene.h5ad", compression="gzip")
+    text = "".join(f"{item}\n" for item in missing)
+    (out / "missing.txt").write_text(text or "nothing\n", encoding="utf-8")
+    return [f"the schema asks for {item}" for item in missing]
+
+
+def _read_terms(path: Path | None) -> dict[str, Any]:
+    import yaml
+
+    if path is None:
+        return {}
+    expected = "YAML of required keys: a value, {column: NAME} or {column: NAME, values: {LABEL: TERM}}"
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"--terms {path} cannot be read ({error.strerror})", expected=expected) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"--terms {path} is not YAML: {error}", expected=expected) from None
+    known = {*OBS_TERMS, *UNS_TERMS, *OTHER_TERMS}
+    if not isinstance(found, dict) or set(found) - known:
+        unknown = f": unknown {', '.join(map(str, sorted(set(found) - known)))}" if isinstance(found, dict) else ""
+        raise ParameterError(f"--terms {path} has another form{unknown}", expected=f"keys {', '.join(sorted(known))}")
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _per_cell(name: str, value: Any, values: RunValues) -> Any:
+    """Return the term of every cell."""
+    if not isinstance(value, Mapping):
+        return _as_column(name, pd.Series([value] * values.data.n_obs, index=values.data.obs_names))
+    column = value.get("column")
+    if column not in values.data.obs:
+        raise ParameterError(f"--terms {name}: no cell annotation is called {column!r}", expected="a column of obs")
+    found = labels(values.data.obs[column])
+    if "values" not in value:
+        return _as_column(name, found)
+    terms = {str(label): term for label, term in dict(value["values"]).items()}
+    lacking = sorted(set(found.dropna()) - set(terms))
+    if lacking or found.isna().any():
+        what = ", ".join(map(repr, lacking[:_NOTED])) or f"{int(found.isna().sum()):,} cells without a label"
+        raise ParameterError(f"--terms {name}: no term for {what}", expected=f"a term for every label of {column!r}")
+    return _as_column(name, found.map(terms))
+
+
+def _as_column(name: str, column: pd.Series) -> Any:
+    if column.isna().any():
+        raise ParameterError(f"--terms {name}: {int(column.isna().sum()):,} cells have no value")
+    text = column.map(str)
+    if name != "is_primary_data":
+        return pd.Categorical(text)
+    plain = text.str.strip().str.lower()
+    if not plain.isin(["true", "false"]).all():
+        raise ParameterError(
+            f"--terms {name}: {text[~plain.isin(['true', 'false'])].iloc[0]!r}", expected="true or false"
+        )
+    return (plain == "true").to_numpy()
+
+
+def _annotations(values: RunValues) -> pd.DataFrame:
+    """Return the cell table with names that the schema leaves free, labels as categories."""
+    out = pd.DataFrame(index=values.data.obs_names.astype(str))
+    for name in values.cells.columns:
+        column = values.cells[name]
+        target = f"author_{name}" if name in _RESERVED or name in OBS_TERMS else str(name)
+        target = target.lstrip("_") or "unnamed"
+        if column.isna().all():
+            continue
+        out[target] = pd.Categorical(labels(column)) if is_label(column) else column.to_numpy()
+    return out
+
+
+def _embeddings(values: RunValues) -> dict[str, np.ndarray]:
+    """Return the embeddings of the joint space and of both modalities that hold numbers."""
+    out: dict[str, np.ndarray] = {}
+    for prefix, part in (("", values.data), ("_rna", values.rna), ("_atac", values.atac)):
+        for name, found in part.obsm.items():
+            array = np.asarray(found) if not isinstance(found, pd.DataFrame) else None
+            if array is None or not str(name).startswith("X_") or array.ndim != 2 or array.shape[1] < 2:
+                continue
+            if str(name) == "X_umap" and prefix:  # the joint map, kept once
+                continue
+            out[f"{name}{prefix}"] = array.astype(np.float32)
+    return out
+
+
+def _ensembl(values: RunValues) -> pd.Series:
+    """Return the Ensembl id of every gene without its version; missing where there is none."""
+    var = values.rna.var
+    lower = {str(name).lower(): name for name in var.columns}
+    columns = [pd.Series(var.index.astype(str))]
+    columns += [labels(var[lower[name]]).reset_index(drop=True) for name in ID_COLUMNS if name in lower]
+    valid = [column.where(column.str.fullmatch(ENSEMBL).fillna(False).astype(bool)) for column in columns]
+    best = max(valid, key=lambda column: int(column.notna().sum()))
+    return best.map(without_version, na_action="ignore")
+
+
+def _log_normalised(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return log(1 + 10,000 counts / total of the cell)."""
+    total = np.asarray(counts.sum(axis=1)).ravel()
+    scale = np.divide(_TARGET, total, out=np.zeros(len(total)), where=total > 0)
+    out = sparse.csr_matrix(sparse.diags(scale) @ counts, dtype=np.float32)
+    out.data = np.log1p(out.data)
+    return out

@@ -1,0 +1,87 @@
+"""``mira-nb export``: one run, one format, one folder."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from mira_nb.errors import ParameterError
+
+from . import cells, cellxgene, tracks
+from .values import RunValues
+
+Format = Literal["cellxgene", "scanpy", "seurat", "loupe", "bigwig", "bed"]
+FORMATS: Final[tuple[Format, ...]] = ("cellxgene", "scanpy", "seurat", "loupe", "bigwig", "bed")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What some of the formats take.
+
+    Attributes
+    ----------
+    terms
+        Ontology terms (cellxgene).
+    by
+        Cell annotation or ``topics`` (bigwig).
+    chrom_sizes
+        Lengths of chromosomes (bigwig).
+    min_weight
+        Smallest link, as a fraction of its gene's largest (bed).
+    """
+
+    terms: Path | None = None
+    by: str | None = None
+    chrom_sizes: Path | None = None
+    min_weight: float = 0.05
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Files that were written, and what the reader must know about them."""
+
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def export_run(run: Path, *, to: str, out: Path, options: ExportOptions | None = None) -> Exported:
+    """Write the results of a run in the format of another tool.
+
+    Files of the same name in `out` are replaced, each in one step, once all could be written; others stay.
+
+    Raises
+    ------
+    ParameterError
+        For an unknown format, a folder without results, or `out` that is a file or a run folder.
+    """
+    options = options or ExportOptions()
+    writers: dict[str, Callable[[RunValues, Path], list[str]]] = {
+        "cellxgene": lambda values, folder: cellxgene.write_cellxgene(values, folder, terms=options.terms),
+        "scanpy": cells.write_scanpy,
+        "seurat": cells.write_seurat,
+        "loupe": cells.write_loupe,
+        "bigwig": lambda values, folder: tracks.write_bigwig(
+            values, folder, by=options.by, chrom_sizes=options.chrom_sizes
+        ),
+        "bed": lambda values, folder: tracks.write_bed(values, folder, min_weight=options.min_weight),
+    }
+    if to not in writers:
+        raise ParameterError(f"--to {to} is no format", expected=f"one of {', '.join(FORMATS)}")
+    if (out / "run.json").exists():
+        raise ParameterError(f"--out {out} is a run folder", expected="a folder for the exported files")
+    values = RunValues.load(run)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=out) as work:
+            notes = writers[to](values, Path(work))
+            files = tuple(item.replace(out / item.name) for item in sorted(Path(work).iterdir()))
+        if to in {"bigwig", "bed"}:
+            files = (*files, tracks.write_session(out))
+    except OSError as error:
+        raise ParameterError(
+            f"--out {out} cannot be written ({error.strerror or error})", expected="a folder that can be written"
+        ) from error
+    return Exported(files, tuple(notes))

@@ -1,0 +1,129 @@
+"""What a run found, as tables: one row per cell, per gene, per peak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mira_nb.errors import ParameterError
+from mira_nb.keys import (
+    ATAC,
+    ATAC_TOPIC_PREFIX,
+    FATE_PROBABILITIES,
+    LEIDEN,
+    NITE_FDR,
+    NITE_PVALUE,
+    NITE_SCORE,
+    NITE_SHARE,
+    RNA,
+    RNA_TOPIC_PREFIX,
+    TOPIC_ACTIVATIONS,
+    X_TOPICS,
+)
+from mira_nb.run.store import RunStore, read_h5mu
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+PREFIX = {RNA: RNA_TOPIC_PREFIX, ATAC: ATAC_TOPIC_PREFIX}
+
+
+@dataclass(frozen=True)
+class RunValues:
+    """Results of a run.
+
+    Attributes
+    ----------
+    data
+        The run's results.h5mu.
+    record
+        Its run.json.
+    """
+
+    data: MuData
+    record: dict[str, Any]
+
+    @classmethod
+    def load(cls, run: Path) -> RunValues:
+        """Read a run folder.
+
+        Raises
+        ------
+        ParameterError
+            When the folder holds no run, or none with results.
+        """
+        if not (run / "run.json").exists():
+            raise ParameterError(f"{run} holds no run.json", expected="the --out folder of `mira-nb run`")
+        if not (run / "results.h5mu").exists():
+            raise ParameterError(
+                f"{run} holds no results.h5mu", expected="a run with a finished stage", remedy="finish the run first"
+            )
+        return cls(read_h5mu(run / "results.h5mu"), RunStore(run).read_record())
+
+    @property
+    def rna(self) -> AnnData:
+        """Expression."""
+        return self.data.mod[RNA]
+
+    @property
+    def atac(self) -> AnnData:
+        """Accessibility."""
+        return self.data.mod[ATAC]
+
+    def topics(self, modality: str) -> pd.DataFrame:
+        """Return the topics of every cell, columns ``e1``, ... or ``a1``, ...; no columns before the stage ran."""
+        part = self.data.mod[modality]
+        values = np.asarray(part.obsm[X_TOPICS]) if X_TOPICS in part.obsm else np.empty((part.n_obs, 0))
+        return pd.DataFrame(values, index=self.data.obs_names, columns=_names(modality, values.shape[1]))
+
+    def activations(self, modality: str) -> pd.DataFrame:
+        """Return the activations of every feature, columns as in :meth:`topics`; missing where not modelled."""
+        part = self.data.mod[modality]
+        values = np.asarray(part.varm[TOPIC_ACTIVATIONS]) if TOPIC_ACTIVATIONS in part.varm else None
+        values = np.empty((part.n_vars, 0)) if values is None else values
+        return pd.DataFrame(values, index=part.var_names, columns=_names(modality, values.shape[1]))
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row per cell: annotations and results, fates (``fate_NAME``), topics of both modalities."""
+        own = [name for name in self.data.obs.columns if not str(name).startswith((f"{RNA}:", f"{ATAC}:"))]
+        parts = [self.data.obs[own]]
+        if FATE_PROBABILITIES in self.data.obsm:
+            parts.append(
+                pd.DataFrame(self.data.obsm[FATE_PROBABILITIES]).set_axis(self.data.obs_names).add_prefix("fate_")
+            )
+        parts += [self.topics(modality) for modality in (RNA, ATAC)]
+        out = pd.concat(parts, axis=1)
+        return out.loc[:, ~out.columns.duplicated()]
+
+    @cached_property
+    def genes(self) -> pd.DataFrame:
+        """One row per gene: NITE score with its tests, activations of the expression topics."""
+        found = [name for name in (NITE_SCORE, NITE_PVALUE, NITE_FDR, NITE_SHARE) if name in self.rna.var]
+        return pd.concat([self.rna.var[found], self.activations(RNA)], axis=1)
+
+    @property
+    def groups(self) -> str | None:
+        """Annotation to group cells by: that of the run, else the clusters; None before there are any."""
+        given = (self.record.get("resources") or {}).get("groups")
+        return next((str(name) for name in (given, LEIDEN) if name and name in self.data.obs), None)
+
+
+def _names(modality: str, n: int) -> list[str]:
+    return [f"{PREFIX[modality]}{i + 1}" for i in range(n)]
+
+
+def labels(column: pd.Series) -> pd.Series:
+    """Return the values of an annotation as text, missing ones as missing."""
+    return column.astype(object).map(str, na_action="ignore")
+
+
+def is_label(column: pd.Series) -> bool:
+    """Return whether a column holds labels instead of numbers."""
+    return not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)

@@ -1,0 +1,221 @@
+"""Tables of cell annotations (``--obs``): barcodes in any column, any delimiter; joined to the cells by name."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from mira_nb.errors import InputError
+
+from .cells import RULES, match_names, name_keys
+from .files import check_file, is_gzipped
+from .pairing import Log, examples
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+_OPTION: Final = "--obs"
+_MISSING: Final = frozenset({"", "NA", "NaN", "nan", "<NA>", "#N/A"})
+_SAMPLE_COLUMNS: Final = ("sample_id", "library_id", "sample", "library")
+_FEW: Final = 0.05
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Rows of the cells and of the table that belong together, by which column and form of its names."""
+
+    cells: np.ndarray
+    rows: np.ndarray
+    column: str
+    form: str
+
+
+def read_cell_table(path: Path) -> pd.DataFrame:
+    """Read a table as text: CSV, TSV or another delimiter (plain or gzipped), .xlsx, .parquet, or obs of an .h5ad.
+
+    Row names become the first column, called ``row name``.
+
+    Raises
+    ------
+    InputError
+        For a missing file, or one that is no table.
+    """
+    path = Path(path)
+    check_file(path, option=_OPTION)
+    name = path.name.lower()
+    try:
+        if name.endswith((".xlsx", ".xlsm")):
+            table = pd.read_excel(path, dtype=str, keep_default_na=False)
+        elif name.endswith(".parquet"):
+            table = pd.read_parquet(path).reset_index()
+        elif name.endswith((".h5ad", ".h5ad.gz")):
+            from .formats import open_store, read_obs
+
+            with open_store(path, option=_OPTION) as file:
+                table = read_obs(file).reset_index(names="row name")
+        else:
+            table = _read_text(path)
+    except (ImportError, ValueError, OSError, EOFError, KeyError, csv.Error, zlib.error, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} ({_OPTION}) cannot be read as a table: {(str(error) or type(error).__name__).splitlines()[0]}.",
+            expected="a table with one row per cell and a header line.",
+            remedy="save it as CSV.",
+        ) from error
+    if table.shape[1] < 2 or not len(table):
+        raise InputError(
+            f"{path} ({_OPTION}) has {len(table):,} rows and {table.shape[1]} columns.",
+            expected="a header line, a column of barcodes, and at least one annotation.",
+            remedy="check the delimiter: comma, tab, semicolon, bar and blank are recognised.",
+        )
+    table.columns = pd.Index([str(column).strip() or "row name" for column in table.columns])
+    return table.loc[:, ~table.columns.duplicated()]
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    import gzip
+
+    opener = gzip.open if is_gzipped(path) else open
+    with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as handle:
+        sample = handle.read(1 << 16)
+        handle.seek(0)
+        head = next((line for line in sample.splitlines() if line and not line.startswith("##")), "")
+        delimiter = max("\t;,|", key=head.count) if any(mark in head for mark in "\t;,|") else " "
+        lines = (line for line in handle if not line.startswith("##"))
+        rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if row]
+    if not rows:
+        raise ValueError("it is empty")
+    header, body = rows[0], rows[1:]
+    if body and len(header) == len(body[0]) - 1:  # write.table of R: no name above the row names
+        header = ["row name", *header]
+    bad = next((number for number, row in enumerate(body, 2) if len(row) != len(header)), None)
+    if bad is not None:
+        raise ValueError(f"row {bad} has {len(body[bad - 2])} fields, the header {len(header)}")
+    return pd.DataFrame(body, columns=[name.removeprefix("\ufeff") for name in header], dtype=object)
+
+
+def add_cell_table(data: MuData, path: Path, log: Log) -> None:
+    """Write the columns of a table into ``data.obs``; what cannot be joined is counted.
+
+    Cells are found by name in whichever column holds most of them: as they are, without what tools add before or after
+    the barcode, or with the number of the sample. A table with one row per sample (that of cellranger aggr) is joined
+    by the number after the barcodes.
+
+    Raises
+    ------
+    InputError
+        When (nearly) no cell is in the table, with names of both sides.
+    """
+    table = read_cell_table(path)
+    rows = _sample_rows(table, data.obs_names)
+    if rows is not None:
+        log.note(
+            f"{path.name} ({_OPTION}) names {len(table)} samples",
+            cause="the number after a barcode is the row of the table, as in cellranger aggr",
+        )
+        _write(data, table, rows, "", path, log)
+        return
+    found = _best(table, data.obs_names)
+    n_cells = data.n_obs
+    if found is None or len(found.cells) < min(_FEW * n_cells, 0.5 * len(table)):
+        raise _no_match(path, table, data.obs_names, found)
+    rows = np.full(n_cells, -1)
+    rows[found.cells] = found.rows
+    n_missing, n_other = n_cells - len(found.cells), len(table) - len(found.rows)
+    form = "" if found.form == "names" else f", compared by barcodes ({found.form})"
+    other = f"; {n_other:,} of its {len(table):,} rows are other cells" if n_other else ""
+    (log.warn if n_missing else log.note)(
+        f"{path.name} ({_OPTION}) annotates {len(found.cells):,} of {n_cells:,} cells",
+        cause=f"by its column {found.column!r}{form}{other}",
+        remedy=f"{n_missing:,} cells have no annotation, e.g. "
+        f"{examples(data.obs_names[rows < 0])}: complete the table if they should." if n_missing else "",
+    )  # fmt: skip
+    _write(data, table, rows, found.column, path, log)
+
+
+def _sample_rows(table: pd.DataFrame, cells: pd.Index) -> np.ndarray | None:
+    """Return the row of every cell's sample, when the table is one of samples in the order of aggr."""
+    if not any(name in table.columns for name in _SAMPLE_COLUMNS):
+        return None
+    numbers = pd.Series(cells).str.extract(r"-(\d+)$", expand=False)
+    if numbers.isna().any():
+        return None
+    rows = numbers.astype(int).to_numpy() - 1
+    return rows if 1 <= len(table) < len(cells) and rows.min() >= 0 and rows.max() == len(table) - 1 else None
+
+
+def _best(table: pd.DataFrame, cells: pd.Index) -> _Match | None:
+    """Return the column and form that join most cells; the names as they are win where they join half of them."""
+    best: _Match | None = None
+    for found in _matches(table, cells):
+        if best is None or len(found.cells) > len(best.cells):
+            best = found
+        if best.form == "names" and len(best.cells) >= 0.5 * min(len(cells), len(table)):
+            return best
+    return best
+
+
+def _matches(table: pd.DataFrame, cells: pd.Index) -> Iterator[_Match]:
+    for rule in RULES:
+        if rule == "order":
+            continue
+        for column in table.columns:
+            values = table[column]
+            if values.nunique() < 2 or pd.api.types.is_float_dtype(values):
+                continue
+            names = pd.Index(values.astype(str).str.strip())
+            for left, right in name_keys(cells, names, rule):
+                found = match_names(left, right, rule)
+                if found is not None and len(found.rna):
+                    yield _Match(found.rna, found.atac, str(column), rule)
+
+
+def _write(data: MuData, table: pd.DataFrame, rows: np.ndarray, key: str, path: Path, log: Log) -> None:
+    replaced: list[str] = []
+    for name in table.columns:
+        if name in {key, "row name"}:
+            continue
+        values = table[name].to_numpy(dtype=object)[np.maximum(rows, 0)]
+        values[rows < 0] = ""
+        target = name.replace("/", "|")
+        target = f"{target}_" if target in {"_index", "index"} else target
+        if target in data.obs:
+            replaced.append(target)
+        data.obs[target] = _typed(values)
+    if replaced:
+        log.warn(
+            f"{path.name} ({_OPTION}) replaces cell annotations of the same name",
+            cause=", ".join(map(repr, replaced)),
+            remedy="rename the columns of the table to keep both.",
+        )
+
+
+def _typed(values: np.ndarray) -> Any:
+    """Return numbers as numbers, where nothing is lost ('007' stays text), and everything else as labels."""
+    text = pd.Series([str(value).strip() for value in values], dtype=object)
+    missing = text.isin(_MISSING)
+    filled = text[~missing]
+    plain = filled.str.fullmatch(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?inf", case=False)
+    if len(filled) and plain.all():
+        numbers = pd.to_numeric(text.where(~missing, None))
+        whole = not missing.any() and filled.str.fullmatch(r"[-+]?\d{1,18}").all()
+        return numbers.to_numpy(np.int64 if whole else np.float64)
+    return pd.Categorical(text.where(~missing, None))
+
+
+def _no_match(path: Path, table: pd.DataFrame, cells: pd.Index, found: _Match | None) -> InputError:
+    column = found.column if found else str(table.columns[0])
+    n = len(found.cells) if found else 0
+    return InputError(
+        f"{path} ({_OPTION}) names {n:,} of the {len(cells):,} cells: its column {column!r} holds "
+        f"{examples(table[column])}, the cells are called {examples(cells)}.",
+        expected="one row per cell, with the names of the cells in one column.",
+        remedy="write the names as in the counts; where samples share barcodes, both need the sample's number or name.",
+    )

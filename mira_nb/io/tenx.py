@@ -1,0 +1,229 @@
+"""Matrices of Cell Ranger: .h5 files and folders of matrix.mtx with its tables, of any version, gzipped or not."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from mira_nb.errors import InputError
+
+from .files import check_file, is_gzipped, mtx_file
+from .formats import RawModality
+from .pairing import Log
+from .peaks import looks_like_peaks
+
+if TYPE_CHECKING:
+    import h5py
+
+FeatureType = Literal["Gene Expression", "Peaks"]
+TYPES: Final[tuple[FeatureType, ...]] = ("Gene Expression", "Peaks")
+_TABLES: Final = ("features.tsv", "genes.tsv", "peaks.bed")
+_COLUMNS: Final = ("id", "name", "feature_type", "chrom", "start", "end")
+
+
+@dataclass(frozen=True)
+class TenxMatrix:
+    """Counts as Cell Ranger writes them.
+
+    Attributes
+    ----------
+    source
+        Name for messages.
+    matrix
+        Cells x features, CSR (10x stores features x cells by column, which is the same bytes).
+    features
+        Columns id, name, feature_type and whatever else there is.
+    barcodes
+        Cell names.
+    """
+
+    source: str
+    matrix: sparse.csr_matrix
+    features: pd.DataFrame
+    barcodes: pd.Index
+
+    @property
+    def types(self) -> pd.Series:
+        """Type of every feature; where the file does not say, what the names look like."""
+        if "feature_type" in self.features:
+            return self.features["feature_type"].astype(str)
+        peaks = looks_like_peaks(pd.Index(self.features["id"].astype(str)))
+        return pd.Series(["Peaks" if peaks else "Gene Expression"] * len(self.features))
+
+
+# ---------------------------------------------------------------- reading
+def read_h5(file: h5py.File, *, source: str) -> TenxMatrix:
+    """Read an open 10x .h5 file of Cell Ranger 3 or newer (group ``matrix``), or of Cell Ranger 2 (genes only)."""
+    group = file["matrix"] if "matrix" in file else next(iter(file.values()))
+    if "features" in group:
+        table = group["features"]
+        columns = {
+            name: _text(table[name][()])
+            for name in table
+            if name != "_all_tag_keys" and getattr(table[name], "ndim", 0) == 1
+        }
+    else:
+        columns = {"id": _text(group["genes"][()]), "name": _text(group["gene_names"][()])}
+    features = pd.DataFrame(columns)
+    barcodes = pd.Index(_text(group["barcodes"][()]))
+    n_features, n_cells = (int(value) for value in group["shape"][()])
+    if len(features) != n_features or len(barcodes) != n_cells:
+        raise ValueError(
+            f"shape says {n_features} features x {n_cells} cells, but {len(features)} and {len(barcodes)} are named"
+        )
+    parts = (group["data"][()], group["indices"][()], group["indptr"][()])
+    return TenxMatrix(source, sparse.csr_matrix(parts, shape=(n_cells, n_features)), features, barcodes)
+
+
+def read_mtx(path: Path, *, option: str) -> TenxMatrix:
+    """Read a folder of matrix.mtx, barcodes.tsv and features.tsv (genes.tsv, peaks.bed), each plain or gzipped.
+
+    A prefix that all three share (``GSM123_matrix.mtx.gz``, as in GEO) is allowed. Matrices that stand with cells in
+    rows are recognised by their shape.
+
+    Raises
+    ------
+    InputError
+        A table is missing, the matrix is damaged, or the numbers of rows differ.
+    """
+    matrix_file = mtx_file(path)
+    if matrix_file is None:
+        raise InputError(f"{path} ({option}) holds no matrix.mtx.", remedy="name the folder that holds it.")
+    source = f"{path.parent.name}/{path.name}" if path.is_file() else path.name
+    barcodes = _table(_beside(matrix_file, ("barcodes.tsv",), option), option)[0]
+    features = _features(_beside(matrix_file, _TABLES, option), option)
+    matrix = _matrix(matrix_file, option)
+    expected = (len(features), len(barcodes))
+    if matrix.shape != expected and matrix.shape != expected[::-1]:
+        raise InputError(
+            f"{matrix_file} ({option}) is {matrix.shape[0]:,} x {matrix.shape[1]:,}, but its tables name "
+            f"{expected[0]:,} features and {expected[1]:,} barcodes.",
+            expected="three files of one matrix.",
+            remedy="copy the folder again; do not mix files of raw and filtered matrices.",
+        )
+    cells_first = sparse.csr_matrix(matrix.T if matrix.shape == expected else matrix)
+    return TenxMatrix(source, cells_first, features, pd.Index(barcodes.astype(str), name=None))
+
+
+def _beside(matrix: Path, names: tuple[str, ...], option: str) -> Path:
+    """Return the table that belongs to the matrix, with the same prefix."""
+    prefix = matrix.name.partition("matrix.mtx")[0]
+    for name in names:
+        for ending in ("", ".gz"):
+            if (found := matrix.with_name(f"{prefix}{name}{ending}")).exists():
+                return found
+    raise InputError(
+        f"{matrix.parent} ({option}) has {matrix.name}, but no {' or '.join(prefix + name for name in names)}.",
+        expected="matrix.mtx, barcodes.tsv and features.tsv (or genes.tsv, peaks.bed) in one folder, gzipped or not.",
+        remedy="copy the missing file into the folder under this name.",
+    )
+
+
+def _table(path: Path, option: str) -> pd.DataFrame:
+    check_file(path, option=option)
+    try:
+        return pd.read_csv(
+            path, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3, comment=None,
+            compression="gzip" if is_gzipped(path) else None,
+        )  # fmt: skip
+    except (ValueError, EOFError, OSError, zlib.error) as error:
+        raise _damaged(path, option, error) from error
+
+
+def _features(path: Path, option: str) -> pd.DataFrame:
+    table = _table(path, option)
+    if "peaks.bed" in path.name:
+        names = table[0] + ":" + table[1] + "-" + table[2]
+        return pd.DataFrame({"id": names, "name": names, "feature_type": "Peaks"})
+    table = table.iloc[:, : len(_COLUMNS)].set_axis(list(_COLUMNS[: table.shape[1]]), axis=1)
+    if "end" in table:
+        table["interval"] = table["chrom"] + ":" + table["start"] + "-" + table["end"]
+    return table.drop(columns=["chrom", "start", "end"], errors="ignore")
+
+
+def _matrix(path: Path, option: str) -> Any:
+    from scipy.io import mmread
+
+    check_file(path, option=option)
+    try:
+        with gzip.open(path, "rb") if is_gzipped(path) else path.open("rb") as handle:
+            return mmread(handle)
+    except (ValueError, EOFError, OSError, OverflowError, TypeError, zlib.error) as error:
+        raise _damaged(path, option, error) from error
+
+
+def _damaged(path: Path, option: str, error: BaseException) -> InputError:
+    detail = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return InputError(
+        f"{path} ({option}, {path.stat().st_size:,} bytes) cannot be read: {detail}.",
+        expected="a complete file as Cell Ranger writes it.",
+        remedy="copy or download it again and compare sizes or checksums.",
+    )
+
+
+# ---------------------------------------------------------------- modalities
+def both_parts(found: TenxMatrix, log: Log) -> tuple[RawModality, RawModality]:
+    """Return the genes and the peaks of one matrix.
+
+    Raises
+    ------
+    InputError
+        One of the two feature types is missing.
+    """
+    present = {str(name): int(n) for name, n in found.types.value_counts().items()}
+    missing = [name for name in TYPES if name not in present]
+    if missing:
+        shown = ", ".join(f"{n:,} {name}" for name, n in present.items()) or "none"
+        raise InputError(
+            f"{found.source} has no features of type {' and '.join(missing)}; found: {shown}.",
+            expected="Gene Expression and Peaks in one matrix, as Cell Ranger ARC writes it.",
+            remedy="give the joint matrix of Cell Ranger ARC, or one file or folder per assay with --rna and --atac.",
+        )
+    others = {name: n for name, n in present.items() if name not in TYPES}
+    if others:
+        shown = ", ".join(f"{n:,} {name}" for name, n in others.items())
+        log.note(f"{found.source}: features of other types were left out", cause=shown)
+        log.drop("features_of_other_types", sum(others.values()))
+    rna, atac = (one_part(found, name, f"{found.source}[{name}]") for name in TYPES)
+    if "sample" in rna.obs:
+        log.note(
+            f"{found.source} holds {rna.obs['sample'].nunique()} samples",
+            cause="the number after the barcodes, in the order of cellranger aggr, is the annotation 'sample'",
+            remedy="--groups sample or --batch sample uses it; the table given to aggr names them: --obs aggr.csv.",
+        )
+    return rna, atac
+
+
+def one_part(found: TenxMatrix, wanted: FeatureType, source: str) -> RawModality:
+    """Return the features of one type; barcodes of several samples (-1, -2, ...) give the annotation ``sample``.
+
+    A matrix without a feature of that type is returned whole, so that the checks that follow can say what it holds.
+    """
+    types = found.types
+    mask = (types == wanted).to_numpy()
+    columns = np.flatnonzero(mask if mask.any() else np.ones(len(types), dtype=bool))
+    index_column = "name" if wanted == "Gene Expression" and "name" in found.features else "id"
+    drop = ["feature_type"] if mask.any() else []
+    var = found.features.iloc[columns].drop(columns=drop, errors="ignore")
+    index = var[index_column].astype(str)
+    var = var.set_axis(pd.Index(index.to_numpy(), name=None)).drop(columns=[index_column])
+    block = found.matrix[:, columns]
+    obs = pd.DataFrame(index=found.barcodes.astype(str))
+    samples = pd.Series(obs.index).str.extract(r"-(\d+)$", expand=False)
+    if samples.notna().all() and samples.nunique() > 1:
+        obs["sample"] = pd.Categorical(samples.to_numpy())
+    return RawModality(source, obs, var, {"X": lambda: (block, var)})
+
+
+def _text(values: Any) -> Any:
+    array = np.asarray(values)
+    if array.dtype.kind == "S" or (array.dtype == object and len(array) and isinstance(array[0], bytes)):
+        return np.array([item.decode("utf-8", "replace") for item in array], dtype=object)
+    return array

@@ -1,0 +1,341 @@
+"""Matrices of Cell Ranger in folders, Zarr stores and tables of cells: the same pair must come out."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+from pathlib import Path
+
+import anndata as ad
+import h5py
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.io
+from scipy import sparse
+
+from mira_nb.errors import InputError
+from mira_nb.io.annotations import check_annotations
+from mira_nb.io.cell_table import read_cell_table
+from mira_nb.io.read import read_input
+from mira_nb.io.resources import Resources
+from mira_nb.io.spec import InputSpec
+from mira_nb.run.files import HashCache
+from tests.io.test_read import assert_same, titles
+
+
+def write_mtx(folder: Path, rna: ad.AnnData | None, atac: ad.AnnData | None, *, packed: bool, prefix: str = "") -> Path:
+    """Write a folder as Cell Ranger does; scipy writes the matrix."""
+    folder.mkdir()
+    parts = [part for part in (rna, atac) if part is not None]
+    scipy.io.mmwrite(folder / f"{prefix}matrix.mtx", sparse.vstack([part.X.T for part in parts]).astype(int))
+    (folder / f"{prefix}barcodes.tsv").write_text("\n".join(parts[0].obs_names) + "\n")
+    rows = (
+        [f"ENSG{i:05d}\t{name}\tGene Expression\tchr1\t{i}\t{i + 1}" for i, name in enumerate(rna.var_names)]
+        if rna
+        else []
+    )
+    if atac is not None:
+        for name in atac.var_names:
+            chrom, _, span = name.partition(":")
+            rows.append(f"{name}\t{name}\tPeaks\t{chrom}\t" + span.replace("-", "\t"))
+    (folder / f"{prefix}features.tsv").write_text("\n".join(rows) + "\n")
+    if packed:
+        for path in list(folder.iterdir()):
+            path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+            path.unlink()
+    return folder
+
+
+@pytest.mark.parametrize(("packed", "prefix"), [(True, ""), (False, ""), (True, "GSM123_")])
+def test_mtx_folder(rna, atac, tmp_path, packed, prefix):
+    folder = write_mtx(tmp_path / "m", rna, atac, packed=packed, prefix=prefix)
+    pair = read_input(InputSpec(tenx=folder))
+    assert_same(pair, rna, atac)
+    assert pair.data["rna"].var_names.tolist() == rna.var_names.tolist()
+    assert pair.data["atac"].var["start"].tolist() == [1000 * i for i in range(atac.n_vars)]
+    matrix = next(folder.glob("*matrix.mtx*"))
+    assert_same(read_input(InputSpec(tenx=matrix)), rna, atac)  # the file itself names the folder
+
+
+def test_mtx_folder_agrees_with_scanpy(rna, atac, tmp_path):
+    import scanpy as sc
+
+    folder = write_mtx(tmp_path / "m", rna, atac, packed=True)
+    theirs = sc.read_10x_mtx(folder, gex_only=False)
+    ours = read_input(InputSpec(tenx=folder)).data
+    assert (theirs[:, theirs.var["feature_types"] == "Gene Expression"].X != ours["rna"].X).nnz == 0
+    assert (theirs[:, theirs.var["feature_types"] == "Peaks"].X != ours["atac"].X).nnz == 0
+
+
+def test_two_mtx_folders_of_old_versions(rna, atac, tmp_path):
+    """Cell Ranger 2 (genes.tsv of two columns) and Cell Ranger ATAC (peaks.bed)."""
+    genes = write_mtx(tmp_path / "genes", rna, None, packed=False)
+    (genes / "features.tsv").unlink()
+    (genes / "genes.tsv").write_text("".join(f"ENSG{i:05d}\t{name}\n" for i, name in enumerate(rna.var_names)))
+    peaks = write_mtx(tmp_path / "peaks", None, atac, packed=False)
+    (peaks / "features.tsv").unlink()
+    (peaks / "peaks.bed").write_text(
+        "".join(name.replace(":", "\t").replace("-", "\t") + "\n" for name in atac.var_names)
+    )
+    assert_same(read_input(InputSpec(rna=genes, atac=peaks)), rna, atac)
+    with pytest.raises(InputError, match="swapped"):
+        read_input(InputSpec(rna=peaks, atac=genes))
+    with pytest.raises(InputError, match="no features of type Peaks"):
+        read_input(InputSpec(tenx=genes))
+
+
+def test_joint_folder_with_each_option(rna, atac, tmp_path, write):
+    folder = write_mtx(tmp_path / "m", rna, atac, packed=True)
+    assert_same(read_input(InputSpec(rna=folder, atac=folder)), rna, atac)
+    assert_same(read_input(InputSpec(rna=folder, atac=write(rna, atac).atac)), rna, atac)
+
+
+def test_matrix_with_cells_in_rows(rna, atac, tmp_path):
+    folder = write_mtx(tmp_path / "m", rna, atac, packed=False)
+    scipy.io.mmwrite(folder / "matrix.mtx", sparse.hstack([rna.X, atac.X]).astype(int))
+    assert_same(read_input(InputSpec(tenx=folder)), rna, atac)
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda folder: (folder / "barcodes.tsv").unlink(), "no barcodes.tsv"),
+        (lambda folder: (folder / "features.tsv").unlink(), r"no features.tsv or genes.tsv or peaks.bed"),
+        (lambda folder: (folder / "barcodes.tsv").write_text("a\nb\n"), "name 640 features and 2 barcodes"),
+        (lambda folder: os.truncate(folder / "matrix.mtx", 5000), "cannot be read"),
+        (lambda folder: (folder / "matrix.mtx").write_text("x"), "cannot be read"),
+        (lambda folder: (folder / "barcodes.tsv").write_bytes(b""), "empty"),
+    ],
+)  # fmt: skip
+def test_damaged_folders(rna, atac, tmp_path, damage, expected):
+    folder = write_mtx(tmp_path / "m", rna, atac, packed=False)
+    damage(folder)
+    with pytest.raises(InputError, match=expected):
+        read_input(InputSpec(tenx=folder))
+
+
+def test_folder_around_the_matrix_is_named(rna, atac, tmp_path):
+    (tmp_path / "outs").mkdir()
+    write_mtx(tmp_path / "outs" / "raw_feature_bc_matrix", rna, atac, packed=True)
+    write_mtx(tmp_path / "outs" / "filtered_feature_bc_matrix", rna, atac, packed=True)
+    with pytest.raises(InputError, match="it holds filtered_feature_bc_matrix, raw_feature_bc_matrix"):
+        read_input(InputSpec(tenx=tmp_path / "outs"))
+
+
+def test_genes_of_cell_ranger_2(rna, atac, write, tmp_path):
+    with h5py.File(tmp_path / "genes.h5", "w") as file:
+        group = file.create_group("GRCh38")
+        csr = rna.X.astype(np.int32)
+        group["data"], group["indices"], group["indptr"] = csr.data, csr.indices, csr.indptr
+        group["shape"] = np.array(csr.shape[::-1])
+        group["barcodes"] = np.array(rna.obs_names, dtype="S")
+        group["genes"] = np.array([f"ENSG{i}" for i in range(rna.n_vars)], dtype="S")
+        group["gene_names"] = np.array(rna.var_names, dtype="S")
+    pair = read_input(InputSpec(rna=tmp_path / "genes.h5", atac=write(rna, atac).atac))
+    assert_same(pair, rna, atac)
+    with pytest.raises(InputError, match="no features of type Peaks"):
+        read_input(InputSpec(tenx=tmp_path / "genes.h5"))
+
+
+# ---------------------------------------------------------------- Zarr
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.filterwarnings("ignore")  # of the writer
+def test_zarr_stores(rna, atac, tmp_path, version):
+    rna.obs["cell_type"] = rna.obs["cell_type"].astype("category")
+    with ad.settings.override(zarr_write_format=version):
+        rna.write_zarr(tmp_path / "rna.zarr")
+        atac.write_zarr(tmp_path / "atac.zarr")
+        mudata.MuData({"gex": rna, "acc": atac}).write_zarr(tmp_path / "both.zarr")
+    pair = read_input(InputSpec(rna=tmp_path / "rna.zarr", atac=tmp_path / "atac.zarr"))
+    assert_same(pair, rna, atac)
+    assert pair.data.obs["cell_type"].tolist() == rna.obs["cell_type"].tolist()
+    assert_same(read_input(InputSpec(mudata=tmp_path / "both.zarr")), rna, atac)
+    shutil.make_archive(str(tmp_path / "rna.zarr"), "zip", tmp_path / "rna.zarr")
+    assert_same(read_input(InputSpec(rna=tmp_path / "rna.zarr.zip", atac=tmp_path / "atac.zarr")), rna, atac)
+    chunk = max(
+        (item for item in (tmp_path / "rna.zarr" / "X").rglob("*") if item.is_file()), key=lambda f: f.stat().st_size
+    )
+    chunk.write_bytes(b"no chunk")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_input(InputSpec(rna=tmp_path / "rna.zarr", atac=tmp_path / "atac.zarr"))
+
+
+def test_folders_are_identified_by_their_content(rna, atac, tmp_path):
+    folder = write_mtx(tmp_path / "m", rna, atac, packed=False)
+    cache = HashCache(tmp_path / "hashes.json")
+    before = cache.sha256(folder)
+    assert cache.sha256(folder) == before
+    copied = Path(shutil.copytree(folder, tmp_path / "copy"))
+    assert HashCache(tmp_path / "other.json").sha256(copied) == before
+    (copied / "barcodes.tsv").write_text((copied / "barcodes.tsv").read_text().lower())
+    assert HashCache(tmp_path / "other.json").sha256(copied) != before
+
+
+# ---------------------------------------------------------------- MuData
+def test_modalities_by_content_where_names_contradict(rna, atac, tmp_path):
+    mudata.MuData({"rna": atac, "atac": rna}).write_h5mu(tmp_path / "swapped.h5mu")
+    pair = read_input(InputSpec(mudata=tmp_path / "swapped.h5mu"))
+    assert_same(pair, rna, atac)
+    assert "names of the modalities contradict their features" in titles(pair)
+
+
+def test_modalities_by_content_among_others(rna, atac, tmp_path):
+    proteins = ad.AnnData(sparse.csr_matrix(np.ones((rna.n_obs, 30), np.float32)), obs=rna.obs[[]])
+    proteins.var["feature_types"] = "Antibody Capture"
+    mudata.MuData({"A": rna, "B": proteins, "C": atac}).write_h5mu(tmp_path / "three.h5mu")
+    assert_same(read_input(InputSpec(mudata=tmp_path / "three.h5mu")), rna, atac)
+
+
+# ---------------------------------------------------------------- --obs
+LABELS = ["T, naive", "B cell", "007"]
+
+
+def table(names: list[str]) -> pd.DataFrame:
+    rows = np.arange(len(names))
+    frame = pd.DataFrame({"barcode": names, "cell_type": [LABELS[i % 3] for i in rows], "batch": rows % 2 + 1})
+    return frame.sample(frac=1, random_state=0)  # the order must not matter
+
+
+WRITERS = {
+    "comma": lambda frame, path: frame.to_csv(path, index=False),
+    "tab": lambda frame, path: frame.to_csv(path, sep="\t", index=False),
+    "semicolon": lambda frame, path: frame.to_csv(path, sep=";", index=False),
+    "bar": lambda frame, path: frame.to_csv(path, sep="|", index=False),
+    "R write.csv": lambda frame, path: frame.set_index("barcode").rename_axis("").to_csv(path, quoting=2),
+    "R write.table": lambda frame, path: path.write_text(
+        '"cell_type" "batch"\n' + "".join(f'"{a}" "{b}" {c}\n' for a, b, c in frame.itertuples(index=False))
+    ),
+    "barcode last": lambda frame, path: frame[["cell_type", "batch", "barcode"]].to_csv(path, index=False),
+    "gzip": lambda frame, path: frame.to_csv(path, index=False, compression="gzip"),
+    "mark": lambda frame, path: frame.to_csv(path, index=False, encoding="utf-8-sig"),
+    "Windows": lambda frame, path: frame.to_csv(path, index=False, lineterminator="\r\n"),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_obs_table_of_any_format(rna, atac, tmp_path, write_tenx, writer):
+    write_tenx(tmp_path / "m.h5", rna, atac)
+    WRITERS[writer](table(rna.obs_names.tolist()), tmp_path / "cells.txt")
+    obs = read_input(InputSpec(tenx=tmp_path / "m.h5", obs=tmp_path / "cells.txt")).data.obs
+    assert obs["cell_type"].tolist() == [LABELS[i % 3] for i in range(rna.n_obs)]
+    assert obs["batch"].tolist() == [i % 2 + 1 for i in range(rna.n_obs)]
+
+
+def test_obs_table_of_excel_and_anndata(rna, atac, tmp_path, write_tenx):
+    write_tenx(tmp_path / "m.h5", rna, atac)
+    frame = table(rna.obs_names.tolist())
+    frame.to_excel(tmp_path / "cells.xlsx", index=False)
+    ad.AnnData(obs=frame.set_index("barcode").astype({"cell_type": "category"})).write_h5ad(tmp_path / "cells.h5ad")
+    for name in ("cells.xlsx", "cells.h5ad"):
+        obs = read_input(InputSpec(tenx=tmp_path / "m.h5", obs=tmp_path / name)).data.obs
+        assert obs["cell_type"].tolist() == [LABELS[i % 3] for i in range(rna.n_obs)]
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda name: name.removesuffix("-1"),
+        lambda name: f"sampleA#{name}",
+        lambda name: f"{name}_1",
+        lambda name: f"s_{name}",
+    ],
+    ids=["bare", "ArchR", "Seurat", "prefix"],
+)
+def test_obs_table_with_other_forms_of_names(rna, atac, tmp_path, write, rename):
+    table([rename(name) for name in rna.obs_names]).to_csv(tmp_path / "cells.csv", index=False)
+    spec = write(rna, atac)
+    pair = read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / "cells.csv"))
+    assert pair.data.obs["cell_type"].tolist() == [LABELS[i % 3] for i in range(rna.n_obs)]
+    assert "replaces cell annotations of the same name" in titles(pair)
+
+
+def test_obs_table_of_some_cells(rna, atac, tmp_path, write):
+    frame = table([*rna.obs_names[:200], "GGGGGGGGGGGGGGGG-9"]).rename(columns={"cell_type": "fine"})
+    frame.to_csv(tmp_path / "cells.csv", index=False)
+    spec = write(rna, atac)
+    pair = read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / "cells.csv"))
+    assert "annotates 200 of 220 cells" in titles(pair)
+    assert "1 of its 201 rows are other cells" in titles(pair)
+    assert pair.data.obs["fine"].isna().tolist() == [False] * 200 + [True] * 20
+    assert pair.data.obs["batch"].isna().sum() == 20
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("barcode,cell_type\nxx-1,a\nyy-1,b\n", "names 0 of the 220 cells"),
+        ("barcode\nx\n", "1 rows and 1 columns"),
+        ("a,b\n1,2,3,4\n", "row 2 has 4 fields, the header 2"),
+        ("\n\n", "it is empty"),
+    ],
+)
+def test_obs_tables_that_are_refused(rna, atac, tmp_path, write, content, expected):
+    (tmp_path / "cells.csv").write_text(content)
+    spec = write(rna, atac)
+    with pytest.raises(InputError, match=expected):
+        read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / "cells.csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cells.xlsx", b"PK no zip"),
+        ("cells.parquet", b"PAR1"),
+        ("cells.csv.gz", gzip.compress(b"barcode,cell_type\nx,y\n" * 999)[:-20]),
+        ("cells.h5ad", b"no HDF5"),
+        ("cells.csv", bytes(range(256)) * 9),
+    ],
+)
+def test_damaged_tables(rna, atac, tmp_path, write, name, content):
+    (tmp_path / name).write_bytes(content)
+    spec = write(rna, atac)
+    with pytest.raises(InputError, match="--obs"):
+        read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / name))
+
+
+def test_samples_of_aggr(rna, atac, tmp_path, write_tenx):
+    """The number after the barcode is the row of the table that aggr was given."""
+    names = [name[:-1] + str(1 + i % 2) for i, name in enumerate(rna.obs_names)]
+    rna.obs_names = atac.obs_names = names
+    write_tenx(tmp_path / "m.h5", rna, atac)
+    (tmp_path / "aggr.csv").write_text(
+        "library_id,atac_fragments,condition\nyoung,/x/1.tsv.gz,ctrl\nold,/x/2.tsv.gz,aged\n"
+    )
+    pair = read_input(InputSpec(tenx=tmp_path / "m.h5", obs=tmp_path / "aggr.csv"))
+    assert pair.data.obs["library_id"].tolist() == ["young", "old"] * 110
+    assert pair.data.obs["sample"].tolist() == ["1", "2"] * 110
+    assert "--groups sample" in " ".join(finding.remedy for finding in pair.findings)
+
+
+def test_numbers_and_labels_of_a_table(tmp_path, rna, atac, write):
+    names = rna.obs_names.tolist()
+    frame = pd.DataFrame(
+        {"cell": names, "id": [f"{i % 7:03d}" for i in range(220)], "age": [0.5 + i for i in range(220)]}
+    )
+    frame["batch"] = [["1", "", "2"][i % 3] for i in range(220)]
+    frame["state"] = [["None", "True", "NA"][i % 3] for i in range(220)]
+    frame.to_csv(tmp_path / "cells.csv", index=False)
+    assert read_cell_table(tmp_path / "cells.csv").shape == (220, 5)
+    spec = write(rna, atac)
+    obs = read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / "cells.csv")).data.obs
+    assert obs["id"].tolist()[:2] == ["000", "001"]
+    assert obs["age"].tolist() == frame["age"].tolist()
+    assert obs["batch"].isna().sum() == 73
+    assert obs["state"].cat.categories.tolist() == ["None", "True"]
+
+
+def test_labels_that_a_file_lost_come_from_the_table(rna, atac, write, tmp_path):
+    """SeuratDisk writes factors as numbers without labels; the table of R brings them back."""
+    labels = rna.obs["cell_type"].copy()
+    rna.obs["cell_type"] = pd.Categorical(labels).codes
+    labels.to_frame().rename_axis("").to_csv(tmp_path / "cells.csv", quoting=2)
+    spec = write(rna, atac)
+    lost = read_input(spec).data
+    remedy = check_annotations(lost, Resources(groups="cell_type"))[0].remedy
+    assert "--obs TABLE.csv" in remedy
+    data = read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / "cells.csv")).data
+    assert data.obs["cell_type"].tolist() == labels.tolist()
+    assert check_annotations(data, Resources(groups="cell_type")) == ()
