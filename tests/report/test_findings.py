@@ -137,6 +137,8 @@ def test_one_colour_per_name() -> None:
     wanted = [palette.names[name] for name in ("B", "A", "A, B")]
     assert palette.apply(spec)["color"]["scale"]["range"] == wanted
     assert spec["color"]["scale"]["range"] == ["x", "y", "z"]
+    rest = {"domain": ["terminal in B", "other genes"], "range": ["x", "grey"]}
+    assert palette.apply(rest)["range"] == [palette.names["B"], "grey"]
     menu = {"domain": ["|", "lineage state|A", "cluster (leiden)|B"], "range": ["transparent", "1", "2"]}
     assert palette.apply(menu)["range"] == ["transparent", palette.names["A"], "2"]
     other = {"domain": ["A", "unknown"], "range": ["1", "2"]}
