@@ -158,6 +158,8 @@ def test_every_question_is_answered_and_what_is_missing_is_said(example: Path) -
         assert f'id="{record["link"].partition("#")[2]}"' in page
         assert record["text"] in markdown
     assert by_id["drivers"]["verdict"] == "untested"
+    assert "the stage regulation failed" in by_id["drivers"]["text"]
+    assert "motifs not tested: give --genome with --motifs" in by_id["topics"]["text"]
 
 
 def test_a_run_without_stages_has_nothing_tested(tmp_path: Path) -> None:
