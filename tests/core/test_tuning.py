@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import TopicSettings
+from mira_nb.core.topics.shrinkage import POWERS
 from mira_nb.core.tuning.folds import fold_of_cells
 from mira_nb.core.tuning.halving import penalty, survives
 from mira_nb.core.tuning.held_out import cell_scores, difference, make_split, thin
 from mira_nb.core.tuning.paper import settled
 from mira_nb.core.tuning.rule import LEAST_GAIN, Curve
 from mira_nb.core.tuning.sample import draw_sample
-from mira_nb.core.tuning.short_fit import ShortFit
+from mira_nb.core.tuning.short_fit import ShortFit, short_fit
 from mira_nb.core.tuning.stability import assess, correlation, match
 from mira_nb.core.tuning.study import study_name
 from mira_nb.core.tuning.tune import size_rule, tune
@@ -191,8 +193,6 @@ def test_other_settings_stay(monkeypatch):
 
     def recorded(counts, encoder, modality, settings, **rest):
         seen.append(settings)
-        from mira_nb.core.tuning.short_fit import short_fit
-
         return short_fit(counts, encoder, modality, settings, **rest)
 
     monkeypatch.setattr("mira_nb.core.tuning.quick.short_fit", recorded)
@@ -202,6 +202,33 @@ def test_other_settings_stay(monkeypatch):
     assert {item.n_hidden for item in seen} == {16}
     assert {item.n_topics for item in seen} == {found.n_topics}
     assert {item.initial_pseudocounts for item in seen} == {found.n_topics / 2, float(found.n_topics), 50.0}
+    assert found.settings["shrinkage_power"] in POWERS
+    without = tune(counts, modality="expression", settings=replace(given, shrinkage="none"), n_seeds=0)
+    assert "shrinkage_power" not in without.settings
+
+
+def test_power_of_the_shrinkage_is_the_likeliest_for_held_out_cells():
+    """Every power tried by hand on the held-out cells of the same split, features without contrasts among the rest."""
+    counts, _ = planted(3, n_cells=200)
+    noise = np.random.default_rng(5).poisson(0.05, (200, 300))
+    counts = sparse.csr_matrix(sparse.hstack([counts, noise]))
+    settings = TopicSettings(
+        n_topics=3, n_hidden=16, learning_rate_min=2e-3, learning_rate_max=2e-2, holdout_fraction=0.0
+    )
+    encoder = np.ones(counts.shape[1], bool)
+    found = short_fit(counts, encoder, "expression", settings, n_steps=60, seed=4, n_threads=1)
+    split = make_split(counts, np.random.default_rng([4, 3]))
+    likely = {}
+    for power in POWERS:
+        fit = fit_topic_model(
+            split.training, modality="expression", encoder_features=encoder, seed=4, n_threads=1,
+            settings=replace(settings, n_epochs=found.n_epochs, shrinkage_power=power),
+        )  # fmt: skip
+        topics = fit.encode(split.observed)
+        rho = fit.decoder.log_composition(topics)
+        likely[power] = float(split.scored.multiply(rho).sum())
+    assert found.shrinkage_power == max(likely, key=likely.__getitem__)
+    assert found.shrinkage_power > 0
 
 
 # ---------------------------------------------------------------- the published search

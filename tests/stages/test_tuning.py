@@ -39,7 +39,7 @@ def test_choice_is_written_and_near_the_planted_number(results, name):
     (slot,) = results[name].slots
     assert (slot.modality, slot.element, slot.key) == (MODALITIES[name], "uns", "tuning")
     assert abs(value["n_topics"] - 3) <= 1
-    assert set(json.loads(value["settings"])) == {"initial_pseudocounts", "holdout_fraction"}
+    assert set(json.loads(value["settings"])) == {"initial_pseudocounts", "shrinkage_power", "holdout_fraction"}
     choice = results[name].table("choice").set_index("setting")
     assert choice.loc["n_topics", "value"] == str(value["n_topics"])
 
@@ -108,6 +108,8 @@ def test_topics_take_the_choice_but_not_over_the_users_settings(results, data):
     model = next(item for slot, item in result.slots.items() if slot.key == "topic_model")
     assert json.loads(model["settings"])["initial_pseudocounts"] == chosen["initial_pseudocounts"]
     assert json.loads(model["settings"])["holdout_fraction"] == 0
+    assert json.loads(model["settings"])["shrinkage_power"] == chosen["shrinkage_power"]
+    assert "held out of a short fit of the tuning" in result.methods
     table = result.table("topics")
     assert table["stability"].between(0.5, 1).all()
     own = stage.run(tuned, stage.Params(**short, initial_pseudocounts=20.0), Context())

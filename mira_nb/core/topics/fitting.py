@@ -155,7 +155,11 @@ class Fitting:
         factors = shrinkage_factors(
             totals, decoder.affine()[0], topics[self.training], self.data.depth[self.training], decoder.dispersion
         )
-        power = held_out_power(factors, decoder, self.data.counts[self.held_out], topics[self.held_out])
+        given = self.settings.shrinkage_power
+        if given == "auto":
+            power = held_out_power(factors, decoder, self.data.counts[self.held_out], topics[self.held_out])
+        else:
+            power = float(given)
         with torch.no_grad():
             network.gamma.mul_(torch.from_numpy(factors**power))
         return power

@@ -139,6 +139,12 @@ class TopicSettings:
         "only as far as that raises the held-out likelihood; none leaves them as trained.",
         advanced=True,
     )
+    shrinkage_power: float | Auto = setting(
+        "auto",
+        "Power to which the factors of the empirical-Bayes shrinkage are raised; auto takes that of the tuning, else "
+        "the one under which held-out cells are most likely (0, no shrinkage, when none are held out).",
+        ge=0, le=1, advanced=True,
+    )  # fmt: skip
     engine: EngineName = setting(
         "auto",
         "What trains: compiled = the compiled objective, on the CPU; pyro = the same model, guide, start and schedule "

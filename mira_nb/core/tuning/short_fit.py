@@ -11,6 +11,7 @@ from scipy import sparse
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import Modality, TopicSettings
+from mira_nb.core.topics.shrinkage import held_out_power, shrinkage_factors
 from mira_nb.typing import Progress
 
 from .held_out import difference, make_split
@@ -31,6 +32,9 @@ class ShortFit:
         Passes over the training cells and optimiser steps taken.
     topics
         (training cells, K) proportions.
+    shrinkage_power
+        Power of the empirical-Bayes factors under which the scored counts are most likely; the scores are without
+        shrinkage.
     """
 
     scores: NDArray[np.float64]
@@ -38,6 +42,7 @@ class ShortFit:
     n_epochs: int
     n_steps: int
     topics: NDArray[np.float64]
+    shrinkage_power: float = 0.0
 
     @property
     def per_count(self) -> float:
@@ -68,7 +73,8 @@ def short_fit(
 ) -> ShortFit:
     """Fit on four fifths of the cells for about `n_steps` steps and score the rest.
 
-    The split depends on `seed` alone: fits of different settings are compared on the same cells and counts.
+    The split depends on `seed` alone: fits of different settings are compared on the same cells and counts. Contrasts
+    are scored as trained, whatever `settings` say of shrinkage.
     """
     if not encoder.any():
         encoder = np.ones_like(encoder)
@@ -76,13 +82,19 @@ def short_fit(
     per_epoch = max(1, -(-split.training.shape[0] // settings.batch_size))
     n_epochs = max(2, -(-n_steps // per_epoch))
     fit = fit_topic_model(
-        split.training, modality=modality, settings=replace(settings, n_epochs=n_epochs), encoder_features=encoder,
-        seed=seed, n_threads=n_threads, progress=progress,
+        split.training, modality=modality, settings=replace(settings, n_epochs=n_epochs, shrinkage_power=0.0),
+        encoder_features=encoder, seed=seed, n_threads=n_threads, progress=progress,
     )  # fmt: skip
     topics = fit.encode(split.observed, n_threads=n_threads)
     scores = decoder_scores(split.scored, fit.decoder, topics)
     warm = int(fit.settings.warmup_epochs)
-    return ShortFit(scores, split.n_scored, n_epochs, (n_epochs + warm) * per_epoch, fit.topics)
+    power = 0.0
+    if settings.shrinkage != "none":
+        depth = np.asarray(split.training.sum(axis=1), dtype=np.float64).ravel()
+        totals = np.asarray(split.training.sum(axis=0), dtype=np.float64).ravel()
+        factors = shrinkage_factors(totals, fit.decoder.affine()[0], fit.topics, depth, fit.decoder.dispersion)
+        power = held_out_power(factors, fit.decoder, split.scored, topics)
+    return ShortFit(scores, split.n_scored, n_epochs, (n_epochs + warm) * per_epoch, fit.topics, power)
 
 
 def decoder_scores(

@@ -178,6 +178,7 @@ def methods(fitted: TopicsOutput) -> str:
         warmup_epochs=settings.warmup_epochs,
         shrinkage=settings.shrinkage,
         shrinkage_power=fit.shrinkage_power,
+        shrinkage_from=_power_from(fitted),
         n_epochs=len(fit.history),
         n_epochs_auto=fitted.params.settings().n_epochs == "auto" and "n_epochs" not in fitted.tuned.settings,
         auto_steps=AUTO_STEPS,
@@ -193,3 +194,12 @@ def methods(fitted: TopicsOutput) -> str:
         n_held_out=fitted.n_held_out,
         engine=settings.engine,
     )
+
+
+def _power_from(fitted: TopicsOutput) -> str:
+    """Return what decided the power of the shrinkage: tuning, parameter, held_out or, without held-out cells, none."""
+    if "shrinkage_power" in fitted.tuned.settings:
+        return "tuning"
+    if fitted.params.settings().shrinkage_power != "auto":
+        return "parameter"
+    return "held_out" if fitted.n_held_out else "none"

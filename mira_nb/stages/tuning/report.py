@@ -168,6 +168,7 @@ def methods(output: TuningOutput) -> str:
         mode=tuning.mode,
         n_topics=tuning.n_topics,
         pseudocounts=settings.get("initial_pseudocounts", ""),
+        shrinkage_power=settings.get("shrinkage_power", ""),
         n_cells=len(tuning.cells),
         n_features=tuning.n_features,
         min_topics=params.min_topics,

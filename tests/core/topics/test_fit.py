@@ -428,6 +428,20 @@ def test_shrinkage_is_an_option_that_needs_held_out_cells():
     assert with_option.shrinkage_power in POWERS
 
 
+def test_a_given_power_of_the_shrinkage_is_used_without_held_out_cells():
+    counts, _ = planted("accessibility", n=200)
+    common = {**QUICK, "n_epochs": 10, "holdout_fraction": 0.0}
+    trained, half, whole = (
+        fit_topic_model(counts, modality="accessibility", settings=TopicSettings(**common, shrinkage_power=power))
+        for power in (0.0, 0.5, 1.0)
+    )
+    assert half.shrinkage_power == 0.5
+    np.testing.assert_array_equal(half.topics, trained.topics)
+    factor = whole.decoder.gamma / trained.decoder.gamma
+    assert factor.min() < 0.9
+    np.testing.assert_allclose(half.decoder.gamma, trained.decoder.gamma * np.sqrt(factor), rtol=1e-4)
+
+
 def test_start_is_the_likeliest_among_the_reproducible():
     rng = np.random.default_rng(0)
     common = rng.dirichlet(np.full(4, 0.5), 300).astype(np.float32)
