@@ -88,8 +88,8 @@ def _nite(facts: Facts, folder: Path) -> tuple[bool, str] | None:
     others = sum(called.values()) - n_true - n_false
     return (
         right,
-        f"{n_true} of {n_nite} planted NITE genes, {n_false} of {n_lite} planted LITE genes and {others} others (driven "
-        "by topics) are called NITE",
+        f"{n_true} of {n_nite} planted NITE genes, {n_false} of {n_lite} planted LITE genes and {others} others "
+        "(driven by topics) are called NITE",
     )
 
 
