@@ -230,7 +230,8 @@ def branch_view(
 def node_palette(nodes: pd.DataFrame) -> dict[str, str]:
     """Return one colour per node: lineages from the palette, inner nodes in greys from dark (root) to light."""
     parents = set(nodes["parent"])
-    ends = [name for name in nodes["node"] if name not in parents]
+    # in natural order, as maps sort their groups: a lineage has one colour in both
+    ends = theme.natural_sort(name for name in nodes["node"] if name not in parents)
     inner = [name for name in nodes["node"] if name in parents]
     greys = ["#3f4650", "#6f7782", "#9aa1aa", "#b9bec5"]
     out = dict(zip(ends, theme.category_colors(ends).values(), strict=True))

@@ -25,7 +25,7 @@ from .reader import RunView, read_run
 from .sections import Builder, all_alerts
 
 FOLDER: Final = Path(__file__).parent
-SCRIPTS: Final = ("common.js", "packed.js", "page.js", "tables.js", "linked.js", "charts.js", "main.js")
+SCRIPTS: Final = ("common.js", "packed.js", "page.js", "tables.js", "linked.js", "charts.js", "folds.js", "main.js")
 
 
 def build_report(run: Path) -> Path:

@@ -12,6 +12,9 @@ from mira_nb.charts import theme
 STATE_COLUMN: Final = "lineage state"
 """Column of a map's cells, and heading of its menu, that names the node of the lineage tree."""
 
+OTHERS: Final = {"other genes", "all others", "others"}
+"""Entries of a scale that stand for the rest and keep their colour."""
+
 
 @dataclass(frozen=True)
 class Palette:
@@ -58,10 +61,11 @@ class Palette:
             heading, bar, rest = name.partition("|")
             if bar and rest in self.names and not heading.startswith("cluster"):
                 out[position] = self.names[rest]
-        plain = [name.removesuffix(" *") for name in names]
+        plain = [name.removesuffix(" *").removeprefix("terminal in ") for name in names]
+        asked = [name for name in plain if name not in OTHERS]
         for known in (self.names, self.topics):
-            if all(name in known for name in plain):
-                return [known[name] for name in plain]
+            if asked and all(name in known for name in asked):
+                return [known.get(name, color) for name, color in zip(plain, out, strict=True)]
         return out
 
 

@@ -17,6 +17,9 @@ POINT_LIMIT: Final = 50_000
 """More points than this are sampled for the interactive view; the full set is drawn as a picture beside it."""
 
 
+HALF_WIDTH: Final = 420
+"""Charts up to this width, in pixels, stand two in a row."""
+
 ROWS_IN_PLACE: Final = 2_000
 """Rows of a chart that take more characters than this leave its specification for the page's archive."""
 
@@ -117,7 +120,7 @@ def chart_view(
         image=image,
         image_size=size,
         note=note,
-        small=width is not None and width <= 380,
+        small=width is not None and width <= HALF_WIDTH,
         height=height,
         linked=meta.get("linked"),
         has_data=bool(datasets) or n_inline > 0,

@@ -12,10 +12,14 @@ from markupsafe import Markup
 from . import embed, wording
 from .colors import Palette
 from .figures import Archive, read_figure
+from .findings.limits import outside
 from .reader import RunView, StageView
 from .tables import read_table
 
 LEVELS = ("error", "warning", "info", "success")
+SERIOUS = ("error", "warning")
+IDLE = "No action needed"
+"""How the remedy of a note begins that asks for nothing; such notes stay in the section of their stage."""
 
 
 @dataclass
@@ -68,6 +72,17 @@ class Builder:
         identifier = self.identifier(stage.name)
         record = stage.record
         groups = self._figure_groups(stage)
+        details = [
+            {**group, "figures": _paired([figure for figure in group["figures"] if not figure["main"]])}
+            for group in groups
+            if not all(figure["main"] for figure in group["figures"])
+        ]
+        main_figures = [figure for group in groups for figure in group["figures"] if figure["main"]]
+        if len(details):
+            # the main figures of a stage that folds the others stand two in a row, the first alone if they are odd
+            for figure in main_figures[len(main_figures) % 2 :]:
+                figure["small"] = True
+        main_figures = _paired(main_figures)
         tables = [self._table(stage, item) for item in record.get("tables") or ()]
         parameters = [_parameter(row) for row in record.get("parameters") or ()]
         links = [{"id": figure["id"], "title": figure["title"]} for group in groups for figure in group["figures"]]
@@ -85,6 +100,8 @@ class Builder:
             "memory": wording.memory(stage.peak_rss_mb),
             "key": str(record.get("key") or "")[:16],
             "alerts": _alerts(stage, identifier),
+            "notes": [alert for alert in _alerts(stage, identifier) if alert["level"] not in SERIOUS],
+            "n_serious": sum(alert["level"] in SERIOUS for alert in _alerts(stage, identifier)),
             "metrics": [metric(item) for item in record.get("metrics") or () if not item.get("key")],
             "key_metrics": [
                 {**metric(item), "stage": stage.title, "stage_id": identifier}
@@ -92,7 +109,12 @@ class Builder:
                 if item.get("key")
             ],
             "figure_groups": groups,
+            "main_figures": main_figures,
+            "detail_groups": details,
+            "n_details": sum(len(group["figures"]) for group in details),
             "tables": tables,
+            "main_tables": [table for table in tables if table["main"]],
+            "detail_tables": [table for table in tables if not table["main"]],
             "parameters": parameters,
             "n_changed": sum(row["changed"] for row in parameters),
             "files": [_file(stage, item) for item in record.get("files") or ()],
@@ -110,7 +132,7 @@ class Builder:
                 groups.append(known)
             known["items"].append(item)
         return [
-            {"title": group["title"], "figures": _paired([self._figure(stage, item) for item in group["items"]])}
+            {"title": group["title"], "figures": [self._figure(stage, item) for item in group["items"]]}
             for group in groups
         ]
 
@@ -128,6 +150,7 @@ class Builder:
             "title": title,
             "caption": str(item.get("caption") or ""),
             "alt": str(item.get("alt") or title),
+            "main": item.get("prominence", "main") == "main",
             "small": view.small,
             "view": view,
         }
@@ -143,6 +166,7 @@ class Builder:
             "caption": str(item.get("caption") or ""),
             "file": f"stages/{stage.name}/{item['file']}",
             "href": quote(f"stages/{stage.name}/{item['file']}"),
+            "main": item.get("prominence", "main") == "main",
             "note": "",
             "error": "",
         }
@@ -205,7 +229,7 @@ def all_alerts(run: RunView, stages: list[dict[str, Any]]) -> list[dict[str, Any
                     "stage_id": stage["id"],
                 }
             )
-        found += stage["alerts"]
+        found += [alert for alert in stage["alerts"] if not alert["remedy"].startswith(IDLE)]
     return _merged(sorted(found, key=lambda alert: LEVELS.index(alert["level"])))
 
 
@@ -220,7 +244,16 @@ def _merged(alerts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _alerts(stage: StageView, identifier: str) -> list[dict[str, Any]]:
-    return [_alert(item, stage.title, identifier) for item in stage.alerts]
+    """Return the alerts of a stage, and one per key figure that misses its stated range and has none yet."""
+    out = [_alert(item, stage.title, identifier) for item in stage.alerts]
+    for item in stage.record.get("metrics") or ():
+        text = outside(item)
+        shown = wording.number(item.get("value"))
+        said = any(alert["level"] in SERIOUS and shown in f"{alert['title']} {alert['cause']}" for alert in out)
+        if text and not said:
+            missed = {"level": "warning", "title": text, "cause": str(item.get("help") or "")}
+            out.append(_alert(missed, stage.title, identifier))
+    return out
 
 
 def _alert(item: Mapping[str, Any], stage: str, identifier: str) -> dict[str, Any]:

@@ -217,6 +217,7 @@ def _write_table(folder: Path, table: Table) -> dict[str, Any]:
         "name": table.name,
         "title": table.title,
         "caption": table.caption,
+        "prominence": table.prominence,
         "file": f"tables/{table.name}.csv",
         "rows": len(table.frame),
         "columns": [str(column) for column in table.frame.columns],
@@ -257,7 +258,7 @@ def _write_figure(folder: Path, figure: Figure) -> dict[str, Any]:
         file = f"figures/{figure.name}.vl.json"
         text = json.dumps(figure_spec(figure), allow_nan=False, separators=(",", ":"))
         (folder / file).write_text(text)
-    shown = {name: getattr(figure, name) for name in ("name", "title", "caption", "alt", "section")}
+    shown = {name: getattr(figure, name) for name in ("name", "title", "caption", "alt", "section", "prominence")}
     return {**shown, "file": file}
 
 

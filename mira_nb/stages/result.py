@@ -15,6 +15,7 @@ from mudata import MuData
 from mira_nb.errors import ParameterError
 
 Level = Literal["error", "warning", "info", "success"]
+Prominence = Literal["main", "detail"]
 
 
 Modality = Literal["rna", "atac", "joint"]
@@ -59,6 +60,10 @@ class Metric:
     unit: str = ""
     help: str = ""
     key: bool = False
+    good_above: float | None = None
+    """Least value that is good; None where there is no such bound."""
+    good_below: float | None = None
+    """Largest value that is good; None where there is no such bound."""
 
     @property
     def text(self) -> str:
@@ -76,6 +81,8 @@ class Table:
     title: str
     caption: str
     frame: pd.DataFrame
+    prominence: Prominence = "main"
+    """``detail``: folded away in the report until asked for."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,6 +105,8 @@ class Figure:
     alt: str = ""
     section: str = ""
     """Heading inside the stage's report section that groups this figure ('' = none)."""
+    prominence: Prominence = "main"
+    """``detail``: folded away in the report until asked for."""
 
     def spec(self, *, max_rows: int | None = None) -> dict[str, Any]:
         """Return the Vega-Lite specification with plain data.

@@ -56,9 +56,9 @@ class Texts:
         )
 
     def table(self, key: str, frame: pd.DataFrame, *, name: str = "", **values: Any) -> Table:
-        """Return the table `key` of ``tables.yaml`` (title, caption) around `frame`."""
+        """Return the table `key` of ``tables.yaml`` (title, caption, prominence) around `frame`."""
         words = self._words("tables", key, values)
-        return Table(name or key, words["title"], words["caption"], frame)
+        return Table(name or key, words["title"], words["caption"], frame, prominence=words.get("prominence", "detail"))
 
     def figure(
         self,
@@ -71,7 +71,7 @@ class Texts:
         svg: str = "",
         **values: Any,
     ) -> Figure:
-        """Return the figure `key` of ``figures.yaml`` (title, caption, section, alt) around a chart or drawing."""
+        """Return the figure `key` of ``figures.yaml`` (title, caption, section, alt, prominence) around a picture."""
         words = self._words("figures", key, values)
         return Figure(
             name or key,
@@ -83,13 +83,21 @@ class Texts:
             svg=svg,
             alt=words.get("alt", ""),
             section=words.get("section", ""),
+            prominence=words.get("prominence", "detail"),
         )
 
     def metric(self, key: str, value: float | int | str, **values: Any) -> Metric:
-        """Return the key figure `key` of ``metrics.yaml`` (name, unit, help, key)."""
+        """Return the key figure `key` of ``metrics.yaml`` (name, unit, help, key, good_above, good_below)."""
         words = self._words("metrics", key, values)
+        above, below = words.get("good_above"), words.get("good_below")
         return Metric(
-            words["name"], value, unit=words.get("unit", ""), help=words.get("help", ""), key=words.get("key") == "True"
+            words["name"],
+            value,
+            unit=words.get("unit", ""),
+            help=words.get("help", ""),
+            key=words.get("key") == "True",
+            good_above=None if above is None else float(above),
+            good_below=None if below is None else float(below),
         )
 
     def methods(self, **values: Any) -> str:

@@ -97,6 +97,27 @@ def test_processes_and_a_dask_cluster_give_the_same_tables(undisturbed: Any) -> 
             np.testing.assert_array_equal(found.stability.low, stable.stability.low)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("n_trials", [None, 5])
+def test_the_mode_quick_does_not_depend_on_processes(n_trials: int | None) -> None:
+    """More workers try numbers of topics that one would not have reached; they leave no trace."""
+    from mira_nb.core.tuning.tune import tune
+    from mira_nb.run.compute import get_compute
+
+    counts = one_search.planted(3, n_cells=200, n_features=100)[0]
+    alone = tune(counts, modality="expression", n_trials=n_trials, n_seeds=2)
+    with get_compute("processes:2") as compute:
+        found = tune(
+            counts, modality="expression", n_trials=n_trials, n_seeds=2, run_all=compute.map, n_workers=2, n_threads=1
+        )
+    pd.testing.assert_frame_equal(found.trials, alone.trials, check_exact=True)
+    assert found.n_topics == alone.n_topics
+    assert found.n_steps == alone.n_steps
+    assert alone.stability is not None
+    assert found.stability is not None
+    pd.testing.assert_frame_equal(found.stability.table, alone.stability.table, check_exact=True)
+
+
 # ---------------------------------------------------------------- parts
 def study(folder: Path) -> TuningStudy:
     return TuningStudy("s", folder, (2, 9), 400, 3)

@@ -39,6 +39,7 @@ class OfflinePage:
     def see_everything(self) -> None:
         """Scroll through the page until all charts and tables are there."""
         page = self.page
+        page.evaluate("for (const d of document.querySelectorAll('main details.folded')) d.open = true")
         position = 0
         while position < page.evaluate("document.documentElement.scrollHeight"):
             page.evaluate(f"scrollTo({{top: {position}, behavior: 'instant'}})")

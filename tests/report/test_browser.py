@@ -317,3 +317,73 @@ def test_large_run_is_quick(page_offline: Any, tmp_path: Path) -> None:
     assert report.stat().st_size < 6e6
     assert first < 20  # five seconds on a quiet machine
     assert page_offline.errors == []
+
+
+def folded_run(root: Path) -> Path:
+    """Report of a stage with a main figure, a detail, a table of genes and an alert."""
+    alert = {"level": "warning", "title": "Only 300 cells", "cause": "c", "remedy": "r"}
+    rows = {"values": [{"x": 1, "y": 2}]}
+    spec = {"data": rows, "mark": "bar", "encoding": {"x": {"field": "x", "type": "quantitative"}}}
+    genes = pd.DataFrame({"gene": [f"GENE{i}" for i in range(300)], "nite": [i % 2 == 0 for i in range(300)]})
+    run = RunFolder(root)
+    stage = run.stage("regulation", alerts=[alert])
+    stage.figure("shown", spec, title="Shown at once").figure("hidden", spec, title="Hidden scatter")
+    stage.table("genes", genes, title="Genes of the test")
+    stage.save()
+    record_path = root / "stages" / "regulation" / "stage.json"
+    record = json.loads(record_path.read_text(encoding="utf-8"))
+    record["figures"][1]["prominence"] = record["tables"][0]["prominence"] = "detail"
+    record_path.write_text(json.dumps(record), encoding="utf-8")
+    return build_report(run.finish())
+
+
+def test_details_are_folded_until_asked_for(page_offline: Any, tmp_path: Path) -> None:
+    page = page_offline.open(folded_run(tmp_path / "run"))
+    assert page.locator("#regulation-shown").is_visible()
+    assert not page.locator("#regulation-hidden").is_visible()
+    page.locator("button[data-unfold='regulation']").click()
+    assert page.locator("#regulation-hidden").is_visible()
+    assert page.locator("#regulation-genes").is_visible()
+    page.locator("button[data-unfold='regulation']").click()
+    assert not page.locator("#regulation-genes").is_visible()
+    page.locator("#everything").click()
+    assert page.locator("#everything").get_attribute("aria-pressed") == "true"
+    assert page.locator("main details.folded:not([open])").count() == 0
+    page.locator("#regulation-hidden .chart.drawn").wait_for()
+    page.locator("#everything").click()
+    assert not page.locator("#regulation-hidden").is_visible()
+    assert page_offline.errors == []
+
+
+def test_search_finds_figures_tables_genes_and_alerts(page_offline: Any, tmp_path: Path) -> None:
+    page = page_offline.open(folded_run(tmp_path / "run"))
+    page.locator("#find").fill("hidden scat")
+    page.locator("#found a").first.wait_for()
+    assert page.locator("#found a").all_inner_texts() == ["figure Hidden scatter"]
+    page.locator("#found a").first.click()
+    until(page, "document.querySelector('#regulation-hidden').offsetHeight > 0")
+    for text, wanted in (("genes of", "table Genes of the test"), ("300 cells", "alert"), ("no such thing", "")):
+        page.locator("#find").fill(text)
+        until(page, "!document.querySelector('#found').hidden")
+        page.wait_for_timeout(150)
+        shown = page.locator("#found").inner_text()
+        assert wanted in shown if wanted else "Nothing found" in shown
+    page.locator("#find").fill("gene299")
+    page.wait_for_timeout(150)
+    page.locator("#found a").first.click()
+    until(page, "document.querySelectorAll('#regulation-genes-view tbody tr').length === 1")
+    assert "GENE299" in page.locator("#regulation-genes-view tbody").inner_text()
+    assert page_offline.errors == []
+
+
+def test_first_screen_holds_both_pictures_and_the_findings(page_offline: Any, example: Path) -> None:
+    page_offline.page.set_viewport_size({"width": 1440, "height": 900})
+    page = page_offline.open(example / "report.html")
+    for name in ("result-map", "result-tree", "result-topics"):
+        box = page.locator(f"#{name}").bounding_box()
+        assert box["y"] + min(box["height"], 150) <= 900
+        assert box["width"] > 150
+    assert page.locator(".findings li").count() >= 5
+    for light in page.locator(".light").all():
+        assert light.inner_text().split()[0] in {"✓", "!", "✕", "–"}
+        assert light.inner_text().split(maxsplit=1)[1] in {"good", "caution", "bad", "not tested"}

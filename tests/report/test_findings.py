@@ -137,6 +137,8 @@ def test_one_colour_per_name() -> None:
     wanted = [palette.names[name] for name in ("B", "A", "A, B")]
     assert palette.apply(spec)["color"]["scale"]["range"] == wanted
     assert spec["color"]["scale"]["range"] == ["x", "y", "z"]
+    rest = {"domain": ["terminal in B", "other genes"], "range": ["x", "grey"]}
+    assert palette.apply(rest)["range"] == [palette.names["B"], "grey"]
     menu = {"domain": ["|", "lineage state|A", "cluster (leiden)|B"], "range": ["transparent", "1", "2"]}
     assert palette.apply(menu)["range"] == ["transparent", palette.names["A"], "2"]
     other = {"domain": ["A", "unknown"], "range": ["1", "2"]}
@@ -156,6 +158,8 @@ def test_every_question_is_answered_and_what_is_missing_is_said(example: Path) -
         assert f'id="{record["link"].partition("#")[2]}"' in page
         assert record["text"] in markdown
     assert by_id["drivers"]["verdict"] == "untested"
+    assert "the stage regulation failed" in by_id["drivers"]["text"]
+    assert "motifs not tested: give --genome with --motifs" in by_id["topics"]["text"]
 
 
 def test_a_run_without_stages_has_nothing_tested(tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ KINDS = {"alert": "alerts", "table": "tables", "figure": "figures", "metric": "m
 
 FIELDS = {
     "alerts": ({"level", "title"}, {"cause", "remedy"}),
-    "tables": ({"title", "caption"}, set()),
-    "figures": ({"title", "caption"}, {"section", "alt"}),
-    "metrics": ({"name"}, {"unit", "help", "key"}),
+    "tables": ({"title", "caption"}, {"prominence"}),
+    "figures": ({"title", "caption"}, {"section", "alt", "prominence"}),
+    "metrics": ({"name"}, {"unit", "help", "key", "good_above", "good_below"}),
 }
 """Required and optional fields of an entry."""
 

@@ -8,22 +8,23 @@ compared by short fits of the topic model itself at the chosen K.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mira_nb.core.numerics.threads import Workers
-from mira_nb.core.topics.nmf import Factorisation, kl_nmf, project
-from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS, RATE_BOUNDS, Modality, TopicSettings
-from mira_nb.core.topics.warmstart import FAST_GROWTH, FAST_POWER, by_reproducibility
+from mira_nb.core.topics.settings import RATE_BOUNDS, Modality, TopicSettings
+from mira_nb.core.topics.warmstart import by_reproducibility
 from mira_nb.typing import Progress
 
-from .held_out import Split, completion_score, make_split
+from .factorise import SCOUT_UPDATES, STARTS, UPDATES, Factoriser, reference, refit, score_topics, timed
+from .held_out import Split, make_split
+from .result import Map
 from .rule import Curve
 from .sample import Sample, draw_sample
 from .short_fit import ShortFit, short_fit
@@ -31,12 +32,6 @@ from .stability import Stability, assess
 
 GRID = (2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 63, 80, 100)
 """Coarse grid of the number of topics: steps of about a quarter."""
-
-STARTS, SCOUT_UPDATES = 4, 15
-"""Random starts of a factorisation, and the updates after which the most likely one is gone on with (chosen)."""
-
-UPDATES, TOLERANCE = 60, 2e-5
-"""Updates of a factorisation at most, and the gain at which it stops (chosen)."""
 
 PATIENCE = 2
 """Coarse grid points without a worthwhile gain after which the grid is not followed further (chosen)."""
@@ -46,9 +41,6 @@ SHORT_STEPS = 150
 
 REFERENCES = 3
 """Factorisations of all sampled cells; refits are compared with the likeliest of those found again (chosen)."""
-
-REFIT_FRACTION = 0.8
-"""Fraction of the sampled cells that every refit of the stability check reads (chosen)."""
 
 
 @dataclass
@@ -71,6 +63,8 @@ class QuickSearch:
         Refits of the stability check.
     seed, n_threads, progress
         As for a fit.
+    run_all, n_workers
+        As for :func:`.tune.tune`.
     """
 
     counts: sparse.csr_matrix
@@ -83,9 +77,17 @@ class QuickSearch:
     seed: int
     n_threads: int
     progress: Progress
+    run_all: Map = map
+    n_workers: int = 1
     rows: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     n_steps: int = 0
+
+    def __post_init__(self) -> None:
+        """Choose between the threads of this process, which serve one factorisation well, and more workers."""
+        if self.n_workers <= self.n_threads:
+            self.run_all, self.n_workers = map, 1
+        self.factoriser = Factoriser(self.modality, self.seed, self.n_threads if self.n_workers == 1 else 1)
 
     def run(self) -> tuple[Curve, int, dict[str, float], Stability | None, Sample]:
         """Return the curve over K, the chosen K, J and power of the shrinkage, the stability, and the sample."""
@@ -99,11 +101,10 @@ class QuickSearch:
             f"up to {self.n_trials} trials and {self.n_seeds} refits on {len(sample.cells):,} cells x "
             f"{len(sample.features):,} features, about {self._work(sample):.1g} updates of topic weights",
         )
-        with Workers(self.n_threads) as workers:
-            curve = self._search(split, workers, min(low, high), high)
-            chosen = curve.choice()
-            stability = self._stability(sample, chosen, workers)
-            settings = self._prior(sample, chosen)
+        curve = self._search(split, min(low, high), high)
+        chosen = curve.choice()
+        stability = self._stability(sample, chosen)
+        settings = self._prior(sample, chosen)
         return curve, chosen, settings, stability, sample
 
     def _work(self, sample: Sample) -> float:
@@ -116,20 +117,27 @@ class QuickSearch:
         )
 
     # ---------------------------------------------------------------- K
-    def _search(self, split: Split, workers: Workers, low: int, high: int) -> Curve:
+    def _search(self, split: Split, low: int, high: int) -> Curve:
         scores: dict[int, NDArray[np.float64]] = {}
         curve = Curve(scores, split.profile_score(), split.n_scored)
+        function = partial(timed, partial(score_topics, self.factoriser, split))
 
-        def visit(k: int, phase: str) -> None:
-            if k not in scores and len(self.rows) < self.n_trials:
-                self._report(0.6, f"{k} topics")
-                scores[k] = self._trial(k, phase, split, workers, curve)
+        def visit(numbers: Sequence[int], phase: str) -> Iterator[int]:
+            """Try numbers of topics as long as the caller wants more of them."""
+            new = [k for k in numbers if k not in scores][: max(0, self.n_trials - len(self.rows))]
+            for k, ((found, n_steps), seconds) in zip(new, self.run_all(function, self._announced(new)), strict=False):
+                scores[k] = found
+                self.n_steps += n_steps
+                each = found.sum() / curve.n_counts
+                error = float(found.std(ddof=1)) * np.sqrt(len(found)) / curve.n_counts
+                self._row("complete", phase, k, -each, error, seconds=seconds)
+                yield k
 
         coarse = [k for k in GRID if low <= k <= high] or [low]
-        for place, k in enumerate(coarse):
-            visit(k, "coarse")
-            before = coarse[max(0, place - PATIENCE)]
-            if place >= PATIENCE and curve.choice() <= before:
+        waves = [coarse[i : i + self.n_workers] for i in range(0, len(coarse), self.n_workers)]
+        for k in chain.from_iterable(visit(wave, "coarse") for wave in waves):
+            place = coarse.index(k)
+            if place >= PATIENCE and curve.choice() <= coarse[place - PATIENCE]:
                 break
         # fine: all whole numbers around the choice, which may move
         for _ in range(3):
@@ -140,42 +148,14 @@ class QuickSearch:
             gaps = [k for k in range(first, last + 1) if k not in scores]
             if not gaps:
                 break
-            for k in gaps:
-                visit(k, "fine")
+            list(visit(gaps, "fine"))
         return curve
 
-    def _trial(self, k: int, phase: str, split: Split, workers: Workers, curve: Curve) -> NDArray[np.float64]:
-        started = time.monotonic()
-        best = self._factorise(split.training, k, 0, workers)
-        scores = completion_score(best.features, split, workers, topic_pseudocounts=self._cell_pseudocounts())
-        each = scores.sum() / curve.n_counts
-        error = float(scores.std(ddof=1)) * np.sqrt(len(scores)) / curve.n_counts
-        self._row("complete", phase, k, -each, error, seconds=time.monotonic() - started)
-        return scores
-
-    def _factorise(self, counts: sparse.csr_matrix, k: int, key: int, workers: Workers) -> Factorisation:
-        """Factorise from the most likely of several random starts, drawn by seed, `k` and `key`."""
-        rng = np.random.default_rng([self.seed, k, key])
-        fit = partial(
-            kl_nmf,
-            topic_pseudocounts=self._cell_pseudocounts(),
-            feature_pseudocounts=FEATURE_PSEUDOCOUNTS if self.modality == "accessibility" else 0.0,
-            growth=FAST_GROWTH,
-            max_power=FAST_POWER,
-        )
-        scouts = [
-            fit(counts, k, rng, workers, max_iterations=SCOUT_UPDATES, tolerance=TOLERANCE) for _ in range(STARTS)
-        ]
-        best = max(scouts, key=lambda item: item.log_likelihood)
-        found = fit(
-            counts, k, rng, workers, max_iterations=UPDATES, tolerance=TOLERANCE, start=(best.topics, best.features)
-        )
-        self.n_steps += sum(item.n_iterations for item in (*scouts, found))
-        return found
-
-    def _cell_pseudocounts(self) -> float:
-        """Pseudocounts per topic and cell: J / K with J = K for accessibility, none for expression (as in a fit)."""
-        return 1.0 if self.modality == "accessibility" else 0.0
+    def _announced(self, numbers: Sequence[int]) -> Iterator[int]:
+        """Yield numbers of topics, telling that each is tried."""
+        for k in numbers:
+            self._report(0.6, f"{k} topics")
+            yield k
 
     # ---------------------------------------------------------------- J
     def _prior(self, sample: Sample, k: int) -> dict[str, float]:
@@ -194,55 +174,52 @@ class QuickSearch:
             self.settings, n_topics=k, restarts=1, holdout_fraction=0.0, shrinkage="none", engine="auto",
             learning_rate_min=high / 10, learning_rate_max=high,
         )  # fmt: skip
-
-        def fitted(value: float, **changes: Any) -> ShortFit:
-            fit = short_fit(
-                sample.counts, self.encoder[sample.features], self.modality,
-                replace(base, initial_pseudocounts=value, **changes), n_steps=SHORT_STEPS, seed=self.seed,
-                n_threads=self.n_threads,
-            )  # fmt: skip
-            self.n_steps += fit.n_steps
-            return fit
-
         fits: dict[float, ShortFit] = {}
-        for value in values:
-            started = time.monotonic()
-            self._report(0.8, f"{k} topics, J = {value:g}")
-            fit = fits[value] = fitted(value)
+        function = partial(
+            short_fit, sample.counts, self.encoder[sample.features], self.modality, n_steps=SHORT_STEPS,
+            seed=self.seed, n_threads=self.factoriser.n_threads,
+        )  # fmt: skip
+        tried = [replace(base, initial_pseudocounts=value) for value in values]
+        self._report(0.8, f"{k} topics, J = {', '.join(f'{value:g}' for value in values)}")
+        for value, (fit, seconds) in zip(values, self.run_all(partial(timed, function), tried), strict=True):
+            fits[value] = fit
+            self.n_steps += fit.n_steps
             self._row(
-                "complete", "prior", k, -fit.per_count, fit.error, seconds=time.monotonic() - started,
+                "complete", "prior", k, -fit.per_count, fit.error, seconds=seconds,
                 initial_pseudocounts=value, n_epochs=fit.n_epochs, batch_size=base.batch_size, dropout=base.dropout,
                 adam_epsilon=base.adam_epsilon,
             )  # fmt: skip
+            self._report(0.8, f"{k} topics, J = {value:g} is done")
         best = max(fits.values(), key=lambda fit: fit.per_count)
         value = min(value for value, fit in fits.items() if fit.within_error_of(best))
         taken = {"initial_pseudocounts": value}
         if self.settings.shrinkage != "none":
             started = time.monotonic()
-            taken["shrinkage_power"] = fitted(value, shrinkage=self.settings.shrinkage).shrinkage_power
+            fit = function(replace(base, initial_pseudocounts=value, shrinkage=self.settings.shrinkage))
+            self.n_steps += fit.n_steps
+            taken["shrinkage_power"] = fit.shrinkage_power
             self.seconds["shrinkage"] = time.monotonic() - started
         return taken
 
     # ---------------------------------------------------------------- stability
-    def _stability(self, sample: Sample, k: int, workers: Workers) -> Stability | None:
+    def _stability(self, sample: Sample, k: int) -> Stability | None:
         if not self.n_seeds:
             return None
         started = time.monotonic()
-        counts, prior = sample.counts, self._cell_pseudocounts()
-        found = [self._factorise(counts, k, 100 + number, workers) for number in range(REFERENCES)]
+        counts = sample.counts
+        made = list(self.run_all(partial(reference, self.factoriser, counts, k), range(REFERENCES)))
+        found = [item for item, _ in made]
         best = found[by_reproducibility(found)[0]]
         order = np.argsort(-best.topics.mean(0), kind="stable")
         pooled = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel() + 0.5
         pooled /= pooled.sum()
         refits = []
-        for number in range(self.n_seeds):
-            self._report(0.95, f"stability, refit {number + 1} of {self.n_seeds}")
-            rng = np.random.default_rng([self.seed, 7, number])
-            n = max(k + 1, round(REFIT_FRACTION * counts.shape[0]))
-            cells = np.sort(rng.choice(counts.shape[0], min(n, counts.shape[0]), replace=False))
-            part = self._factorise(counts[cells], k, 200 + number, workers)
-            refits.append(project(counts, part.features, workers, topic_pseudocounts=prior))
-        self.seconds["stability"] = self.seconds.get("stability", 0.0) + time.monotonic() - started
+        for topics, n_steps in self.run_all(partial(refit, self.factoriser, counts, k), range(self.n_seeds)):
+            refits.append(topics)
+            self.n_steps += n_steps
+            self._report(0.95, f"stability, {len(refits)} of {self.n_seeds} refits")
+        self.n_steps += sum(n_steps for _, n_steps in made)
+        self.seconds["stability"] = time.monotonic() - started
         return assess(best.topics[:, order], best.features[:, order], pooled, refits)
 
     # ---------------------------------------------------------------- record

@@ -69,7 +69,8 @@ def tune(
     run_all
         Applies a function to independent trials and refits, as ``map`` does; the result does not depend on how.
     n_workers
-        Processes that `run_all` spreads its work over; with more than one, each task takes one thread.
+        Processes that `run_all` spreads its work over; with more than one, each task takes one thread. The mode
+        ``quick`` uses them when they are more than `n_threads`.
     progress
         Called with the fraction done and a message; may raise to stop.
 
@@ -99,7 +100,10 @@ def tune(
             matrix, encoder, modality, settings, bounds, n_trials, n_folds, n_seeds, seed,
             n_threads if n_workers == 1 else 1, report, rule, filled, folder, run_all,
         ).run()  # fmt: skip
-    return _quick(matrix, encoder, modality, settings, bounds, n_trials, n_seeds, seed, n_threads, report, rule, filled)
+    return _quick(
+        matrix, encoder, modality, settings, bounds, n_trials, n_seeds, seed, n_threads, report, rule, filled, run_all,
+        n_workers,
+    )  # fmt: skip
 
 
 EMPTY_CURVE = pd.DataFrame(columns=["n_topics", "loss", "loss_low", "loss_high", "gain"])
@@ -123,11 +127,13 @@ def _by_rule(counts: sparse.csr_matrix, rule: int) -> Tuning:
 def _quick(
     counts: sparse.csr_matrix, encoder: NDArray[np.bool_], modality: Modality, settings: TopicSettings,
     bounds: tuple[int, int], n_trials: int | None, n_seeds: int, seed: int, n_threads: int, progress: Progress,
-    rule: int, filled: NDArray[np.intp],
+    rule: int, filled: NDArray[np.intp], run_all: Map, n_workers: int,
 ) -> Tuning:  # fmt: skip
     started = time.monotonic()
     budget = n_trials or quick_trials(*bounds)
-    search = QuickSearch(counts, encoder, modality, settings, bounds, budget, n_seeds, seed, n_threads, progress)
+    search = QuickSearch(
+        counts, encoder, modality, settings, bounds, budget, n_seeds, seed, n_threads, progress, run_all, n_workers
+    )
     curve, chosen, taken, stability, sample = search.run()
     other = runner_up(curve, chosen)
     return Tuning(

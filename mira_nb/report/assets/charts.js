@@ -87,12 +87,33 @@ const charts = (() => {
     }
   };
 
+  // a chart narrower than its card grows to fill it, up to twice its width
+  const grow = async (figure) => {
+    const { width } = load(figure).spec;
+    const drawn = figure.node.querySelector("canvas, svg");
+    const room = figure.node.clientWidth;
+    if (typeof width !== "number" || !drawn || !room) return;
+    const extra = room - drawn.getBoundingClientRect().width;
+    const { view } = figure.result;
+    if (extra > room * 0.03) await view.width(Math.min(view.width() + extra, width * 2)).runAsync();
+  };
+
+  // a chart that cannot grow and leaves two fifths of its card free has its caption beside it
+  const settle = (figure) => {
+    const drawn = figure.node.querySelector("canvas, svg");
+    const card = figure.root.clientWidth;
+    const narrow = drawn && card > 700 && drawn.getBoundingClientRect().width < card * 0.6;
+    figure.root.classList.toggle("beside", Boolean(narrow) && !figure.root.classList.contains("shown"));
+  };
+
   const draw = async (figure) => {
     if (figure.result) return;
     try {
       const { canvas } = load(figure);
       figure.result = await embed(figure.node, figure, page.isDark(), null, canvas ? "canvas" : "svg");
       if (figure.kept) await restore(figure.result.view, figure.kept);
+      await grow(figure);
+      settle(figure);
       figure.node.style.minHeight = "";
       figure.node.classList.add("drawn");
       figure.node.dataset.drawn = String(Math.round(performance.now()));

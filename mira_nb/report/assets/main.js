@@ -10,6 +10,7 @@ page.unpack().then(() => {
     }
   });
   charts.setUp();
+  folds.setUp();
   page.setUpLinks();
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 }).catch((error) => {
@@ -27,7 +28,11 @@ addEventListener("afterprint", () => {
 });
 page.byId("print").addEventListener("click", async () => {
   page.byId("print").disabled = true;
+  // charts in a fold have no width: they are drawn once everything is open
+  const folded = [...document.querySelectorAll("main details")].filter((node) => !node.open);
+  for (const node of folded) node.open = true;
   await charts.drawAll();
   page.byId("print").disabled = false;
   print();
+  for (const node of folded) node.open = false;
 });

@@ -71,7 +71,7 @@ class Card:
 def topic_cards(facts: Facts) -> list[Card]:
     """Return a card per topic, in the order of their names, expression first."""
     cells = facts.cells("joint", "umap_joint")
-    names = {assay: _names(facts, assay) for assay in ("rna", "atac")}
+    names = {assay: topic_names(facts, assay) for assay in ("rna", "atac")}
     partners = partner_topics(cells, names["rna"], names["atac"])
     where = _highest(facts, cells, names["rna"] + names["atac"])
     alpha = thresholds()["alpha"]
@@ -129,8 +129,11 @@ def partner_topics(cells: pd.DataFrame | None, rna: list[str], atac: list[str]) 
     return out
 
 
-def _names(facts: Facts, assay: str) -> list[str]:
-    return theme.natural_sort(row["topic"] for row in facts.rows(f"topics_{assay}", "topics"))
+def topic_names(facts: Facts, assay: str) -> list[str]:
+    """Return the topics of an assay in natural order; older runs name them in the table of top features alone."""
+    stage = f"topics_{assay}"
+    rows = facts.rows(stage, "topics") or facts.rows(stage, "top_features")
+    return theme.natural_sort(dict.fromkeys(row["topic"] for row in rows if row["topic"]))
 
 
 def _best(rows: list[Row], name: str, by: str, limit: float) -> dict[str, tuple[str, ...]]:

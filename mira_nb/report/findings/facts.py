@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -58,7 +59,14 @@ class Facts:
             return f"the stage {stage} has not run"
         if view.status == "failed":
             return f"the stage {stage} failed; its section shows the error"
+        if view.status == "done":
+            return f"the tables of the stage {stage} are missing or damaged"
         given = view.reason.strip().rstrip(".")
+        # a stage skipped for another's sake: what the first of them asks for is what the reader needs
+        other = re.match(r"it needs stage (\w+)", given)
+        earlier = list(self.stages)[: list(self.stages).index(stage)]
+        if other and other[1] in earlier and not self.done(other[1]):
+            return self.reason(other[1])
         return given or f"give {NEEDS[stage]}" if stage in NEEDS else given or f"the stage {stage} was skipped"
 
     def rows(self, stage: str, table: str) -> list[Row]:

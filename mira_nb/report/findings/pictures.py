@@ -12,7 +12,7 @@ from .facts import Facts
 if TYPE_CHECKING:
     import pandas as pd
 
-HEIGHT: Final = 165
+HEIGHT: Final = 160
 BLANK: Final = {"axis": {"labels": False, "ticks": False, "grid": False, "domain": False}}
 
 

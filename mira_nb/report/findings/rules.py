@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from .cards import Card
+from .cards import Card, topic_names
 from .facts import Facts, Row, number, part, true
 from .model import Answer, Verdict
 from .texts import thresholds
@@ -104,7 +104,7 @@ def _is_below(name: str, node: str, parents: dict[str, str]) -> bool:
 
 def topics(facts: Facts, cards: list[Card]) -> Answer:
     """Count topics, partners, and topics that a gene set or a motif names."""
-    sizes = {assay: len(facts.rows(f"topics_{assay}", "topics")) for assay in ("rna", "atac")}
+    sizes = {assay: len(topic_names(facts, assay)) for assay in ("rna", "atac")}
     if not any(sizes.values()):
         return Answer("untested", "untested", {"reason": facts.reason("topics_rna")}, proof=("topics_rna", ""))
     sets = part(facts.metric("enrichment", "Topics with a significant gene set"))

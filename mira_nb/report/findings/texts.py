@@ -47,7 +47,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _listed(names: Iterable[Any], limit: int = 8) -> str:
+def _listed(names: Iterable[Any], limit: int = 8, between: str = ", ") -> str:
     items = [str(name) for name in names]
     rest = len(items) - limit
-    return ", ".join(items[:limit]) + (f" and {rest} more" if rest > 0 else "")
+    return between.join(items[:limit]) + (f" and {rest} more" if rest > 0 else "")

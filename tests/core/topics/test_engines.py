@@ -9,7 +9,7 @@ import torch
 from scipy import sparse
 
 from mira_nb.core.numerics.threads import Workers
-from mira_nb.core.topics import train
+from mira_nb.core.topics import schedule
 from mira_nb.core.topics.compiled import CompiledEngine
 from mira_nb.core.topics.data import CellData, pooled_shares
 from mira_nb.core.topics.fit import fit_topic_model
@@ -109,7 +109,7 @@ def test_nothing_of_the_users_is_touched(embedded, modality):
 
 
 def test_divergence_is_said_in_our_words_and_leaves_no_parameters(embedded, monkeypatch):
-    monkeypatch.setattr(train, "one_cycle", lambda *arguments, **options: 1e30)
+    monkeypatch.setattr(schedule, "one_cycle", lambda *arguments, **options: 1e30)
     settings = TopicSettings(**QUICK, engine="pyro", initialisation="random")
     with pytest.warns(UserWarning, match="NaN"), pytest.raises(ConvergenceError, match="diverged in epoch 1"):
         fit_topic_model(embedded["expression"], modality="expression", settings=settings)
@@ -119,7 +119,7 @@ def test_divergence_is_said_in_our_words_and_leaves_no_parameters(embedded, monk
 
 def test_engine_follows_the_device(monkeypatch):
     def resolved(**values):
-        settings = _resolved(TopicSettings(**values))
+        settings = _resolved(TopicSettings(**values), 1000)
         return settings.engine, settings.device
 
     assert resolved() == ("compiled", "cpu")

@@ -1,0 +1,105 @@
+"""Factorisations of the quick search: a trial, a reference and a refit, each of which another process can compute."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from mira_nb.core.numerics.threads import Workers
+from mira_nb.core.topics.nmf import Factorisation, kl_nmf, project
+from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS, Modality
+from mira_nb.core.topics.warmstart import FAST_GROWTH, FAST_POWER
+
+from .held_out import Split, completion_score
+
+STARTS, SCOUT_UPDATES = 4, 15
+"""Random starts of a factorisation, and the updates after which the most likely one is gone on with (chosen)."""
+
+UPDATES, TOLERANCE = 60, 2e-5
+"""Updates of a factorisation at most, and the gain at which it stops (chosen)."""
+
+REFIT_FRACTION = 0.8
+"""Fraction of the sampled cells that every refit of the stability check reads (chosen)."""
+
+
+def timed(function: Callable[[Any], Any], item: Any) -> tuple[Any, float]:
+    """Return the result of a function and the seconds it took."""
+    started = time.monotonic()
+    result = function(item)
+    return result, time.monotonic() - started
+
+
+@dataclass(frozen=True)
+class Factoriser:
+    """How counts of one modality are factorised.
+
+    Attributes
+    ----------
+    modality
+        Kind of model.
+    seed
+        Seed of the random starts.
+    n_threads
+        Threads of the compiled loops (the result does not depend on them).
+    """
+
+    modality: Modality
+    seed: int
+    n_threads: int
+
+    @property
+    def cell_pseudocounts(self) -> float:
+        """Pseudocounts per topic and cell: J / K with J = K for accessibility, none for expression (as in a fit)."""
+        return 1.0 if self.modality == "accessibility" else 0.0
+
+    def factorise(self, counts: sparse.csr_matrix, k: int, key: int, workers: Workers) -> tuple[Factorisation, int]:
+        """Factorise from the most likely of several random starts, drawn by seed, `k` and `key`; also count updates."""
+        rng = np.random.default_rng([self.seed, k, key])
+        fit = partial(
+            kl_nmf,
+            topic_pseudocounts=self.cell_pseudocounts,
+            feature_pseudocounts=FEATURE_PSEUDOCOUNTS if self.modality == "accessibility" else 0.0,
+            growth=FAST_GROWTH,
+            max_power=FAST_POWER,
+        )
+        scouts = [
+            fit(counts, k, rng, workers, max_iterations=SCOUT_UPDATES, tolerance=TOLERANCE) for _ in range(STARTS)
+        ]
+        best = max(scouts, key=lambda item: item.log_likelihood)
+        found = fit(
+            counts, k, rng, workers, max_iterations=UPDATES, tolerance=TOLERANCE, start=(best.topics, best.features)
+        )
+        return found, sum(item.n_iterations for item in (*scouts, found))
+
+
+def score_topics(factoriser: Factoriser, split: Split, k: int) -> tuple[NDArray[np.float64], int]:
+    """Return the held-out log-likelihood of `k` topics by cell, (held-out cells,), nats, and the updates it took."""
+    with Workers(factoriser.n_threads) as workers:
+        best, n_steps = factoriser.factorise(split.training, k, 0, workers)
+        scores = completion_score(best.features, split, workers, topic_pseudocounts=factoriser.cell_pseudocounts)
+    return scores, n_steps
+
+
+def reference(factoriser: Factoriser, counts: sparse.csr_matrix, k: int, number: int) -> tuple[Factorisation, int]:
+    """Return a factorisation of all cells, and the updates it took."""
+    with Workers(factoriser.n_threads) as workers:
+        return factoriser.factorise(counts, k, 100 + number, workers)
+
+
+def refit(
+    factoriser: Factoriser, counts: sparse.csr_matrix, k: int, number: int
+) -> tuple[NDArray[np.float32], int]:  # fmt: skip
+    """Return proportions of all cells, (cells, k), under a factorisation of a part of them, and its updates."""
+    rng = np.random.default_rng([factoriser.seed, 7, number])
+    n = max(k + 1, round(REFIT_FRACTION * counts.shape[0]))
+    cells = np.sort(rng.choice(counts.shape[0], min(n, counts.shape[0]), replace=False))
+    with Workers(factoriser.n_threads) as workers:
+        part, n_steps = factoriser.factorise(counts[cells], k, 200 + number, workers)
+        return project(counts, part.features, workers, topic_pseudocounts=factoriser.cell_pseudocounts), n_steps
