@@ -10,7 +10,7 @@ from typing import Any
 
 from .version import __version__ as __version__
 
-_FUNCTIONS = ("read", "pair", "embedded_data", "Resources")
+_FUNCTIONS = ("read", "pair", "embedded_data", "load_model", "Resources")
 
 
 def __getattr__(name: str) -> Any:

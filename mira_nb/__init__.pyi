@@ -2,6 +2,7 @@
 
 from .api import Resources as Resources
 from .api import embedded_data as embedded_data
+from .api import load_model as load_model
 from .api import pair as pair
 from .api import read as read
 from .api import prepare as prepare

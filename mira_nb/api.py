@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
+    from mira_nb.stages.shared.model import Model
 
-__all__ = ["Resources", "embedded_data", "pair", "read"]
+__all__ = ["Resources", "embedded_data", "load_model", "pair", "read"]
 
 
 def read(
@@ -121,6 +122,34 @@ def embedded_data(
     place = Path(folder) if folder is not None else Path(tempfile.mkdtemp(prefix="mira_nb-")) / "data"
     demo = write_demo(place, size=size, seed=seed)
     return read(rna=demo.spec.rna, atac=demo.spec.atac), demo.resources
+
+
+def load_model(run: str | Path, modality: Literal["rna", "atac"]) -> Model:
+    """Load the topic model of a finished run, for topics of new cells.
+
+    >>> model = mira_nb.load_model("RUN", "rna")  # doctest: +SKIP
+    >>> topics = model.transform(adata)  # doctest: +SKIP
+
+    Parameters
+    ----------
+    run
+        The run folder (``--out`` of ``mira-nb run``).
+    modality
+        ``rna`` or ``atac``.
+
+    Returns
+    -------
+    Model
+        ``model.transform(adata)`` gives topics, cells x topics; ``model.match(adata)`` the features found and missing.
+
+    Raises
+    ------
+    InputError
+        There is no run in the folder, it has no topics of this modality, or there is no such modality.
+    """
+    from mira_nb.run.models import load_model as load
+
+    return load(run, modality)
 
 
 def _with_findings(checked: Any) -> MuData:

@@ -9,6 +9,7 @@ from mudata import MuData
 from mira_nb.io.resources import Resources as Resources
 from mira_nb.stages.base import Compute
 from mira_nb.stages.result import Result
+from mira_nb.stages.shared.model import Model
 from mira_nb.typing import Progress
 
 def read(
@@ -22,6 +23,7 @@ def pair(rna: AnnData, atac: AnnData) -> MuData: ...
 def embedded_data(
     *, size: Literal["default", "small"] = "small", seed: int = 0, folder: str | Path | None = None
 ) -> tuple[MuData, Resources]: ...
+def load_model(run: str | Path, modality: Literal["rna", "atac"]) -> Model: ...
 def prepare(
     mdata: MuData,
     *,

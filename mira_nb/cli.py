@@ -38,6 +38,7 @@ from .cli_options import (
     Title,
     Tss,
     Until,
+    collect_parameters,
     input_spec,
     resources,
 )
@@ -210,6 +211,35 @@ def check(
 
 @app.command()
 @reports_errors
+def project(
+    onto: Annotated[Path, typer.Option("--onto", help="Run folder of the reference.", metavar="RUN")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.", metavar="DIR")],
+    rna: Rna = None,
+    atac: Atac = None,
+    mudata: Mudata = None,
+    tenx: Tenx = None,
+    layer: Layer = None,
+    pair_by: PairBy = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option("--label-column", help="Annotation to transfer; default: groups or clusters.", metavar="COLUMN"),
+    ] = None,
+    neighbors: Annotated[
+        int | None, typer.Option("--neighbors", help="Reference neighbours; default: the run's.", min=1)
+    ] = None,
+) -> None:
+    """Map new cells into the topics and the joint space of a finished run, and transfer its labels."""
+    from mira_nb.run.project import notes, project_files
+
+    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by)
+    found = project_files(spec, onto, out, column=label_column, n_neighbors=neighbors)
+    for note in notes(found):
+        typer.echo(note, err=True)
+    typer.echo(out / "projection.html")
+
+
+@app.command()
+@reports_errors
 def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder.")]) -> None:
     """Build report.html again from the run folder."""
     if not (folder / "run.json").exists():
@@ -279,52 +309,9 @@ def parameters(
     typer.echo(parameter_listing(stage))
 
 
-def collect_parameters(file: Path | None, sets: list[str]) -> dict[str, dict[str, Any]]:
-    """Parameters by stage from a YAML file and from ``STAGE.NAME=VALUE`` texts, the latter winning.
-
-    Raises
-    ------
-    ParameterError
-        For an unreadable file or a text of another form.
-    """
-    import yaml
-
-    values: dict[str, dict[str, Any]] = {}
-    if file is not None:
-        values = _read_parameter_file(file)
-    for text in sets:
-        target, sign, raw = text.partition("=")
-        stage, dot, name = target.strip().partition(".")
-        if not (sign and dot and stage and name):
-            raise ParameterError(
-                f"--set {text!r} is not understood", expected="STAGE.NAME=VALUE, e.g. joint.resolution=1"
-            )
-        try:
-            values.setdefault(stage, {})[name] = yaml.safe_load(raw)
-        except yaml.YAMLError:
-            values.setdefault(stage, {})[name] = raw
-    return values
-
-
 def _over(below: Mapping[str, Mapping[str, Any]], values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Parameters by stage and name, `values` winning over those below."""
     return {stage: {**below.get(stage, {}), **values.get(stage, {})} for stage in {**below, **values}}
-
-
-def _read_parameter_file(file: Path) -> dict[str, dict[str, Any]]:
-    import yaml
-
-    expected = "YAML of the form {stage: {name: value}}"
-    try:
-        loaded = yaml.safe_load(file.read_text())
-    except OSError as error:
-        raise ParameterError(f"--params {file} cannot be read ({error.strerror})", expected=expected) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"--params {file} is not YAML: {error}", expected=expected) from None
-    loaded = {} if loaded is None else loaded
-    if not isinstance(loaded, dict) or not all(isinstance(value, dict) for value in loaded.values()):
-        raise ParameterError(f"--params {file} has another form", expected=expected)
-    return {str(stage): dict(values) for stage, values in loaded.items()}
 
 
 def _given(*named: Any) -> Resources:

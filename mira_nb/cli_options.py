@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -128,3 +128,46 @@ def resources(
         start_cell=start_cell,
         batch=batch,
     )
+
+
+def collect_parameters(file: Path | None, sets: list[str]) -> dict[str, dict[str, Any]]:
+    """Parameters by stage from a YAML file and from ``STAGE.NAME=VALUE`` texts, the latter winning.
+
+    Raises
+    ------
+    ParameterError
+        For an unreadable file or a text of another form.
+    """
+    import yaml
+
+    values: dict[str, dict[str, Any]] = {}
+    if file is not None:
+        values = _read_parameter_file(file)
+    for text in sets:
+        target, sign, raw = text.partition("=")
+        stage, dot, name = target.strip().partition(".")
+        if not (sign and dot and stage and name):
+            raise ParameterError(
+                f"--set {text!r} is not understood", expected="STAGE.NAME=VALUE, e.g. joint.resolution=1"
+            )
+        try:
+            values.setdefault(stage, {})[name] = yaml.safe_load(raw)
+        except yaml.YAMLError:
+            values.setdefault(stage, {})[name] = raw
+    return values
+
+
+def _read_parameter_file(file: Path) -> dict[str, dict[str, Any]]:
+    import yaml
+
+    expected = "YAML of the form {stage: {name: value}}"
+    try:
+        loaded = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise ParameterError(f"--params {file} cannot be read ({error.strerror})", expected=expected) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"--params {file} is not YAML: {error}", expected=expected) from None
+    loaded = {} if loaded is None else loaded
+    if not isinstance(loaded, dict) or not all(isinstance(value, dict) for value in loaded.values()):
+        raise ParameterError(f"--params {file} has another form", expected=expected)
+    return {str(stage): dict(values) for stage, values in loaded.items()}

@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "run": FOUNDATION | {"stages", "charts", "io", "report", "datasets"},
     "export": FOUNDATION | {"core", "io", "run"},
     "panels": FOUNDATION | {"run", "stages", "charts", "io", "report"},
-    "api": FOUNDATION | {"stages", "io", "datasets"},
+    "api": FOUNDATION | {"stages", "run", "io", "datasets"},
     "cli": FOUNDATION
     | {"cli_options", "cli_terminal", "panels", "export", "run", "stages", "io", "report", "datasets"},
     "cli_options": FOUNDATION | {"io"},

@@ -26,6 +26,7 @@ from mudata import MuData
 from mira_nb.io.resources import Resources as Resources
 from mira_nb.stages.base import Compute
 from mira_nb.stages.result import Result
+from mira_nb.stages.shared.model import Model
 from mira_nb.typing import Progress
 
 def read(
@@ -39,6 +40,7 @@ def pair(rna: AnnData, atac: AnnData) -> MuData: ...
 def embedded_data(
     *, size: Literal["default", "small"] = "small", seed: int = 0, folder: str | Path | None = None
 ) -> tuple[MuData, Resources]: ...
+def load_model(run: str | Path, modality: Literal["rna", "atac"]) -> Model: ...
 '''
 
 
@@ -49,7 +51,7 @@ def api_stub() -> str:
 
 def package_stub() -> str:
     """Return the text of ``__init__.pyi``: what ``import mira_nb`` gives."""
-    names = ("Resources", "embedded_data", "pair", "read", *BUILT_IN)
+    names = ("Resources", "embedded_data", "load_model", "pair", "read", *BUILT_IN)
     lines = [
         '"""Public names of the package. Made by `python -m mira_nb.run.stubs`."""\n',
         *(f"from .api import {name} as {name}" for name in names),

@@ -1,0 +1,105 @@
+"""Map a second experiment into the topics and the joint space of a finished run: files in, files out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from mira_nb.errors import ParameterError
+from mira_nb.io.spec import Finding, InputSpec
+from mira_nb.keys import JOINT_STAGE, LEIDEN, PREPARE, TOPICS_ATAC, TOPICS_RNA, X_UMAP
+from mira_nb.report.projection import PageTable, render_projection
+from mira_nb.stages.joint.params import JointParams
+from mira_nb.stages.joint.projection import Projection, matching, notes, project
+
+from .files import replaced_folder, write_json
+from .models import load_run
+from .store import RunStore, write_h5mu
+
+RECORD = "projection.json"
+
+__all__ = ["notes", "project_files", "write_projection"]
+
+
+def project_files(
+    spec: InputSpec, onto: Path, out: Path, *, column: str | None = None, n_neighbors: int | None = None
+) -> Projection:
+    """Read new data, project them onto a run, and write the results to a folder.
+
+    Raises
+    ------
+    InputError
+        The data cannot be used, or the run has no topics or no joint space.
+    ParameterError
+        `out` holds something else.
+    """
+    from mira_nb.io.read import read_input
+
+    if out.is_file() or (out.exists() and any(out.iterdir()) and not (out / RECORD).exists()):
+        raise ParameterError(f"--out {out} is not empty", expected="a new folder or that of an earlier projection")
+    reference = load_run(onto, (PREPARE, TOPICS_RNA, TOPICS_ATAC, JOINT_STAGE))
+    store = RunStore(onto)
+    record = store.stage_record(JOINT_STAGE) or {}
+    values = {row["name"]: row["value"] for row in record.get("parameters", [])}
+    params = JointParams(**{name: value for name, value in values.items() if name in JointParams.model_fields})
+    chosen = column or (store.read_record().get("resources") or {}).get("groups") or LEIDEN
+    new = read_input(spec)
+    found = project(new.data, reference, params, column=str(chosen), n_neighbors=n_neighbors)
+    write_projection(found, out, title=f"Cells projected onto {Path(onto).resolve().name}", findings=new.findings)
+    return found
+
+
+def write_projection(found: Projection, out: Path, *, title: str, findings: Sequence[Finding] = ()) -> None:
+    """Write projected.h5mu, topics_rna.csv, topics_atac.csv, labels.csv, projection.json and projection.html."""
+    page = _page(found, title, findings)
+    with replaced_folder(Path(out)) as folder:
+        write_h5mu(found.data, folder / "projected.h5mu")
+        for name, frame in found.topics.items():
+            frame.to_csv(folder / f"topics_{name}.csv", index_label="cell")
+        found.labels.to_csv(folder / "labels.csv", index=False)
+        record = {
+            "label_column": found.column,
+            "n_neighbors": found.k,
+            "matching": matching(found),
+            "findings": [asdict(item) for item in findings],
+        }
+        write_json(folder / RECORD, record)
+        (folder / "projection.html").write_text(page, encoding="utf-8")
+
+
+def _page(found: Projection, title: str, findings: Sequence[Finding]) -> str:
+    from mira_nb.charts.projection import overlay
+
+    labels = found.labels
+    given = labels[labels["label"] != ""]
+    grouped = given.groupby("label")["confidence"].agg(["size", "mean"]).sort_values("size", ascending=False)
+    facts = matching(found)
+    columns = ("n_features", "n_by_name", "n_by_coordinates", "n_missing", "n_unused")
+    return render_projection(
+        title=title,
+        lead=f"{len(labels):,} new cells in the topics and the joint space of {len(found.reference_map):,} reference "
+        f"cells. Mean confidence of the transferred labels: {given['confidence'].mean():.3f}.",
+        notes=notes(found) + [". ".join(filter(None, (item.title, item.cause, item.remedy))) for item in findings],
+        picture=overlay(found.reference_map, np.asarray(found.data.obsm[X_UMAP]), labels["label"].to_numpy(str)),
+        caption=f"Reference cells in grey, new cells on top, coloured by the transferred {found.column}. A new cell "
+        f"stands at the mean map position of its {found.k} nearest reference cells in the joint space; a cell between "
+        "islands has neighbours on several.",
+        tables=[
+            PageTable(
+                "Transferred labels",
+                f"Most frequent {found.column} among the {found.k} nearest reference cells; confidence is its fraction "
+                "among them.",
+                ("label", "cells", "mean confidence"),
+                [(str(name), f"{int(n):,}", f"{mean:.3f}") for name, n, mean in grouped.itertuples()],
+            ),
+            PageTable(
+                "Features",
+                "Features of the reference's models, and where they were found in the new data.",
+                ("modality", "modelled", "found by name", "found by coordinates", "missing", "not used by the model"),
+                [(name, *(f"{row[column]:,}" for column in columns)) for name, row in facts.items()],
+            ),
+        ],
+    )
