@@ -80,7 +80,7 @@ def found(**changes: Any) -> Any:
         "ok": np.ones(10, dtype=bool), "sets": sets, "n_open": np.full(50, 4000), "error_share": 0.08,
         "chromosomes": SimpleNamespace(renamed={}, unmatched={}),
         "fit": SimpleNamespace(lite=converged, nite=converged, n_expressing=np.full(10, 700)),
-        "null": SimpleNamespace(gamma_rate=0.05, chi2_rate=0.4, chi2_df=7),
+        "null": SimpleNamespace(gamma_rate=0.05, chi2_rate=0.4, chi2_df=7, outliers=3),
     }  # fmt: skip
     return SimpleNamespace(**(values | changes))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from .cards import Card, topic_names
-from .facts import Facts, Row, number, part, true
+from .cards import Card, is_strong, topic_names
+from .facts import Facts, number, part, true
 from .model import Answer, Verdict
 from .texts import thresholds
 
@@ -140,12 +140,6 @@ def drivers(facts: Facts, cards: list[Card]) -> Answer:
     verdict: Verdict = "good" if items and all(item["factors"] for item in items) else "caution"
     value = len({factor for factors in named.values() for factor in factors})
     return Answer(verdict, "found", words, value, "factors", n_factors, ("drivers", "driver_bars"))
-
-
-def is_strong(row: Row) -> bool:
-    """Return whether a called driver has the effect size that a sentence asks for."""
-    effect = number(row.get("effect_size"))
-    return true(row.get("called")) and effect is not None and effect >= thresholds()["driver_effect"]
 
 
 def lineage_drivers(facts: Facts, cards: list[Card]) -> dict[str, list[str]]:
