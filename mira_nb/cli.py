@@ -79,7 +79,7 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
         except MiraError as error:
             fail(str(error), error.exit_code)
         except OSError as error:
-            fail(system_message(error), 1)
+            fail(*system_message(error))
         except MemoryError:
             fail("memory ran out; give the machine, container or job more, or give fewer cells or peaks", 1)
         except KeyboardInterrupt:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from contextlib import suppress
+from typing import Final
 
 import typer
 
@@ -18,13 +20,36 @@ def say(message: str, *, end: bool = True) -> None:
         typer.echo(printable(message), err=True, nl=end)
 
 
-def system_message(error: OSError) -> str:
-    """Return one message for what the system refused, with the remedy for a full disk."""
-    where = f"{error.filename}: " if error.filename else ""
-    what = f"{where}{error.strerror or error}"
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-        return f"{what}\nWhat to do: make space, or lift the limit; run the same command to go on"
-    return f"{what}\nWhat to do: check that the folder can be written and the files be read, and run again"
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_MENDABLE: Final = frozenset(
+    {*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+)
+_LONG: Final = 300
+
+
+def system_message(error: OSError) -> tuple[str, int]:
+    """Return one message for what the system refused, and the exit status: 2 where the user can mend it."""
+    number = _system_number(error)
+    file = error.filename or _first(r"filename = '([^']*)'", str(error))
+    said = error.strerror or str(error)
+    if number is not None and len(said) > _LONG // 3:  # HDF5 tells its own state, over several lines
+        said = os.strerror(number)
+    what = f"{file}: {said[:_LONG]}" if file else said[:_LONG]
+    remedy = "check that the folder can be written and the files be read, and run again"
+    if number in _FULL:
+        remedy = "make space, or lift the limit; run the same command to go on"
+    return f"{what}\nWhat to do: {remedy}", 2 if number in _MENDABLE else 1
+
+
+def _system_number(error: OSError) -> int | None:
+    """Return the system's number of an error; HDF5 has it in the text only."""
+    found = _first(r"errno = (\d+)", str(error))
+    return error.errno if error.errno is not None else int(found) if found else None
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    return found[1] if found else ""
 
 
 def open_streams() -> None:
@@ -36,7 +61,11 @@ def open_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+            null = os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+            os.dup2(null, number)  # even when the numbers are equal: Python's own files are closed in the kernels
+            os.set_inheritable(number, True)
+            if null != number:
+                os.close(null)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

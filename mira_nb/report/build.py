@@ -48,7 +48,7 @@ def build_report(run: Path) -> Path:
     StoreError
         When its run.json is damaged. A damaged stage, table or figure is shown as such instead.
     """
-    view = read_run(Path(run))
+    view = read_run(Path(run), verify=True)
     methods = build_methods(view)
     target = view.root / "report.html"
     html, findings = render(view, methods)

@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from mira_nb.errors import InputError, StoreError
+
+from .intact import shown_damage
 
 Status = Literal["done", "skipped", "failed", "pending"]
 
@@ -17,6 +19,14 @@ SCHEMA: Final = 1
 
 
 _FORM: Final[dict[str, type]] = {"stages": dict, "resource_paths": dict, "input_spec": dict, "title": str}
+_SHOWN_FORM: Final[dict[str, type]] = {"package_version": str, "command": str, "seed": int, "versions": dict}
+_OPTIONAL_FORM: Final[dict[str, type]] = {
+    "inputs": list,
+    "findings": list,
+    "resources": dict,
+    "platform": dict,
+    "shape": dict,
+}
 _STAGE_FORM: Final[dict[str, type]] = {
     "key": str,
     "parameters": list,
@@ -68,8 +78,16 @@ class RunView:
         return out
 
 
-def read_run(run: Path) -> RunView:
+def read_run(run: Path, *, verify: bool = False) -> RunView:
     """Read run.json and every stage.json.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    verify
+        Compare what the report shows with the hashes kept when it was written; a stage whose files were changed since
+        is shown as failed, with the file's name. Refuse a run.json that lacks what the report shows.
 
     Raises
     ------
@@ -86,8 +104,28 @@ def read_run(run: Path) -> RunView:
             expected="a run folder",
             remedy="give the folder that was --out of `mira-nb run`",
         )
+    if verify:
+        _check_shown(root / "run.json", record)
     states = record.get("stages") or {}
-    return RunView(root, record, tuple(_read_stage(root, name, state or {}) for name, state in states.items()))
+    stages = (_read_stage(root, name, state or {}, verify=verify) for name, state in states.items())
+    return RunView(root, record, tuple(stages))
+
+
+def _check_shown(path: Path, record: Mapping[str, Any]) -> None:
+    """Refuse a run.json that lacks what the report shows, or has it in another form."""
+    remedy = "repeat the command of the run: it writes the file anew and keeps the stages that are whole"
+    for key, kind in {**_SHOWN_FORM, **_OPTIONAL_FORM}.items():
+        if key not in record and key in _OPTIONAL_FORM:
+            continue
+        if not isinstance(record.get(key), kind):
+            found = f"is {type(record[key]).__name__}" if key in record else "is missing"
+            raise StoreError(f"{path} is damaged: {key!r} {found}", expected=kind.__name__, remedy=remedy)
+    for key in ("inputs", "findings"):
+        if not all(isinstance(item, dict) for item in record.get(key, ())):
+            raise StoreError(f"{path} is damaged: an entry of {key!r} is no object", remedy=remedy)
+    for name, entry in record.get("stages", {}).items():
+        if (entry or {}).get("status", "pending") not in get_args(Status):
+            raise StoreError(f"{path} is damaged: stage {name!r} has status {entry['status']!r}", remedy=remedy)
 
 
 def read_record(root: Path) -> dict[str, Any]:
@@ -150,7 +188,7 @@ def stage_folder(root: Path, stage: str) -> Path:
     return Path(root) / "stages" / stage
 
 
-def _read_stage(root: Path, name: str, state: Mapping[str, Any]) -> StageView:
+def _read_stage(root: Path, name: str, state: Mapping[str, Any], *, verify: bool = False) -> StageView:
     folder = stage_folder(root, name)
     status: Status = state.get("status") or "pending"
     record: Mapping[str, Any] = {}
@@ -160,6 +198,12 @@ def _read_stage(root: Path, name: str, state: Mapping[str, Any]) -> StageView:
             stored = read_stage_record(root, name)
             if stored is None:
                 raise StoreError(f"{folder / 'stage.json'} is missing", remedy=f"delete {folder} and run again")
+            problem = shown_damage(folder, stored, state.get("stage_json")) if verify else ""
+            if problem:
+                raise StoreError(
+                    f"the result is not shown, because it was changed since it was written: {problem}",
+                    remedy="repeat the command of the run, which computes it again; keep edited files elsewhere",
+                )
             record = stored
         except StoreError as problem:
             status, error = "failed", {"type": "StoreError", "message": str(problem), "traceback": ""}

@@ -24,6 +24,8 @@ from mira_nb.io.spec import Finding, InputSpec
 from mira_nb.io.tss import name_sites, read_tss
 from mira_nb.keys import ATAC, CHROM, RNA
 
+from .memory import MORE_MEMORY, Size, available_mb, needed_mb, shortage
+
 _FILES: Final = ("tss", "genome", "motifs", "gene_sets", "motif_hits")
 _NAMES: Final = ("groups", "start_cell", "batch")
 _WIDTH: Final = 110
@@ -176,6 +178,8 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
     statuses, more = resource_statuses(resources, data)
     findings = [*pair.findings, *more]
     usable = {status.name for status in statuses if status.usable}
+    stages = stage_statuses(requirements, usable)
+    findings += _memory(data, stages)
     return CheckReport(
         shape=(data.n_obs, data.mod[RNA].n_vars, data.mod[ATAC].n_vars),
         files={role: path.name for role, path in spec.by_role().items()},
@@ -183,8 +187,20 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
         dropped=pair.dropped,
         findings=tuple(findings),
         resources=tuple(statuses),
-        stages=stage_statuses(requirements, usable),
+        stages=stages,
     )
+
+
+def _memory(data: MuData, stages: Sequence[StageStatus]) -> list[Finding]:
+    """Warn of the stages that probably need more memory than is free."""
+    size = Size(data.n_obs, data.mod[RNA].n_vars, sum(int(data.mod[name].X.nnz) for name in (RNA, ATAC)))
+    free = available_mb()
+    short = [stage.name for stage in stages if stage.state == "can run" and shortage(stage.name, size, free)]
+    if not short or free is None:
+        return []
+    most = max(needed_mb(name, size) for name in short)
+    cause = f"up to {most / 1000:.1f} GB are needed, {free / 1000:.1f} GB are free: {', '.join(short)}"
+    return [Finding("warning", "Memory will probably run out", cause, MORE_MEMORY)]
 
 
 def resource_statuses(resources: Resources, data: MuData) -> tuple[list[ResourceStatus], list[Finding]]:

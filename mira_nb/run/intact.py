@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mira_nb.report import intact
+
 from .files import HashCache, sha256
 
 RECORDS = frozenset({"stage.json", "notebook.ipynb", "failed.ipynb", "skipped.ipynb"})
@@ -26,18 +28,8 @@ def output_facts(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def file_damage(path: Path, facts: Any, hashes: HashCache) -> str:
-    """Return what is wrong with a file in a few words, '' when it is as `facts` say or when they say nothing."""
-    if not isinstance(facts, Mapping) or "sha256" not in facts:
-        return ""
-    try:
-        size = path.stat().st_size
-        if size != facts.get("bytes", size):
-            return f"has {size:,} bytes instead of {facts['bytes']:,}"
-        return "" if hashes.sha256(path) == facts["sha256"] else "has other content"
-    except FileNotFoundError:
-        return "is missing"
-    except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
+    """Return what is wrong with a file in a few words; hashes that are known are not computed again."""
+    return intact.file_damage(path, facts, hashes.sha256)
 
 
 def stage_damage(folder: Path, stored: Mapping[str, Any], noted: Any, hashes: HashCache) -> str:

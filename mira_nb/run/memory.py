@@ -1,10 +1,21 @@
-"""Memory of this process."""
+"""Memory: what this process took, what a stage needs, and what the machine or container has free."""
 
 from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from mira_nb.keys import RNA
+
+MORE_MEMORY: Final = (
+    "give the machine, container or job more memory, or lower what is needed: a sample of the cells, a higher "
+    "prepare.min_mean (fewer genes), a lower prepare.encoder_max_peaks, or an input without peaks that are open in few "
+    "cells"
+)
 
 
 def peak_rss_mb() -> float:
@@ -17,3 +28,122 @@ def peak_rss_mb() -> float:
         pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1024 if sys.platform != "darwin" else peak / 1024**2
+
+
+@dataclass(frozen=True)
+class Size:
+    """Size of the checked input: cells, genes, and the values stored in both matrices."""
+
+    cells: int
+    genes: int
+    stored: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Memory of a stage: MB with a small input, and bytes per stored value and per cell and gene beyond it."""
+
+    base_mb: float
+    per_value: float
+    per_cell_and_gene: float = 0.0
+
+
+# measured, see docs/decisions/memory-estimate.md
+COSTS: Final[Mapping[str, Cost]] = {
+    "prepare": Cost(560, 28),
+    "tuning_rna": Cost(720, 22),
+    "tuning_atac": Cost(700, 40),
+    "topics_rna": Cost(660, 20),
+    "topics_atac": Cost(720, 38),
+    "joint": Cost(790, 22),
+    "trajectory": Cost(620, 18),
+    "regulation": Cost(740, 25, 40),
+}
+OTHER: Final = Cost(660, 25)
+"""Cost of a stage that is not listed."""
+
+
+def input_size(path: Path) -> Size:
+    """Read the size of the checked input from its head, without the matrices."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        shapes = {name: group["X"].attrs["shape"] for name, group in file["mod"].items()}
+        stored = sum(int(group["X"]["data"].shape[0]) for group in file["mod"].values())
+    return Size(int(shapes[RNA][0]), int(shapes[RNA][1]), stored)
+
+
+def needed_mb(stage: str, size: Size) -> float:
+    """Return the memory that a stage needs, in MB: a rule of thumb from measured runs."""
+    cost = COSTS.get(stage, OTHER)
+    return cost.base_mb + (cost.per_value * size.stored + cost.per_cell_and_gene * size.cells * size.genes) / 1e6
+
+
+def available_mb(root: Path = Path("/")) -> float | None:
+    """Return the memory that is free for a new process, in MB; None where the system does not say.
+
+    The least of what the machine has free and what the limits of the control groups (containers, batch jobs) of this
+    process leave. Files that the system caches count as free.
+
+    Parameters
+    ----------
+    root
+        Where ``proc`` and ``sys`` are.
+    """
+    found = [_machine(root), *_groups(root)]
+    known = [value for value in found if value is not None]
+    return max(0.0, min(known)) if known else None
+
+
+def _machine(root: Path) -> float | None:
+    for line in _lines(root / "proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) / 1024
+    return None
+
+
+def _groups(root: Path) -> list[float]:
+    """Return what each control group with a limit leaves, the groups above those of this process included."""
+    out = []
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            base, names = root / "sys/fs/cgroup", ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            base = root / "sys/fs/cgroup/memory"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        inner = base / path.strip("/")
+        # inside of a container the path may be that of the host: then the group is the mount itself
+        for folder in {inner, *inner.parents, base}:
+            left = _left(folder, *names) if folder.is_relative_to(base) else None
+            if left is not None:
+                out.append(left)
+    return out
+
+
+def _left(folder: Path, limit: str, usage: str, cached: str) -> float | None:
+    most, used = "".join(_lines(folder / limit)), "".join(_lines(folder / usage))
+    if not (most.isdecimal() and used.isdecimal()):  # "max", or no such file
+        return None
+    statistics = dict(line.split()[:2] for line in _lines(folder / "memory.stat") if len(line.split()) > 1)
+    return (int(most) - int(used) + int(statistics.get(cached, 0))) / 1024**2
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def shortage(stage: str, size: Size, available: float | None) -> str:
+    """Return that a stage probably needs more memory than is free, and what to do, in one line; '' when it does not."""
+    needed = needed_mb(stage, size)
+    if available is None or needed <= available:
+        return ""
+    return (
+        f"stage {stage} needs about {needed / 1000:.1f} GB of memory for {size.cells:,} cells with {size.stored:,} "
+        f"stored counts, and {available / 1000:.1f} GB are free; {MORE_MEMORY}"
+    )

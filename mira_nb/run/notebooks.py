@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mira_nb.errors import Cancelled, StageError, StoreError
 from mira_nb.stages.registry import BUILT_IN, get_stage
 
+from .memory import MORE_MEMORY
 from .progress import read_progress
 
 if TYPE_CHECKING:
@@ -28,11 +29,6 @@ SOCKET_PATH_LIMIT = 100
 """Room for a socket's path: 108 bytes on Linux, 104 on macOS."""
 
 
-MORE_MEMORY: Final = (
-    "give the machine, container or job more memory, or lower what is needed: a sample of the cells, a higher "
-    "prepare.min_mean (fewer genes), a lower prepare.encoder_max_peaks, or an input without peaks that are open in few "
-    "cells"
-)
 _OUT_OF_MEMORY: Final = re.compile("MemoryError|can't allocate memory|[Cc]annot allocate memory|bad_alloc")
 
 

@@ -23,6 +23,7 @@ from .identity import stage_key
 from .inputs import InputSpec, prepare_input
 from .intact import file_damage, file_facts, stage_damage
 from .kernels.manager import kernel_server
+from .memory import available_mb, input_size, shortage
 from .notebooks import ProgressSink, execute_template
 from .place import check_names, check_place, check_text, use_writable_numba_cache
 from .provenance import command_line, merged_versions, package_versions, platform_facts
@@ -137,6 +138,7 @@ class _Run:
         self.parameters, self.sink = parameters, sink
         self.computed: list[str] = []
         self.repaired: dict[str, str] = {}
+        self.short: dict[str, str] = {}
         self.keys: dict[str, str] = {}
 
     @property
@@ -239,6 +241,9 @@ class _Run:
             "seed": self.request.seed,
             **self.parameters[name].model_dump(mode="json"),
         }
+        self.short[name] = shortage(name, input_size(self.store.input_path), available_mb())
+        if self.short[name] and self.sink is not None:
+            self.sink(name, 0.0, f"warning: {self.short[name]}", -1)
         started = time.perf_counter()
         try:
             execute_template(name, work, values, progress_dir=work.parent, sink=self.sink)
@@ -282,7 +287,7 @@ class _Run:
             notebook.replace(target)
         details = {
             "type": getattr(error, "cause", "") or type(error).__name__,
-            "message": str(error),
+            "message": str(error) + (f"\nBefore it started: {short}" if (short := self.short.get(name)) else ""),
             "traceback": getattr(error, "traceback", ""),
         }
         self._note(name, "failed", error=details, seconds=round(seconds, 1))

@@ -70,10 +70,12 @@ def check_place(root: Path) -> None:
     where = f"--out {root}"
     check_text(str(root), "--out")
     if str(root).startswith("~"):
+        home = os.path.expanduser(root)  # noqa: PTH111 -- pathlib's raises where there is no such user
+        other = f"{home}, or " if home != str(root) else ""
         raise ParameterError(
             f"{where} begins with ~, which the shell did not replace",
             expected="a path",
-            remedy=f"write {root.expanduser()}, or ./{root} for a folder of this name",
+            remedy=f"write {other}{root.absolute()} for a folder of this name",
         )
     if len(os.fsencode(root.absolute())) + LONGEST_INSIDE > _LONGEST_PATH:
         raise ParameterError(f"--out {str(root)[:60]}... is too long a path", remedy="choose a shorter one")

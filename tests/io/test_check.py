@@ -64,6 +64,14 @@ def test_everything_in_order(small_demo):
     assert max(map(len, text.splitlines())) <= 110
 
 
+def test_a_shortage_of_memory_is_a_warning(small_demo, monkeypatch):
+    monkeypatch.setattr("mira_nb.run.check.available_mb", lambda: 300.0)
+    text = " ".join(check_input(small_demo.spec, Resources(), requirements=STAGES).render().split())
+    assert "warning: Memory will probably run out (up to 0.6 GB are needed, 0.3 GB are free: prepare)" in text
+    monkeypatch.setattr("mira_nb.run.check.available_mb", lambda: 600_000.0)
+    assert "Memory" not in check_input(small_demo.spec, Resources(), requirements=STAGES).render()
+
+
 def test_hits_instead_of_a_scan(small_demo):
     resources = replace(small_demo.resources, genome=None, motifs=None, motif_hits=small_demo.motif_hits)
     report = check_input(small_demo.spec, resources, requirements=STAGES)

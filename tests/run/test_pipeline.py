@@ -379,3 +379,21 @@ def test_a_resource_that_cannot_be_used_stops_the_run_before_any_stage(request_:
     with pytest.raises(InputError, match=r"m\.jaspar"):
         run_pipeline(replace(request_, resources=Resources(motifs=wrong)))
     assert dict(fakes.RUNS) == done
+
+
+def test_a_stage_that_is_short_of_memory_is_warned_of_and_says_so_when_it_fails(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "available_mb", lambda: 100.0)
+    fakes.BROKEN.add("joint")
+    said: list[str] = []
+    run_pipeline(request_, sink=lambda stage, fraction, message, remaining: said.append(f"{stage} {message}"))
+    assert any(text.startswith("prepare warning: stage prepare needs about") for text in said)
+    entries = RunStore(request_.out).read_record()["stages"]
+    assert entries["prepare"]["status"] == "done"  # advice, not a verdict
+    assert "Before it started: stage joint needs about" in entries["joint"]["error"]["message"]
+    assert "0.1 GB are free" in entries["joint"]["error"]["message"]
+    said.clear()
+    monkeypatch.setattr(pipeline, "available_mb", lambda: 1e6)
+    run_pipeline(request_, sink=lambda stage, fraction, message, remaining: said.append(message))
+    assert not any("needs about" in text for text in said)

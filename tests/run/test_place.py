@@ -22,6 +22,15 @@ def test_places_that_cannot_keep_a_run_are_refused(name: str, tmp_path: Path, mo
     assert len(str(caught.value)) < 600
 
 
+@pytest.mark.parametrize("name", ["~", "~nobody_of_this_name", "~/x"])
+def test_a_tilde_names_a_path_that_can_be_written(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParameterError, match="begins with ~") as caught:
+        place.check_place(Path(name))
+    assert str(tmp_path / name) in str(caught.value)
+    place.check_place(tmp_path / name)  # what the message says works
+
+
 @pytest.mark.parametrize("name", ["{seed}", "{}", "a b", "ä 細", "100%"])
 def test_odd_names_are_taken_literally(name: str, tmp_path: Path) -> None:
     place.check_place(tmp_path / name)

@@ -104,8 +104,9 @@ class _Server:
         return self.status.get(pid, -1)
 
     def _spawn(self, request: dict[str, Any]) -> int:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(AttributeError, OSError, ValueError):  # streams that are closed
+            sys.stdout.flush()
+            sys.stderr.flush()
         pid = os.fork()
         if pid:
             with suppress(OSError):  # here and in the child, so that neither has to wait for the other

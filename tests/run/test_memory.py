@@ -1,0 +1,129 @@
+"""Memory that a stage needs against what machine and container have free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata as ad
+import mudata
+import numpy as np
+import pytest
+from scipy import sparse
+
+from mira_nb.run.memory import COSTS, OTHER, Size, available_mb, input_size, needed_mb, shortage
+from mira_nb.stages.registry import BUILT_IN
+
+GB = 1024**3
+
+
+def write(root: Path, name: str, text: str) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    write(tmp_path, "proc/meminfo", f"MemTotal: {16 * GB // 1024} kB\nMemAvailable: {8 * GB // 1024} kB\n")
+    return tmp_path
+
+
+def test_a_machine_without_limits_has_what_it_says(machine: Path) -> None:
+    write(machine, "proc/self/cgroup", "0::/\n")
+    assert available_mb(machine) == pytest.approx(8 * 1024)
+
+
+def test_a_system_that_says_nothing(tmp_path: Path) -> None:
+    assert available_mb(tmp_path) is None
+    assert shortage("joint", Size(10**9, 10**6, 10**12), None) == ""
+
+
+def test_a_container_of_version_two(machine: Path) -> None:
+    write(machine, "proc/self/cgroup", "0::/\n")
+    write(machine, "sys/fs/cgroup/memory.max", f"{2 * GB}\n")
+    write(machine, "sys/fs/cgroup/memory.current", f"{GB}\n")
+    write(machine, "sys/fs/cgroup/memory.stat", f"anon 5\ninactive_file {GB // 2}\n")
+    assert available_mb(machine) == pytest.approx(1536)  # 2 GB less 1 GB, of which half is cached files
+
+
+def test_a_limit_of_a_group_above_counts(machine: Path) -> None:
+    write(machine, "proc/self/cgroup", "0::/user.slice/job/step\n")
+    write(machine, "sys/fs/cgroup/user.slice/job/step/memory.max", "max\n")
+    write(machine, "sys/fs/cgroup/user.slice/job/step/memory.current", "0\n")
+    write(machine, "sys/fs/cgroup/user.slice/job/memory.max", f"{3 * GB}\n")
+    write(machine, "sys/fs/cgroup/user.slice/job/memory.current", f"{GB}\n")
+    assert available_mb(machine) == pytest.approx(2048)
+
+
+@pytest.mark.parametrize("path", ["/docker/abc", "/slurm/uid_0/job_7"])
+def test_a_container_of_version_one(machine: Path, path: str) -> None:
+    write(machine, "proc/self/cgroup", f"5:cpu,cpuacct:/x\n4:memory:{path}\n0::/\n")
+    base = "sys/fs/cgroup/memory" + (path if "slurm" in path else "")  # inside of a container the group is the mount
+    write(machine, f"{base}/memory.limit_in_bytes", f"{4 * GB}\n")
+    write(machine, f"{base}/memory.usage_in_bytes", f"{3 * GB}\n")
+    write(machine, f"{base}/memory.stat", f"total_inactive_file {GB}\n")
+    assert available_mb(machine) == pytest.approx(2048)
+
+
+def test_a_group_above_its_limit_leaves_nothing(machine: Path) -> None:
+    write(machine, "proc/self/cgroup", "0::/\n")
+    write(machine, "sys/fs/cgroup/memory.max", f"{GB}\n")
+    write(machine, "sys/fs/cgroup/memory.current", f"{2 * GB}\n")
+    assert available_mb(machine) == 0.0
+
+
+def test_an_unlimited_group_of_version_one_is_no_limit(machine: Path) -> None:
+    write(machine, "proc/self/cgroup", "4:memory:/\n")
+    write(machine, "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
+    write(machine, "sys/fs/cgroup/memory/memory.usage_in_bytes", f"{GB}\n")
+    assert available_mb(machine) == pytest.approx(8 * 1024)
+
+
+def test_this_machine_has_some_memory() -> None:
+    free = available_mb()
+    assert free is None or 0 <= free < 1e8
+
+
+def test_the_size_is_read_from_the_head_of_the_input(tmp_path: Path) -> None:
+    rna = ad.AnnData(sparse.csr_matrix(np.eye(5, 4, dtype=np.float32)))
+    atac = ad.AnnData(sparse.csr_matrix(np.ones((5, 3), dtype=np.float32)))
+    rna.var_names, atac.var_names = list("abcd"), ["chr1:1-2", "chr1:3-4", "chr1:5-6"]
+    with mudata.set_options(pull_on_update=False):
+        mudata.MuData({"rna": rna, "atac": atac}).write_h5mu(tmp_path / "a.h5mu")
+    assert input_size(tmp_path / "a.h5mu") == Size(cells=5, genes=4, stored=4 + 15)
+
+
+def test_the_estimate_grows_with_every_part_and_names_all() -> None:
+    small, large = Size(100, 100, 1000), Size(100, 100, 10**8)
+    for stage in (*BUILT_IN, "a_plug_in"):
+        cost = COSTS.get(stage, OTHER)
+        assert needed_mb(stage, large) - needed_mb(stage, small) == pytest.approx(cost.per_value * (10**8 - 1000) / 1e6)
+    assert needed_mb("regulation", Size(1000, 10_000, 1)) > needed_mb("regulation", Size(1000, 10, 1))
+    assert set(COSTS) <= set(BUILT_IN)
+    words = shortage("joint", large, 1000.0)
+    assert "stage joint needs about 3.0 GB" in words
+    assert "1.0 GB are free" in words
+    assert "give the machine" in words
+    assert "\n" not in words
+    assert shortage("joint", large, 4000.0) == ""
+
+
+# peak_rss_mb of runs on 2026-11-26: cells, genes, stored counts, stage, MB
+MEASURED = [
+    (4000, 2000, 15_297_715, "prepare", 965),
+    (4000, 2000, 15_297_715, "topics_rna", 1006),
+    (4000, 2000, 15_297_715, "topics_atac", 1379),
+    (4000, 2000, 15_297_715, "joint", 1080),
+    (4000, 2000, 15_297_715, "trajectory", 939),
+    (4000, 2000, 15_297_715, "regulation", 1432),
+    (8000, 2000, 30_676_428, "prepare", 1352),
+    (8000, 2000, 30_676_428, "topics_rna", 1132),
+    (8000, 2000, 30_676_428, "topics_atac", 1601),
+    (8000, 2000, 30_676_428, "joint", 1294),
+    (8000, 2000, 30_676_428, "trajectory", 1000),
+]
+
+
+@pytest.mark.parametrize(("cells", "genes", "stored", "stage", "peak"), MEASURED)
+def test_the_rule_of_thumb_holds_for_measured_runs(cells: int, genes: int, stored: int, stage: str, peak: int) -> None:
+    assert 0.85 < needed_mb(stage, Size(cells, genes, stored)) / peak < 1.3
