@@ -15,7 +15,7 @@ LOSS = "loss (nats per count)"
 STATES = {"complete": CATEGORICAL[0], "pruned": MUTED, "compared": HIGHLIGHT, "failed": CATEGORICAL[3]}
 
 
-def loss_curve(curve: pd.DataFrame, *, chosen: int, one_standard_error: int) -> alt.LayerChart:
+def loss_curve(curve: pd.DataFrame, *, chosen: int, one_standard_error: int | None = None) -> alt.LayerChart:
     """Loss against the number of topics with its spread; the choice and the one-standard-error choice as lines.
 
     Parameters
@@ -23,7 +23,7 @@ def loss_curve(curve: pd.DataFrame, *, chosen: int, one_standard_error: int) -> 
     curve
         Columns n_topics, loss, loss_low, loss_high, gain.
     chosen, one_standard_error
-        Numbers of topics that are marked.
+        Numbers of topics that are marked; None marks the choice alone.
     """
     x = alt.X("n_topics:Q", title="number of topics", axis=alt.Axis(tickMinStep=1, format="d"))
     y = alt.Y("loss:Q", title=LOSS, scale=alt.Scale(zero=False))
@@ -34,15 +34,14 @@ def loss_curve(curve: pd.DataFrame, *, chosen: int, one_standard_error: int) -> 
         y=y,
         tooltip=["n_topics:Q", alt.Tooltip("loss:Q", format=".5f"), alt.Tooltip("gain:Q", format=".5f")],
     )
-    marks = pd.DataFrame({"n_topics": [chosen, one_standard_error], "mark": ["chosen", "one standard error"]})
+    marks = pd.DataFrame({"n_topics": [chosen, one_standard_error], "mark": ["chosen", "one standard error"]}).dropna()
+    domain, colors = list(marks["mark"]), [HIGHLIGHT, CATEGORICAL[2]][: len(marks)]
     rules = (
         alt.Chart(marks)
         .mark_rule(strokeDash=[4, 3], strokeWidth=2)
         .encode(
             x=x,
-            color=alt.Color(
-                "mark:N", title="", scale=alt.Scale(domain=list(marks["mark"]), range=[HIGHLIGHT, CATEGORICAL[2]])
-            ),
+            color=alt.Color("mark:N", title="", scale=alt.Scale(domain=domain, range=colors)),
             tooltip=["mark:N", "n_topics:Q"],
         )
     )

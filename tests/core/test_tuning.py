@@ -112,20 +112,26 @@ def test_difference_is_the_paired_mean_and_error():
     assert error == pytest.approx(np.std([0.5, -0.5, 1.0], ddof=1) * np.sqrt(3) / 10)
 
 
-def curve_of(gains, *, noise=0.0, n_cells=50):
+def curve_of(gains, *, noise=0.0, n_cells=50, least_gain=LEAST_GAIN["expression"]):
     """Curve whose gain per count over the profile is given by number of topics."""
     rng = np.random.default_rng(0)
     profile = rng.normal(-700, 50, n_cells)
     scores = {k: profile + gain * 100 + noise * rng.normal(size=n_cells) for k, gain in gains.items()}
-    return Curve(scores, profile, 100.0 * n_cells)
+    return Curve(scores, profile, 100.0 * n_cells, least_gain)
 
 
 def test_rule_stops_where_topics_gain_little():
-    just = LEAST_GAIN * 0.3 / 3
+    just = LEAST_GAIN["expression"] * 0.3 / 3
     assert curve_of({2: 0.2, 3: 0.3, 4: 0.3 + 0.9 * just, 5: 0.3 + 1.8 * just}).choice() == 3
     assert curve_of({2: 0.2, 3: 0.3, 4: 0.3 + 1.1 * just, 5: 0.3 + 1.2 * just}).choice() == 4
     # a plateau that a larger number leaves again is not the end
     assert curve_of({2: 0.2, 3: 0.2, 4: 0.4}).choice() == 4
+
+
+def test_rule_of_accessibility_takes_every_gain_above_its_error():
+    gains = {2: 0.2, 3: 0.3, 4: 0.301, 5: 0.3005, 6: 0.3}
+    assert curve_of(gains, least_gain=LEAST_GAIN["accessibility"]).choice() == 4
+    assert curve_of(gains, noise=3.0, least_gain=LEAST_GAIN["accessibility"]).choice() == 3
 
 
 def test_rule_does_not_follow_noise():
@@ -187,6 +193,28 @@ def test_sample_keeps_to_its_bounds(monkeypatch):
     assert (part.counts != counts[part.cells][:, part.features]).nnz == 0
 
 
+@pytest.mark.parametrize(("best", "largest_fitted"), [(3, 6), (5, 6), (6, 13), (10, 13), (16, 25)])
+def test_short_fits_of_the_model_go_beyond_the_factorisations(monkeypatch, best, largest_fitted):
+    """Factorisations find the three planted topics; what fits say of larger numbers decides, three at a time."""
+    seen = []
+
+    def scored(counts, encoder, modality, settings, **rest):
+        seen.append(settings.n_topics)
+        n_cells = counts.shape[0] // 5
+        loss = abs(settings.n_topics - best) * 5.0 + settings.initial_pseudocounts * 1e-6
+        return ShortFit(np.full(n_cells, -700.0 - loss), 100.0 * n_cells, 1, 1, np.ones((n_cells, 1)))
+
+    monkeypatch.setattr("mira_nb.core.tuning.quick.short_fit", scored)
+    counts, _ = planted(3, n_cells=150)
+    counts.data[:] = 1
+    found = tune(counts, modality="accessibility", n_seeds=0)
+    first = int(found.fitted["n_topics"].min())
+    assert found.n_topics == max(best, first)
+    assert max(found.fitted["n_topics"]) == largest_fitted
+    assert (found.trials["phase"] == "model").sum() == len(found.fitted)
+    assert len(seen) == len(found.fitted) + 3  # J = K / 2, J = 50, and the power of the shrinkage
+
+
 def test_other_settings_stay(monkeypatch):
     """What is not searched is that of the settings given."""
     seen = []
@@ -200,8 +228,12 @@ def test_other_settings_stay(monkeypatch):
     given = replace(TopicSettings(), n_hidden=16, dropout=0.1)
     found = tune(counts, modality="expression", settings=given, n_seeds=0)
     assert {item.n_hidden for item in seen} == {16}
-    assert {item.n_topics for item in seen} == {found.n_topics}
-    assert {item.initial_pseudocounts for item in seen} == {found.n_topics / 2, float(found.n_topics), 50.0}
+    assert {item.n_topics for item in seen} == set(found.fitted["n_topics"])
+    of_choice = {item.initial_pseudocounts for item in seen if item.n_topics == found.n_topics}
+    assert of_choice == {found.n_topics / 2, float(found.n_topics), 50.0}
+    assert {item.initial_pseudocounts for item in seen if item.n_topics != found.n_topics} == set(
+        map(float, set(found.fitted["n_topics"]) - {found.n_topics})
+    )
     assert found.settings["shrinkage_power"] in POWERS
     without = tune(counts, modality="expression", settings=replace(given, shrinkage="none"), n_seeds=0)
     assert "shrinkage_power" not in without.settings

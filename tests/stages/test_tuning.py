@@ -51,7 +51,7 @@ def test_tables_figures_and_timing(results, name):
     assert "loss" in trials
     assert not [column for table in results[name].tables for column in table.frame if "second" in column]
     assert [item.path for item in results[name].files] == ["timing.csv"]
-    assert {figure.name for figure in results[name].figures} == {"curve", "history", "stability"}
+    assert {figure.name for figure in results[name].figures} == {"curve", "fitted", "history", "stability"}
     for figure in results[name].figures:
         figure.chart.to_dict()
     stability = results[name].table("stability")

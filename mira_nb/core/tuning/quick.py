@@ -1,14 +1,15 @@
-"""Quick search: factorisations of a sample over a coarse, then a fine grid of K; few short fits for J.
+"""Quick search: factorisations of a sample over a coarse, then a fine grid of K; few short fits for larger K and for J.
 
 The number of topics is read from the held-out likelihood of Kullback-Leibler factorisations, the start of every fit
-(:mod:`mira_nb.core.topics.nmf`), which cost a small fraction of a fit. J does not matter to them in expression; it is
-compared by short fits of the topic model itself at the chosen K.
+(:mod:`mira_nb.core.topics.nmf`), which cost a small fraction of a fit. On sparse data they overfit before the topic
+model does: short fits of the model itself compare their choice with larger numbers. J, which does not matter to
+factorisations of expression, is compared by such fits at the chosen K.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, pairwise
@@ -25,9 +26,9 @@ from mira_nb.typing import Progress
 from .factorise import SCOUT_UPDATES, STARTS, UPDATES, Factoriser, reference, refit, score_topics, timed
 from .held_out import Split, make_split
 from .result import Map
-from .rule import Curve
+from .rule import LEAST_GAIN, Curve
 from .sample import Sample, draw_sample
-from .short_fit import ShortFit, short_fit
+from .short_fit import SPLIT_KEY, ShortFit, short_fit
 from .stability import Stability, assess
 
 GRID = (2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 63, 80, 100)
@@ -38,6 +39,9 @@ PATIENCE = 2
 
 SHORT_STEPS = 150
 """Optimiser steps of a short fit (chosen: held-out likelihoods of several J then differ by more than their error)."""
+
+LOOK_AHEAD = 3
+"""Larger numbers of the grid that short fits compare with the choice at a time (chosen)."""
 
 REFERENCES = 3
 """Factorisations of all sampled cells; refits are compared with the likeliest of those found again (chosen)."""
@@ -58,7 +62,7 @@ class QuickSearch:
     bounds
         Smallest and largest number of topics.
     n_trials
-        Trials at most: numbers of topics and values of J.
+        Trials at most: factorisations, and short fits for numbers of topics and values of J.
     n_seeds
         Refits of the stability check.
     seed, n_threads, progress
@@ -79,6 +83,7 @@ class QuickSearch:
     progress: Progress
     run_all: Map = map
     n_workers: int = 1
+    fits: dict[tuple[int, float], ShortFit] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     n_steps: int = 0
@@ -89,8 +94,8 @@ class QuickSearch:
             self.run_all, self.n_workers = map, 1
         self.factoriser = Factoriser(self.modality, self.seed, self.n_threads if self.n_workers == 1 else 1)
 
-    def run(self) -> tuple[Curve, int, dict[str, float], Stability | None, Sample]:
-        """Return the curve over K, the chosen K, J and power of the shrinkage, the stability, and the sample."""
+    def run(self) -> tuple[Curve, Curve, int, dict[str, float], Stability | None, Sample]:
+        """Return both curves over K (factorisations, fits), the chosen K, J and shrinkage, stability, and sample."""
         rng = np.random.default_rng(self.seed)
         sample = draw_sample(self.counts, rng)
         split = make_split(sample.counts, rng)
@@ -102,10 +107,11 @@ class QuickSearch:
             f"{len(sample.features):,} features, about {self._work(sample):.1g} updates of topic weights",
         )
         curve = self._search(split, min(low, high), high)
-        chosen = curve.choice()
+        fitted = self._larger(sample, curve.choice(), high)
+        chosen = fitted.choice() if fitted.tried else curve.choice()
         stability = self._stability(sample, chosen)
         settings = self._prior(sample, chosen)
-        return curve, chosen, settings, stability, sample
+        return curve, fitted, chosen, settings, stability, sample
 
     def _work(self, sample: Sample) -> float:
         """Largest number of updates of single weights: counts x topics x updates of all factorisations."""
@@ -119,7 +125,7 @@ class QuickSearch:
     # ---------------------------------------------------------------- K
     def _search(self, split: Split, low: int, high: int) -> Curve:
         scores: dict[int, NDArray[np.float64]] = {}
-        curve = Curve(scores, split.profile_score(), split.n_scored)
+        curve = Curve(scores, split.profile_score(), split.n_scored, LEAST_GAIN[self.modality])
         function = partial(timed, partial(score_topics, self.factoriser, split))
 
         def visit(numbers: Sequence[int], phase: str) -> Iterator[int]:
@@ -157,7 +163,21 @@ class QuickSearch:
             self._report(0.6, f"{k} topics")
             yield k
 
-    # ---------------------------------------------------------------- J
+    # ---------------------------------------------------------------- fits
+    def _larger(self, sample: Sample, k: int, high: int) -> Curve:
+        """Compare a number of topics with larger ones by short fits, further as long as the largest is the best."""
+        split = make_split(sample.counts, np.random.default_rng([self.seed, SPLIT_KEY]))
+        scores: dict[int, NDArray[np.float64]] = {}
+        curve = Curve(scores, split.profile_score(), split.n_scored, LEAST_GAIN[self.modality])
+        numbers = [k, *(larger for larger in GRID if k < larger <= high)]
+        for first in (0, *range(1 + LOOK_AHEAD, len(numbers), LOOK_AHEAD)):
+            last = first + LOOK_AHEAD + (first == 0)
+            wave = numbers[first:last][: max(0, self.n_trials - len(self.rows))]
+            scores |= {n: fit.scores for (n, _), fit in self._fitted(sample, [(n, float(n)) for n in wave]).items()}
+            if not wave or curve.choice() != wave[-1]:
+                break
+        return curve
+
     def _prior(self, sample: Sample, k: int) -> dict[str, float]:
         """Compare J = K / 2, K and the default by short fits; take the smallest of the equally good ones.
 
@@ -166,40 +186,56 @@ class QuickSearch:
         """
         default = self.settings.initial_pseudocounts
         values = sorted({float(k), k / 2, default})
-        values = values[: max(0, self.n_trials - len(self.rows))]
+        new = [value for value in values if (k, value) not in self.fits]
+        left = set(new[: max(0, self.n_trials - len(self.rows))])
+        values = [value for value in values if value not in new or value in left]
         if len(values) < 2:
             return {"initial_pseudocounts": default}
-        high = RATE_BOUNDS[self.modality][1]
-        base = replace(
-            self.settings, n_topics=k, restarts=1, holdout_fraction=0.0, shrinkage="none", engine="auto",
-            learning_rate_min=high / 10, learning_rate_max=high,
-        )  # fmt: skip
-        fits: dict[float, ShortFit] = {}
-        function = partial(
-            short_fit, sample.counts, self.encoder[sample.features], self.modality, n_steps=SHORT_STEPS,
-            seed=self.seed, n_threads=self.factoriser.n_threads,
-        )  # fmt: skip
-        tried = [replace(base, initial_pseudocounts=value) for value in values]
-        self._report(0.8, f"{k} topics, J = {', '.join(f'{value:g}' for value in values)}")
-        for value, (fit, seconds) in zip(values, self.run_all(partial(timed, function), tried), strict=True):
-            fits[value] = fit
-            self.n_steps += fit.n_steps
-            self._row(
-                "complete", "prior", k, -fit.per_count, fit.error, seconds=seconds,
-                initial_pseudocounts=value, n_epochs=fit.n_epochs, batch_size=base.batch_size, dropout=base.dropout,
-                adam_epsilon=base.adam_epsilon,
-            )  # fmt: skip
-            self._report(0.8, f"{k} topics, J = {value:g} is done")
+        fits = self._fitted(sample, [(k, value) for value in values], phase="prior")
         best = max(fits.values(), key=lambda fit: fit.per_count)
-        value = min(value for value, fit in fits.items() if fit.within_error_of(best))
+        value = min(value for (_, value), fit in fits.items() if fit.within_error_of(best))
         taken = {"initial_pseudocounts": value}
         if self.settings.shrinkage != "none":
             started = time.monotonic()
-            fit = function(replace(base, initial_pseudocounts=value, shrinkage=self.settings.shrinkage))
+            shrunk = replace(self._short_settings(k, value), shrinkage=self.settings.shrinkage)
+            fit = self._short_fit(sample)(shrunk)
             self.n_steps += fit.n_steps
             taken["shrinkage_power"] = fit.shrinkage_power
             self.seconds["shrinkage"] = time.monotonic() - started
         return taken
+
+    def _fitted(
+        self, sample: Sample, pairs: Sequence[tuple[int, float]], *, phase: str = "model"
+    ) -> dict[tuple[int, float], ShortFit]:
+        """Return short fits by (K, J); each is made once."""
+        new = [pair for pair in pairs if pair not in self.fits]
+        tried = [self._short_settings(*pair) for pair in new]
+        if new:
+            self._report(0.8, ", ".join(f"fit of {k} topics, J = {j:g}" for k, j in new))
+        results = self.run_all(partial(timed, self._short_fit(sample)), tried)
+        for pair, settings, (fit, seconds) in zip(new, tried, results, strict=True):
+            self.fits[pair] = fit
+            self.n_steps += fit.n_steps
+            self._row(
+                "complete", phase, pair[0], -fit.per_count, fit.error, seconds=seconds,
+                initial_pseudocounts=pair[1], n_epochs=fit.n_epochs, batch_size=settings.batch_size,
+                dropout=settings.dropout, adam_epsilon=settings.adam_epsilon,
+            )  # fmt: skip
+            self._report(0.8, f"{pair[0]} topics, J = {pair[1]:g} is done")
+        return {pair: self.fits[pair] for pair in pairs}
+
+    def _short_settings(self, k: int, pseudocounts: float) -> TopicSettings:
+        high = RATE_BOUNDS[self.modality][1]
+        return replace(
+            self.settings, n_topics=k, initial_pseudocounts=pseudocounts, holdout_fraction=0.0, shrinkage="none",
+            engine="auto", learning_rate_min=high / 10, learning_rate_max=high,
+        )  # fmt: skip
+
+    def _short_fit(self, sample: Sample) -> Callable[[TopicSettings], ShortFit]:
+        return partial(
+            short_fit, sample.counts, self.encoder[sample.features], self.modality, n_steps=SHORT_STEPS,
+            seed=self.seed, n_threads=self.factoriser.n_threads,
+        )  # fmt: skip
 
     # ---------------------------------------------------------------- stability
     def _stability(self, sample: Sample, k: int) -> Stability | None:
@@ -240,7 +276,7 @@ class QuickSearch:
 
 
 def quick_trials(low: int, high: int) -> int:
-    """Return how many trials a quick search takes at most: the coarse grid, the gaps of the fine one, three J."""
+    """Return how many trials a quick search takes at most: coarse grid, gaps of the fine one, fits of K and of J."""
     coarse = [k for k in GRID if low <= k <= high]
     widest = max((b - a - 1 for a, b in pairwise(coarse)), default=0)
-    return len(coarse) + 2 * min(widest, 8) + 3
+    return len(coarse) + 2 * min(widest, 8) + 1 + len(coarse) + 2

@@ -53,6 +53,8 @@ class Tuning:
     curve
         One row per number of topics: n_topics, loss, loss_low, loss_high (one standard error of the difference from the
         best), gain (per count over the mean profile).
+    fitted
+        The same by short fits of the topic model (``quick``): the choice of the curve and larger numbers; else empty.
     stability
         Refits of the choice; None without.
     cells, n_features
@@ -82,6 +84,7 @@ class Tuning:
     n_steps: int
     importances: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    fitted: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def trial_table(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -17,6 +17,9 @@ from mira_nb.typing import Progress
 from .held_out import difference, make_split
 from .rule import EQUIVALENT
 
+SPLIT_KEY = 3
+"""Second part of the seed of the split that all short fits of a search share."""
+
 
 @dataclass(frozen=True)
 class ShortFit:
@@ -78,7 +81,7 @@ def short_fit(
     """
     if not encoder.any():
         encoder = np.ones_like(encoder)
-    split = make_split(counts, np.random.default_rng([seed, 3]))
+    split = make_split(counts, np.random.default_rng([seed, SPLIT_KEY]))
     per_epoch = max(1, -(-split.training.shape[0] // settings.batch_size))
     n_epochs = max(2, -(-n_steps // per_epoch))
     fit = fit_topic_model(

@@ -134,8 +134,9 @@ def _quick(
     search = QuickSearch(
         counts, encoder, modality, settings, bounds, budget, n_seeds, seed, n_threads, progress, run_all, n_workers
     )
-    curve, chosen, taken, stability, sample = search.run()
-    other = runner_up(curve, chosen)
+    curve, fitted, chosen, taken, stability, sample = search.run()
+    judge = fitted if len(fitted.tried) > 1 else curve
+    other = runner_up(judge, chosen)
     return Tuning(
         mode="quick",
         n_topics=chosen,
@@ -144,10 +145,11 @@ def _quick(
         best_n_topics=curve.best,
         one_standard_error=curve.one_standard_error(),
         runner_up=other,
-        runner_up_gap=float("nan") if other is None else curve.per_count(chosen) - curve.per_count(other),
+        runner_up_gap=float("nan") if other is None else judge.per_count(chosen) - judge.per_count(other),
         profile_loss=-float(curve.profile.sum()) / curve.n_counts,
         trials=trial_table(search.rows),
         curve=curve.table(),
+        fitted=fitted.table() if fitted.tried else EMPTY_CURVE,
         stability=stability,
         cells=filled[sample.cells],
         n_features=len(sample.features),

@@ -29,6 +29,9 @@ def figures(output: TuningOutput) -> list[Figure]:
                 best=tuning.best_n_topics,
             )
         )
+    if len(tuning.fitted) > 1:
+        chart = charts.loss_curve(tuning.fitted, chosen=tuning.n_topics)
+        out.append(TEXTS.figure("fitted", chart, chosen=tuning.n_topics, first=int(tuning.fitted["n_topics"].min())))
     if len(tuning.trials):
         n_pruned = int((tuning.trials["state"] == "pruned").sum())
         chart = charts.trial_history(tuning.trials)

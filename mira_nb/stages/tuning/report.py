@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mira_nb.core.tuning.result import Tuning
 from mira_nb.core.tuning.rule import EQUIVALENT, LEAST_GAIN
 from mira_nb.core.tuning.stability import DEAD, DUPLICATE, FOUND
 from mira_nb.keys import TUNING
@@ -48,6 +49,8 @@ def tables(output: TuningOutput) -> list[Table]:
     ]
     if len(tuning.curve):
         out.append(TEXTS.table("curve", tuning.curve))
+    if len(tuning.fitted) > 1:
+        out.append(TEXTS.table("fitted", tuning.fitted))
     if tuning.stability is not None:
         out.append(TEXTS.table("stability", tuning.stability.table, found=FOUND, duplicate=DUPLICATE, dead=DEAD))
     return out
@@ -56,7 +59,7 @@ def tables(output: TuningOutput) -> list[Table]:
 def choice_frame(output: TuningOutput) -> pd.DataFrame:
     """Return what was chosen and from what: setting, value, from, note."""
     tuning = output.tuning
-    tried = tuning.curve["n_topics"].tolist()
+    tried = _tried(tuning)
     rows: list[tuple[str, Any, str, str]] = [
         ("n_topics", tuning.n_topics, f"{min(tried)} to {max(tried)}" if tried else "size rule", tuning.mode)
     ]
@@ -83,7 +86,7 @@ def _values(trials: pd.DataFrame, name: str) -> str:
 def metrics(output: TuningOutput) -> list[Metric]:
     """Return the key figures: the choice, from what, by how much."""
     tuning = output.tuning
-    tried = tuning.curve["n_topics"].tolist()
+    tried = _tried(tuning)
     out = [
         TEXTS.metric(
             "n_topics", tuning.n_topics, modality=output.modality, mode=tuning.mode, n_tried=len(tried),
@@ -99,8 +102,8 @@ def metrics(output: TuningOutput) -> list[Metric]:
             )
         )  # fmt: skip
     if tried:
-        out.append(TEXTS.metric("loss", round(float(_row(tuning, tuning.n_topics)["loss"]), 4)))
-        out.append(TEXTS.metric("gain", round(float(_row(tuning, tuning.n_topics)["gain"]), 4)))
+        out.append(TEXTS.metric("loss", round(float(_row(tuning)["loss"]), 4)))
+        out.append(TEXTS.metric("gain", round(float(_row(tuning)["gain"]), 4)))
     if len(tuning.trials):
         out.append(TEXTS.metric("n_trials", len(tuning.trials)))
     if tuning.stability is not None:
@@ -108,8 +111,16 @@ def metrics(output: TuningOutput) -> list[Metric]:
     return out
 
 
-def _row(tuning: Any, n_topics: int) -> pd.Series:
-    return tuning.curve.set_index("n_topics").loc[n_topics]
+def _tried(tuning: Tuning) -> list[int]:
+    """Return the numbers of topics that were compared, by factorisations or by fits."""
+    tables = [frame for frame in (tuning.curve, tuning.fitted) if len(frame)]
+    return sorted({int(number) for frame in tables for number in frame["n_topics"]})
+
+
+def _row(tuning: Tuning) -> pd.Series:
+    """Return the row of the choice: of the fits where there are any, as they are of the model itself."""
+    frame = tuning.fitted if len(tuning.fitted) else tuning.curve
+    return frame[frame["n_topics"] == tuning.n_topics].iloc[0]
 
 
 def alerts(output: TuningOutput) -> list[Alert]:
@@ -177,7 +188,8 @@ def methods(output: TuningOutput) -> str:
         n_pruned=int((tuning.trials["state"] == "pruned").sum()),
         n_folds=params.n_folds,
         n_seeds=0 if tuning.stability is None else int(np.max(tuning.stability.table["n_seeds"])),
-        least_gain=LEAST_GAIN,
+        least_gain=LEAST_GAIN["expression" if output.modality == "rna" else "accessibility"],
+        n_fitted=len(tuning.fitted),
         equivalent=EQUIVALENT,
         found=FOUND,
     )
