@@ -26,7 +26,7 @@ from mira_nb.typing import Progress
 from .factorise import SCOUT_UPDATES, STARTS, UPDATES, Factoriser, reference, refit, score_topics, timed
 from .held_out import Split, make_split
 from .result import Map
-from .rule import LEAST_GAIN, Curve
+from .rule import LEAST_GAIN, LEAST_GAIN_OF_FITS, Curve
 from .sample import Sample, draw_sample
 from .short_fit import SPLIT_KEY, ShortFit, short_fit
 from .stability import Stability, assess
@@ -40,7 +40,7 @@ PATIENCE = 2
 SHORT_STEPS = 150
 """Optimiser steps of a short fit (chosen: held-out likelihoods of several J then differ by more than their error)."""
 
-LOOK_AHEAD = 3
+LOOK_AHEAD = 2
 """Larger numbers of the grid that short fits compare with the choice at a time (chosen)."""
 
 REFERENCES = 3
@@ -125,7 +125,7 @@ class QuickSearch:
     # ---------------------------------------------------------------- K
     def _search(self, split: Split, low: int, high: int) -> Curve:
         scores: dict[int, NDArray[np.float64]] = {}
-        curve = Curve(scores, split.profile_score(), split.n_scored, LEAST_GAIN[self.modality])
+        curve = Curve(scores, split.profile_score(), split.n_scored, LEAST_GAIN)
         function = partial(timed, partial(score_topics, self.factoriser, split))
 
         def visit(numbers: Sequence[int], phase: str) -> Iterator[int]:
@@ -168,7 +168,7 @@ class QuickSearch:
         """Compare a number of topics with larger ones by short fits, further as long as the largest is the best."""
         split = make_split(sample.counts, np.random.default_rng([self.seed, SPLIT_KEY]))
         scores: dict[int, NDArray[np.float64]] = {}
-        curve = Curve(scores, split.profile_score(), split.n_scored, LEAST_GAIN[self.modality])
+        curve = Curve(scores, split.profile_score(), split.n_scored, LEAST_GAIN_OF_FITS[self.modality])
         numbers = [k, *(larger for larger in GRID if k < larger <= high)]
         for first in (0, *range(1 + LOOK_AHEAD, len(numbers), LOOK_AHEAD)):
             last = first + LOOK_AHEAD + (first == 0)
@@ -181,8 +181,8 @@ class QuickSearch:
     def _prior(self, sample: Sample, k: int) -> dict[str, float]:
         """Compare J = K / 2, K and the default by short fits; take the smallest of the equally good ones.
 
-        The power of the shrinkage is that under which the cells held out of one more short fit are most likely, which
-        starts as the fit of all cells will: that one has no cells to choose it by.
+        The power of the shrinkage is that under which the cells held out of that fit are most likely: the fit of all
+        cells has none to choose it by.
         """
         default = self.settings.initial_pseudocounts
         values = sorted({float(k), k / 2, default})
@@ -196,12 +196,7 @@ class QuickSearch:
         value = min(value for (_, value), fit in fits.items() if fit.within_error_of(best))
         taken = {"initial_pseudocounts": value}
         if self.settings.shrinkage != "none":
-            started = time.monotonic()
-            shrunk = replace(self._short_settings(k, value), shrinkage=self.settings.shrinkage)
-            fit = self._short_fit(sample)(shrunk)
-            self.n_steps += fit.n_steps
-            taken["shrinkage_power"] = fit.shrinkage_power
-            self.seconds["shrinkage"] = time.monotonic() - started
+            taken["shrinkage_power"] = fits[k, value].shrinkage_power
         return taken
 
     def _fitted(
@@ -227,7 +222,7 @@ class QuickSearch:
     def _short_settings(self, k: int, pseudocounts: float) -> TopicSettings:
         high = RATE_BOUNDS[self.modality][1]
         return replace(
-            self.settings, n_topics=k, initial_pseudocounts=pseudocounts, holdout_fraction=0.0, shrinkage="none",
+            self.settings, n_topics=k, initial_pseudocounts=pseudocounts, restarts=1, holdout_fraction=0.0,
             engine="auto", learning_rate_min=high / 10, learning_rate_max=high,
         )  # fmt: skip
 

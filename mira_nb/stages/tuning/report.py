@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mira_nb.core.tuning.result import Tuning
-from mira_nb.core.tuning.rule import EQUIVALENT, LEAST_GAIN
+from mira_nb.core.tuning.rule import EQUIVALENT, LEAST_GAIN, LEAST_GAIN_OF_FITS
 from mira_nb.core.tuning.stability import DEAD, DUPLICATE, FOUND
 from mira_nb.keys import TUNING
 from mira_nb.stages.result import Alert, ExportFile, Metric, Slot, Table
@@ -188,7 +188,8 @@ def methods(output: TuningOutput) -> str:
         n_pruned=int((tuning.trials["state"] == "pruned").sum()),
         n_folds=params.n_folds,
         n_seeds=0 if tuning.stability is None else int(np.max(tuning.stability.table["n_seeds"])),
-        least_gain=LEAST_GAIN["expression" if output.modality == "rna" else "accessibility"],
+        least_gain=LEAST_GAIN,
+        least_gain_of_fits=LEAST_GAIN_OF_FITS["expression" if output.modality == "rna" else "accessibility"],
         n_fitted=len(tuning.fitted),
         equivalent=EQUIVALENT,
         found=FOUND,
