@@ -17,6 +17,9 @@ from mira_nb.typing import Progress
 from .held_out import difference, make_split
 from .rule import EQUIVALENT
 
+WARM_STEPS = 100
+"""Steps of the encoder's warm-up in a short fit (chosen: as many again cost more time than they change a comparison)."""
+
 SPLIT_KEY = 3
 """Second part of the seed of the split that all short fits of a search share."""
 
@@ -85,8 +88,8 @@ def short_fit(
     per_epoch = max(1, -(-split.training.shape[0] // settings.batch_size))
     n_epochs = max(2, -(-n_steps // per_epoch))
     fit = fit_topic_model(
-        split.training, modality=modality, settings=replace(settings, n_epochs=n_epochs, shrinkage_power=0.0),
-        encoder_features=encoder, seed=seed, n_threads=n_threads, progress=progress,
+        split.training, modality=modality, encoder_features=encoder, seed=seed, n_threads=n_threads, progress=progress,
+        settings=replace(settings, n_epochs=n_epochs, warmup_epochs=_warm_up(settings, per_epoch), shrinkage_power=0.0),
     )  # fmt: skip
     topics = fit.encode(split.observed, n_threads=n_threads)
     scores = decoder_scores(split.scored, fit.decoder, topics)
@@ -98,6 +101,11 @@ def short_fit(
         factors = shrinkage_factors(totals, fit.decoder.affine()[0], fit.topics, depth, fit.decoder.dispersion)
         power = held_out_power(factors, fit.decoder, split.scored, topics)
     return ShortFit(scores, split.n_scored, n_epochs, (n_epochs + warm) * per_epoch, fit.topics, power)
+
+
+def _warm_up(settings: TopicSettings, per_epoch: int) -> int:
+    """Return the epochs of the encoder's warm-up: a third of a whole fit's steps, unless the user gave a number."""
+    return -(-WARM_STEPS // per_epoch) if settings.warmup_epochs == "auto" else settings.warmup_epochs
 
 
 def decoder_scores(
