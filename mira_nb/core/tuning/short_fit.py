@@ -18,7 +18,7 @@ from .held_out import difference, make_split
 from .rule import EQUIVALENT
 
 WARM_STEPS = 100
-"""Steps of the encoder's warm-up in a short fit (chosen: as many again cost more time than they change a comparison)."""
+"""Steps of the encoder's warm-up in a short fit, a third of a whole fit's (chosen: comparisons stay as they are)."""
 
 SPLIT_KEY = 3
 """Second part of the seed of the split that all short fits of a search share."""
@@ -104,7 +104,7 @@ def short_fit(
 
 
 def _warm_up(settings: TopicSettings, per_epoch: int) -> int:
-    """Return the epochs of the encoder's warm-up: a third of a whole fit's steps, unless the user gave a number."""
+    """Return the epochs of the warm-up of the encoder, unless the user gave a number."""
     return -(-WARM_STEPS // per_epoch) if settings.warmup_epochs == "auto" else settings.warmup_epochs
 
 
