@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics.fit import fit_topic_model
+from mira_nb.core.topics.nmf import kl_nmf
 from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.core.topics.shrinkage import POWERS
 from mira_nb.core.tuning.folds import fold_of_cells
@@ -198,9 +200,11 @@ def test_short_fits_of_the_model_go_beyond_the_factorisations(monkeypatch, best,
     """Factorisations find the three planted topics; what fits say of larger numbers decides, two at a time."""
     seen = []
 
-    def scored(counts, encoder, modality, settings, **rest):
+    def scored(split, encoder, modality, trial, **rest):
+        settings, start = trial
+        assert start.topics.shape == (split.training.shape[0], settings.n_topics)
         seen.append(settings.n_topics)
-        n_cells = counts.shape[0] // 5
+        n_cells = split.scored.shape[0]
         loss = abs(settings.n_topics - best) * 5.0 + settings.initial_pseudocounts * 1e-6
         return ShortFit(np.full(n_cells, -700.0 - loss), 100.0 * n_cells, 1, 1, np.ones((n_cells, 1)))
 
@@ -219,9 +223,9 @@ def test_other_settings_stay(monkeypatch):
     """What is not searched is that of the settings given."""
     seen = []
 
-    def recorded(counts, encoder, modality, settings, **rest):
-        seen.append(settings)
-        return short_fit(counts, encoder, modality, settings, **rest)
+    def recorded(split, encoder, modality, trial, **rest):
+        seen.append(trial[0])
+        return short_fit(split, encoder, modality, trial, **rest)
 
     monkeypatch.setattr("mira_nb.core.tuning.quick.short_fit", recorded)
     counts, _ = planted(3, n_cells=150)
@@ -248,12 +252,14 @@ def test_power_of_the_shrinkage_is_the_likeliest_for_held_out_cells():
         n_topics=3, n_hidden=16, learning_rate_min=2e-3, learning_rate_max=2e-2, holdout_fraction=0.0
     )
     encoder = np.ones(counts.shape[1], bool)
-    found = short_fit(counts, encoder, "expression", settings, n_steps=60, seed=4, n_threads=1)
     split = make_split(counts, np.random.default_rng([4, 3]))
+    with Workers(1) as workers:
+        start = kl_nmf(split.training, 3, np.random.default_rng(0), workers)
+    found = short_fit(split, encoder, "expression", (settings, start), n_steps=60, seed=4, n_threads=1)
     likely = {}
     for power in POWERS:
         fit = fit_topic_model(
-            split.training, modality="expression", encoder_features=encoder, seed=4, n_threads=1,
+            split.training, modality="expression", encoder_features=encoder, seed=4, n_threads=1, start=start,
             settings=replace(settings, n_epochs=found.n_epochs, shrinkage_power=power),
         )  # fmt: skip
         topics = fit.encode(split.observed)

@@ -17,6 +17,8 @@ from .settings import Modality, TopicSettings, topics_for_size
 if TYPE_CHECKING:
     from mira_nb.typing import Progress
 
+    from .nmf import Factorisation
+
 __all__ = ["TopicFit", "fit_topic_model"]
 
 
@@ -28,6 +30,7 @@ def fit_topic_model(
     encoder_features: NDArray[np.bool_] | None = None,
     seed: int = 0,
     n_threads: int = 1,
+    start: Factorisation | None = None,
     progress: Progress | None = None,
 ) -> TopicFit:
     """Fit a topic model to the counts of one modality.
@@ -46,13 +49,15 @@ def fit_topic_model(
         Fixes every random choice; the global generators are not touched.
     n_threads
         Threads of the compiled loops (the result does not depend on them).
+    start
+        A factorisation of the cells that have counts, to start from; None makes one. For fits without held-out cells.
     progress
         Called with the fraction done and a message; may raise to stop.
 
     Raises
     ------
     InputError
-        If the counts cannot be modelled.
+        If the counts cannot be modelled, or the start is of other cells, features or topics.
     ParameterError
         If there are more topics than cells or features allow.
     """
@@ -76,4 +81,15 @@ def fit_topic_model(
             f"{k} topics for {len(filled)} cells and {matrix.shape[1]} features",
             remedy="ask for fewer topics (n_topics)",
         )
-    return Fitting(matrix, filled, modality, mask, replace(settings, n_topics=k), seed, n_threads, progress).run()
+    fitting = Fitting(matrix, filled, modality, mask, replace(settings, n_topics=k), seed, n_threads, progress)
+    if start is not None:
+        _check_start(start, len(fitting.training), matrix.shape[1], k)
+    return fitting.run(start)
+
+
+def _check_start(start: Factorisation, n_cells: int, n_features: int, k: int) -> None:
+    found, wanted = (start.topics.shape, start.features.shape), ((n_cells, k), (n_features, k))
+    if found != wanted:
+        raise InputError(
+            f"the start has topics {found[0]} and features {found[1]}", expected=f"{wanted[0]} and {wanted[1]}"
+        )

@@ -26,6 +26,7 @@ from .data import CellData, column_totals, n_batches, pooled_shares
 from .fitted import TopicFit
 from .network import Network
 from .network_store import decoder_of, encoder_weights, order_topics
+from .nmf import Factorisation
 from .settings import AUTO_EPOCHS, AUTO_STEPS, Auto, Modality, TopicSettings
 from .shrinkage import held_out_power, shrinkage_factors
 from .train import Engine, Trainer, posterior_means
@@ -82,8 +83,8 @@ class Fitting:
     def _say(self, message: str) -> Callable[[float], None]:
         return lambda fraction: self.report(fraction, message)
 
-    def run(self) -> TopicFit:
-        """Run all phases in order."""
+    def run(self, start: Factorisation | None = None) -> TopicFit:
+        """Run all phases in order, from a factorisation of the training cells where one is given."""
         n_training = len(self.training)
         shorten = self.settings.n_epochs == "auto"
         s = self.settings = _resolved(self.settings, n_training)
@@ -99,7 +100,7 @@ class Fitting:
 
             low, high, test = self._rates(trainer, compiled)
             if s.initialisation == "nmf":
-                self._warm_start(compiled(), workers)
+                self._warm_start(compiled(), workers, start)
             engine: Engine
             if s.engine == "pyro":
                 from .svi import PyroEngine
@@ -118,10 +119,10 @@ class Fitting:
                 return self._result(network, workers, history, test, replace(
                     self.settings, learning_rate_min=low, learning_rate_max=high))  # fmt: skip
 
-    def _warm_start(self, engine: CompiledEngine, workers: Workers) -> None:
+    def _warm_start(self, engine: CompiledEngine, workers: Workers, start: Factorisation | None) -> None:
         s, network = self.settings, engine.network
         with self._phase("factorisation", 0.03, 0.18):
-            found = factorise(
+            found = start or factorise(
                 self.data, self.training, int(s.n_topics), s.restarts, self.rng, workers,
                 self._say("factorising the counts for a start"), pseudocounts=s.initial_pseudocounts,
             )  # fmt: skip

@@ -79,12 +79,12 @@ class Factoriser:
         return found, sum(item.n_iterations for item in (*scouts, found))
 
 
-def score_topics(factoriser: Factoriser, split: Split, k: int) -> tuple[NDArray[np.float64], int]:
-    """Return the held-out log-likelihood of `k` topics by cell, (held-out cells,), nats, and the updates it took."""
+def score_topics(factoriser: Factoriser, split: Split, k: int) -> tuple[NDArray[np.float64], Factorisation, int]:
+    """Factorise the training cells: held-out log-likelihood by cell, nats, the factorisation, and its updates."""
     with Workers(factoriser.n_threads) as workers:
         best, n_steps = factoriser.factorise(split.training, k, 0, workers)
         scores = completion_score(best.features, split, workers, topic_pseudocounts=factoriser.cell_pseudocounts)
-    return scores, n_steps
+    return scores, best, n_steps
 
 
 def reference(factoriser: Factoriser, counts: sparse.csr_matrix, k: int, number: int) -> tuple[Factorisation, int]:

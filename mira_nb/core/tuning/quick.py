@@ -9,7 +9,7 @@ factorisations of expression, is compared by such fits at the chosen K.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, pairwise
@@ -19,16 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from mira_nb.core.topics.nmf import Factorisation
 from mira_nb.core.topics.settings import RATE_BOUNDS, Modality, TopicSettings
 from mira_nb.core.topics.warmstart import by_reproducibility
 from mira_nb.typing import Progress
 
 from .factorise import SCOUT_UPDATES, STARTS, UPDATES, Factoriser, reference, refit, score_topics, timed
-from .held_out import Split, make_split
+from .held_out import make_split
 from .result import Map
 from .rule import LEAST_GAIN, LEAST_GAIN_OF_FITS, Curve
 from .sample import Sample, draw_sample
-from .short_fit import SPLIT_KEY, ShortFit, short_fit
+from .short_fit import ShortFit, short_fit
 from .stability import Stability, assess
 
 GRID = (2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 63, 80, 100)
@@ -83,6 +84,7 @@ class QuickSearch:
     progress: Progress
     run_all: Map = map
     n_workers: int = 1
+    starts: dict[int, Factorisation] = field(default_factory=dict)
     fits: dict[tuple[int, float], ShortFit] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -98,19 +100,20 @@ class QuickSearch:
         """Return both curves over K (factorisations, fits), the chosen K, J and shrinkage, stability, and sample."""
         rng = np.random.default_rng(self.seed)
         sample = draw_sample(self.counts, rng)
-        split = make_split(sample.counts, rng)
+        self.split = make_split(sample.counts, rng)
         low, high = self.bounds
-        high = min(high, min(split.training.shape) - 1)
+        high = min(high, min(self.split.training.shape) - 1)
         self.progress(
             0.0,
             f"up to {self.n_trials} trials and {self.n_seeds} refits on {len(sample.cells):,} cells x "
             f"{len(sample.features):,} features, about {self._work(sample):.1g} updates of topic weights",
         )
-        curve = self._search(split, min(low, high), high)
-        fitted = self._larger(sample, curve.choice(), high)
+        curve = self._search(min(low, high), high)
+        encoder = self.encoder[sample.features]
+        fitted = self._larger(curve, encoder, high)
         chosen = fitted.choice() if fitted.tried else curve.choice()
         stability = self._stability(sample, chosen)
-        settings = self._prior(sample, chosen)
+        settings = self._prior(chosen, encoder)
         return curve, fitted, chosen, settings, stability, sample
 
     def _work(self, sample: Sample) -> float:
@@ -123,25 +126,11 @@ class QuickSearch:
         )
 
     # ---------------------------------------------------------------- K
-    def _search(self, split: Split, low: int, high: int) -> Curve:
-        scores: dict[int, NDArray[np.float64]] = {}
-        curve = Curve(scores, split.profile_score(), split.n_scored, LEAST_GAIN)
-        function = partial(timed, partial(score_topics, self.factoriser, split))
-
-        def visit(numbers: Sequence[int], phase: str) -> Iterator[int]:
-            """Try numbers of topics as long as the caller wants more of them."""
-            new = [k for k in numbers if k not in scores][: max(0, self.n_trials - len(self.rows))]
-            for k, ((found, n_steps), seconds) in zip(new, self.run_all(function, self._announced(new)), strict=False):
-                scores[k] = found
-                self.n_steps += n_steps
-                each = found.sum() / curve.n_counts
-                error = float(found.std(ddof=1)) * np.sqrt(len(found)) / curve.n_counts
-                self._row("complete", phase, k, -each, error, seconds=seconds)
-                yield k
-
+    def _search(self, low: int, high: int) -> Curve:
+        curve = Curve({}, self.split.profile_score(), self.split.n_scored, LEAST_GAIN)
         coarse = [k for k in GRID if low <= k <= high] or [low]
         waves = [coarse[i : i + self.n_workers] for i in range(0, len(coarse), self.n_workers)]
-        for k in chain.from_iterable(visit(wave, "coarse") for wave in waves):
+        for k in chain.from_iterable(self._factorised(wave, "coarse", curve) for wave in waves):
             place = coarse.index(k)
             if place >= PATIENCE and curve.choice() <= coarse[place - PATIENCE]:
                 break
@@ -151,11 +140,24 @@ class QuickSearch:
             place = tried.index(chosen)
             first = tried[place - 1] + 1 if place else max(low, chosen - 1)
             last = tried[place + 1] - 1 if place + 1 < len(tried) else min(high, chosen + 1)
-            gaps = [k for k in range(first, last + 1) if k not in scores]
+            gaps = [k for k in range(first, last + 1) if k not in curve.scores]
             if not gaps:
                 break
-            list(visit(gaps, "fine"))
+            list(self._factorised(gaps, "fine", curve))
         return curve
+
+    def _factorised(self, numbers: Sequence[int], phase: str, curve: Curve) -> Iterator[int]:
+        """Try numbers of topics, as long as the caller wants more of them, and add their scores to the curve."""
+        function = partial(timed, partial(score_topics, self.factoriser, self.split))
+        new = [k for k in numbers if k not in curve.scores][: max(0, self.n_trials - len(self.rows))]
+        results = self.run_all(function, self._announced(new))
+        for k, ((found, start, n_steps), seconds) in zip(new, results, strict=False):
+            curve.scores[k], self.starts[k] = found, start
+            self.n_steps += n_steps
+            each = found.sum() / curve.n_counts
+            error = float(found.std(ddof=1)) * np.sqrt(len(found)) / curve.n_counts
+            self._row("complete", phase, k, -each, error, seconds=seconds)
+            yield k
 
     def _announced(self, numbers: Sequence[int]) -> Iterator[int]:
         """Yield numbers of topics, telling that each is tried."""
@@ -164,21 +166,22 @@ class QuickSearch:
             yield k
 
     # ---------------------------------------------------------------- fits
-    def _larger(self, sample: Sample, k: int, high: int) -> Curve:
-        """Compare a number of topics with larger ones by short fits, further as long as the largest is the best."""
-        split = make_split(sample.counts, np.random.default_rng([self.seed, SPLIT_KEY]))
-        scores: dict[int, NDArray[np.float64]] = {}
-        curve = Curve(scores, split.profile_score(), split.n_scored, LEAST_GAIN_OF_FITS[self.modality])
+    def _larger(self, factorised: Curve, encoder: NDArray[np.bool_], high: int) -> Curve:
+        """Compare the choice with larger numbers by short fits, with more of them while the largest is best."""
+        curve = Curve({}, factorised.profile, factorised.n_counts, LEAST_GAIN_OF_FITS[self.modality])
+        k = factorised.choice()
         numbers = [k, *(larger for larger in GRID if k < larger <= high)]
         for first in (0, *range(1 + LOOK_AHEAD, len(numbers), LOOK_AHEAD)):
-            last = first + LOOK_AHEAD + (first == 0)
-            wave = numbers[first:last][: max(0, self.n_trials - len(self.rows))]
-            scores |= {n: fit.scores for (n, _), fit in self._fitted(sample, [(n, float(n)) for n in wave]).items()}
+            wave = numbers[first : first + LOOK_AHEAD + (first == 0)]
+            list(self._factorised(wave, "fine", factorised))
+            wave = [n for n in wave if n in self.starts][: max(0, self.n_trials - len(self.rows))]
+            for (n, _), fit in self._fitted([(n, float(n)) for n in wave], encoder).items():
+                curve.scores[n] = fit.scores
             if not wave or curve.choice() != wave[-1]:
                 break
         return curve
 
-    def _prior(self, sample: Sample, k: int) -> dict[str, float]:
+    def _prior(self, k: int, encoder: NDArray[np.bool_]) -> dict[str, float]:
         """Compare J = K / 2, K and the default by short fits; take the smallest of the equally good ones.
 
         The power of the shrinkage is that under which the cells held out of that fit are most likely: the fit of all
@@ -191,7 +194,7 @@ class QuickSearch:
         values = [value for value in values if value not in new or value in left]
         if len(values) < 2:
             return {"initial_pseudocounts": default}
-        fits = self._fitted(sample, [(k, value) for value in values], phase="prior")
+        fits = self._fitted([(k, value) for value in values], encoder, phase="prior")
         best = max(fits.values(), key=lambda fit: fit.per_count)
         value = min(value for (_, value), fit in fits.items() if fit.within_error_of(best))
         taken = {"initial_pseudocounts": value}
@@ -200,15 +203,23 @@ class QuickSearch:
         return taken
 
     def _fitted(
-        self, sample: Sample, pairs: Sequence[tuple[int, float]], *, phase: str = "model"
+        self, pairs: Sequence[tuple[int, float]], encoder: NDArray[np.bool_], *, phase: str = "model"
     ) -> dict[tuple[int, float], ShortFit]:
-        """Return short fits by (K, J); each is made once."""
+        """Return short fits by (K, J), each from the factorisation with its K; each is made once."""
+        high = RATE_BOUNDS[self.modality][1]
+        base = replace(
+            self.settings, holdout_fraction=0.0, engine="auto", learning_rate_min=high / 10, learning_rate_max=high
+        )
         new = [pair for pair in pairs if pair not in self.fits]
-        tried = [self._short_settings(*pair) for pair in new]
+        tried = [(replace(base, n_topics=k, initial_pseudocounts=j), self.starts[k]) for k, j in new]
+        function = partial(
+            short_fit, self.split, encoder, self.modality, n_steps=SHORT_STEPS, seed=self.seed,
+            n_threads=self.factoriser.n_threads,
+        )  # fmt: skip
         if new:
             self._report(0.8, ", ".join(f"fit of {k} topics, J = {j:g}" for k, j in new))
-        results = self.run_all(partial(timed, self._short_fit(sample)), tried)
-        for pair, settings, (fit, seconds) in zip(new, tried, results, strict=True):
+        results = self.run_all(partial(timed, function), tried)
+        for pair, (settings, _), (fit, seconds) in zip(new, tried, results, strict=True):
             self.fits[pair] = fit
             self.n_steps += fit.n_steps
             self._row(
@@ -218,19 +229,6 @@ class QuickSearch:
             )  # fmt: skip
             self._report(0.8, f"{pair[0]} topics, J = {pair[1]:g} is done")
         return {pair: self.fits[pair] for pair in pairs}
-
-    def _short_settings(self, k: int, pseudocounts: float) -> TopicSettings:
-        high = RATE_BOUNDS[self.modality][1]
-        return replace(
-            self.settings, n_topics=k, initial_pseudocounts=pseudocounts, restarts=1, holdout_fraction=0.0,
-            engine="auto", learning_rate_min=high / 10, learning_rate_max=high,
-        )  # fmt: skip
-
-    def _short_fit(self, sample: Sample) -> Callable[[TopicSettings], ShortFit]:
-        return partial(
-            short_fit, sample.counts, self.encoder[sample.features], self.modality, n_steps=SHORT_STEPS,
-            seed=self.seed, n_threads=self.factoriser.n_threads,
-        )  # fmt: skip
 
     # ---------------------------------------------------------------- stability
     def _stability(self, sample: Sample, k: int) -> Stability | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +47,7 @@ class Curve:
         See :data:`LEAST_GAIN` and :data:`LEAST_GAIN_OF_FITS`.
     """
 
-    scores: Mapping[int, NDArray[np.float64]]
+    scores: dict[int, NDArray[np.float64]]
     profile: NDArray[np.float64]
     n_counts: float
     least_gain: float

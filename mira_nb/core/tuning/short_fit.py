@@ -10,18 +10,13 @@ from scipy import sparse
 
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.core.topics.fit import fit_topic_model
+from mira_nb.core.topics.nmf import Factorisation
 from mira_nb.core.topics.settings import Modality, TopicSettings
 from mira_nb.core.topics.shrinkage import held_out_power, shrinkage_factors
 from mira_nb.typing import Progress
 
-from .held_out import difference, make_split
+from .held_out import Split, difference
 from .rule import EQUIVALENT
-
-WARM_STEPS = 100
-"""Steps of the encoder's warm-up in a short fit, a third of a whole fit's (chosen: comparisons stay as they are)."""
-
-SPLIT_KEY = 3
-"""Second part of the seed of the split that all short fits of a search share."""
 
 
 @dataclass(frozen=True)
@@ -67,29 +62,41 @@ class ShortFit:
 
 
 def short_fit(
-    counts: sparse.csr_matrix,
+    split: Split,
     encoder: NDArray[np.bool_],
     modality: Modality,
-    settings: TopicSettings,
+    trial: tuple[TopicSettings, Factorisation],
     *,
     n_steps: int,
     seed: int,
     n_threads: int,
     progress: Progress | None = None,
 ) -> ShortFit:
-    """Fit on four fifths of the cells for about `n_steps` steps and score the rest.
+    """Fit the training cells for about `n_steps` steps, and score the others.
 
-    The split depends on `seed` alone: fits of different settings are compared on the same cells and counts. Contrasts
-    are scored as trained, whatever `settings` say of shrinkage.
+    Contrasts are scored as trained, whatever the settings say of shrinkage.
+
+    Parameters
+    ----------
+    split
+        Training cells, and held-out cells in two halves.
+    encoder
+        (features,) mask of features that the encoder reads.
+    modality
+        Kind of model.
+    trial
+        Settings, and the factorisation of the training cells to start from.
+    n_steps, seed, n_threads, progress
+        As for a fit.
     """
+    settings, start = trial
     if not encoder.any():
         encoder = np.ones_like(encoder)
-    split = make_split(counts, np.random.default_rng([seed, SPLIT_KEY]))
     per_epoch = max(1, -(-split.training.shape[0] // settings.batch_size))
     n_epochs = max(2, -(-n_steps // per_epoch))
     fit = fit_topic_model(
-        split.training, modality=modality, encoder_features=encoder, seed=seed, n_threads=n_threads, progress=progress,
-        settings=replace(settings, n_epochs=n_epochs, warmup_epochs=_warm_up(settings, per_epoch), shrinkage_power=0.0),
+        split.training, modality=modality, settings=replace(settings, n_epochs=n_epochs, shrinkage_power=0.0),
+        encoder_features=encoder, seed=seed, n_threads=n_threads, start=start, progress=progress,
     )  # fmt: skip
     topics = fit.encode(split.observed, n_threads=n_threads)
     scores = decoder_scores(split.scored, fit.decoder, topics)
@@ -101,11 +108,6 @@ def short_fit(
         factors = shrinkage_factors(totals, fit.decoder.affine()[0], fit.topics, depth, fit.decoder.dispersion)
         power = held_out_power(factors, fit.decoder, split.scored, topics)
     return ShortFit(scores, split.n_scored, n_epochs, (n_epochs + warm) * per_epoch, fit.topics, power)
-
-
-def _warm_up(settings: TopicSettings, per_epoch: int) -> int:
-    """Return the epochs of the warm-up of the encoder, unless the user gave a number."""
-    return -(-WARM_STEPS // per_epoch) if settings.warmup_epochs == "auto" else settings.warmup_epochs
 
 
 def decoder_scores(

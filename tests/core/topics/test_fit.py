@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -455,3 +456,18 @@ def test_start_is_the_likeliest_among_the_reproducible():
     trials = [trial(common, -7.3), trial(odd, -7.0), trial(common, -7.1), trial(common, -7.2)]
     assert by_reproducibility(trials) == [2, 3, 0, 1]
     assert by_reproducibility(trials[:2]) == [1, 0]
+
+
+def test_given_start_is_taken_or_refused():
+    counts, topics = planted("expression", n=150, n_features=60)
+    settings = TopicSettings(**QUICK, holdout_fraction=0.0)
+    with Workers(1) as workers:
+        start = kl_nmf(counts, 3, np.random.default_rng(0), workers)
+    fit = fit_topic_model(counts, modality="expression", settings=settings, start=start)
+    assert matched(topics, fit.topics).min() > 0.9
+    other = replace(start, topics=start.topics[:, ::-1].copy(), features=start.features[:, ::-1].copy())
+    assert not np.array_equal(
+        fit_topic_model(counts, modality="expression", settings=settings, start=other).topics, fit.topics
+    )
+    with pytest.raises(InputError, match="the start has"):
+        fit_topic_model(counts[:140], modality="expression", settings=settings, start=start)
