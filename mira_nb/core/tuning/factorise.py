@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mira_nb.core.numerics.threads import Workers
+from mira_nb.core.topics.data import CellData, pooled_shares
 from mira_nb.core.topics.nmf import Factorisation, kl_nmf, project
-from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS, Modality
-from mira_nb.core.topics.warmstart import FAST_GROWTH, FAST_POWER
+from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS, Modality, TopicSettings
+from mira_nb.core.topics.warmstart import FAST_GROWTH, FAST_POWER, factorise
 
 from .held_out import Split, completion_score
 
@@ -85,6 +86,23 @@ def score_topics(factoriser: Factoriser, split: Split, k: int) -> tuple[NDArray[
         best, n_steps = factoriser.factorise(split.training, k, 0, workers)
         scores = completion_score(best.features, split, workers, topic_pseudocounts=factoriser.cell_pseudocounts)
     return scores, best, n_steps
+
+
+def start_of_fit(
+    split: Split, modality: Modality, settings: TopicSettings, *, seed: int, n_threads: int
+) -> Factorisation:
+    """Factorise the training cells as a whole fit does for its start: several random starts are followed to the end.
+
+    Factorisations of sparse peaks end in places of different worth, and the more so the more topics there are.
+    """
+    counts = split.training
+    cells = np.arange(counts.shape[0])
+    data = CellData(counts, modality, np.ones(counts.shape[1], dtype=bool), pooled_shares(counts, cells))
+    with Workers(n_threads) as workers:
+        return factorise(
+            data, cells, int(settings.n_topics), settings.restarts, np.random.default_rng([seed, 9]), workers,
+            lambda fraction: None, pseudocounts=settings.initial_pseudocounts,
+        )  # fmt: skip
 
 
 def reference(factoriser: Factoriser, counts: sparse.csr_matrix, k: int, number: int) -> tuple[Factorisation, int]:

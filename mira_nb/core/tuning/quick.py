@@ -24,7 +24,7 @@ from mira_nb.core.topics.settings import RATE_BOUNDS, Modality, TopicSettings
 from mira_nb.core.topics.warmstart import by_reproducibility
 from mira_nb.typing import Progress
 
-from .factorise import SCOUT_UPDATES, STARTS, UPDATES, Factoriser, reference, refit, score_topics, timed
+from .factorise import SCOUT_UPDATES, STARTS, UPDATES, Factoriser, reference, refit, score_topics, start_of_fit, timed
 from .held_out import make_split
 from .result import Map
 from .rule import LEAST_GAIN, LEAST_GAIN_OF_FITS, Curve
@@ -44,7 +44,7 @@ SHORT_STEPS = 150
 LOOK_AHEAD = 2
 """Larger numbers of the grid that short fits compare with the choice at a time (chosen)."""
 
-REFERENCES = 3
+REFERENCES = 2
 """Factorisations of all sampled cells; refits are compared with the likeliest of those found again (chosen)."""
 
 
@@ -85,6 +85,7 @@ class QuickSearch:
     run_all: Map = map
     n_workers: int = 1
     starts: dict[int, Factorisation] = field(default_factory=dict)
+    improved: set[int] = field(default_factory=set)
     fits: dict[tuple[int, float], ShortFit] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -211,6 +212,8 @@ class QuickSearch:
             self.settings, holdout_fraction=0.0, engine="auto", learning_rate_min=high / 10, learning_rate_max=high
         )
         new = [pair for pair in pairs if pair not in self.fits]
+        if self.modality == "accessibility":
+            self._better_starts({k: replace(base, n_topics=k, initial_pseudocounts=float(k)) for k, _ in new})
         tried = [(replace(base, n_topics=k, initial_pseudocounts=j), self.starts[k]) for k, j in new]
         function = partial(
             short_fit, self.split, encoder, self.modality, n_steps=SHORT_STEPS, seed=self.seed,
@@ -229,6 +232,13 @@ class QuickSearch:
             )  # fmt: skip
             self._report(0.8, f"{pair[0]} topics, J = {pair[1]:g} is done")
         return {pair: self.fits[pair] for pair in pairs}
+
+    def _better_starts(self, settings: dict[int, TopicSettings]) -> None:
+        """Replace the factorisations that fits start from by such as a whole fit would make, each once."""
+        new = [k for k in settings if k not in self.improved]
+        function = partial(start_of_fit, self.split, self.modality, seed=self.seed, n_threads=self.factoriser.n_threads)
+        self.starts |= zip(new, self.run_all(function, [settings[k] for k in new]), strict=True)
+        self.improved |= set(new)
 
     # ---------------------------------------------------------------- stability
     def _stability(self, sample: Sample, k: int) -> Stability | None:

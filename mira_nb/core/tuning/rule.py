@@ -18,9 +18,12 @@ held-out likelihood of real and simulated cells keeps rising by a few percent of
 programme has one.
 """
 
-LEAST_GAIN_OF_FITS = {"expression": LEAST_GAIN, "accessibility": 0.0}
-"""The same for fits of the topic model: the held-out likelihood of accessibility has its maximum where every programme
-has a topic, since a topic that follows none fits noise (docs/decisions/12-tuning.md)."""
+LEAST_GAIN_OF_FITS: dict[str, float | None] = {"expression": LEAST_GAIN, "accessibility": None}
+"""The same for fits of the topic model; None takes the maximum.
+
+The held-out likelihood of accessibility has a maximum near the planted number, since a topic that follows no programme
+fits noise; it is nearly flat there on sparse data, where fewer topics lose cell types (docs/decisions/12-tuning.md).
+"""
 
 
 EQUIVALENT = 1e-3
@@ -44,13 +47,13 @@ class Curve:
     n_counts
         Number of counts scored.
     least_gain
-        See :data:`LEAST_GAIN` and :data:`LEAST_GAIN_OF_FITS`.
+        See :data:`LEAST_GAIN` and :data:`LEAST_GAIN_OF_FITS`; None: the choice is the number of the highest likelihood.
     """
 
     scores: dict[int, NDArray[np.float64]]
     profile: NDArray[np.float64]
     n_counts: float
-    least_gain: float
+    least_gain: float | None
 
     @property
     def tried(self) -> list[int]:
@@ -74,7 +77,7 @@ class Curve:
         """Whether `large` topics are better than `small` by more than one standard error and by enough per topic."""
         gain, error = difference(self.scores[large], self.scores[small], self.n_counts)
         average = max(self.gain(small), 0.0) / small
-        return gain > max(error, self.least_gain * average * (large - small))
+        return gain > max(error, (self.least_gain or 0.0) * average * (large - small))
 
     def one_standard_error(self) -> int:
         """Smallest number of topics within one (paired) standard error of the best."""
@@ -95,6 +98,8 @@ class Curve:
 
     def choice(self) -> int:
         """Smallest number of topics that no larger one tried is worth taking for."""
+        if self.least_gain is None:
+            return self.best
         tried = self.tried
         for place, k in enumerate(tried):
             if not any(self.worth(k, larger) for larger in tried[place + 1 :]):
