@@ -330,3 +330,12 @@ def test_primed_genes_follow_the_stated_rule(tss: Path) -> None:
     assert not table.loc[("A", "Gene2"), "terminal"]
     assert ("B", "Gene0") not in table.index
     assert table.loc[("A", "Gene0"), "differential"] == pytest.approx(0.5, abs=1e-4)
+    # two branches at one pseudotime: the inner one has no cells, and its precursor is the state before
+    data.uns["lineage_tree"] = {
+        "node": np.array(["root", "A, B", "A", "B", "C"]),
+        "parent": np.array(["", "root", "A, B", "A, B", "root"]),
+        "branch_time": np.array([0.4, 0.4, np.nan, np.nan, np.nan]),
+    }
+    coinciding = primed_genes(found).set_index(["lineage", "gene"])
+    assert set(coinciding["branch"]) == {"A, B"}
+    pd.testing.assert_series_equal(coinciding["terminal"].sort_index(), table["terminal"].sort_index())

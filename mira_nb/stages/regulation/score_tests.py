@@ -120,6 +120,14 @@ def lineage_nodes(found: RegulationOutput) -> pd.DataFrame | None:
     return frame.assign(node=frame["node"].astype(str), parent=frame["parent"].astype(str))
 
 
+def _state_before(tree: pd.DataFrame, node: str, state: NDArray[Any]) -> str:
+    """Return the branch's own state, or its nearest ancestor with cells where two branches coincide in pseudotime."""
+    parent_of = dict(zip(tree["node"], tree["parent"], strict=True))
+    while not (state == node).any() and parent_of.get(node, "") in parent_of:
+        node = parent_of[node]
+    return node
+
+
 def _higher(x: Any, y: Any, found: RegulationOutput) -> NDArray[np.bool_]:
     """Return which genes are higher in the first population: adjusted p-value and log2 fold change."""
     if x.shape[0] < 2 or y.shape[0] < 2:
@@ -147,7 +155,8 @@ def primed_genes(found: RegulationOutput) -> pd.DataFrame:
     For every branch with two end states: genes higher in one end state than in the other; ``at branch`` when not
     higher in an end state than in the branch's own cells; else ``primed`` when the mean chromatin differential of the
     branch cells and the NITE score are above their thresholds, else ``not primed``. ``terminal`` says that a gene is
-    higher in its end state than in the branch's cells. Empty without a lineage tree.
+    higher in its end state than in the branch's cells (those of its nearest ancestor where the branch has none of its
+    own). Empty without a lineage tree.
     """
     columns = ["branch", "lineage", "gene", "class", "terminal", "differential", "nite_score", "n_branch_cells"]
     tree = lineage_nodes(found)
@@ -167,7 +176,8 @@ def primed_genes(found: RegulationOutput) -> pd.DataFrame:
         inside = np.isin(state, [parent, *ends])
         cells = _branch_cells(found, inside, time)
         differential = found.differential[cells].astype(np.float64).mean(axis=0)
-        before, (one, two) = expression[state == parent], (expression[state == end] for end in ends)
+        before = expression[state == _state_before(tree, parent, state)]
+        one, two = (expression[state == end] for end in ends)
         rises = [_higher(one, before, found), _higher(two, before, found)]
         at_branch = ~rises[0] & ~rises[1]
         for end, own, other, rise in ((ends[0], one, two, rises[0]), (ends[1], two, one, rises[1])):

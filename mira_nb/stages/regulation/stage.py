@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb import keys
 from mira_nb.keys import PREPARE, REGULATION, TOPICS_ATAC, TOPICS_RNA, TRAJECTORY
-from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.base import Context, Memory, Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.result import Result, Slot
 
@@ -38,6 +38,7 @@ class RegulationStage(Stage[RegulationParams]):
         Slot("rna", "var", keys.NITE_SCORE),
         Slot("joint", "obs", keys.NITE_SCORE),
     )
+    memory: ClassVar[Memory] = Memory(740, 25, 40)
     look: ClassVar[str] = (
         "Most genes should be fitted, and the distances over which peaks act should be some ten kilobases."
     )
