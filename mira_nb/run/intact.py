@@ -9,7 +9,7 @@ from typing import Any
 
 from mira_nb.report import intact
 
-from .files import HashCache, sha256
+from .files import HashCache
 
 RECORDS = frozenset({"stage.json", "notebook.ipynb", "failed.ipynb", "skipped.ipynb"})
 """Files of a stage's folder that its list of outputs leaves out: they are written after it."""
@@ -17,7 +17,7 @@ RECORDS = frozenset({"stage.json", "notebook.ipynb", "failed.ipynb", "skipped.ip
 
 def file_facts(path: Path) -> dict[str, Any]:
     """Return size in bytes and SHA-256 of a file."""
-    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    return {"bytes": path.stat().st_size, "sha256": intact.sha256(path)}
 
 
 def output_facts(folder: Path) -> dict[str, dict[str, Any]]:
