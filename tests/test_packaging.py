@@ -170,7 +170,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     packages = packages_distributions()
     imported: set[str] = set()
     for module, places in imported_modules().items():
-        names = {canonicalize_name(name) for name in packages.get(module, [module])}
+        names = {canonicalize_name(name) for name in packages.get(module, [])}
         assert names & (declared | optional), f"{module}, imported in {sorted(places)}, is not declared"
         imported |= names
     assert declared - imported == set(NOT_IMPORTED)
