@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mira_nb.errors import ResourceError
 
@@ -90,3 +90,9 @@ class Resources:
             else:
                 out[item.name] = Path(value) if item.name in paths else value
         return cls(**out)
+
+
+FILES: Final = tuple(item.name for item in fields(Resources) if "Path" in str(item.type))
+"""Resources that are files."""
+ANNOTATIONS: Final = tuple(item.name for item in fields(Resources) if item.name not in FILES)
+"""Resources that name a cell annotation or a cell."""

@@ -19,15 +19,14 @@ from mira_nb.io.genome import chromosome_names
 from mira_nb.io.motif_files import read_motifs
 from mira_nb.io.motif_hits import read_motif_hits
 from mira_nb.io.read import read_input
-from mira_nb.io.resources import Resources, option_name
+from mira_nb.io.resources import ANNOTATIONS, FILES, Resources, option_name
 from mira_nb.io.spec import Finding, InputSpec
 from mira_nb.io.tss import name_sites, read_tss
 from mira_nb.keys import ATAC, CHROM, RNA
+from mira_nb.stages.base import Memory
 
 from .memory import MORE_MEMORY, Size, available_mb, needed_mb, shortage
 
-_FILES: Final = ("tss", "genome", "motifs", "gene_sets", "motif_hits")
-_NAMES: Final = ("groups", "start_cell", "batch")
 _WIDTH: Final = 110
 
 
@@ -53,6 +52,10 @@ class Requirement(Protocol):
     @property
     def optional_resources(self) -> tuple[str, ...]:
         """Resources that add to the result."""
+
+    @property
+    def memory(self) -> Memory:
+        """What it needs at its peak."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,9 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
     findings = [*pair.findings, *more]
     usable = {status.name for status in statuses if status.usable}
     stages = stage_statuses(requirements, usable)
-    findings += _memory(data, stages)
+    findings += _memory(
+        data, {stage.name: requirements[stage.name].memory for stage in stages if stage.state == "can run"}
+    )
     return CheckReport(
         shape=(data.n_obs, data.mod[RNA].n_vars, data.mod[ATAC].n_vars),
         files={role: path.name for role, path in spec.by_role().items()},
@@ -191,23 +196,23 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
     )
 
 
-def _memory(data: MuData, stages: Sequence[StageStatus]) -> list[Finding]:
+def _memory(data: MuData, costs: Mapping[str, Memory]) -> list[Finding]:
     """Warn of the stages that probably need more memory than is free."""
     size = Size(data.n_obs, data.mod[RNA].n_vars, sum(int(data.mod[name].X.nnz) for name in (RNA, ATAC)))
     free = available_mb()
-    short = [stage.name for stage in stages if stage.state == "can run" and shortage(stage.name, size, free)]
+    short = [name for name, cost in costs.items() if shortage(name, cost, size, free)]
     if not short or free is None:
         return []
-    most = max(needed_mb(name, size) for name in short)
+    most = max(needed_mb(costs[name], size) for name in short)
     cause = f"up to {most / 1000:.1f} GB are needed, {free / 1000:.1f} GB are free: {', '.join(short)}"
     return [Finding("warning", "Memory will probably run out", cause, MORE_MEMORY)]
 
 
 def resource_statuses(resources: Resources, data: MuData) -> tuple[list[ResourceStatus], list[Finding]]:
     """Read every resource that was given and compare it with the data; also return what annotations give rise to."""
-    statuses = [_file_status(name, resources, data) for name in _FILES]
+    statuses = [_file_status(name, resources, data) for name in FILES]
     findings: list[Finding] = []
-    for name in _NAMES:
+    for name in ANNOTATIONS:
         status, more = _name_status(name, resources, data)
         statuses.append(status)
         findings += more

@@ -10,7 +10,7 @@ from mira_nb.errors import InputError
 from mira_nb.io.annotations import check_annotations
 from mira_nb.io.cell_table import read_cell_table
 from mira_nb.io.files import check_file, check_source
-from mira_nb.io.resources import Resources
+from mira_nb.io.resources import FILES, Resources
 from mira_nb.io.spec import InputSpec
 
 from .files import HashCache, size_of
@@ -110,7 +110,7 @@ def _check_annotations(store: RunStore, resources: Resources) -> list[dict[str, 
 def _resource_facts(resources: Resources, hashes: HashCache) -> dict[str, Any]:
     """Names and hashes of the resource files, names of the annotations; missing files are refused."""
     out: dict[str, Any] = {}
-    for name in ("tss", "genome", "motifs", "gene_sets", "motif_hits"):
+    for name in FILES:
         resources.require_files(name)
         identity = resource_identity(resources, name, hashes)
         if identity:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from mira_nb.keys import RNA
+from mira_nb.stages.base import Memory
 
 MORE_MEMORY: Final = (
     "give the machine, container or job more memory, or lower what is needed: a sample of the cells, a higher "
@@ -39,30 +39,6 @@ class Size:
     stored: int
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Memory of a stage: MB with a small input, and bytes per stored value and per cell and gene beyond it."""
-
-    base_mb: float
-    per_value: float
-    per_cell_and_gene: float = 0.0
-
-
-# measured, see docs/decisions/memory-estimate.md
-COSTS: Final[Mapping[str, Cost]] = {
-    "prepare": Cost(560, 28),
-    "tuning_rna": Cost(720, 22),
-    "tuning_atac": Cost(700, 40),
-    "topics_rna": Cost(660, 20),
-    "topics_atac": Cost(720, 38),
-    "joint": Cost(790, 22),
-    "trajectory": Cost(620, 18),
-    "regulation": Cost(740, 25, 40),
-}
-OTHER: Final = Cost(660, 25)
-"""Cost of a stage that is not listed."""
-
-
 def input_size(path: Path) -> Size:
     """Read the size of the checked input from its head, without the matrices."""
     import h5py
@@ -73,9 +49,11 @@ def input_size(path: Path) -> Size:
     return Size(int(shapes[RNA][0]), int(shapes[RNA][1]), stored)
 
 
-def needed_mb(stage: str, size: Size) -> float:
-    """Return the memory that a stage needs, in MB: a rule of thumb from measured runs."""
-    cost = COSTS.get(stage, OTHER)
+def needed_mb(cost: Memory, size: Size) -> float:
+    """Return the memory that a stage of this cost needs, in MB: a rule of thumb from measured runs.
+
+    See docs/decisions/memory-estimate.md.
+    """
     return cost.base_mb + (cost.per_value * size.stored + cost.per_cell_and_gene * size.cells * size.genes) / 1e6
 
 
@@ -138,9 +116,9 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def shortage(stage: str, size: Size, available: float | None) -> str:
+def shortage(stage: str, cost: Memory, size: Size, available: float | None) -> str:
     """Return that a stage probably needs more memory than is free, and what to do, in one line; '' when it does not."""
-    needed = needed_mb(stage, size)
+    needed = needed_mb(cost, size)
     if available is None or needed <= available:
         return ""
     return (

@@ -18,25 +18,7 @@ TOPIC_STAGES = {RNA: TOPICS_RNA, ATAC: TOPICS_ATAC}
 
 
 def load_model(run: str | Path, modality: Literal["rna", "atac"]) -> Model:
-    """Load the topic model of a run, for topics of new cells.
-
-    Parameters
-    ----------
-    run
-        The run folder (``--out`` of ``mira-nb run``).
-    modality
-        ``rna`` or ``atac``.
-
-    Returns
-    -------
-    Model
-        ``model.transform(adata)`` gives topics, cells x topics.
-
-    Raises
-    ------
-    InputError
-        There is no run in the folder, it has no topics of this modality, or there is no such modality.
-    """
+    """Load the topic model of a run: :func:`mira_nb.load_model`."""
     if modality not in TOPIC_STAGES:
         raise InputError(f"there is no modality {modality!r}", expected="rna or atac")
     return model_of(load_run(run, (PREPARE, TOPIC_STAGES[modality])), modality)

@@ -241,7 +241,7 @@ class _Run:
             "seed": self.request.seed,
             **self.parameters[name].model_dump(mode="json"),
         }
-        self.short[name] = shortage(name, input_size(self.store.input_path), available_mb())
+        self.short[name] = shortage(name, stage.memory, input_size(self.store.input_path), available_mb())
         if self.short[name] and self.sink is not None:
             self.sink(name, 0.0, f"warning: {self.short[name]}", -1)
         started = time.perf_counter()

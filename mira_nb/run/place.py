@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mira_nb.errors import ParameterError
-from mira_nb.io.resources import Resources
+from mira_nb.io.resources import FILES, Resources
 from mira_nb.io.spec import InputSpec
 
 LEAST_BYTES: Final = 50_000_000
@@ -52,7 +52,7 @@ def check_names(title: str, seed: int, spec: InputSpec, resources: Resources) ->
     check_text(title, "--title")
     for path in spec.files():
         check_text(str(path), "the input")
-    for name in ("tss", "genome", "motifs", "gene_sets", "motif_hits"):
+    for name in FILES:
         for path in resources.files(name):
             check_text(str(path), f"--{name.replace('_', '-')}")
     if not 0 <= seed < SEEDS:

@@ -66,6 +66,15 @@ class Context:
     """Folder in which a stage may keep what lets it go on after it was stopped; None: nothing is kept."""
 
 
+@dataclass(frozen=True)
+class Memory:
+    """Memory of a stage: MB with a small input, and bytes per stored value and per cell and gene beyond it."""
+
+    base_mb: float
+    per_value: float
+    per_cell_and_gene: float = 0.0
+
+
 P = TypeVar("P", bound=Params)
 
 
@@ -89,6 +98,8 @@ class Stage(ABC, Generic[P]):
         Resources that change the result when given.
     writes
         Keys by which it is seen that the stage was run on a MuData.
+    memory
+        What it needs at its peak; the default is that of a stage that copies neither matrix.
     look, tune
         What to look at first when the result is there; which parameters to change, and when.
     """
@@ -102,6 +113,7 @@ class Stage(ABC, Generic[P]):
     resources: ClassVar[tuple[tuple[str, ...], ...]] = ()
     optional_resources: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[Slot, ...]] = ()
+    memory: ClassVar[Memory] = Memory(660, 25)
     look: ClassVar[str] = ""
     tune: ClassVar[str] = ""
 

@@ -8,6 +8,7 @@ from mira_nb.errors import InputError
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 from mira_nb.run.check import check_input, describe_column, stage_statuses
+from mira_nb.stages.base import Memory
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Need:
     needs: tuple[str, ...] = ()
     resources: tuple[tuple[str, ...], ...] = ()
     optional_resources: tuple[str, ...] = ()
+    memory: Memory = Memory(560, 28)
 
 
 STAGES = {

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from mira_nb.run.memory import COSTS, OTHER, Size, available_mb, input_size, needed_mb, shortage
-from mira_nb.stages.registry import BUILT_IN
+from mira_nb.run.memory import Size, available_mb, input_size, needed_mb, shortage
+from mira_nb.stages.base import Stage
+from mira_nb.stages.registry import BUILT_IN, get_stage
 
 GB = 1024**3
 
@@ -35,7 +36,7 @@ def test_a_machine_without_limits_has_what_it_says(machine: Path) -> None:
 
 def test_a_system_that_says_nothing(tmp_path: Path) -> None:
     assert available_mb(tmp_path) is None
-    assert shortage("joint", Size(10**9, 10**6, 10**12), None) == ""
+    assert shortage("joint", Stage.memory, Size(10**9, 10**6, 10**12), None) == ""
 
 
 def test_a_container_of_version_two(machine: Path) -> None:
@@ -95,17 +96,16 @@ def test_the_size_is_read_from_the_head_of_the_input(tmp_path: Path) -> None:
 
 def test_the_estimate_grows_with_every_part_and_names_all() -> None:
     small, large = Size(100, 100, 1000), Size(100, 100, 10**8)
-    for stage in (*BUILT_IN, "a_plug_in"):
-        cost = COSTS.get(stage, OTHER)
-        assert needed_mb(stage, large) - needed_mb(stage, small) == pytest.approx(cost.per_value * (10**8 - 1000) / 1e6)
-    assert needed_mb("regulation", Size(1000, 10_000, 1)) > needed_mb("regulation", Size(1000, 10, 1))
-    assert set(COSTS) <= set(BUILT_IN)
-    words = shortage("joint", large, 1000.0)
+    for cost in (*(get_stage(name).memory for name in BUILT_IN), Stage.memory):
+        assert needed_mb(cost, large) - needed_mb(cost, small) == pytest.approx(cost.per_value * (10**8 - 1000) / 1e6)
+    regulation, joint = get_stage("regulation").memory, get_stage("joint").memory
+    assert needed_mb(regulation, Size(1000, 10_000, 1)) > needed_mb(regulation, Size(1000, 10, 1))
+    words = shortage("joint", joint, large, 1000.0)
     assert "stage joint needs about 3.0 GB" in words
     assert "1.0 GB are free" in words
     assert "give the machine" in words
     assert "\n" not in words
-    assert shortage("joint", large, 4000.0) == ""
+    assert shortage("joint", joint, large, 4000.0) == ""
 
 
 # peak_rss_mb of runs on 2026-11-26: cells, genes, stored counts, stage, MB
@@ -126,4 +126,4 @@ MEASURED = [
 
 @pytest.mark.parametrize(("cells", "genes", "stored", "stage", "peak"), MEASURED)
 def test_the_rule_of_thumb_holds_for_measured_runs(cells: int, genes: int, stored: int, stage: str, peak: int) -> None:
-    assert 0.85 < needed_mb(stage, Size(cells, genes, stored)) / peak < 1.3
+    assert 0.85 < needed_mb(get_stage(stage).memory, Size(cells, genes, stored)) / peak < 1.3

@@ -11,7 +11,7 @@ from mira_nb.keys import (
     TOPICS_ATAC,
     TOPICS_RNA,
 )
-from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.base import Context, Memory, Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.result import Result, Slot
 
@@ -40,6 +40,7 @@ class JointStage(Stage[JointParams]):
         Slot("joint", "obsp", keys.JOINT_CONNECTIVITIES),
         Slot("joint", "obs", keys.LEIDEN),
     )
+    memory: ClassVar[Memory] = Memory(790, 22)
     look: ClassVar[str] = (
         "Known cell types should lie apart, and cells of different batches should mix within each type."
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb import keys
 from mira_nb.keys import PREPARE
-from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.base import Context, Memory, Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.result import Result, Slot
 
@@ -37,6 +37,7 @@ class PrepareStage(Stage[PrepareParams]):
         Slot("atac", "obsm", keys.X_LSI),
         Slot("atac", "obsm", keys.X_UMAP_LSI),
     )
+    memory: ClassVar[Memory] = Memory(560, 28)
     look: ClassVar[str] = (
         "Counts per cell should form one peak, and the marker genes of the cell types you expect should be "
         "among the modelled genes."

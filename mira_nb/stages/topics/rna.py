@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb import keys
 from mira_nb.keys import PREPARE, TOPICS_RNA, TUNING_RNA
-from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.base import Context, Memory, Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.result import Result, Slot
 
@@ -32,6 +32,7 @@ class TopicsRnaStage(Stage[TopicsRnaParams]):
         Slot("rna", "varm", keys.TOPIC_ACTIVATIONS),
         Slot("rna", "uns", keys.TOPIC_MODEL),
     )
+    memory: ClassVar[Memory] = Memory(660, 20)
     look: ClassVar[str] = (
         "The loss on held-out cells should have flattened, and most topics should be high in one region of the map."
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb import keys
 from mira_nb.keys import JOINT_STAGE, MOTIFS, TRAJECTORY
-from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.base import Context, Memory, Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.result import Result, Slot
 
@@ -36,6 +36,7 @@ class TrajectoryStage(Stage[TrajectoryParams]):
         Slot("joint", "obsp", keys.TRANSPORT_MAP),
         Slot("joint", "uns", keys.LINEAGE_TREE),
     )
+    memory: ClassVar[Memory] = Memory(620, 18)
     look: ClassVar[str] = (
         "Pseudotime should grow from the start cell outwards, and each terminal state should be a cell type "
         "that you expect to be an end point."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb import keys
 from mira_nb.keys import PREPARE, TOPICS_ATAC, TUNING_ATAC
-from mira_nb.stages.base import AllParams, Context, Stage
+from mira_nb.stages.base import AllParams, Context, Memory, Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.result import Result, Slot
 
@@ -28,6 +28,7 @@ class TuningAtacStage(Stage[TuningAtacParams]):
     Params: ClassVar[type[Params]] = TuningAtacParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE,)
     writes: ClassVar[tuple[Slot, ...]] = (Slot("atac", "uns", keys.TUNING),)
+    memory: ClassVar[Memory] = Memory(700, 40)
     look: ClassVar[str] = (
         "The curve of the loss should fall steeply up to the chosen number of topics and be nearly flat beyond it."
     )

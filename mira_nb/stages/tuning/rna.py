@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb import keys
 from mira_nb.keys import PREPARE, TOPICS_RNA, TUNING_RNA
-from mira_nb.stages.base import AllParams, Context, Stage
+from mira_nb.stages.base import AllParams, Context, Memory, Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.result import Result, Slot
 
@@ -28,6 +28,7 @@ class TuningRnaStage(Stage[TuningRnaParams]):
     Params: ClassVar[type[Params]] = TuningRnaParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE,)
     writes: ClassVar[tuple[Slot, ...]] = (Slot("rna", "uns", keys.TUNING),)
+    memory: ClassVar[Memory] = Memory(720, 22)
     look: ClassVar[str] = (
         "The curve of the loss should fall steeply up to the chosen number of topics and be nearly flat beyond it."
     )
