@@ -90,6 +90,23 @@ def test_shuffled_features_give_the_same_topics_and_missing_ones_are_said(half_r
     assert topics.iloc[1:].notna().all(axis=None)
 
 
+def test_missing_genes_pull_the_topics_of_no_cell(half_run: tuple[Path, InputSpec]) -> None:
+    """Genes of one topic unmeasured: its mean proportion stays nearer to the complete one than with zeros."""
+    model = mira_nb.load_model(half_run[0], "rna")
+    new = ad.read_h5ad(half_run[1].rna)
+    complete = model.transform(new)
+    bias, bias_of_zeros = [], []
+    for topic, weights in zip(model.topic_names, model.fit.decoder.activations(), strict=True):
+        measured = ~new.var_names.isin(model.features[np.argsort(-weights)[: len(model.features) // 5]])
+        with pytest.warns(UserWarning, match="taken as unmeasured"):
+            unmeasured = model.transform(new[:, measured].copy())
+        zeroed = new.copy()
+        zeroed.X = sparse.csr_matrix(new.X @ sparse.diags(measured.astype(np.float32)))
+        bias.append(abs((unmeasured - complete)[topic].mean()))
+        bias_of_zeros.append(abs((model.transform(zeroed) - complete)[topic].mean()))
+    assert np.mean(bias) < 0.7 * np.mean(bias_of_zeros)
+
+
 def test_peaks_are_matched_by_exact_coordinates_where_names_differ(half_run: tuple[Path, InputSpec]) -> None:
     model = mira_nb.load_model(half_run[0], "atac")
     new = ad.read_h5ad(half_run[1].atac)

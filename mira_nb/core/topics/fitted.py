@@ -83,12 +83,27 @@ class TopicFit:
         """Number of topics K."""
         return self.decoder.n_topics
 
-    def encode(self, counts: Any, *, n_threads: int = 1) -> NDArray[np.float64]:
-        """Return topics (cells, K) of new cells with counts over the same features."""
-        return self.predict(counts, n_threads=n_threads)[0]
+    def encode(
+        self, counts: Any, *, missing: NDArray[np.bool_] | None = None, n_threads: int = 1
+    ) -> NDArray[np.float64]:
+        """Return topics (cells, K) of new cells with counts over the same features, see :meth:`predict`."""
+        return self.predict(counts, missing=missing, n_threads=n_threads)[0]
 
-    def predict(self, counts: Any, *, n_threads: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    def predict(
+        self, counts: Any, *, missing: NDArray[np.bool_] | None = None, n_threads: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Predict topics (cells, K) of cells over the same features, and for expression read depths (cells,).
+
+        Parameters
+        ----------
+        counts
+            (cells, features) raw counts.
+        missing
+            (features,) which were not measured; their columns hold no counts. Genes that are missing have a residual
+            of zero, as if they were seen as often as in the training cells on average, and read depths are those
+            expected over all genes. Missing peaks count as closed: the encoder averages over open peaks only.
+        n_threads
+            Number of threads.
 
         Raises
         ------
@@ -109,7 +124,9 @@ class TopicFit:
         topics = np.repeat(self.topics.mean(0)[None], matrix.shape[0], 0)
         depth = np.zeros(matrix.shape[0]) if self.modality == "expression" else None
         if len(filled):
-            data = CellData(matrix[filled], self.modality, self.encoder_features, self.shares)
+            shares, measured = _over_measured(self.shares, missing)
+            data = CellData(matrix[filled], self.modality, self.encoder_features, shares)
+            data.depth = data.depth / measured  # the encoder was trained on depths over all genes
             with Workers(n_threads) as workers, library_threads(1):
                 network = network_of(
                     self.weights, self.modality, self.decoder.n_features, self.encoder_features, self.settings,
@@ -182,3 +199,14 @@ class TopicFit:
             arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
         arrays["settings"] = arrays["settings"].tobytes().decode()
         return cls.from_arrays(arrays, topics=arrays.pop("topics"))
+
+
+def _over_measured(
+    shares: NDArray[np.float64] | None, missing: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.float64] | None, float]:
+    """Return pooled fractions over the measured genes (zero for the others), and the fraction of counts they hold."""
+    if shares is None or missing is None or not missing.any():
+        return shares, 1.0
+    measured = np.where(missing, 0.0, shares)
+    fraction = float(measured.sum() / shares.sum())
+    return measured / fraction, fraction

@@ -96,7 +96,8 @@ class Model:
     def transform(self, adata: AnnData, *, layer: str | None = None, n_threads: int = 1) -> pd.DataFrame:
         """Return topics of new cells, cells x topics; rows sum to one.
 
-        Counts of missing features are taken as zero. Peak counts above one count as one.
+        Missing genes count as unmeasured: they pull the topics of no cell. Missing peaks count as closed. Peak counts
+        above one count as one.
 
         Parameters
         ----------
@@ -134,7 +135,7 @@ class Model:
                 remedy="rename the features as in the run; peaks must be counted over the run's peaks",
             )
         counts = _aligned(adata.X if layer is None else adata.layers[layer], match.positions, self.modality == ATAC)
-        topics = self.fit.encode(counts, n_threads=n_threads)
+        topics = self.fit.encode(counts, missing=match.positions < 0, n_threads=n_threads)
         empty = np.diff(counts.indptr) == 0
         topics[empty] = np.nan
         frame = pd.DataFrame(topics, index=adata.obs_names, columns=self.topic_names)
@@ -158,7 +159,7 @@ class Model:
         if len(match.missing):
             warnings.warn(
                 f"{len(match.missing):,} of the model's {len(self.features):,} {self._noun} are missing and taken as "
-                f"zero ({_some(match.missing)})",
+                f"{'unmeasured' if self.modality == RNA else 'closed'} ({_some(match.missing)})",
                 stacklevel=3,
             )
         if len(empty):
