@@ -13,7 +13,7 @@ from mira_nb.io.spec import Finding, InputSpec
 from mira_nb.keys import JOINT_STAGE, LEIDEN, PREPARE, TOPICS_ATAC, TOPICS_RNA, X_UMAP
 from mira_nb.report.projection import PageTable, render_projection
 from mira_nb.stages.joint.params import JointParams
-from mira_nb.stages.joint.projection import Projection, matching, notes, project
+from mira_nb.stages.joint.projection import Projection, captions, matching, notes, project
 
 from .files import replaced_folder, write_json
 from .models import load_run
@@ -76,28 +76,24 @@ def _page(found: Projection, title: str, findings: Sequence[Finding]) -> str:
     labels = found.labels
     given = labels[labels["label"] != ""]
     grouped = given.groupby("label")["confidence"].agg(["size", "mean"]).sort_values("size", ascending=False)
-    facts = matching(found)
+    facts, words = matching(found), captions(found)
     columns = ("n_features", "n_by_name", "n_by_coordinates", "n_missing", "n_unused")
     return render_projection(
         title=title,
-        lead=f"{len(labels):,} new cells in the topics and the joint space of {len(found.reference_map):,} reference "
-        f"cells. Mean confidence of the transferred labels: {given['confidence'].mean():.3f}.",
+        lead=words["lead"],
         notes=notes(found) + [". ".join(filter(None, (item.title, item.cause, item.remedy))) for item in findings],
         picture=overlay(found.reference_map, np.asarray(found.data.obsm[X_UMAP]), labels["label"].to_numpy(str)),
-        caption=f"Reference cells in grey, new cells on top, coloured by the transferred {found.column}. A new cell "
-        f"stands at the mean map position of its {found.k} nearest reference cells in the joint space; a cell between "
-        "islands has neighbours on several.",
+        caption=words["map"],
         tables=[
             PageTable(
                 "Transferred labels",
-                f"Most frequent {found.column} among the {found.k} nearest reference cells; confidence is its fraction "
-                "among them.",
+                words["labels"],
                 ("label", "cells", "mean confidence"),
                 [(str(name), f"{int(n):,}", f"{mean:.3f}") for name, n, mean in grouped.itertuples()],
             ),
             PageTable(
                 "Features",
-                "Features of the reference's models, and where they were found in the new data.",
+                words["features"],
                 ("modality", "modelled", "found by name", "found by coordinates", "missing", "not used by the model"),
                 [(name, *(f"{row[column]:,}" for column in columns)) for name, row in facts.items()],
             ),

@@ -8,7 +8,7 @@ from mira_nb.errors import InputError
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 from mira_nb.run.check import check_input, describe_column, stage_statuses
-from mira_nb.stages.base import Memory
+from mira_nb.stages.base import Memory, Stage
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Need:
     needs: tuple[str, ...] = ()
     resources: tuple[tuple[str, ...], ...] = ()
     optional_resources: tuple[str, ...] = ()
-    memory: Memory = Memory(560, 28)
+    memory: Memory = Stage.memory
 
 
 STAGES = {
@@ -69,7 +69,7 @@ def test_everything_in_order(small_demo):
 def test_a_shortage_of_memory_is_a_warning(small_demo, monkeypatch):
     monkeypatch.setattr("mira_nb.run.check.available_mb", lambda: 300.0)
     text = " ".join(check_input(small_demo.spec, Resources(), requirements=STAGES).render().split())
-    assert "warning: Memory will probably run out (up to 0.6 GB are needed, 0.3 GB are free: prepare)" in text
+    assert "warning: Memory will probably run out (up to 0.7 GB are needed, 0.3 GB are free: prepare)" in text
     monkeypatch.setattr("mira_nb.run.check.available_mb", lambda: 600_000.0)
     assert "Memory" not in check_input(small_demo.spec, Resources(), requirements=STAGES).render()
 

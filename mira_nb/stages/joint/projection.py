@@ -15,11 +15,14 @@ from mira_nb.errors import InputError
 from mira_nb.keys import ATAC, JOINT_WEIGHTS, RNA, X_JOINT, X_TOPICS, X_UMAP
 from mira_nb.stages.shared.cells import cell_annotation
 from mira_nb.stages.shared.model import model_of
+from mira_nb.stages.texts import Texts
 
 from .params import JointParams
 
 if TYPE_CHECKING:
     from mudata import MuData
+
+TEXTS = Texts(__package__)
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,18 @@ def matching(found: Projection) -> dict[str, dict[str, int]]:
     return {name: {str(key): int(value) for key, value in frame.attrs.items()} for name, frame in found.topics.items()}
 
 
+def captions(found: Projection) -> dict[str, str]:
+    """Return the words of the page: its lead, and the captions of map, labels and features."""
+    confidence = found.labels.loc[found.labels["label"] != "", "confidence"].mean()
+    n_cells, n_reference = len(found.labels), len(found.reference_map)
+    return {
+        "lead": TEXTS.text("projection_lead", n_cells=n_cells, n_reference=n_reference, confidence=confidence),
+        "map": TEXTS.text("projection_map", column=found.column, k=found.k),
+        "labels": TEXTS.text("projection_labels", column=found.column, k=found.k),
+        "features": TEXTS.text("projection_features"),
+    }
+
+
 def notes(found: Projection) -> list[str]:
     """Return what the reader must know: missing features, cells without topics, cells unlike the reference."""
     out = []
@@ -137,15 +152,12 @@ def notes(found: Projection) -> list[str]:
         facts = matching(found)[name]
         if facts["n_missing"]:
             out.append(
-                f"{facts['n_missing']:,} of the {facts['n_features']:,} modelled {noun} are absent from the new data "
-                "or have no count in any new cell; they are taken as zero."
+                TEXTS.text(
+                    "projection_missing", noun=noun, n_missing=facts["n_missing"], n_features=facts["n_features"]
+                )
             )
         if facts["n_cells_without_counts"]:
-            out.append(f"{facts['n_cells_without_counts']:,} cells have no count in the modelled {noun}: no label.")
-    n_outside = int(found.labels["outside_reference"].sum())
-    out.append(
-        f"{n_outside:,} of {len(found.labels):,} cells lie farther from their reference neighbours than "
-        f"{OUTSIDE_QUANTILE:.0%} of the reference cells do from theirs; expected by chance: about "
-        f"{1 - OUTSIDE_QUANTILE:.0%}. Distrust the labels of such cells."
-    )
+            out.append(TEXTS.text("projection_empty", noun=noun, n_cells=facts["n_cells_without_counts"]))
+    n_outside, n_cells = int(found.labels["outside_reference"].sum()), len(found.labels)
+    out.append(TEXTS.text("projection_outside", n_outside=n_outside, n_cells=n_cells, quantile=OUTSIDE_QUANTILE))
     return out
