@@ -216,7 +216,27 @@ def test_short_fits_of_the_model_go_beyond_the_factorisations(monkeypatch, best,
     assert found.n_topics == max(best, first)
     assert max(found.fitted["n_topics"]) == largest_fitted
     assert (found.trials["phase"] == "model").sum() == len(found.fitted)
-    assert len(seen) == len(found.fitted) + 2  # J = K / 2 and J = 50 at the choice
+    assert len(seen) == len(found.fitted) + 1  # J = K / 2 at the choice
+
+
+@pytest.mark.parametrize(("best", "tried"), [(0.1, 2), (1.5, 2), (3.0, 3), (20.0, 3), (50.0, 3)])
+def test_larger_pseudocounts_are_tried_where_smaller_ones_cost_likelihood(monkeypatch, best, tried):
+    """J = 1.5, 3 and 50 at three topics, under likelihoods with their maximum over log J at `best`."""
+    seen = []
+
+    def scored(split, encoder, modality, trial, **rest):
+        settings, _ = trial
+        n_cells, j = split.scored.shape[0], settings.initial_pseudocounts
+        loss = abs(np.log(j / best)) * 10.0 + (settings.n_topics - 3) * 100.0
+        if settings.n_topics == 3:
+            seen.append(j)
+        return ShortFit(np.full(n_cells, -700.0 - loss), 100.0 * n_cells, 1, 1, np.ones((n_cells, 1)))
+
+    monkeypatch.setattr("mira_nb.core.tuning.quick.short_fit", scored)
+    found = tune(planted(3, n_cells=150)[0], modality="expression", n_seeds=0)
+    assert found.n_topics == 3
+    assert sorted(seen) == sorted([3.0, 1.5, 50.0][:tried])
+    assert found.settings["initial_pseudocounts"] == min(seen, key=lambda j: abs(np.log(j / best)))
 
 
 def test_other_settings_stay(monkeypatch):
@@ -234,7 +254,7 @@ def test_other_settings_stay(monkeypatch):
     assert {item.n_hidden for item in seen} == {16}
     assert {item.n_topics for item in seen} == set(found.fitted["n_topics"])
     of_choice = {item.initial_pseudocounts for item in seen if item.n_topics == found.n_topics}
-    assert of_choice == {found.n_topics / 2, float(found.n_topics), 50.0}
+    assert {found.n_topics / 2, float(found.n_topics)} <= of_choice <= {found.n_topics / 2, float(found.n_topics), 50.0}
     assert {item.initial_pseudocounts for item in seen if item.n_topics != found.n_topics} == set(
         map(float, set(found.fitted["n_topics"]) - {found.n_topics})
     )

@@ -183,19 +183,23 @@ class QuickSearch:
         return curve
 
     def _prior(self, k: int, encoder: NDArray[np.bool_]) -> dict[str, float]:
-        """Compare J = K / 2, K and the default by short fits; take the smallest of the equally good ones.
+        """Compare J = K with K / 2 by short fits, and with the default where K / 2 is worse.
 
-        The power of the shrinkage is that under which the cells held out of that fit are most likely: the fit of all
-        cells has none to choose it by.
+        Of equally good ones the smallest is taken. The likelihood has one maximum over J: where a smaller J costs
+        nothing, a larger one is not tried. The power of the shrinkage is that under which the cells held out of that
+        fit are most likely: the fit of all cells has none to choose it by.
         """
         default = self.settings.initial_pseudocounts
-        values = sorted({float(k), k / 2, default})
-        new = [value for value in values if (k, value) not in self.fits]
-        left = set(new[: max(0, self.n_trials - len(self.rows))])
-        values = [value for value in values if value not in new or value in left]
-        if len(values) < 2:
+        fits: dict[tuple[int, float], ShortFit] = {}
+        for values in ((float(k), k / 2), (default,)):
+            new = sum((k, value) not in self.fits for value in values)
+            if new > self.n_trials - len(self.rows):
+                break
+            fits |= self._fitted([(k, value) for value in values], encoder, phase="prior")
+            if fits[k, k / 2].within_error_of(fits[k, float(k)]):
+                break
+        if not fits:
             return {"initial_pseudocounts": default}
-        fits = self._fitted([(k, value) for value in values], encoder, phase="prior")
         best = max(fits.values(), key=lambda fit: fit.per_count)
         value = min(value for (_, value), fit in fits.items() if fit.within_error_of(best))
         taken = {"initial_pseudocounts": value}
