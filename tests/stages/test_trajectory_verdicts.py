@@ -55,7 +55,7 @@ def test_without_evidence_nothing_is_drawn_until_it_is_asked_for(one_type):
     assert verdicts(drawn)["lineages"] == "drawn"
     coded(drawn.alerts, "trajectory.drawn_unsupported")
     assert not slot(drawn, "lineage_tree")["supported"]
-    assert [item.key for item in data_caveats(with_slots(one_type, drawn))] == ["not_supported"]
+    assert [item.label for item in data_caveats(with_slots(one_type, drawn))] == ["not supported"]
     assert next(metric.value for metric in drawn.metrics if metric.name == "Lineages") == 0
     for figure in drawn.figures:
         if figure.name in {"stream_topics_rna", "linked_cells", "umap_trajectory"}:
@@ -133,7 +133,9 @@ def test_both_orientations_are_shown_where_the_direction_is_not_established(lead
     figures = {figure.name: figure for figure in result.figures}
     assert {"orientation_maps", "orientation_trees", "stream_topics_rna_alternative"} <= set(figures)
     assert "direction not established" in figures["stream_topics_atac"].title
-    assert [item.key for item in data_caveats(with_slots(leading, result))] == ["direction_not_established"]
+    assert [item.alert.code for item in data_caveats(with_slots(leading, result))] == [
+        "shared.direction_not_established"
+    ]
     # Either start, given, settles it and gives the orientation that was shown.
     for cell, shown in zip(both["start_cell"], (first, second), strict=True):
         settled = run(leading, cell)

@@ -24,17 +24,17 @@ class Caveat:
 
     Attributes
     ----------
-    key
-        ``not_supported`` or ``direction_not_established``: name of its alert.
     label
         A few words beside titles.
     sentence
         A sentence for captions.
+    alert
+        For stages that use the lineages.
     """
 
-    key: str
     label: str
     sentence: str
+    alert: Alert
 
 
 def trajectory_caveats(record: Mapping[str, Any]) -> list[Caveat]:
@@ -42,12 +42,14 @@ def trajectory_caveats(record: Mapping[str, Any]) -> list[Caveat]:
 
     Trees stored by versions without these verdicts have none.
     """
-    keys = []
+    out = []
     if record.get("drawn", False) and not record.get("supported", True):
-        keys.append("not_supported")
+        words = TEXTS.text("not_supported"), TEXTS.text("not_supported_sentence")
+        out.append(Caveat(*words, TEXTS.alert("not_supported")))
     if str(record.get("direction", "")) == NOT_ESTABLISHED:
-        keys.append("direction_not_established")
-    return [Caveat(key, TEXTS.text(key), TEXTS.text(f"{key}_sentence")) for key in keys]
+        words = TEXTS.text("direction_not_established"), TEXTS.text("direction_not_established_sentence")
+        out.append(Caveat(*words, TEXTS.alert("direction_not_established")))
+    return out
 
 
 def data_caveats(data: MuData) -> list[Caveat]:
@@ -58,7 +60,7 @@ def data_caveats(data: MuData) -> list[Caveat]:
 
 def caveat_alerts(caveats: Sequence[Caveat]) -> list[Alert]:
     """Return one alert per caveat, for a stage that uses the lineages."""
-    return [TEXTS.alert(item.key) for item in caveats]
+    return [item.alert for item in caveats]
 
 
 def mark_lineage_figures(

@@ -44,24 +44,26 @@ def verdict_table(traced: TrajectoryOutput) -> Table:
         "given" if lineages_given(traced.params) else "evidence" if traced.supported else "draw_unsupported"
     )
     supported = traced.support.verdict if traced.supported else "not supported"
-    rows = [
-        ("trajectory", supported, _reason("trajectory", traced)),
-        ("lineages", "drawn" if shown else "not drawn", TEXTS.text("lineages_reason", shown=shown or "")),
-        ("direction", traced.start.verdict, _reason("direction", traced)),
-    ]
-    return TEXTS.table("verdict", pd.DataFrame(rows, columns=["subject", "verdict", "reason"]))
-
-
-def _reason(subject: str, traced: TrajectoryOutput) -> str:
-    return TEXTS.text(
-        f"{subject}_reason",
-        correlation=traced.support.correlation,
-        eigenvalue=traced.support.eigenvalue,
-        n_gaps=len(traced.continuity.gapped),
-        n_lineages=len(traced.found.lineages),
-        verdict=traced.start.verdict,
-        rivals=traced.start.rivals,
+    support, start = traced.support, traced.start
+    reasons = (
+        TEXTS.text(
+            "trajectory_reason",
+            correlation=support.correlation,
+            eigenvalue=support.eigenvalue,
+            n_gaps=len(traced.continuity.gapped),
+            n_lineages=len(traced.found.lineages),
+        ),
+        TEXTS.text("lineages_reason", shown=shown or ""),
+        TEXTS.text("direction_reason", verdict=start.verdict, rivals=start.rivals),
     )
+    frame = pd.DataFrame(
+        {
+            "subject": ("trajectory", "lineages", "direction"),
+            "verdict": (supported, "drawn" if shown else "not drawn", start.verdict),
+            "reason": reasons,
+        }
+    )
+    return TEXTS.table("verdict", frame)
 
 
 def orientations(traced: TrajectoryOutput) -> dict[str, TrajectoryOutput]:
