@@ -16,6 +16,7 @@ from mira_nb.report.build import build_report
 from mira_nb.report.colors import STATE_COLUMN, make_palette
 from mira_nb.report.findings import rules
 from mira_nb.report.findings.cards import Card, highest_in, partner_topics
+from mira_nb.report.findings.collect import collect
 from mira_nb.report.findings.facts import Facts
 from mira_nb.report.findings.limits import limits, outside
 from mira_nb.report.findings.texts import entries, sentence
@@ -213,3 +214,30 @@ def check_planted_truth(run: Path) -> None:
     assert ("the drivers of every lineage are those planted" in said["text"]) == (named == planted)
     assert ("the lineages are those planted" in said["text"]) == same
     assert said["verdict"] != "good" or (same and named == planted)
+
+
+def test_verdicts_on_the_trajectory_follow_the_sentence_on_lineages(tmp_path: Path) -> None:
+    tables: dict[str, list[dict[str, object]]] = {
+        "terminal_states": [{"lineage": "A", "accepted": True}],
+        "lineage_tree": [{"node": "A", "parent": "", "n_cells": 9}],
+        "continuity": [{"lineage": "A", "verdict": "continuous"}],
+    }
+    agreement = {"Agreement of the assays on pseudotime": 0.95}
+    for number, (trajectory, direction, verdict, said) in enumerate(
+        [
+            ("supported", "given", "good", ()),
+            ("supported", "not established", "caution", ("Direction not established",)),
+            ("not supported", "not established", "bad", ("Not supported", "Direction not established")),
+        ]
+    ):
+        rows: list[dict[str, object]] = [
+            {"subject": "trajectory", "verdict": trajectory},
+            {"subject": "lineages", "verdict": "drawn"},
+            {"subject": "direction", "verdict": direction},
+        ]
+        run = facts(tmp_path / str(number), "trajectory", {**tables, "verdict": rows}, agreement)
+        found = next(item for item in collect(run).items if item.id == "lineages")
+        assert found.verdict == verdict
+        assert [words in found.text for words in ("Not supported", "Direction not established")] == [
+            words in said for words in ("Not supported", "Direction not established")
+        ]
