@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from .cli_compare import compare
 from .cli_options import (
     Atac,
     Batch,
@@ -247,6 +248,9 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folde
     from mira_nb.report.build import build_report
 
     typer.echo(build_report(folder))
+
+
+app.command()(reports_errors(compare))
 
 
 @app.command()
