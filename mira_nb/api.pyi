@@ -231,6 +231,8 @@ def regulation(
     branch_topic: str = '',
     primed_differential: float = 0.15,
     primed_nite: float = 5.0,
+    link_permutations: int = 100,
+    link_background: int = 200,
     decay_median_kb: float = 15.0,
     decay_log_variance: float = 1.44,
     gamma_log_variance: float = 1.0,

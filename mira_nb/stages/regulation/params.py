@@ -75,6 +75,23 @@ class RegulationParams(Params):
         0.15, "Primed genes: smallest mean chromatin differential (natural log) of the branch cells.", advanced=True
     )
     primed_nite: float = param(5.0, "Primed genes: smallest NITE score.", advanced=True)
+    link_permutations: int = param(
+        100,
+        "Peak-gene links: permutations of the cells behind the p-values.",
+        unit="permutations",
+        ge=10,
+        le=10_000,
+        advanced=True,
+    )
+    link_background: int = param(
+        200,
+        "Peak-gene links: largest number of peaks of other chromosomes, open about as often, that a pair is ranked "
+        "among.",
+        unit="peaks",
+        ge=20,
+        le=100_000,
+        advanced=True,
+    )
     decay_median_kb: float = param(
         15.0, "Prior median of the decay distances (log-normal).", unit="kb", gt=0, advanced=True
     )

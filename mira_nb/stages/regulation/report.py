@@ -14,6 +14,7 @@ from mira_nb.stages.texts import Texts
 
 from .compute import RegulationOutput, decay_columns
 from .lineages import state_table
+from .links import link_results
 from .score_tests import cell_tests, primed_genes, terminal_tests, topic_tests
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def tables(found: RegulationOutput) -> list[Table]:
     p = found.params
     out = [
         _genes(found),
+        link_results(found),
         TEXTS.table(
             "cell_nite_tests",
             cell_tests(found),
@@ -130,6 +132,12 @@ def metrics(found: RegulationOutput) -> list[Metric]:
         TEXTS.metric("lite_rejected", int((found.fdr[ok] < p.level).sum())),
         TEXTS.metric("median_score", float(np.nanmedian(found.nite_score)) if ok.any() else float("nan")),
         TEXTS.metric("median_peaks", float(np.median(found.sets.n_peaks[ok])) if ok.any() else 0.0),
+        TEXTS.metric(
+            "links",
+            int((found.link_fdr < p.level).sum()),
+            n_pairs=int(np.isfinite(found.link_fdr).sum()),
+            level=p.level,
+        ),
         TEXTS.metric(
             "median_decay", float(np.median(used)) if len(used) else float("nan"), prior_median=p.decay_median_kb
         ),
