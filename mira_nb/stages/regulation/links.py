@@ -56,7 +56,7 @@ def link_table(found: RegulationOutput) -> pd.DataFrame:
             "pvalue": tests.pvalue[kept],
             "adj_pvalue": adjusted,
             "background": np.round(tests.background[kept], 4),
-            "factors": _factors(found, peak, linked),
+            "factors": named_factors(found, peak, linked),
         },
         columns=list(COLUMNS),
     )
@@ -80,7 +80,7 @@ def lite_shares(found: RegulationOutput) -> np.ndarray:
     return out
 
 
-def _factors(found: RegulationOutput, peak: np.ndarray, linked: np.ndarray) -> np.ndarray:
+def named_factors(found: RegulationOutput, peak: np.ndarray, linked: np.ndarray) -> np.ndarray:
     """Name expressed factors with a site in the peak, the most expressed first; "" for pairs that are not linked."""
     out = np.full(len(peak), "", dtype=object)
     atac, rna = found.data.mod[ATAC], found.data.mod[RNA]
