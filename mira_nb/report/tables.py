@@ -124,6 +124,11 @@ def _payload(frame: pd.DataFrame) -> dict[str, Any]:
     return {"n": len(frame), "columns": columns}
 
 
+def table_payload(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return all rows of a table in memory for the page's script; missing values become empty."""
+    return _payload(frame.astype(object).where(frame.notna(), "").astype(str))
+
+
 def _text_values(text: pd.Series) -> dict[str, Any]:
     """Encode a text column: repeated values once, rows by their number."""
     levels = list(dict.fromkeys(text))
