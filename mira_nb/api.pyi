@@ -260,6 +260,7 @@ def regulation(
     theta_rate: float = 0.5,
     tolerance: float = 1e-05,
     max_iterations: int = 200,
+    nearest_weight: float = 0.01,
     min_cells: int = 10,
     null_genes: int = 300,
     seed: int = 0,

@@ -106,7 +106,7 @@ class RegulationOutput:
     @cached_property
     def ok(self) -> NDArray[np.bool_]:
         """Genes with both models."""
-        return np.asarray(self.fit.status == "ok")
+        return self.fit.fitted
 
     @cached_property
     def status(self) -> NDArray[np.object_]:
@@ -269,7 +269,12 @@ def _fit_with_null(
     The fit, the unexplained fraction of each gene (G,), and the simulated genes.
     """
     priors = _priors(params)
-    options = FitOptions(tolerance=params.tolerance, max_iterations=params.max_iterations, min_cells=params.min_cells)
+    options = FitOptions(
+        tolerance=params.tolerance,
+        max_iterations=params.max_iterations,
+        min_cells=params.min_cells,
+        nearest_weight=params.nearest_weight,
+    )
     part = len(sets.genes) / (len(sets.genes) + params.null_genes)
     fit = fit_regulation(
         cells,

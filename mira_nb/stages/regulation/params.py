@@ -104,6 +104,14 @@ class RegulationParams(Params):
         1e-5, "Gain in log posterior below which three iterations in a row end a fit.", unit="nats", gt=0, advanced=True
     )
     max_iterations: int = param(200, "Largest number of L-BFGS iterations of a fit.", ge=5, advanced=True)
+    nearest_weight: float = param(
+        0.01,
+        "Smallest weight that the nearest peak of a side keeps, which bounds the decay distance from below (never "
+        "above the prior's median); 0 = no bound, as published.",
+        ge=0,
+        lt=1,
+        advanced=True,
+    )
     min_cells: int = param(
         10, "Smallest number of expressing cells of a gene that is fitted.", unit="cells", ge=1, advanced=True
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mira_nb.core.regulation.fit import AT_BOUND, OK
 from mira_nb.core.regulation.geometry import NO_CHROMOSOME, NO_TSS
 from mira_nb.stages.result import Alert, Metric, Table
 from mira_nb.stages.texts import Texts
@@ -166,7 +167,18 @@ def _left_out(found: RegulationOutput) -> list[Alert]:
     """Return alerts on genes without models and on peaks that do not count."""
     out = []
     status = pd.Series(found.status)
-    missing = status[status != "ok"].str.replace(r"\d+", "n", regex=True).value_counts()
+    missing = status[~status.isin((OK, AT_BOUND))].str.replace(r"\d+", "n", regex=True).value_counts()
+    at_bound = int((status == AT_BOUND).sum())
+    if at_bound:
+        out.append(
+            TEXTS.alert(
+                "decay_at_bound",
+                n_genes=at_bound,
+                n_fitted=int(found.ok.sum()),
+                n_called=int((found.called & (status == AT_BOUND)).sum()),
+                weight=found.params.nearest_weight,
+            )
+        )
     if len(missing):
         out.append(
             TEXTS.alert(
