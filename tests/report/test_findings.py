@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 import yaml
 
+from mira_nb.core.regulation.fit import AT_BOUND, OK
 from mira_nb.report.build import build_report
 from mira_nb.report.colors import STATE_COLUMN, make_palette
 from mira_nb.report.findings import rules
 from mira_nb.report.findings.cards import Card, highest_in, partner_topics
 from mira_nb.report.findings.collect import collect
-from mira_nb.report.findings.facts import Facts
+from mira_nb.report.findings.facts import FITTED, Facts
 from mira_nb.report.findings.limits import limits, outside
 from mira_nb.report.findings.texts import entries, sentence
 from mira_nb.report.reader import RunView, StageView
@@ -241,3 +242,7 @@ def test_verdicts_on_the_trajectory_follow_the_sentence_on_lineages(tmp_path: Pa
         assert [words in found.text for words in ("Not supported", "Direction not established")] == [
             words in said for words in ("Not supported", "Direction not established")
         ]
+
+
+def test_fitted_genes_are_those_of_the_stage() -> None:
+    assert set(FITTED) == {OK, AT_BOUND}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .cards import Card
-from .facts import Facts, number, true
+from .facts import FITTED, Facts, number, true
 from .model import Answer, Verdict
 from .rules import lineage_drivers, lineage_names
 from .texts import sentence, thresholds
@@ -78,7 +78,7 @@ def _lineages(facts: Facts, truth: dict[str, Any]) -> tuple[bool, str] | None:
 def _nite(facts: Facts, folder: Path) -> tuple[bool, str] | None:
     kinds = {row["gene_symbol"]: row["kind"] for row in _tsv(folder / "truth_genes.tsv")}
     called = {
-        row["gene"]: true(row.get("nite")) for row in facts.rows("regulation", "genes") if row.get("status") == "ok"
+        row["gene"]: true(row.get("nite")) for row in facts.rows("regulation", "genes") if row.get("status") in FITTED
     }
     counts = {}
     for kind in ("NITE", "LITE"):

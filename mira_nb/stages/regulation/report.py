@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mira_nb.core.regulation.fit import AT_BOUND, OK
 from mira_nb.core.regulation.geometry import NO_CHROMOSOME, NO_TSS
 from mira_nb.stages.result import Alert, Metric, Table
 from mira_nb.stages.texts import Texts
 
 from .compute import RegulationOutput, decay_columns
 from .lineages import state_table
+from .links import link_results
 from .score_tests import cell_tests, primed_genes, terminal_tests, topic_tests
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ def tables(found: RegulationOutput) -> list[Table]:
     p = found.params
     out = [
         _genes(found),
+        link_results(found),
         TEXTS.table(
             "cell_nite_tests",
             cell_tests(found),
@@ -131,6 +134,12 @@ def metrics(found: RegulationOutput) -> list[Metric]:
         TEXTS.metric("median_score", float(np.nanmedian(found.nite_score)) if ok.any() else float("nan")),
         TEXTS.metric("median_peaks", float(np.median(found.sets.n_peaks[ok])) if ok.any() else 0.0),
         TEXTS.metric(
+            "links",
+            int((found.link_fdr < p.level).sum()),
+            n_pairs=int(np.isfinite(found.link_fdr).sum()),
+            level=p.level,
+        ),
+        TEXTS.metric(
             "median_decay", float(np.median(used)) if len(used) else float("nan"), prior_median=p.decay_median_kb
         ),
     ]
@@ -158,7 +167,18 @@ def _left_out(found: RegulationOutput) -> list[Alert]:
     """Return alerts on genes without models and on peaks that do not count."""
     out = []
     status = pd.Series(found.status)
-    missing = status[status != "ok"].str.replace(r"\d+", "n", regex=True).value_counts()
+    missing = status[~status.isin((OK, AT_BOUND))].str.replace(r"\d+", "n", regex=True).value_counts()
+    at_bound = int((status == AT_BOUND).sum())
+    if at_bound:
+        out.append(
+            TEXTS.alert(
+                "decay_at_bound",
+                n_genes=at_bound,
+                n_fitted=int(found.ok.sum()),
+                n_called=int((found.called & (status == AT_BOUND)).sum()),
+                weight=found.params.nearest_weight,
+            )
+        )
     if len(missing):
         out.append(
             TEXTS.alert(
