@@ -15,7 +15,7 @@ from mira_nb.run.store import RunStore
 from mira_nb.stages.registry import stage_names
 
 from . import markup
-from .browser_widgets import FileButtons, Reply, StageList, stylesheet, vega_bundle
+from .browser_widgets import FileButtons, Reply, StageList, inside, stylesheet, vega_bundle
 from .job import JobController, JobRequest, JobState
 from .panel import StagePanel
 from .state import LABELS, RUN_VARIABLE, RunState, choose_run, read_run
@@ -214,7 +214,7 @@ class Dashboard:
             from mira_nb.report.build import build_report
 
             path = build_report(self.store.root)
-        return Reply(path.read_bytes(), "report.html", "text/html;charset=utf-8")
+        return Reply(inside(self.store.root, path.name).read_bytes(), "report.html", "text/html;charset=utf-8")
 
 
 def open_dashboard(query: str | None = None) -> Any:

@@ -18,7 +18,7 @@ import anywidget
 import traitlets
 
 from mira_nb.charts import theme
-from mira_nb.errors import MiraError
+from mira_nb.errors import MiraError, StoreError
 from mira_nb.report.embed import plain_json
 from mira_nb.report.tables import read_table
 from mira_nb.run.files import write_bytes
@@ -72,6 +72,20 @@ class Reply:
     content: bytes
     name: str = ""
     mime: str = "application/octet-stream"
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of a file of `folder`.
+
+    Raises
+    ------
+    StoreError
+        When the name, or a link, leads out of the folder: records of a run that came from elsewhere can say anything.
+    """
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise StoreError(f"{name} lies outside of {folder.name}", remedy="only files of the run folder are handed out")
+    return path
 
 
 class _Asked(anywidget.AnyWidget):
@@ -131,7 +145,7 @@ class FigureGallery(_Asked):
         """Return the Vega bundle or the file of one figure."""
         if kind == "library":
             return Reply(vega_bundle(), "vega.js", "text/javascript")
-        path = self._folder / self._files[name]
+        path = inside(self._folder, self._files[name])
         mime = {".png": "image/png", ".svg": "image/svg+xml"}.get(path.suffix, "application/json")
         return Reply(path.read_bytes(), path.name, mime)
 
@@ -157,7 +171,7 @@ class TableDeck(_Asked):
     def answer(self, kind: str, name: str) -> Reply:
         """Return one table, as columns for the page or as its CSV file."""
         item = self._tables[name]
-        path = self._folder / item["file"]
+        path = inside(self._folder, item["file"])
         if kind == "csv":
             return Reply(path.read_bytes(), path.name, "text/csv")
         return Reply(table_message(path), path.name, "application/json")

@@ -23,6 +23,9 @@ Status = Literal["done", "outdated", "running", "failed", "ready", "waiting", "b
 RUN_VARIABLE: Final = "MIRA_NB_RUN"
 """Environment variable that names the run folder of the dashboard."""
 
+ROOT_VARIABLE: Final = "MIRA_NB_ROOT"
+"""Environment variable that names the folder below which runs and data lie."""
+
 LABELS: Final[dict[Status, str]] = {
     "done": "done",
     "outdated": "out of date",
