@@ -1,4 +1,4 @@
-"""The page of a projection: one file, no script, no network."""
+"""The page of a projection: one file, no network."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import jinja2
 from . import embed
 
 FOLDER = Path(__file__).parent
+ASSETS = ("report.css", "projection.css", "theme.js")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ def render_projection(
         undefined=jinja2.StrictUndefined,
     )
     policy = embed.Policy()
-    style = policy.style((FOLDER / "assets" / "report.css").read_text(encoding="utf-8"))
+    asset = {name: (FOLDER / "assets" / name).read_text(encoding="utf-8") for name in ASSETS}
+    style = policy.style(asset["report.css"] + asset["projection.css"])
+    script = policy.script(asset["theme.js"])
     return environment.get_template("projection.html.j2").render(
         title=title,
         lead=lead,
@@ -44,5 +47,6 @@ def render_projection(
         caption=caption,
         tables=tables,
         style=style,
+        script=script,
         csp=policy.content(),
     )

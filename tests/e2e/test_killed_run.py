@@ -1,0 +1,51 @@
+"""A tuned run that is killed at random moments ends with the tables of an undisturbed one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+N_KILLS = 10
+SETTINGS = ("mode=paper", "n_trials=6", "n_folds=2", "n_seeds=1", "max_topics=4")
+
+
+def command(out: Path) -> list[str]:
+    sets = [text for setting in SETTINGS for text in ("--set", f"tuning_rna.{setting}")]
+    return [
+        sys.executable, "-m", "mira_nb", "demo", "--size", "small", "--out", str(out), "--until", "tuning_rna", *sets,
+    ]  # fmt: skip
+
+
+def tables(out: Path) -> dict[str, bytes]:
+    """Tables of the tuning by name; ``timing.csv`` alone holds times."""
+    folder = out / "stages" / "tuning_rna"
+    return {path.name: path.read_bytes() for path in folder.rglob("*.csv") if path.name != "timing.csv"}
+
+
+@pytest.mark.e2e
+@pytest.mark.acceptance
+@pytest.mark.timeout(3600)
+def test_a_run_killed_at_random_moments_ends_the_same(tmp_path: Path) -> None:
+    started = time.monotonic()
+    subprocess.run(command(tmp_path / "undisturbed"), check=True, capture_output=True)
+    took = time.monotonic() - started
+    rng = np.random.default_rng(0)
+    killed = 0
+    for _ in range(N_KILLS):
+        process = subprocess.Popen(
+            command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(rng.uniform(0.2, 0.9) * took)
+        killed += process.poll() is None
+        process.kill()  # nothing if it has ended; its kernels end with it
+        process.wait()
+    assert killed
+    subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True)
+    found = tables(tmp_path / "undisturbed")
+    assert "trials.csv" in found
+    assert tables(tmp_path / "killed") == found
