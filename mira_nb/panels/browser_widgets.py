@@ -33,7 +33,7 @@ MAX_BYTES: Final = 60_000_000
 """Largest file handed out through the page."""
 
 
-def _script(*names: str) -> str:
+def script(*names: str) -> str:
     """Return scripts as one: all but the last are those of the report."""
     folders = [*[SHARED] * (len(names) - 1), ASSETS]
     return "".join((folder / name).read_text(encoding="utf-8") for folder, name in zip(folders, names, strict=True))
@@ -118,7 +118,7 @@ class _Asked(anywidget.AnyWidget):
 class StageList(anywidget.AnyWidget):
     """The list of stages with their status; ``selected`` is the one shown."""
 
-    _esm = _script("common.js", "nav.js")
+    _esm = script("common.js", "nav.js")
     items: Any = traitlets.List().tag(sync=True)
     selected = traitlets.Unicode().tag(sync=True)
 
@@ -126,7 +126,7 @@ class StageList(anywidget.AnyWidget):
 class FigureGallery(_Asked):
     """All figures of a stage; each is read and drawn when it comes into view."""
 
-    _esm = _script("common.js", "packed.js", "figures.js")
+    _esm = script("common.js", "packed.js", "figures.js")
     config = traitlets.Dict().tag(sync=True)
 
     def __init__(self) -> None:
@@ -153,7 +153,7 @@ class FigureGallery(_Asked):
 class TableDeck(_Asked):
     """All tables of a stage: one at a time, sorted, filtered and paged in the page."""
 
-    _esm = _script("common.js", "tables.js", "deck.js")
+    _esm = script("common.js", "tables.js", "deck.js")
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,7 +192,7 @@ class FileButtons(_Asked):
         Called with a button's id; returns the file's content.
     """
 
-    _esm = _script("common.js", "files.js")
+    _esm = script("common.js", "files.js")
 
     def __init__(self, read: Callable[[str], Reply]) -> None:
         super().__init__()

@@ -222,10 +222,10 @@ def run_folders(parent: Path) -> dict[str, Path]:
         return {}
 
 
-def choose_run(query: str | None, default: Path | None) -> tuple[Path | None, str]:
-    """Return the folder that a page shows: the default one, or the one named by ``?run=NAME`` beside it.
+def choose_run(query: str | None, default: Path | None, root: Path | None = None) -> tuple[Path | None, str]:
+    """Return the folder that a page shows: the default one, or the one named by ``?run=NAME``.
 
-    Only names of existing run folders in the default one's parent are accepted, never paths.
+    Only names of existing run folders in the root, or in the default one's parent, are accepted, never paths.
 
     Returns
     -------
@@ -237,7 +237,8 @@ def choose_run(query: str | None, default: Path | None) -> tuple[Path | None, st
     wanted = parse_qs(query or "").get("run", [""])[0]
     if not wanted:
         return default, ""
-    known = run_folders(default.resolve().parent) if default else {}
+    folder = root or (default.resolve().parent if default else None)
+    known = run_folders(folder) if folder else {}
     if wanted in known:
         return known[wanted], ""
     beside = f" The runs beside it are: {', '.join(known)}." if known else ""

@@ -15,8 +15,8 @@ import yaml
 
 from mira_nb.errors import ParameterError
 from mira_nb.panels import serve
-from mira_nb.panels.app import query_string
 from mira_nb.panels.browser_widgets import ASSETS, SHARED, stylesheet
+from mira_nb.panels.page import query_string
 from mira_nb.panels.state import ROOT_VARIABLE, RUN_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
