@@ -50,6 +50,7 @@ JOINT_WEIGHTS: Final = "joint_weights"
 X_UMAP: Final = "X_umap"
 MOTIF_SCORES: Final = "motif_scores"
 FATE_PROBABILITIES: Final = "fate_probabilities"
+FATE_PROBABILITIES_ALTERNATIVE: Final = "fate_probabilities_alternative"
 
 # obsp
 JOINT_DISTANCES: Final = "joint_distances"
@@ -62,6 +63,8 @@ CONNECTIVITIES: Final = "connectivities"
 LEIDEN: Final = "leiden"
 PSEUDOTIME: Final = "pseudotime"
 LINEAGE_STATE: Final = "lineage_state"
+PSEUDOTIME_ALTERNATIVE: Final = "pseudotime_alternative"
+LINEAGE_STATE_ALTERNATIVE: Final = "lineage_state_alternative"
 READ_DEPTH: Final = "effective_read_depth"
 
 # varm

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from mira_nb.core.representation.neighbors import nearest_neighbors
-from mira_nb.core.trajectory.continuity import STRETCH, committor, emptiest_stretch, judge_continuity
+from mira_nb.core.trajectory.continuity import STRETCH, GapRules, committor, emptiest_stretch, judge_continuity
 from mira_nb.core.trajectory.lineage_tree import LineageTree
 
 
@@ -90,7 +90,12 @@ def test_two_populations_joined_by_a_few_cells_are_a_gap(seed: int, n_between: i
     assert (points[before, 0] < 0.9).all()
     assert (points[after, 0] > 0.6).all()
     assert row["pseudotime_before"] < row["pseudotime_after"]
-    assert judge_continuity(graph_of(points), points[:, 0], one_lineage(len(points)), min_continuity=0).gapped == ()
+    assert (
+        judge_continuity(
+            graph_of(points), points[:, 0], one_lineage(len(points)), rules=GapRules(min_continuity=0)
+        ).gapped
+        == ()
+    )
 
 
 def test_short_ways_are_not_judged() -> None:

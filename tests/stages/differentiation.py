@@ -13,12 +13,19 @@ from mira_nb.core.representation.projections import joint_representation
 
 
 def differentiating(
-    n_cells: int = 700, *, seed: int = 0, branched: bool = True, one_type: bool = False, discrete: bool = False
+    n_cells: int = 700,
+    *,
+    seed: int = 0,
+    branched: bool = True,
+    one_type: bool = False,
+    discrete: bool = False,
+    lead: float = 0.0,
 ) -> mudata.MuData:
     """Root, progenitors, then ends A and B (from pseudotime 0.45); obs ``time``, ``lineage``, ``stage``.
 
     ``one_type``: the same topics in all cells, with noise that the assays do not share. ``discrete``: few cells in
-    transit, one in twenty; every other cell's time moves to the nearest of 0, 0.45 and 1.
+    transit, one in twenty; every other cell's time moves to the nearest of 0, 0.45 and 1. ``lead``: how far
+    accessibility runs ahead of expression.
     """
     rng = np.random.default_rng(seed)
     time, lineage = rng.random(n_cells), rng.integers(0, 2 if branched else 1, n_cells)
@@ -26,20 +33,12 @@ def differentiating(
     if discrete:
         types = np.array([0.0, 0.45, 1.0])[np.abs(time[:, None] - [0.0, 0.45, 1.0]).argmin(axis=1)]
         time = np.where(rng.random(n_cells) < 0.05, time, types)
-    past = np.clip((time - 0.45) / 0.5, 0, 1)
-    weights = np.column_stack(
-        [
-            np.exp(-((time / 0.25) ** 2)),
-            np.exp(-(((time - 0.42) / 0.18) ** 2)),
-            np.where(lineage == 0, past, 0.0),
-            np.where(lineage == 1, past, 0.0),
-        ]
-    )
-    weights = weights + 0.03
-    if one_type:
-        weights[:] = [0.4, 0.3, 0.2, 0.1]
-    weights /= weights.sum(axis=1, keepdims=True)
-    topics = [_noisy(weights, rng) for _ in range(2)]
+    topics = []
+    for ahead in (0.0, lead):
+        weights = _weights(time + ahead, lineage)
+        if one_type:
+            weights[:] = [0.4, 0.3, 0.2, 0.1]
+        topics.append(_noisy(weights / weights.sum(axis=1, keepdims=True), rng))
     stage = np.where(time < 0.45, "early", np.where(lineage == 0, "A", "B"))
     obs = pd.DataFrame(
         {"time": time, "lineage": np.array(["A", "B"])[lineage], "stage": stage},
@@ -68,6 +67,17 @@ def differentiating(
     data.obsp["joint_connectivities"] = connectivities(neighbors)
     data.obs["leiden"] = pd.Categorical(stage)
     return data
+
+
+def _weights(time: np.ndarray, lineage: np.ndarray) -> np.ndarray:
+    past = np.clip((time - 0.45) / 0.5, 0, 1)
+    columns = [
+        np.exp(-((time / 0.25) ** 2)),
+        np.exp(-(((time - 0.42) / 0.18) ** 2)),
+        np.where(lineage == 0, past, 0.0),
+        np.where(lineage == 1, past, 0.0),
+    ]
+    return np.column_stack(columns) + 0.03
 
 
 def _noisy(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:

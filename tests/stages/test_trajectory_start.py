@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from scipy import sparse
 from scipy.stats import hypergeom
 
+from mira_nb.core.trajectory.direction import find_tips
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
-from mira_nb.stages.trajectory.evidence import genes_at_depth, is_tip
+from mira_nb.stages.trajectory.evidence import genes_at_depth
 from mira_nb.stages.trajectory.params import TrajectoryParams
 from mira_nb.stages.trajectory.stage import TrajectoryStage
 from tests.stages.differentiation import differentiating
@@ -47,28 +46,13 @@ def test_tips_lie_on_no_path_between_others():
     # A star of three arms of four cells around cell 0; candidates: three ends, the centre, the middle of an arm.
     rows, cols = [0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
     graph = sparse.csr_matrix((np.ones(12), (rows, cols)), shape=(13, 13))
-    found = is_tip(graph.maximum(graph.T).tocsr(), [4, 0, 8, 10, 12])
+    graph = graph.maximum(graph.T).tocsr()
+    found, distances = find_tips(graph, [4, 0, 8, 10, 12])
     assert found.tolist() == [True, False, True, False, True]
-    assert is_tip(graph.maximum(graph.T).tocsr(), [4, 8]).all()
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_proposal_is_a_tip_and_the_alert_names_rivals_where_evidence_disagrees(seed):
-    data = differentiating(seed=seed)
-    result = run(data)
-    candidates = next(item.frame for item in result.tables if item.name == "start_candidates")
-    chosen = candidates[candidates["chosen"]].iloc[0]
-    assert chosen["is_tip"]
-    assert chosen["score"] == candidates["score"].max()
-    tips = candidates[candidates["is_tip"]]
-    columns = ["genes_at_equal_depth", "entropy_rna", "entropy_atac"]
-    agreed = all(tips[column].idxmax() == chosen.name for column in columns)
-    code = "trajectory.start_proposed" if agreed else "trajectory.start_unclear"
-    (alert,) = [alert for alert in result.alerts if alert.code.startswith("trajectory.start_")]
-    assert (alert.code, alert.level) == (code, "warning")
-    named = [cell for cell in candidates["cell"] if re.search(rf"\b{cell}\b", alert.title)]
-    assert chosen["cell"] in named
-    assert len(named) == (1 if agreed else 2)
+    assert distances[0, [0, 4, 8]].tolist() == [4, 0, 8]
+    assert find_tips(graph, [4, 8])[0].all()
+    # Two cells of one tip stand for one tip, and do not rule each other out.
+    assert find_tips(graph, [4, 3, 8, 12, 11])[0].tolist() == [True, False, True, True, False]
 
 
 def test_depth_alone_does_not_choose_the_start():

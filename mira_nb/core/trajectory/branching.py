@@ -61,7 +61,7 @@ class RampFit:
     last: NDArray[np.int64]
 
     @classmethod
-    def prepare(cls, pseudotime: Floats, force: Floats, threshold: float) -> RampFit:
+    def prepare(cls, pseudotime: Floats, force: Floats, threshold: float, cut: float = CUT) -> RampFit:
         """Order the cells and list the ramps.
 
         Parameters
@@ -72,10 +72,12 @@ class RampFit:
             (n,) log ratios of the two fates relative to the start.
         threshold
             eps, above 0.
+        cut
+            Log ratios beyond this many thresholds count as this; above 1.
         """
         order = np.argsort(pseudotime, kind="stable")
         time = np.asarray(pseudotime[order], dtype=np.float64)
-        rise = np.minimum(np.abs(force[order]) / threshold, CUT) ** 2
+        rise = np.minimum(np.abs(force[order]) / threshold, cut) ** 2
         places = np.linspace(0, len(time) - 1, min(len(time), MAX_KNOTS)).round().astype(np.int64)
         knots = np.unique(time[places])
         low, high = np.triu_indices(len(knots))
@@ -120,7 +122,9 @@ class RampFit:
         return product - mean * sums[3, -1] / total, variance, mean
 
 
-def parting_time(pseudotime: Floats, force: Floats, threshold: float, rule: BranchRule = "ramp") -> float:
+def parting_time(
+    pseudotime: Floats, force: Floats, threshold: float, rule: BranchRule = "ramp", cut: float = CUT
+) -> float:
     """Branch time of one pair of lineages from the log ratios of their cells.
 
     Parameters
@@ -133,6 +137,8 @@ def parting_time(pseudotime: Floats, force: Floats, threshold: float, rule: Bran
         eps.
     rule
         ``ramp``: foot of the fitted ramp; ``first_cell``: the first cell beyond eps, as published.
+    cut
+        Log ratios beyond this many thresholds count as this in the fit of the ramp.
 
     Returns
     -------
@@ -143,4 +149,4 @@ def parting_time(pseudotime: Floats, force: Floats, threshold: float, rule: Bran
         return np.inf
     if rule == "first_cell":
         return first_cell(pseudotime, force, threshold)
-    return RampFit.prepare(pseudotime, force, threshold).branch_time()
+    return RampFit.prepare(pseudotime, force, threshold, cut).branch_time()

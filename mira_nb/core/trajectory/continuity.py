@@ -46,6 +46,28 @@ COLUMNS: Final = (
 
 
 @dataclass(frozen=True)
+class GapRules:
+    """Numbers of the test for gaps; defaults and their sources are the constants of this module.
+
+    Attributes
+    ----------
+    min_continuity
+        A path whose emptiest stretch holds less than this fraction of the cells expected crosses a gap.
+    stretch
+        Width of the committor's stretch that is searched.
+    end_cells
+        Cells at either end of a path between which the committor is solved.
+    min_judged
+        Fewest cells on a path for a verdict; with fewer, a stretch may be empty by chance.
+    """
+
+    min_continuity: float = 0.1
+    stretch: float = STRETCH
+    end_cells: int = END_CELLS
+    min_judged: int = MIN_JUDGED
+
+
+@dataclass(frozen=True)
 class Continuity:
     """Continuity of the paths of all lineages.
 
@@ -54,8 +76,8 @@ class Continuity:
     table
         ``lineage, n_cells, n_in_gap, n_expected, continuity, pseudotime_before, pseudotime_after, verdict``, one row
         per lineage: cells of its path between the first and the last; those in the emptiest stretch of the committor
-        that is `STRETCH` wide; those expected there if the path met the same resistance everywhere; their ratio; the
-        median pseudotime of the cells next to the stretch on either side.
+        (see :attr:`GapRules.stretch`); those expected there if the path met the same resistance everywhere; their
+        ratio; the median pseudotime of the cells next to the stretch on either side.
     sides
         (before, after) rows of the cells next to the emptiest stretch, one pair per lineage.
     """
@@ -70,7 +92,7 @@ class Continuity:
 
 
 def judge_continuity(
-    graph: sparse.csr_matrix, pseudotime: Floats, tree: LineageTree, *, min_continuity: float = 0.1
+    graph: sparse.csr_matrix, pseudotime: Floats, tree: LineageTree, *, rules: GapRules | None = None
 ) -> Continuity:
     """Count the cells in transit along the path from the root to each lineage's end.
 
@@ -82,10 +104,10 @@ def judge_continuity(
         (n,) values.
     tree
         Lineage tree of the same cells.
-    min_continuity
-        A path whose emptiest stretch holds less than this fraction of the cells expected crosses a gap; with fewer than
-        `MIN_JUDGED` cells it may do so by chance, and there is no verdict.
+    rules
+        Numbers of the test; None: the defaults.
     """
+    rules = rules or GapRules()
     states = tree.states.astype(str)
     edges = sparse.csr_matrix((np.ones(graph.nnz), graph.indices, graph.indptr), shape=graph.shape)
     rows: list[tuple[object, ...]] = []
@@ -93,7 +115,7 @@ def judge_continuity(
     for lineage in tree.lineages:
         way = np.flatnonzero(np.isin(states, tree.path(lineage)))
         order = way[np.argsort(pseudotime[way], kind="stable")]
-        n_ends = min(END_CELLS, len(way) // 4)
+        n_ends = min(rules.end_cells, len(way) // 4)
         inner = order[n_ends : len(order) - n_ends]
         if not n_ends:
             rows.append((lineage, len(inner), 0, np.nan, np.nan, np.nan, np.nan, "too few cells"))
@@ -101,14 +123,14 @@ def judge_continuity(
             continue
         place = np.searchsorted(way, order)
         values = committor(edges[way][:, way], place[:n_ends], place[-n_ends:])[np.searchsorted(way, inner)]
-        n_gap, begin = emptiest_stretch(values)
-        expected = STRETCH * len(inner)
+        n_gap, begin = emptiest_stretch(values, stretch=rules.stretch)
+        expected = rules.stretch * len(inner)
         ranked = inner[np.argsort(values, kind="stable")]
-        cut, end = (int(np.searchsorted(np.sort(values), at)) for at in (begin, begin + STRETCH))
-        before, after = ranked[max(cut - END_CELLS, 0) : cut], ranked[end : end + END_CELLS]
+        cut, end = (int(np.searchsorted(np.sort(values), at)) for at in (begin, begin + rules.stretch))
+        before, after = ranked[max(cut - rules.end_cells, 0) : cut], ranked[end : end + rules.end_cells]
         verdict: Verdict = "continuous"
-        if n_gap < min_continuity * expected:
-            verdict = "gap" if len(inner) >= MIN_JUDGED else "too few cells"
+        if n_gap < rules.min_continuity * expected:
+            verdict = "gap" if len(inner) >= rules.min_judged else "too few cells"
         times = [float(np.median(pseudotime[side])) if len(side) else np.nan for side in (before, after)]
         rows.append((lineage, len(inner), n_gap, expected, n_gap / expected, *times, verdict))
         sides.append((before, after))
@@ -156,17 +178,17 @@ def committor(graph: sparse.csr_matrix, first: Ints, last: Ints) -> Floats:
     return np.asarray(out)
 
 
-def emptiest_stretch(values: Floats) -> tuple[int, float]:
-    """Count the cells in the emptiest stretch of the committor, `STRETCH` wide, and find where it begins.
+def emptiest_stretch(values: Floats, *, stretch: float = STRETCH) -> tuple[int, float]:
+    """Count the cells in the emptiest stretch of the committor, `stretch` wide, and find where it begins.
 
     Only stretches between the lowest and the highest value count: the first and last cells of a path are joined to
     it by few edges themselves. Without room for one, all cells are in transit.
     """
     ordered = np.sort(values[np.isfinite(values)])
-    if not len(ordered) or ordered[-1] - ordered[0] < STRETCH:
+    if not len(ordered) or ordered[-1] - ordered[0] < stretch:
         return len(ordered), float(ordered[0]) if len(ordered) else 0.0
-    begins = np.arange(ordered[0], ordered[-1] - STRETCH + 1e-9, _STEP)
-    counts = np.searchsorted(ordered, begins + STRETCH) - np.searchsorted(ordered, begins, side="right")
+    begins = np.arange(ordered[0], ordered[-1] - stretch + 1e-9, _STEP)
+    counts = np.searchsorted(ordered, begins + stretch) - np.searchsorted(ordered, begins, side="right")
     emptiest = np.flatnonzero(counts == counts.min())
     chosen = int(emptiest[len(emptiest) // 2])
     return int(counts[chosen]), float(begins[chosen])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from mira_nb.errors import InputError
 from mira_nb.typing import Floats, Ints, Progress
 
 from .alignment import align_pseudotime, refine_ends
-from .branching import BranchRule
+from .branching import CUT, BranchRule
 from .lineage_tree import LineageTree, lineage_tree
 from .pseudotime import (
     Component,
@@ -48,6 +49,13 @@ END_CELLS = 10
 """Cells around a terminal cell that absorb the walk, so that a walk that arrives beside that cell has arrived."""
 
 
+TELEPORTATION = 0.01
+"""Fraction of the steps of a cell without a path to any end that lead anywhere along its edges: enough to leave, too
+little to blur the fates of others."""
+TerminalChoice = Literal["refined", "path"]
+"""How the terminal cell of a region is chosen: by the order refined from topics, or by shortest paths alone."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Numbers of the inference; see the stage's parameters for their meaning."""
@@ -62,6 +70,11 @@ class Settings:
     backstep: float = 1.5
     branch_threshold: float = 0.5
     branch_rule: BranchRule = "ramp"
+    branch_cap: float = CUT
+    absorbing_cells: int = END_CELLS
+    terminal_choice: TerminalChoice = "refined"
+    sinks: bool = True
+    teleportation: float = TELEPORTATION
     aligned: bool = True
     resolution: float = 0.07
     topic_weight: float = 0.5
@@ -194,17 +207,18 @@ def differentiate(
     else:
         progress(0.7, "terminal states")
         terminal, ends, sets = _ends(manifold, settings, chain, path, terminal_cells)
-        chain = transport_map(manifold.graph, sigma, fill_sinks(path, manifold.graph, ends), backstep=settings.backstep)
+        level = fill_sinks(path, manifold.graph, ends) if settings.sinks else path
+        chain = transport_map(manifold.graph, sigma, level, backstep=settings.backstep)
         progress(0.8, "fate probabilities")
-        probabilities = fate_probabilities(_opened(chain, manifold, sets), sets)
+        probabilities = fate_probabilities(_opened(chain, manifold, sets, settings.teleportation), sets)
         steps = _Steps(path, refine, manifold.start, settings)
         tree, clock, order = steps.tree(probabilities, _numbered(ends))
-        if terminal_cells is None and len(ends) > 1:
+        if terminal_cells is None and len(ends) > 1 and settings.terminal_choice == "refined":
             # The ends were chosen by path length alone; now that the lineages are known, by their refined order.
             terminal = select_terminal_cells(terminal, chain, order)
             ends = terminal.cells
-            sets = absorbing_sets(manifold.diffusion.space, terminal.regions, ends, n_cells=END_CELLS)
-            probabilities = fate_probabilities(_opened(chain, manifold, sets), sets)
+            sets = absorbing_sets(manifold.diffusion.space, terminal.regions, ends, n_cells=settings.absorbing_cells)
+            probabilities = fate_probabilities(_opened(chain, manifold, sets, settings.teleportation), sets)
         names = (name_lineages or _numbered)(ends)
         tree, clock, _ = steps.tree(probabilities, names)
     return Differentiation(
@@ -245,8 +259,16 @@ class _Steps:
         return self._tree(clock, fates, names), clock, order
 
     def _tree(self, time: Floats, fates: Floats, names: Sequence[str]) -> LineageTree:
-        threshold, rule = self.settings.branch_threshold, self.settings.branch_rule
-        return lineage_tree(time, fates, names, start=self.start, threshold=threshold, rule=rule)
+        settings = self.settings
+        return lineage_tree(
+            time,
+            fates,
+            names,
+            start=self.start,
+            threshold=settings.branch_threshold,
+            rule=settings.branch_rule,
+            cut=settings.branch_cap,
+        )
 
 
 def _path_pseudotime(
@@ -309,7 +331,7 @@ def _ends(
     )
     space = manifold.diffusion.space
     if chosen is None:
-        return found, found.cells, absorbing_sets(space, found.regions, found.cells, n_cells=END_CELLS)
+        return found, found.cells, absorbing_sets(space, found.regions, found.cells, n_cells=settings.absorbing_cells)
     cells = np.asarray(list(dict.fromkeys(int(cell) for cell in chosen)), dtype=np.int64)
     # A given cell absorbs alone with those of its neighbours that are nearest to it among the given cells.
     distance = np.stack([np.linalg.norm(space - space[cell], axis=1) for cell in cells])
@@ -317,13 +339,15 @@ def _ends(
     owner[cells] = np.arange(len(cells))
     sets: list[Ints] = []
     for k, cell in enumerate(cells):
-        near = np.union1d(manifold.neighbors.indices[cell][: END_CELLS - 1], [cell])
+        near = np.union1d(manifold.neighbors.indices[cell][: settings.absorbing_cells - 1], [cell])
         sets.append(np.asarray(near[owner[near] == k], dtype=np.int64))
     return found, cells, sets
 
 
-def _opened(chain: sparse.csr_matrix, manifold: Manifold, ends: Sequence[Ints]) -> sparse.csr_matrix:
-    """Add 1 % teleportation along graph edges for cells that cannot reach any terminal state."""
+def _opened(
+    chain: sparse.csr_matrix, manifold: Manifold, ends: Sequence[Ints], teleportation: float
+) -> sparse.csr_matrix:
+    """Add teleportation along graph edges for cells that cannot reach any terminal state."""
     goal = np.zeros(chain.shape[0], dtype=bool)
     for cells in ends:
         goal[cells] = True
@@ -337,5 +361,5 @@ def _opened(chain: sparse.csr_matrix, manifold: Manifold, ends: Sequence[Ints]) 
         (np.ones(len(closed)), (closed, np.arange(len(closed)))), shape=(chain.shape[0], len(closed))
     )
     keep = np.ones(chain.shape[0])
-    keep[closed] = 0.99
-    return sparse.csr_matrix(sparse.diags(keep) @ chain + 0.01 * (select @ steps))
+    keep[closed] = 1 - teleportation
+    return sparse.csr_matrix(sparse.diags(keep) @ chain + teleportation * (select @ steps))

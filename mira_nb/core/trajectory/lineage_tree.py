@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mira_nb.errors import InputError
 from mira_nb.typing import Floats
 
-from .branching import BranchRule, RampFit, first_cell, parting_time
+from .branching import CUT, BranchRule, RampFit, first_cell, parting_time
 
 ROOT = "root"
 JOIN = ", "
@@ -48,6 +48,8 @@ class LineageTree:
         Pairs of nodes that never diverge by more than eps: they share their whole path.
     rule
         How branch times were estimated.
+    cut
+        Log ratios beyond this many thresholds counted as this in the fit of a ramp.
     """
 
     nodes: pd.DataFrame
@@ -56,6 +58,7 @@ class LineageTree:
     threshold: float
     shared: tuple[tuple[str, str], ...] = ()
     rule: BranchRule = "ramp"
+    cut: float = CUT
 
     def topology(self) -> frozenset[frozenset[str]]:
         """Set of the leaf sets below every inner node: equal for equal topologies whatever the order of names."""
@@ -96,11 +99,17 @@ def _members(prob: Floats, start: int) -> NDArray[np.bool_]:
 
 
 def branch_time(
-    pseudotime: Floats, prob_a: Floats, prob_b: Floats, start: int, threshold: float, rule: BranchRule = "ramp"
+    pseudotime: Floats,
+    prob_a: Floats,
+    prob_b: Floats,
+    start: int,
+    threshold: float,
+    rule: BranchRule = "ramp",
+    cut: float = CUT,
 ) -> float:
     """Pseudotime at which two lineages part, by the cells of either; infinite when they never do."""
     union = _members(prob_a, start) | _members(prob_b, start)
-    return parting_time(pseudotime[union], divergence(prob_a, prob_b, start)[union], threshold, rule)
+    return parting_time(pseudotime[union], divergence(prob_a, prob_b, start)[union], threshold, rule, cut)
 
 
 def lineage_tree(
@@ -111,6 +120,7 @@ def lineage_tree(
     start: int,
     threshold: float,
     rule: BranchRule = "ramp",
+    cut: float = CUT,
 ) -> LineageTree:
     """Build the tree.
 
@@ -128,6 +138,8 @@ def lineage_tree(
         eps, in natural-log units.
     rule
         How a branch time is estimated, see :func:`.branching.parting_time`.
+    cut
+        Log ratios beyond this many thresholds count as this in the fit of a ramp.
 
     Raises
     ------
@@ -146,7 +158,7 @@ def lineage_tree(
     while len(active) > 1:
         keys = sorted(active)
         pairs = [(a, b) for i, a in enumerate(keys) for b in keys[i + 1 :]]
-        found = {(a, b): branch_time(pseudotime, active[a], active[b], start, threshold, rule) for a, b in pairs}
+        found = {(a, b): branch_time(pseudotime, active[a], active[b], start, threshold, rule, cut) for a, b in pairs}
         first, second = max(pairs, key=lambda pair: found[pair])
         time = found[first, second]
         if not np.isfinite(time):
@@ -170,6 +182,7 @@ def lineage_tree(
         threshold=float(threshold),
         shared=tuple(shared),
         rule=rule,
+        cut=cut,
     )
 
 
@@ -241,11 +254,12 @@ def threshold_sweep(
     start: int,
     thresholds: Sequence[float],
     rule: BranchRule = "ramp",
+    cut: float = CUT,
 ) -> pd.DataFrame:
     """Trees over a range of thresholds: ``threshold, topology, split, branch_time, n_trunk``, one row per split."""
     rows = []
     for value in thresholds:
-        tree = lineage_tree(pseudotime, fates, lineages, start=start, threshold=value, rule=rule)
+        tree = lineage_tree(pseudotime, fates, lineages, start=start, threshold=value, rule=rule, cut=cut)
         topology = " | ".join(sorted("(" + JOIN.join(sorted(group)) + ")" for group in tree.topology()))
         trunk = int(tree.nodes["n_cells"].iloc[0])
         for node, time in zip(tree.nodes["node"], tree.nodes["branch_time"], strict=True):
@@ -291,7 +305,7 @@ def _resampled(
     pseudotime: Floats, force: Floats, tree: LineageTree, n_cells: int, rng: np.random.Generator, n_resamples: int
 ) -> Floats:
     """Branch times of samples drawn with replacement among all cells; the pair's cells come first among these."""
-    fit = RampFit.prepare(pseudotime, force, tree.threshold)
+    fit = RampFit.prepare(pseudotime, force, tree.threshold, tree.cut)
     drawn = np.full(n_resamples, np.nan)
     for i in range(n_resamples):
         picked = rng.integers(0, n_cells, n_cells)

@@ -38,6 +38,25 @@ EIGENVALUE_CELLS: Final = 1000
 
 
 @dataclass(frozen=True)
+class SupportRules:
+    """Bounds of the verdict; defaults and their sources are the constants of this module.
+
+    Attributes
+    ----------
+    supported, unsupported, noise
+        Correlations of the assays: supported from the first, none below the second (on a long path below the third).
+    slow, round
+        Second eigenvalues: a long path from the first, a round cloud, and so no trajectory, below the second.
+    """
+
+    supported: float = SUPPORTED
+    unsupported: float = UNSUPPORTED
+    noise: float = NOISE
+    slow: float = SLOW
+    round: float = ROUND
+
+
+@dataclass(frozen=True)
 class Support:
     """Evidence for a trajectory.
 
@@ -53,6 +72,8 @@ class Support:
         round cloud.
     n_cells
         Cells over which the correlation was taken.
+    rules
+        Bounds of the verdict.
     """
 
     correlation: float
@@ -60,6 +81,7 @@ class Support:
     explained_atac: float
     eigenvalue: float
     n_cells: int
+    rules: SupportRules = SupportRules()
 
     @property
     def verdict(self) -> Verdict:
@@ -68,14 +90,22 @@ class Support:
         Shallow accessibility agrees with expression little even along a real path (see :data:`NOISE`); where the path
         is long, agreement above that of noise is enough for ``weak``.
         """
-        least = NOISE if self.eigenvalue >= SLOW else UNSUPPORTED
-        if not (self.correlation >= least and self.eigenvalue >= ROUND):
+        rules = self.rules
+        least = rules.noise if self.eigenvalue >= rules.slow else rules.unsupported
+        if not (self.correlation >= least and self.eigenvalue >= rules.round):
             return "none"
-        return "supported" if self.correlation >= SUPPORTED and self.eigenvalue >= SLOW else "weak"
+        return "supported" if self.correlation >= rules.supported and self.eigenvalue >= rules.slow else "weak"
 
 
 def judge_support(
-    pseudotime: Floats, rna: Floats, atac: Floats, *, k: int = 30, max_cells: int = 20_000, seed: int = 0
+    pseudotime: Floats,
+    rna: Floats,
+    atac: Floats,
+    *,
+    k: int = 30,
+    max_cells: int = 20_000,
+    seed: int = 0,
+    rules: SupportRules | None = None,
 ) -> Support:
     """Compare what each assay alone says of pseudotime, and measure how long the path is.
 
@@ -89,6 +119,8 @@ def judge_support(
         Neighbours averaged to predict; the cell's own value does not enter.
     max_cells
         A random sample of this size is used above it.
+    rules
+        Bounds of the verdict; None: the defaults.
     """
     chosen = _sample(len(pseudotime), max_cells, seed)
     target = np.asarray(pseudotime, dtype=np.float64)[chosen]
@@ -102,6 +134,7 @@ def judge_support(
         explained_atac=_correlation(predictions[1], target),
         eigenvalue=second_eigenvalue(np.column_stack([rna, atac]), seed=seed),
         n_cells=len(chosen),
+        rules=rules or SupportRules(),
     )
 
 

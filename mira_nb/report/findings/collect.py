@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from .cards import Card, topic_cards
 from .facts import Facts
 from .limits import limits
-from .model import ICONS, WORDS, Answer, Finding
+from .model import ICONS, WORDS, Answer, Finding, Verdict
 from .rules import RULES
 from .texts import entries, sentence
 from .truth import planted
@@ -46,12 +47,38 @@ class Findings:
         return "\n".join(lines) + "\n"
 
 
+OVER_LINEAGES: Final = ("lineages", "drivers")
+"""Findings about lineages, which carry the verdicts on them."""
+
+
+def trajectory_caveats(facts: Facts) -> list[str]:
+    """Return what the verdicts on the trajectory say against its lineages: their names among the sentences."""
+    verdicts = {row.get("subject"): row.get("verdict") for row in facts.rows("trajectory", "verdict")}
+    out = []
+    if verdicts.get("lineages") == "drawn" and verdicts.get("trajectory") == "not supported":
+        out.append("not_supported")
+    if verdicts.get("direction") == "not established":
+        out.append("direction_not_established")
+    return out
+
+
+def _with_caveats(facts: Facts, answer: Answer | None) -> Answer | None:
+    """Add the verdicts on the trajectory to an answer about lineages; such an answer is not good."""
+    found = trajectory_caveats(facts)
+    if answer is None or answer.key != "found" or not found:
+        return answer
+    worse: Verdict = "bad" if "not_supported" in found or answer.verdict == "bad" else "caution"
+    return replace(answer, verdict=worse, caveats=tuple(found))
+
+
 def collect(facts: Facts) -> Findings:
     """Return the findings of a run, in the order of the first screen."""
     cards = topic_cards(facts)
     answers: dict[str, Answer | None] = {name: rule(facts, cards) for name, rule in RULES.items()}
     answers["limits"] = limits(facts)
     answers["truth"] = planted(facts, cards)
+    for name in OVER_LINEAGES:
+        answers[name] = _with_caveats(facts, answers[name])
     items = tuple(_finding(facts, name, answers[name]) for name in entries() if answers.get(name) is not None)
     return Findings(items, tuple(cards))
 
@@ -60,10 +87,11 @@ def _finding(facts: Facts, name: str, answer: Answer | None) -> Finding:
     if answer is None:
         raise KeyError(name)
     stage, proof = answer.proof
+    caveats = [sentence("lineages", key, {}) for key in answer.caveats]
     return Finding(
         id=name,
         question=entries()[name]["question"],
-        text=sentence(name, answer.key, answer.words),
+        text=" ".join([sentence(name, answer.key, answer.words), *caveats]),
         value=answer.value,
         unit=answer.unit,
         n=answer.n,

@@ -33,6 +33,8 @@ class Answer:
         The number that the finding rests on, its unit, and the number of observations behind it.
     proof
         Stage and name of the figure or table that shows it; an empty name means the stage's section.
+    caveats
+        Names of the sentences of the finding ``lineages`` that follow: verdicts on the trajectory.
     """
 
     verdict: Verdict
@@ -42,6 +44,7 @@ class Answer:
     unit: str = ""
     n: int | None = None
     proof: tuple[str, str] = ("", "")
+    caveats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mira_nb.keys import (
     COMPARISONS,
     JOINT_STAGE,
+    LINEAGE_STATE,
     MOTIFS,
     PREPARE,
     REGULATION,
@@ -47,17 +48,19 @@ class ComparisonsStage(Stage[ComparisonsParams]):
     def run(self, data: MuData, params: ComparisonsParams, context: Context) -> Result:
         """Choose the groups, test every quantity, classify the topics and draw."""
         from mira_nb.stages.shared.flags import mark_figures, topic_flags
+        from mira_nb.stages.shared.verdicts import caveat_alerts, data_caveats
 
         from .compute import compute
         from .figures import figures
         from .report import alerts, methods, metrics, tables
 
         done = compute(data, params, context)
+        limits = data_caveats(data) if done.grouping == LINEAGE_STATE else []
         context.progress(0.85, "figures")
         return Result(
             tables=tables(done),
             figures=mark_figures(figures(done), topic_flags(data)),
             metrics=metrics(done),
-            alerts=alerts(done),
+            alerts=[*alerts(done), *caveat_alerts(limits)],
             methods=methods(done),
         )

@@ -35,6 +35,8 @@ class DriversStage(Stage[DriversParams]):
 
     def run(self, data: MuData, params: DriversParams, context: Context) -> Result:
         """Score genes and factors, test gene sets for drivers, and report."""
+        from mira_nb.stages.shared.verdicts import caveat_alerts, data_caveats
+
         from .compute import compute
         from .figures import figures
         from .report import alerts, methods, metrics, tables
@@ -46,6 +48,6 @@ class DriversStage(Stage[DriversParams]):
             tables=tables(found),
             figures=figures(found),
             metrics=metrics(found),
-            alerts=alerts(found),
+            alerts=[*alerts(found), *(caveat_alerts(data_caveats(data)) if context.resources.groups is None else [])],
             methods=methods(found),
         )

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+OVER_LINEAGES = (
+    "topic_nite_streams",
+    "state_nite",
+    "terminal_nite",
+    "primed_genes",
+    "state_nite_tests",
+    "terminal_nite_tests",
+)
+"""Figures and tables over the lineages, which carry the verdict on them."""
+
+
 class RegulationStage(Stage[RegulationParams]):
     """Tell genes that follow the chromatin around them (LITE) from genes that follow the cell's state (NITE)."""
 
@@ -47,6 +58,12 @@ class RegulationStage(Stage[RegulationParams]):
     def run(self, data: MuData, params: RegulationParams, context: Context) -> Result:
         """Fit LITE and NITE models, test them, and report."""
         from mira_nb.stages.shared.flags import mark_figures, topic_flags
+        from mira_nb.stages.shared.verdicts import (
+            caveat_alerts,
+            data_caveats,
+            mark_lineage_figures,
+            mark_lineage_tables,
+        )
 
         from .compute import compute
         from .figures import figures, track_files
@@ -57,6 +74,7 @@ class RegulationStage(Stage[RegulationParams]):
 
         found = compute(data, params, context, part(0.0, 0.9))
         context.progress(0.92, "tables and figures")
+        limits = data_caveats(data)
         return Result(
             slots={
                 Slot("rna", "varm", keys.RP_PARAMETERS): found.parameters(),
@@ -70,10 +88,10 @@ class RegulationStage(Stage[RegulationParams]):
                 Slot("rna", "uns", keys.PEAK_SETS): found.stored_sets(),
                 Slot("joint", "obs", keys.NITE_SCORE): found.cell_score,
             },
-            tables=tables(found),
-            figures=mark_figures(figures(found), topic_flags(data)),
+            tables=mark_lineage_tables(tables(found), limits, names=OVER_LINEAGES),
+            figures=mark_lineage_figures(mark_figures(figures(found), topic_flags(data)), limits, names=OVER_LINEAGES),
             metrics=metrics(found),
-            alerts=alerts(found),
+            alerts=[*alerts(found), *caveat_alerts(limits)],
             files=track_files(found),
             methods=methods(found),
         )

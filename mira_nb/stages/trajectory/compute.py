@@ -8,7 +8,7 @@ all lineages on one scale and is the one reported; with ``clock="paths"``, or fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from mira_nb.core.representation.projections import ilr
-from mira_nb.core.trajectory.continuity import Continuity, judge_continuity
+from mira_nb.core.trajectory.continuity import Continuity, GapRules, judge_continuity
 from mira_nb.core.trajectory.infer import Differentiation, Settings, differentiate
 from mira_nb.core.trajectory.lineage_tree import (
     LineageTree,
@@ -26,7 +26,7 @@ from mira_nb.core.trajectory.lineage_tree import (
     lineage_tree,
     threshold_sweep,
 )
-from mira_nb.core.trajectory.support import Support, judge_support
+from mira_nb.core.trajectory.support import Support, SupportRules, judge_support
 from mira_nb.stages.shared.cells import CellAnnotations
 
 from .inputs import Given, Inputs, check_connected, lineage_names, read_given, read_inputs
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 UNSUPPORTED = "root"
-"""Name of the only node when there is no supported trajectory."""
+"""Name of the only node when no lineages are drawn."""
 SWEEP = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
 """Branch thresholds at which the tree is built again."""
 
@@ -59,7 +59,7 @@ class TrajectoryOutput:
     found
         Pseudotime, fate probabilities and tree of these m cells.
     tree
-        Lineage tree; a single node ``root`` when there is no supported trajectory.
+        Lineage tree; a single node ``root`` when no lineages are drawn (see :attr:`drawn`).
     support
         Trajectory evidence: agreement of the assays and second eigenvalue of the diffusion map.
     continuity
@@ -68,6 +68,8 @@ class TrajectoryOutput:
         (n_cells, K) topic proportions of all cells.
     sweep, intervals
         Trees for other branch thresholds, and bootstrap intervals of the branch times; empty without a branch.
+    alternative
+        The same from the rival start, where the direction is not established; None otherwise.
     """
 
     data: MuData
@@ -83,26 +85,31 @@ class TrajectoryOutput:
     atac_topics: pd.DataFrame
     sweep: pd.DataFrame
     intervals: pd.DataFrame
+    alternative: TrajectoryOutput | None = None
 
     @property
     def supported(self) -> bool:
-        """Return whether there is a trajectory at all."""
-        return self.support.verdict != "none" and not self.only_gaps
-
-    @property
-    def only_gaps(self) -> bool:
-        """Return whether the transition to every terminal state has a gap; terminal cells named by the user stand."""
-        return _only_gaps(self.params, self.found, self.continuity)
-
-    @property
-    def supported_lineages(self) -> tuple[str, ...]:
-        """Return the lineages with trajectory evidence: all, unless every transition has a gap.
+        """Return whether the evidence speaks for a trajectory: the assays agree, and not every transition has a gap.
 
         One thinly populated transition among continuous ones occurs in continuous simulated data too, so it only gets
         a warning.
         """
-        doubtful = self.continuity.gapped if len(self.continuity.gapped) == len(self.lineages) else ()
-        return tuple(name for name in self.lineages if self.supported and name not in doubtful)
+        return _is_supported(self.found, self.support, self.continuity)
+
+    @property
+    def drawn(self) -> bool:
+        """Return whether lineages are reported: the evidence speaks for them, they are given, or they are asked for."""
+        return self.supported or lineages_given(self.params) or self.params.draw_unsupported
+
+    @property
+    def only_gaps(self) -> bool:
+        """Return whether the transition to every terminal state has a gap."""
+        return len(self.continuity.gapped) == len(self.found.lineages)
+
+    @property
+    def supported_lineages(self) -> tuple[str, ...]:
+        """Return the lineages with trajectory evidence: all or none."""
+        return self.lineages if self.supported else ()
 
     @property
     def cells(self) -> np.ndarray:
@@ -122,7 +129,7 @@ class TrajectoryOutput:
     @property
     def fates(self) -> np.ndarray:
         """Return the fate probabilities of the cells with a pseudotime, one column per lineage of the tree."""
-        return self.found.fates if self.supported else np.ones((len(self.cells), 1))
+        return self.found.fates if self.drawn else np.ones((len(self.cells), 1))
 
     @cached_property
     def pseudotime(self) -> np.ndarray:
@@ -151,8 +158,8 @@ class TrajectoryOutput:
         """Return the branch time of two lineages; NaN when they never separate."""
         one, two = (self.fates[:, self.lineages.index(name)] for name in (first, second))
         threshold = self.params.branch_threshold
-        start, rule = self.start.manifold.start, self.params.branch_rule
-        time = branch_time(self.found.pseudotime, one, two, start, threshold, rule)
+        start, rule, cap = self.start.manifold.start, self.params.branch_rule, self.params.branch_cap
+        time = branch_time(self.found.pseudotime, one, two, start, threshold, rule, cap)
         return time if np.isfinite(time) else np.nan
 
     @property
@@ -176,10 +183,31 @@ def settings_of(params: TrajectoryParams) -> Settings:
         min_cells=params.min_cells,
         backstep=params.backstep,
         branch_threshold=params.branch_threshold,
+        min_eigenvalue=params.min_eigenvalue,
+        terminal_choice=params.terminal_choice,
+        absorbing_cells=params.absorbing_cells,
+        sinks=params.fill_sinks,
+        teleportation=params.teleportation,
         branch_rule=params.branch_rule,
+        branch_cap=params.branch_cap,
         aligned=params.clock == "lineages",
         resolution=params.resolution,
         topic_weight=params.topic_weight,
+    )
+
+
+def lineages_given(params: TrajectoryParams) -> bool:
+    """Return whether the user gave terminal cells or fate probabilities, which are used whatever the evidence says."""
+    return bool(params.terminal_cells) or bool(params.fate_key)
+
+
+def gap_rules(params: TrajectoryParams) -> GapRules:
+    """Translate the stage's parameters into the numbers of the test for gaps."""
+    return GapRules(
+        min_continuity=params.min_continuity,
+        stretch=params.gap_stretch,
+        end_cells=params.gap_end_cells,
+        min_judged=params.gap_min_cells,
     )
 
 
@@ -196,13 +224,21 @@ def compute(data: MuData, params: TrajectoryParams, context: Context) -> Traject
     inputs = read_inputs(data, params, context)
     context.progress(0.05, "diffusion map")
     start = _start(data, params, context, inputs)
+    traced = _trace(data, params, context, inputs, start)
+    other = start.alternative()
+    if other is None:
+        return traced
+    context.progress(0.4, "the other orientation")
+    return replace(traced, alternative=_trace(data, params, context, inputs, other))
+
+
+def _trace(data: MuData, params: TrajectoryParams, context: Context, inputs: Inputs, start: Start) -> TrajectoryOutput:
+    """Infer everything from one start."""
     inside = inputs.rows[start.manifold.cells]
     given = read_given(data, params, inputs.names, start, inside)
     found = _differentiate(params, context, inputs, start, given)
-    support = _evidence(found, inputs, inside)
-    continuity = judge_continuity(
-        start.manifold.graph, found.pseudotime, found.tree, min_continuity=params.min_continuity
-    )
+    support = _evidence(params, found, inputs, inside)
+    continuity = judge_continuity(start.manifold.graph, found.pseudotime, found.tree, rules=gap_rules(params))
     tree = _reported_tree(params, start, found, support, continuity)
     return TrajectoryOutput(
         data=data,
@@ -232,6 +268,7 @@ def _start(data: MuData, params: TrajectoryParams, context: Context, inputs: Inp
         settings_of(params),
         given=params.start_cell if params.start_cell != "" else context.resources.start_cell,
         groups=inputs.annotations.groups,
+        seed=context.seed,
     )
     check_connected(inputs.rows[start.manifold.cells], str(inputs.names[start.row]))
     return start
@@ -259,17 +296,24 @@ def _differentiate(
     )
 
 
-def _evidence(found: Differentiation, inputs: Inputs, inside: np.ndarray) -> Support:
+def _evidence(params: TrajectoryParams, found: Differentiation, inputs: Inputs, inside: np.ndarray) -> Support:
     """Compare what each assay alone says of the shortest-path pseudotime; the aligned one already knows the topics."""
     rna, atac = (np.asarray(ilr(kept[inside]), dtype=np.float64) for kept in (inputs.kept_rna, inputs.kept_atac))
-    return judge_support(found.path_pseudotime, rna, atac)
+    rules = SupportRules(
+        supported=params.agreement_supported,
+        unsupported=params.agreement_none,
+        noise=params.agreement_noise,
+        slow=params.eigenvalue_long,
+        round=params.eigenvalue_round,
+    )
+    return judge_support(found.path_pseudotime, rna, atac, rules=rules)
 
 
 def _reported_tree(
     params: TrajectoryParams, start: Start, found: Differentiation, support: Support, continuity: Continuity
 ) -> LineageTree:
-    """Return the tree found, or a single node when nothing supports a trajectory."""
-    if support.verdict != "none" and not _only_gaps(params, found, continuity):
+    """Return the tree found, or a single node when nothing supports, gives or asks for lineages."""
+    if _is_supported(found, support, continuity) or lineages_given(params) or params.draw_unsupported:
         return found.tree
     ones = np.ones((len(found.pseudotime), 1))
     return lineage_tree(
@@ -279,13 +323,13 @@ def _reported_tree(
         start=start.manifold.start,
         threshold=params.branch_threshold,
         rule=params.branch_rule,
+        cut=params.branch_cap,
     )
 
 
-def _only_gaps(params: TrajectoryParams, found: Differentiation, continuity: Continuity) -> bool:
-    """Return whether the transition to every terminal state that was found, not given, has a gap."""
-    given = bool(params.terminal_cells) or bool(params.fate_key)
-    return not given and len(continuity.gapped) == len(found.lineages)
+def _is_supported(found: Differentiation, support: Support, continuity: Continuity) -> bool:
+    """Return whether the assays agree on a path and the transition to some terminal state is continuous."""
+    return support.verdict != "none" and len(continuity.gapped) < len(found.lineages)
 
 
 def _sweep(found: Differentiation, tree: LineageTree, start: int, params: TrajectoryParams) -> pd.DataFrame:
@@ -294,7 +338,13 @@ def _sweep(found: Differentiation, tree: LineageTree, start: int, params: Trajec
     if len(tree.lineages) < 2:
         return pd.DataFrame(columns=["threshold", "topology", "split", "branch_time", "n_trunk"])
     return threshold_sweep(
-        found.pseudotime, found.fates, found.lineages, start=start, thresholds=thresholds, rule=params.branch_rule
+        found.pseudotime,
+        found.fates,
+        found.lineages,
+        start=start,
+        thresholds=thresholds,
+        rule=params.branch_rule,
+        cut=params.branch_cap,
     )
 
 

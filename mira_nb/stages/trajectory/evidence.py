@@ -1,8 +1,9 @@
 """Weigh the evidence that a snapshot of cells holds on which tip of the manifold is the beginning.
 
-No snapshot says for certain in which direction time runs. What is known of many differentiations is that early cells
-express more genes and run more programmes at once. The number of genes detected also follows sequencing depth, so genes
-are counted at equal depth; programmes are counted as the entropy of the topic proportions of either assay.
+No snapshot says for certain in which direction time runs. What is known of many differentiations is that accessibility
+runs ahead of expression, and that early cells express more genes and run more programmes at once. The number of genes
+detected also follows sequencing depth, so genes are counted at equal depth; programmes are counted as the entropy of
+the topic proportions of either assay. :mod:`mira_nb.core.trajectory.direction` brings all of it into one form.
 """
 
 from __future__ import annotations
@@ -12,23 +13,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse import csgraph
 from scipy.special import gammaln
 
+from mira_nb.core.trajectory.direction import Direction, find_tips, judge_direction, lead_matrix, level_matrix
+from mira_nb.core.trajectory.infer import Manifold
 from mira_nb.keys import ATAC, RNA
 from mira_nb.stages.shared.cells import topic_frame
 from mira_nb.typing import Floats, Ints
+
+from .params import CHROMATIN_LEAD, TrajectoryParams
 
 if TYPE_CHECKING:
     from mudata import MuData
 
 
-DETOUR = 1.1
-"""A candidate lies between two others if the path over it is at most this many times the shortest."""
-COLUMNS = ("genes_at_equal_depth", "entropy_rna", "entropy_atac")
-"""Kinds of evidence."""
+LEVELS = ("genes_at_equal_depth", "entropy_rna", "entropy_atac")
+"""Kinds of evidence that compare levels at the tips."""
 
 
 @dataclass(frozen=True)
@@ -38,53 +39,77 @@ class StartEvidence:
     Attributes
     ----------
     table
-        One row per candidate: mean number of genes detected, the evidence, ``is_tip``, ``score`` (sum of the
-        standardised evidence; minus infinity for candidates that are no tip).
-    winners
-        For each kind of evidence (its column), the tip it speaks for, as a position among the candidates.
+        One row per candidate: means of its neighbourhood, ``is_tip``, ``certainty_KIND`` for each kind of evidence and
+        ``score`` of :class:`~mira_nb.core.trajectory.direction.Direction`; minus infinity where it is no tip.
+    tips
+        (t,) positions of the tips among the candidates.
+    direction
+        Verdict on the tips.
     """
 
     table: pd.DataFrame
-    winners: dict[str, int]
+    tips: Ints
+    direction: Direction
 
 
 def weigh_starts(
-    data: MuData, rows: Ints, near: Ints, candidates: list[int], graph: sparse.csr_matrix
+    data: MuData,
+    rows: Ints,
+    manifold: Manifold,
+    near: Ints,
+    candidates: list[int],
+    params: TrajectoryParams,
+    *,
+    seed: int,
 ) -> StartEvidence:
-    """Weigh the evidence over the neighbourhoods of the candidates.
+    """Weigh the evidence over the neighbourhoods of the candidates and the paths between them.
 
     Parameters
     ----------
     rows
         (m,) rows of the data.
+    manifold
+        Manifold of the m cells.
     near
         (m, k) each cell and its neighbours, among the m.
     candidates
         (c,) cells among the m.
-    graph
-        (m, m) symmetric connected graph with distances as weights.
+    seed
+        Seed of the resampled cells.
     """
     hoods = near[candidates]
+    topics = {name: topic_frame(data, name).to_numpy(dtype=np.float64)[rows] for name in (RNA, ATAC)}
     cells = np.unique(hoods)
     place = np.searchsorted(cells, hoods)
     counts = sparse.csr_matrix(data.mod[RNA].X[rows[cells]])
     per_cell = pd.DataFrame({"detected_genes": np.diff(counts.indptr).astype(float)})
     per_cell["genes_at_equal_depth"] = genes_at_depth(counts)
     for name, column in ((RNA, "entropy_rna"), (ATAC, "entropy_atac")):
-        topics = topic_frame(data, name).to_numpy(dtype=np.float64)[rows[cells]]
-        per_cell[column] = -(topics * np.log(np.maximum(topics, 1e-12))).sum(axis=1)
+        part = topics[name][cells]
+        per_cell[column] = -(part * np.log(np.maximum(part, 1e-12))).sum(axis=1)
     table = pd.DataFrame({name: per_cell[name].to_numpy()[place].mean(axis=1) for name in per_cell})
-    tips = is_tip(graph, candidates)
-    score, winners = np.zeros(len(candidates)), {}
-    for column in COLUMNS:
-        values = table[column].to_numpy()
-        # In units of the spread of cells within neighbourhoods, so that faint evidence weighs little.
-        spread = float(np.sqrt(per_cell[column].to_numpy()[place].var(axis=1).mean()))
-        score += (values - values[tips].mean()) / max(spread, 1e-12)
-        winners[column] = int(np.argmax(np.where(tips, values, -np.inf)))
-    table["is_tip"] = tips
-    table["score"] = np.where(tips, score, -np.inf)
-    return StartEvidence(table, winners)
+    is_tip, distances = find_tips(manifold.graph, candidates, separation=params.tip_separation)
+    tips = np.flatnonzero(is_tip)
+    evidence: dict[str, Floats] = {}
+    if CHROMATIN_LEAD in params.direction_evidence:
+        ends, rng = np.asarray(candidates)[tips], np.random.default_rng([seed, 23])
+        evidence[CHROMATIN_LEAD] = lead_matrix(distances[tips], ends, topics[RNA], topics[ATAC], rng=rng)[1]
+    for column in LEVELS:
+        if column in params.direction_evidence:
+            evidence[column] = level_matrix(per_cell[column].to_numpy(), place[tips])
+    direction = judge_direction(evidence, decisive=params.direction_z, n_needed=params.direction_agreeing)
+    table["is_tip"] = is_tip
+    for kind, certainty in direction.certainty.items():
+        table[f"certainty_{kind}"] = _at(tips, certainty, len(table), np.nan)
+    table["score"] = _at(tips, direction.score, len(table), -np.inf)
+    return StartEvidence(table, tips, direction)
+
+
+def _at(tips: Ints, values: Floats, n: int, otherwise: float) -> Floats:
+    """Return values of the tips as values of all candidates."""
+    out = np.full(n, otherwise)
+    out[tips] = values
+    return out
 
 
 def genes_at_depth(counts: sparse.csr_matrix, *, quantile: float = 0.1) -> Floats:
@@ -105,17 +130,3 @@ def genes_at_depth(counts: sparse.csr_matrix, *, quantile: float = 0.1) -> Float
         gammaln(at[0] + 1) - gammaln(at[0] - at[2] + 1) - gammaln(at[1] + 1) + gammaln(at[1] - at[2] + 1)
     )
     return np.asarray(np.bincount(row, weights=1 - missed, minlength=counts.shape[0]), dtype=np.float64)
-
-
-def is_tip(graph: sparse.csr_matrix, candidates: list[int]) -> NDArray[np.bool_]:
-    """Mark the candidates that lie on no shortest path between two others, up to a detour of a tenth, (c,)."""
-    length = csgraph.dijkstra(graph, directed=False, indices=candidates)[:, candidates]
-    n = len(candidates)
-    through = length[:, :, None] + length[None, :, :]
-    between = through <= DETOUR * length[:, None, :]
-    own = np.arange(n)
-    between[own, own, :] = False
-    between[:, own, own] = False
-    between[own, :, own] = False
-    tips = ~between.any(axis=(0, 2))
-    return np.asarray(tips if tips.any() else np.ones(n, dtype=bool))

@@ -19,6 +19,7 @@ from mira_nb.stages.shared.streams import Axis, heatmap_figure, line_figure, sca
 from mira_nb.stages.texts import Texts
 
 from .compute import TrajectoryOutput
+from .orientation import orientation_figures
 from .tables import branch_sentence, terminal_table
 
 if TYPE_CHECKING:
@@ -50,11 +51,14 @@ def axis(traced: TrajectoryOutput, *, seed: int) -> Axis:
 
 
 def figures(traced: TrajectoryOutput, context: Context) -> list[Figure]:
-    """Draw all figures; without a supported trajectory only those that show why."""
+    """Draw all figures; where no lineages are drawn only those that show why."""
     out = [_landmarks_figure(traced), _map_figure(traced), _spectrum_figure(traced)]
-    if not traced.supported:
-        return out
+    if not traced.drawn:
+        return [*out, *orientation_figures(traced, None)]
     time = axis(traced, seed=context.seed)
+    other = traced.alternative
+    if other is not None:
+        out += orientation_figures(traced, (time, axis(other, seed=context.seed)) if other.drawn else None)
     out.append(_tree_figure(traced, time))
     if len(traced.sweep):
         out.append(_sweep_figure(traced))

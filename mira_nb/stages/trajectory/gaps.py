@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mira_nb.core.trajectory.continuity import MIN_JUDGED, STRETCH
 from mira_nb.stages.result import Alert, Metric, Table
 from mira_nb.stages.texts import Texts
 
@@ -23,8 +22,8 @@ def gap_table(traced: TrajectoryOutput) -> Table:
     return TEXTS.table(
         "continuity",
         continuity_table(traced),
-        stretch=STRETCH,
-        min_judged=MIN_JUDGED,
+        stretch=traced.params.gap_stretch,
+        min_judged=traced.params.gap_min_cells,
         min_continuity=traced.params.min_continuity,
     )
 
@@ -62,19 +61,23 @@ def gap_alerts(traced: TrajectoryOutput) -> list[Alert]:
     frame = continuity_table(traced)
     low = frame["continuity"] < traced.params.min_continuity
     unjudged = frame.loc[low & (frame["verdict"] == "too few cells"), "lineage"].tolist()
-    if traced.support.verdict == "none":
+    if traced.support.verdict == "none" and not traced.drawn:
         return []
     if not traced.continuity.gapped:
-        return [TEXTS.alert("continuity_untested", lineages=unjudged, min_judged=MIN_JUDGED)] if unjudged else []
+        return (
+            [TEXTS.alert("continuity_untested", lineages=unjudged, min_judged=traced.params.gap_min_cells)]
+            if unjudged
+            else []
+        )
     rows = frame[frame["verdict"] == "gap"].to_dict("records")
     gaps = TEXTS.text(
         "gaps",
         gaps=[{**row, "before": _side(row, "before"), "after": _side(row, "after")} for row in rows],
         min_continuity=traced.params.min_continuity,
     )
-    if traced.only_gaps:
+    if traced.only_gaps and not traced.drawn:
         return [TEXTS.alert("all_disconnected", gaps=gaps)]
-    if traced.supported_lineages:
+    if not traced.only_gaps:
         return [TEXTS.alert("few_in_transit", gaps=gaps, lineages=traced.continuity.gapped)]
     return [TEXTS.alert("disconnected_lineages", gaps=gaps, lineages=traced.continuity.gapped)]
 

@@ -15,6 +15,9 @@ def _plain(value: Any) -> Any:
     return item() if callable(item) and getattr(value, "shape", None) == () else value
 
 
+CHROMATIN_LEAD = "chromatin_lead"
+"""Kind of evidence on the direction: accessibility runs ahead of expression."""
+DirectionEvidence = Literal["chromatin_lead", "genes_at_equal_depth", "entropy_rna", "entropy_atac"]
 CellName = Annotated[str | int, BeforeValidator(_plain)]
 
 
@@ -38,6 +41,38 @@ class TrajectoryParams(Params):
     )
     exclude_topics: list[str] = param(
         [], "Topics to leave out, such as e3, a7: those of other processes than the differentiation (cell cycle, ...)."
+    )
+
+    # Direction, where no start cell is given
+    direction_evidence: list[DirectionEvidence] = param(
+        ["chromatin_lead", "genes_at_equal_depth", "entropy_rna", "entropy_atac"],
+        "Kinds of evidence that order the tips of the manifold in time: accessibility ahead of expression; more genes "
+        "at equal depth; mixture of expression topics and of accessibility topics.",
+        min_length=1,
+        advanced=True,
+    )
+    direction_z: float = param(
+        2.0,
+        "A kind of evidence decides for a tip that it places before every other tip by at least this many standard "
+        "errors.",
+        ge=0,
+        le=100,
+        advanced=True,
+    )
+    direction_agreeing: int = param(
+        2,
+        "The direction is established where at least so many kinds of evidence decide for one tip, and none for "
+        "another.",
+        ge=1,
+        le=4,
+        advanced=True,
+    )
+    tip_separation: float = param(
+        0.25,
+        "Extremes of the manifold nearer than this fraction of its longest path are one tip.",
+        gt=0,
+        lt=1,
+        advanced=True,
     )
 
     # Diffusion map and shortest-path pseudotime
@@ -67,6 +102,42 @@ class TrajectoryParams(Params):
         20, "A terminal state must hold this many cells of its own.", unit="cells", ge=1, advanced=True
     )
 
+    min_eigenvalue: float = param(
+        0.9,
+        "The random walk confined to a terminal state must have at least this leading eigenvalue: it leaves in less "
+        "than one step in ten.",
+        ge=0,
+        le=1,
+        advanced=True,
+    )
+    terminal_choice: Literal["refined", "path"] = param(
+        "refined",
+        "Terminal cell of a region. refined: chosen again once the tree is known, in the half that is later by path "
+        "and topics; path: by shortest paths alone.",
+        advanced=True,
+    )
+    absorbing_cells: int = param(
+        10,
+        "Cells around a terminal cell that absorb the random walk, itself included; 1: the terminal cell alone, as "
+        "published.",
+        unit="cells",
+        ge=1,
+        le=200,
+        advanced=True,
+    )
+    fill_sinks: bool = param(
+        True,
+        "Level the local maxima of pseudotime that are no terminal state, so that the random walk can leave them.",
+        advanced=True,
+    )
+    teleportation: float = param(
+        0.01,
+        "Fraction of steps along any edge for cells from which no terminal state can be reached.",
+        gt=0,
+        le=0.5,
+        advanced=True,
+    )
+
     # Lineage tree and pseudotime alignment
     branch_threshold: float = param(
         0.5,
@@ -79,6 +150,14 @@ class TrajectoryParams(Params):
         "ramp",
         "Branch time of two lineages. ramp: the foot of a ramp fitted to the log ratios of all their cells; "
         "first_cell: the first cell beyond the threshold, as published.",
+    )
+    branch_cap: float = param(
+        2.0,
+        "The ramp that gives a branch time counts log ratios beyond this many thresholds as this many.",
+        unit="thresholds",
+        gt=1,
+        le=100,
+        advanced=True,
     )
     clock: Literal["lineages", "paths"] = param(
         "lineages",
@@ -101,13 +180,77 @@ class TrajectoryParams(Params):
         advanced=True,
     )
 
-    # Trajectory evidence
+    # Trajectory evidence: it advises; cells, fates and pseudotime that are given are used whatever it says
+    draw_unsupported: bool = param(
+        False,
+        "Draw lineages without trajectory evidence, too, marked as not supported; they are drawn anyway where terminal "
+        "cells or fate probabilities are given.",
+    )
+    agreement_supported: float = param(
+        0.6,
+        "Correlation of the assays on pseudotime from which a trajectory is supported (simulated forks: 0.995).",
+        ge=-1,
+        le=1,
+        advanced=True,
+    )
+    agreement_none: float = param(
+        0.4,
+        "Correlation of the assays below which a short path is no trajectory (halfway between noise and support).",
+        ge=-1,
+        le=1,
+        advanced=True,
+    )
+    agreement_noise: float = param(
+        0.2,
+        "Correlation of the assays below which a long path is no trajectory (one simulated cell type: up to 0.06; "
+        "398 oligodendrocyte cells: 0.37).",
+        ge=-1,
+        le=1,
+        advanced=True,
+    )
+    eigenvalue_long: float = param(
+        0.95,
+        "Second eigenvalue of the diffusion map from which a path counts as long (simulated forks: 0.998).",
+        ge=0,
+        le=1,
+        advanced=True,
+    )
+    eigenvalue_round: float = param(
+        0.9,
+        "Second eigenvalue of the diffusion map below which cells are a round cloud (one simulated cell type: 0.89 "
+        "to 0.92).",
+        ge=0,
+        le=1,
+        advanced=True,
+    )
     min_continuity: float = param(
         0.1,
         "A transition has a gap where its emptiest stretch holds less than this fraction of the cells expected; where "
         "every transition has one, there is no supported trajectory; 0: no test.",
         ge=0,
         le=1,
+        advanced=True,
+    )
+
+    gap_stretch: float = param(
+        0.3,
+        "Width of the stretch of a transition that is searched for a gap, as a fraction of the committor.",
+        gt=0,
+        lt=1,
+        advanced=True,
+    )
+    gap_end_cells: int = param(
+        20,
+        "Cells at either end of a transition between which the committor is solved.",
+        unit="cells",
+        ge=1,
+        advanced=True,
+    )
+    gap_min_cells: int = param(
+        1000,
+        "A transition of fewer cells has empty stretches by chance and gets no verdict.",
+        unit="cells",
+        ge=1,
         advanced=True,
     )
 

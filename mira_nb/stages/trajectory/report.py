@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mira_nb.core.trajectory.continuity import STRETCH
-from mira_nb.core.trajectory.support import EIGENVALUE_CELLS, NOISE, ROUND, SLOW, SUPPORTED, UNSUPPORTED
+from mira_nb.core.trajectory.support import EIGENVALUE_CELLS
 from mira_nb.keys import FATE_PROBABILITIES, LINEAGE_STATE, LINEAGE_TREE, PSEUDOTIME, TRANSPORT_MAP
 from mira_nb.stages.result import Alert, Metric, Slot, Table
 from mira_nb.stages.texts import Texts
 
-from .compute import TrajectoryOutput
+from .compute import TrajectoryOutput, lineages_given
 from .gaps import gap_alerts, gap_metric, gap_table
+from .orientation import direction_alerts, orientation_slots, orientation_tables, verdict_table
 from .start import NEAR
 from .tables import branch_sentence, component_table, terminal_table
 
@@ -40,6 +40,7 @@ def slots(traced: TrajectoryOutput) -> dict[Slot, Any]:
         Slot("joint", "obsm", FATE_PROBABILITIES): fates,
         Slot("joint", "obsp", TRANSPORT_MAP): spread,
         Slot("joint", "uns", LINEAGE_TREE): _tree_record(traced),
+        **orientation_slots(traced),
     }
 
 
@@ -47,7 +48,7 @@ def _tree_record(traced: TrajectoryOutput) -> dict[str, Any]:
     """Return the lineage tree as plain arrays, for ``uns``."""
     nodes = traced.tree.nodes
     manifold = traced.start.manifold
-    ends = traced.found.ends if traced.supported else np.empty(0, dtype=np.int64)
+    ends = traced.found.ends if traced.drawn else np.empty(0, dtype=np.int64)
     return {
         "node": nodes["node"].to_numpy(str),
         "parent": nodes["parent"].to_numpy(str),
@@ -58,17 +59,21 @@ def _tree_record(traced: TrajectoryOutput) -> dict[str, Any]:
         "start_cell": str(traced.names[manifold.start]),
         "threshold": float(traced.tree.threshold),
         "supported": bool(traced.supported),
+        "drawn": bool(traced.drawn),
+        "direction": traced.start.verdict,
         "lineage_supported": np.asarray([name in traced.supported_lineages for name in traced.lineages], dtype=bool),
     }
 
 
 def tables(traced: TrajectoryOutput) -> list[Table]:
-    """Return lineage tree, terminal states, continuity, branch times, sweep, start candidates, other components."""
+    """Return verdicts, lineage tree, terminal states, continuity, branch times, sweep, orientations, starts, parts."""
     return [
+        verdict_table(traced),
         _tree_table(traced),
         _terminal_table(traced),
         gap_table(traced),
         *_branch_tables(traced),
+        *orientation_tables(traced),
         *_start_tables(traced),
     ]
 
@@ -77,7 +82,7 @@ def _tree_table(traced: TrajectoryOutput) -> Table:
     return TEXTS.table(
         "lineage_tree",
         traced.tree.nodes,
-        supported=traced.supported,
+        supported=traced.drawn,
         lineages=traced.lineages,
         n_lineages=len(traced.lineages),
     )
@@ -105,7 +110,16 @@ def _start_tables(traced: TrajectoryOutput) -> list[Table]:
     out = []
     start = traced.start
     if len(start.candidates):
-        out.append(TEXTS.table("start_candidates", start.candidates, origin=start.origin, n_neighbors=NEAR))
+        out.append(
+            TEXTS.table(
+                "start_candidates",
+                start.candidates,
+                origin=start.origin,
+                n_neighbors=NEAR,
+                decisive=traced.params.direction_z,
+                agreeing=traced.params.direction_agreeing,
+            )
+        )
     if start.manifold.others:
         n_cells = sum(len(item.cells) for item in start.manifold.others)
         out.append(TEXTS.table("components", component_table(traced), n_cells=n_cells))
@@ -121,12 +135,16 @@ def metrics(traced: TrajectoryOutput) -> list[Metric]:
         TEXTS.metric(
             "agreement",
             round(traced.support.correlation, 3),
-            supported=SUPPORTED,
-            unsupported=UNSUPPORTED,
-            noise=NOISE,
+            supported=traced.params.agreement_supported,
+            unsupported=traced.params.agreement_none,
+            noise=traced.params.agreement_noise,
         ),
         TEXTS.metric(
-            "eigenvalue", round(traced.support.eigenvalue, 3), n_cells=EIGENVALUE_CELLS, slow=SLOW, round=ROUND
+            "eigenvalue",
+            round(traced.support.eigenvalue, 3),
+            n_cells=EIGENVALUE_CELLS,
+            slow=traced.params.eigenvalue_long,
+            round=traced.params.eigenvalue_round,
         ),
         *gap_metric(traced),
         TEXTS.metric("recurrent_states", traced.found.n_recurrent),
@@ -147,7 +165,7 @@ def alerts(traced: TrajectoryOutput) -> list[Alert]:
     return [
         *_evidence_alerts(traced),
         *gap_alerts(traced),
-        *_start_alerts(traced),
+        *direction_alerts(traced),
         *_cell_alerts(traced),
         *_lineage_alerts(traced),
     ]
@@ -163,30 +181,17 @@ def _evidence_alerts(traced: TrajectoryOutput) -> list[Alert]:
         correlation=support.correlation,
         eigenvalue=support.eigenvalue,
         n_cells=support.n_cells,
-        supported=SUPPORTED,
-        unsupported=UNSUPPORTED,
-        noise=NOISE,
-        slow=SLOW,
-        round=ROUND,
+        supported=support.rules.supported,
+        unsupported=support.rules.unsupported,
+        noise=support.rules.noise,
+        slow=support.rules.slow,
+        round=support.rules.round,
     )
+    if support.verdict == "none" and traced.drawn:
+        return [TEXTS.alert("drawn_unsupported", evidence=evidence, given=lineages_given(traced.params))]
     if support.verdict == "weak":
         return [TEXTS.alert("weak_evidence", evidence=evidence)]
     return [TEXTS.alert("no_evidence", evidence=evidence)]
-
-
-def _start_alerts(traced: TrajectoryOutput) -> list[Alert]:
-    """Report how sure the proposal of a start is, and name its rival where the evidence disagrees."""
-    out = []
-    start = traced.start
-    if start.origin == "markers":
-        out.append(TEXTS.alert("start_by_markers", cell=str(traced.names[start.manifold.start])))
-    if start.origin == "evidence" and len(start.rivals) == 1:
-        out.append(TEXTS.alert("start_proposed", cell=start.rivals[0].cell, group=start.rivals[0].group))
-    if start.origin == "evidence" and len(start.rivals) > 1:
-        out.append(TEXTS.alert("start_unclear", rivals=start.rivals))
-    if start.missing_markers:
-        out.append(TEXTS.alert("missing_start_markers", genes=start.missing_markers))
-    return out
 
 
 def _cell_alerts(traced: TrajectoryOutput) -> list[Alert]:
@@ -224,6 +229,10 @@ def methods(traced: TrajectoryOutput) -> str:
         n_cells=len(traced.cells),
         start=str(traced.names[traced.start.manifold.start]),
         origin=traced.start.origin,
+        direction=traced.start.verdict,
+        direction_evidence=p.direction_evidence,
+        direction_z=p.direction_z,
+        direction_agreeing=p.direction_agreeing,
         start_markers=[gene for gene in p.start_markers if gene not in traced.start.missing_markers],
         exclude_topics=p.exclude_topics,
         n_components=traced.start.manifold.diffusion.space.shape[1],
@@ -240,12 +249,14 @@ def methods(traced: TrajectoryOutput) -> str:
         resolution=p.resolution,
         topic_weight=p.topic_weight,
         supported=traced.supported,
+        drawn=traced.drawn,
+        given=lineages_given(p),
         n_lineages=len(traced.lineages),
         branch_time=branch_sentence(traced.tree),
         correlation=traced.support.correlation,
         eigenvalue=traced.support.eigenvalue,
         lowest_continuity=float(traced.continuity.table["continuity"].min()),
-        stretch=STRETCH,
+        stretch=p.gap_stretch,
         min_continuity=p.min_continuity,
         stream_window=p.stream_window,
     )

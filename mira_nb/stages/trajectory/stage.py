@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+OVER_LINEAGES = ("lineage_tree", "terminal_states", "continuity", "branch_times", "threshold_sweep")
+"""Tables that depend on which lineages there are and where they begin."""
+
+
 class TrajectoryStage(Stage[TrajectoryParams]):
     """Infer Palantir pseudotime on the joint graph, fate probabilities, lineage tree; draw stream graphs."""
 
@@ -48,17 +52,22 @@ class TrajectoryStage(Stage[TrajectoryParams]):
     def run(self, data: MuData, params: TrajectoryParams, context: Context) -> Result:
         """Infer the trajectory and draw it."""
         from mira_nb.stages.shared.flags import mark_figures, topic_flags
+        from mira_nb.stages.shared.verdicts import mark_lineage_figures, mark_lineage_tables
 
         from .compute import compute
         from .figures import figures
+        from .orientation import caveats
         from .report import alerts, methods, metrics, slots, tables
 
         traced = compute(data, params, context)
         context.progress(0.75, "streams")
-        drawn = figures(traced, context)
+        limits = caveats(traced)
+        shown = figures(traced, context)
+        over = [figure.name for figure in shown if figure.name not in ("diffusion_spectrum", "orientation_maps")]
+        drawn = mark_lineage_figures(shown, limits, names=over)
         return Result(
             slots=slots(traced),
-            tables=tables(traced),
+            tables=mark_lineage_tables(tables(traced), limits, names=OVER_LINEAGES),
             figures=mark_figures(drawn, topic_flags(data)),
             metrics=metrics(traced),
             alerts=alerts(traced),

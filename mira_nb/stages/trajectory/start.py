@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 Origin = Literal["given", "markers", "evidence"]
+Verdict = Literal["given", "chosen by markers", "established", "not established"]
 NEAR = 20
 """Neighbours over which the evidence on a candidate is averaged, besides the candidate itself."""
 
@@ -36,13 +37,18 @@ class Rival:
     ----------
     cell, group
         Name of the cell and commonest group around it (empty without groups).
-    reasons
-        Kinds of evidence that are strongest here: ``genes_at_equal_depth``, ``entropy_rna``, ``entropy_atac``.
+    reasons, decisive
+        Kinds of evidence that name it: ``chromatin_lead``, ``genes_at_equal_depth``, ``entropy_rna``,
+        ``entropy_atac``; those of them that do so decisively.
+    row
+        Position within the manifold.
     """
 
     cell: str
     group: str
     reasons: tuple[str, ...]
+    decisive: tuple[str, ...]
+    row: int
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,11 @@ class Start:
     missing_markers
         Marker genes that are not in the data.
     rivals
-        The proposed cell and, where the evidence disagrees, its strongest rival; empty when the cell was given or
-        chosen by markers.
+        The proposed cell and, where the direction is not established, its strongest rival; empty when the cell was
+        given or chosen by markers.
+    verdict
+        Whether the direction is known: ``given``, ``chosen by markers``, ``established`` by the evidence, or ``not
+        established``.
     """
 
     row: int
@@ -70,6 +79,16 @@ class Start:
     candidates: pd.DataFrame
     missing_markers: tuple[str, ...] = ()
     rivals: tuple[Rival, ...] = ()
+    verdict: Verdict = "given"
+
+    def alternative(self) -> Start | None:
+        """Return the start of the other orientation: the rival of a direction that is not established."""
+        if self.verdict != "not established" or len(self.rivals) < 2:
+            return None
+        other = self.rivals[1]
+        candidates = self.candidates.assign(chosen=self.candidates["cell"] == other.cell)
+        manifold = replace(self.manifold, start=other.row)
+        return replace(self, row=int(manifold.cells[other.row]), manifold=manifold, candidates=candidates)
 
 
 def find_cell(names: pd.Index, given: str | int, *, option: str) -> int:
@@ -105,6 +124,7 @@ def choose_start(
     *,
     given: str | int | None,
     groups: pd.Series | None,
+    seed: int = 0,
 ) -> Start:
     """Return the cell given, or propose one among the extremes of the diffusion components.
 
@@ -118,6 +138,8 @@ def choose_start(
         Name or position of the cell; None or empty: propose.
     groups
         (n_cells,) group of every cell of the data; None without groups.
+    seed
+        Seed of the resampled cells behind the evidence.
 
     Raises
     ------
@@ -134,7 +156,7 @@ def choose_start(
     extremes = list(dict.fromkeys(int(k) for column in space.T for k in (column.argmin(), column.argmax())))
     near = np.column_stack([np.arange(len(space)), manifold.neighbors.indices[:, :NEAR]])
     inside = rows[manifold.cells]
-    evidence = weigh_starts(data, inside, near, extremes, manifold.graph)
+    evidence = weigh_starts(data, inside, manifold, near, extremes, params, seed=seed)
     frame = pd.DataFrame({"cell": names[manifold.cells[extremes]].astype(str)})
     frame["component"] = [_which(space, cell) for cell in extremes]
     if groups is not None:
@@ -149,11 +171,20 @@ def choose_start(
         score = _marker_expression(data, markers, inside, near[extremes])
         frame["marker_expression"] = score
     best = int(np.argmax(score))
-    rivals = () if markers else _rivals(frame, best, evidence)
+    rivals = () if markers else _rivals(frame, evidence, extremes)
+    verdict: Verdict = "established" if evidence.direction.established else "not established"
     frame["chosen"] = np.arange(len(frame)) == best
     frame = frame.iloc[np.argsort(-score, kind="stable")].reset_index(drop=True)
     placed = replace(manifold, start=extremes[best])
-    return Start(int(manifold.cells[extremes[best]]), origin, placed, frame, missing, rivals)
+    return Start(
+        int(manifold.cells[extremes[best]]),
+        origin,
+        placed,
+        frame,
+        missing,
+        rivals,
+        "chosen by markers" if markers else verdict,
+    )
 
 
 def _largest_component(joint: sparse.csr_matrix, settings: Settings) -> Manifold:
@@ -170,18 +201,17 @@ def _marker_expression(data: MuData, markers: list[str], inside: np.ndarray, hoo
     return np.array([float(scaled[hood].mean()) for hood in hoods])
 
 
-def _rivals(frame: pd.DataFrame, best: int, evidence: StartEvidence) -> tuple[Rival, ...]:
-    """Return the candidate proposed and the one that most of the rest of the evidence speaks for, with the reasons."""
-    favoured = {
-        place: tuple(column for column, winner in evidence.winners.items() if winner == place)
-        for place in range(len(frame))
-    }
-    places = [best]
-    others = [place for place, reasons in favoured.items() if reasons and place != best]
-    if others:
-        places.append(max(others, key=lambda place: (len(favoured[place]), frame["score"].iloc[place])))
+def _rivals(frame: pd.DataFrame, evidence: StartEvidence, extremes: list[int]) -> tuple[Rival, ...]:
+    """Return the tip proposed and, where the direction is not established, the runner-up, with the reasons."""
+    direction = evidence.direction
     labels = frame["group"].astype(str) if "group" in frame else pd.Series([""] * len(frame))
-    return tuple(Rival(str(frame["cell"].iloc[k]), labels.iloc[k], favoured[k]) for k in places)
+    out = []
+    for tip in direction.order[: 1 if direction.established else 2]:
+        place = int(evidence.tips[tip])
+        reasons = tuple(kind for kind, (named, _) in direction.named.items() if named == tip)
+        sure = tuple(kind for kind in reasons if direction.named[kind][1])
+        out.append(Rival(str(frame["cell"].iloc[place]), labels.iloc[place], reasons, sure, extremes[place]))
+    return tuple(out)
 
 
 def _markers(data: MuData, wanted: list[str]) -> tuple[list[str], tuple[str, ...]]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mira_nb.core.trajectory.branching import CUT
 from mira_nb.core.trajectory.lineage_tree import LineageTree
 from mira_nb.stages.texts import Texts
 
@@ -19,7 +18,7 @@ COLUMNS = ["lineage", "cell", "group", "pseudotime", "prominence", "n_cells", "e
 
 def branch_sentence(tree: LineageTree) -> str:
     """Return, as a part of a sentence, where lineages separate by the rule used."""
-    return TEXTS.text("branch_time", rule=tree.rule, threshold=tree.threshold, cut=CUT * tree.threshold)
+    return TEXTS.text("branch_time", rule=tree.rule, threshold=tree.threshold, cut=tree.cut * tree.threshold)
 
 
 def terminal_table(traced: TrajectoryOutput) -> pd.DataFrame:
@@ -42,8 +41,8 @@ def _are_given(traced: TrajectoryOutput) -> bool:
 
 
 def _lineages(traced: TrajectoryOutput) -> dict[int, str]:
-    """Return the lineage of each terminal cell; empty without a supported trajectory."""
-    return dict(zip(traced.found.ends.tolist(), traced.found.lineages, strict=True)) if traced.supported else {}
+    """Return the lineage of each terminal cell; empty where no lineages are drawn."""
+    return dict(zip(traced.found.ends.tolist(), traced.found.lineages, strict=True)) if traced.drawn else {}
 
 
 def _given_rows(traced: TrajectoryOutput, labels: np.ndarray | None) -> list[list[Any]]:
@@ -52,6 +51,8 @@ def _given_rows(traced: TrajectoryOutput, labels: np.ndarray | None) -> list[lis
         return []
     found, names = traced.found, traced.names
     reason = TEXTS.text("terminal_given") if found.terminal is not None else TEXTS.text("terminal_of_given_fates")
+    if not traced.supported:
+        reason = TEXTS.text("terminal_drawn", reason=reason)
     rows: list[list[Any]] = []
     for cell, name in _lineages(traced).items():
         label = "" if labels is None else labels[cell]
@@ -68,7 +69,7 @@ def _found_rows(traced: TrajectoryOutput, labels: np.ndarray | None) -> list[lis
     for row in found.terminal.table.to_dict("records"):
         cell = int(row["cell"])
         known = cell >= 0
-        accepted = bool(row["accepted"]) and traced.supported and not _are_given(traced)
+        accepted = bool(row["accepted"]) and traced.drawn and not _are_given(traced)
         rows.append(
             [
                 lineage.get(cell, "") if accepted else "",
@@ -79,20 +80,20 @@ def _found_rows(traced: TrajectoryOutput, labels: np.ndarray | None) -> list[lis
                 row["n_cells"],
                 row["eigenvalue"],
                 accepted,
-                _reason(traced, row["reason"], chosen=bool(row["accepted"]), lineage=lineage.get(cell, "")),
+                _reason(traced, row["reason"], chosen=bool(row["accepted"])),
             ]
         )
     return rows
 
 
-def _reason(traced: TrajectoryOutput, reason: str, *, chosen: bool, lineage: str) -> str:
+def _reason(traced: TrajectoryOutput, reason: str, *, chosen: bool) -> str:
     """Return why a candidate was accepted or rejected, where the stage overrules the selection of candidates."""
     if chosen and _are_given(traced):
         return TEXTS.text("terminal_replaced")
-    if chosen and not traced.supported:
+    if chosen and not traced.drawn:
         return TEXTS.text("terminal_unsupported")
-    if chosen and lineage not in traced.supported_lineages:
-        return TEXTS.text("terminal_disconnected")
+    if chosen and not traced.supported:
+        return TEXTS.text("terminal_drawn", reason=reason)
     return str(reason)
 
 
