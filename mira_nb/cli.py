@@ -290,16 +290,21 @@ def export(
 @app.command()
 @reports_errors
 def dashboard(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Run folder, or a folder of runs; default: the current one.")
+    ] = Path(),
     port: Annotated[int | None, typer.Option("--port", help="Port; default: a free one.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.", metavar="HOST")] = "127.0.0.1",
+    base: Annotated[
+        Path | None,
+        typer.Option("--root", help="Folder of data and runs that the start page offers; default: DIR.", metavar="DIR"),
+    ] = None,
 ) -> None:
-    """Serve the panels of a run with Voila, on this machine only."""
-    if not (folder / "run.json").exists():
-        raise ParameterError(f"{folder} holds no run.json", expected="the --out folder of `mira-nb run`")
+    """Serve start page and panels with Voila, by default to this machine only; prints the address with its token."""
     from mira_nb.panels.serve import serve
 
-    serve(folder, port=port, open_browser=browser)
+    serve(folder, port=port, host=host, root=base, open_browser=browser)
 
 
 @app.command()

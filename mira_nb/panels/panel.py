@@ -13,7 +13,7 @@ from mira_nb.run.store import RunStore
 from mira_nb.stages.params import Params
 
 from . import markup
-from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck
+from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck, inside
 from .form import ParamsForm
 from .job import JobRequest
 from .state import RunState, StageState, load_stage
@@ -174,10 +174,10 @@ class StagePanel:
     def _file(self, name: str) -> Reply:
         folder = self.store.stage_dir(self.name)
         if name == "notebook":
-            path = folder / "notebook.ipynb"
+            path = inside(folder, "notebook.ipynb")
         else:
             stored = self.store.stage_record(self.name) or {"files": []}
-            path = folder / stored["files"][int(name.partition(":")[2])]["path"]
+            path = inside(folder, stored["files"][int(name.partition(":")[2])]["path"])
         return Reply(path.read_bytes(), path.name)
 
     # ------------------------------------------------------------------ run

@@ -46,7 +46,9 @@ class RunRequest:
     until
         Last stage to run (None: all).
     only
-        Run just this stage (its upstream results must be there), even when its key is unchanged if `force`.
+        Run just this stage, or these (their upstream results must be there), even when a key is unchanged if `force`.
+    force
+        Compute stages whose key is unchanged too: all of those that run, or the one named.
     seed
         Seed of the run.
     title
@@ -61,8 +63,8 @@ class RunRequest:
     out: Path
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     until: str | None = None
-    only: str | None = None
-    force: bool = False
+    only: str | tuple[str, ...] | None = None
+    force: bool | str = False
     seed: int = 0
     command: str = ""
     title: str = ""
@@ -114,8 +116,9 @@ def run_pipeline(request: RunRequest, *, sink: ProgressSink | None = None) -> Ru
         hashes = HashCache(store.root / "cache" / "hashes.json")
         record = _open_record(request, store, hashes)
         run = _Run(request, store, hashes, record, parameters, sink)
+        only = (request.only,) if isinstance(request.only, str) else request.only
         for name in stage_names():
-            if name in wanted and request.only in {None, name}:
+            if name in wanted and (only is None or name in only):
                 run.step(name)
             else:
                 run.leave(name)
@@ -155,11 +158,12 @@ class _Run:
         key = self._key(stage)
         stored = self._stored(name)
         current = stored is not None and stored["key"] == key and self.store.notebook_path(name).exists()
-        if current and not self.request.force:
+        force = self.request.force in {True, name}
+        if current and not force:
             self.keys[name] = key
             self._note(name, "done", stored=stored)
             return
-        if self._skipped_before(name, key) and not self.request.force:
+        if self._skipped_before(name, key) and not force:
             return
         self._execute(stage, key)
 
