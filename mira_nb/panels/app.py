@@ -18,6 +18,7 @@ from .browser_widgets import FileButtons, Reply, StageList, inside, stylesheet, 
 from .job import JobController, JobRequest, JobState
 from .panel import StagePanel
 from .state import LABELS, RunState, read_run
+from .versions import VersionList
 
 POLL_SECONDS: Final = 0.5
 
@@ -112,7 +113,8 @@ class Dashboard:
         side = widgets.VBox([self.stages])
         side.add_class("mn-side")
         self.main = widgets.VBox([])
-        main = widgets.VBox([self.job_bar.widget, self.main])
+        self.versions = VersionList(self.store.root, lambda: self.refresh(force=True))
+        main = widgets.VBox([self.job_bar.widget, self.main, self.versions.widget])
         main.add_class("mn-main")
         body = widgets.Box([side, main])
         body.add_class("mn-body")
@@ -180,6 +182,7 @@ class Dashboard:
             {"name": name, "title": state.title, "status": state.status, "label": LABELS[state.status]}
             for name, state in self.run.stages.items()
         ]
+        self.versions.update(busy=job.active)
         for panel in self.panels.values():
             panel.update(self.run, busy=job.active)
         self._select()

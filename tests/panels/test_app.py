@@ -56,7 +56,7 @@ def test_a_click_runs_a_stage_and_shows_its_result(store: RunStore, jobs: JobCon
     assert "look &lt;here&gt;" in panel.summary.value
     assert "made with these parameters" in panel.changes.value
     panel.form.fields["scale"].entry.value = "3"
-    assert "another value of scale" in panel.changes.value
+    assert "another value of: scale" in panel.changes.value
     panel.form.fields["scale"].entry.value = "-1"
     assert panel.run_button.disabled
     assert "correction" in panel.changes.value
@@ -123,7 +123,7 @@ def test_the_page_follows_the_run_folder_in_a_thread(store: RunStore, jobs: JobC
         compute(store, "prepare", scale=2.0)
         while "2" not in page.panels["prepare"].summary.value and time.time() < until:
             time.sleep(0.1)
-        assert "another value of scale" in page.panels["prepare"].changes.value
+        assert "another value of: scale" in page.panels["prepare"].changes.value
     finally:
         page.close()
 
