@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import cell_annotation, topic_frame
 from mira_nb.typing import Floats, Ints, Progress
 
+from .decay import decay_columns
 from .inputs import build_cells, chosen_genes, peak_sets
 
 if TYPE_CHECKING:
@@ -227,21 +228,6 @@ class RegulationOutput:
         if LEIDEN in self.data.obs:
             return "cluster", self.data.obs[LEIDEN].astype(str)
         return "cells", pd.Series("all", index=self.data.obs_names)
-
-
-def decay_columns(fit: RegulationFit, *, plain: Literal["mean", "map"]) -> dict[str, Floats]:
-    """Return LITE's decay distances, kb: two estimates and the 95 % credible interval, one column per side.
-
-    `plain` names the estimate that is called just ``decay_SIDE_kb``; the other one is ``decay_SIDE_map_kb`` or
-    ``decay_SIDE_mean_kb``. The table of genes shows the posterior mean under the plain name, as it is nearer the
-    truth; among the parameters of the models it is the maximum a posteriori, which all predictions use.
-    """
-    parts = {"mean": fit.decay_mean_kb, "low": fit.decay_low_kb, "high": fit.decay_high_kb, "map": fit.lite.decay_kb}
-    return {
-        f"decay_{side}_kb" if part == plain else f"decay_{side}_{part}_kb": values[:, n]
-        for n, side in enumerate(("upstream", "downstream"))
-        for part, values in sorted(parts.items(), key=lambda item: item[0] != plain)
-    }
 
 
 def _priors(params: RegulationParams) -> Priors:

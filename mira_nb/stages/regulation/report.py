@@ -13,7 +13,8 @@ from mira_nb.core.regulation.geometry import NO_CHROMOSOME, NO_TSS
 from mira_nb.stages.result import Alert, Metric, Table
 from mira_nb.stages.texts import Texts
 
-from .compute import RegulationOutput, decay_columns
+from .compute import RegulationOutput
+from .decay import INFORMED, SIDES, decay_columns, informed_decay, shown_map
 from .lineages import state_table
 from .links import link_results
 from .score_tests import cell_tests, primed_genes, terminal_tests, topic_tests
@@ -35,6 +36,7 @@ def gene_table(found: RegulationOutput) -> pd.DataFrame:
     """Return one row per gene that was asked for, fitted or not, by decreasing NITE score."""
     lite, sets = found.fit.lite, found.sets
     counts = sets.counts()
+    informed = informed_decay(found.fit, found.params)
     frame = pd.DataFrame(
         {
             "gene": found.genes,
@@ -48,6 +50,7 @@ def gene_table(found: RegulationOutput) -> pd.DataFrame:
             "a_proximal": lite.a[:, 1],
             "a_downstream": lite.a[:, 2],
             **decay_columns(found.fit, plain="mean"),
+            **{f"decay_{side}_informed": informed[:, n] for n, side in enumerate(SIDES)},
             "gamma": lite.gamma,
             "theta": lite.theta,
             "n_peaks": sets.n_peaks,
@@ -117,15 +120,14 @@ def _genes(found: RegulationOutput) -> Table:
         n_fitted=int(found.ok.sum()),
         prior_low=low,
         prior_high=high,
+        informed=INFORMED,
+        n_outside=int((np.isfinite(found.fit.lite.decay_kb) & ~np.isfinite(shown_map(found.fit))).sum()),
     )
 
 
 def metrics(found: RegulationOutput) -> list[Metric]:
     """Return the key figures."""
     ok, p = found.ok, found.params
-    distances = found.fit.decay_mean_kb[ok]
-    weight = np.nan_to_num(found.fit.lite.a[ok][:, [0, 2]])
-    used = distances[np.isfinite(distances) & (weight > 1e-3)]
     out = [
         TEXTS.metric("genes_modelled", int(ok.sum()), n_genes=len(ok)),
         TEXTS.metric("nite_genes", int(found.called.sum()), min_share=p.min_share, level=p.level),
@@ -140,7 +142,10 @@ def metrics(found: RegulationOutput) -> list[Metric]:
             level=p.level,
         ),
         TEXTS.metric(
-            "median_decay", float(np.median(used)) if len(used) else float("nan"), prior_median=p.decay_median_kb
+            "informed_decay",
+            int(informed_decay(found.fit, p).sum()),
+            n_distances=int(np.isfinite(found.fit.decay_mean_kb).sum()),
+            informed=INFORMED,
         ),
     ]
     if found.null is not None:

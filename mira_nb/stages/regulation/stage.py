@@ -51,7 +51,7 @@ class RegulationStage(Stage[RegulationParams]):
     )
     memory: ClassVar[Memory] = Memory(740, 25, 40)
     look: ClassVar[str] = (
-        "Most genes should be fitted, and the distances over which peaks act should be some ten kilobases."
+        "Most genes should be fitted, and links of peaks and genes should be more common near the start sites."
     )
     tune: ClassVar[str] = "A wider window catches more distant peaks and takes longer."
 
