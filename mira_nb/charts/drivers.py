@@ -11,13 +11,16 @@ import pandas as pd
 from . import theme
 
 
-def driver_bars(table: pd.DataFrame, *, n_factors: int = 15, level: float = 0.05) -> alt.LayerChart:
-    """Draw the best factors of the query chosen in a menu, by -log10 of the adjusted p value.
+def driver_bars(table: pd.DataFrame, *, n_factors: int = 15, least: float | None = None) -> alt.LayerChart:
+    """Draw effects of the best factors of the query chosen in a menu, with intervals and the least effect of a call.
 
-    `table`: columns ``query, label, motif_id, adj_pvalue, log10_pvalue, effect_size, n_query, n_background``.
+    `table`: columns ``query, label, motif_id, family, called, adj_pvalue, effect_size, excess_effect, excess_low,
+    excess_high, factor_log2_fold, n_query, n_background``. Where excess_effect is missing (no decoys), effect_size is
+    drawn without an interval.
     """
     best = table.groupby("query", sort=False).head(n_factors).copy()
-    best["strength"] = -np.log10(np.maximum(best["adj_pvalue"].to_numpy(float), 1e-300))
+    best["effect"] = best["excess_effect"].fillna(best["effect_size"])
+    best["state"] = np.where(best["called"].astype(bool), "called", "not called")
     options = list(dict.fromkeys(best["query"]))
     choose = alt.selection_point(
         name="choose_query",
@@ -25,27 +28,30 @@ def driver_bars(table: pd.DataFrame, *, n_factors: int = 15, level: float = 0.05
         value=[{"query": options[0]}],
         bind=alt.binding_select(options=options, name="Query "),
     )
-    tips: list[Any] = ["label:N", "motif_id:N"]
-    tips += [alt.Tooltip(f"{name}:Q", format=".3g") for name in ("adj_pvalue", "effect_size")]
-    bars = (
-        alt.Chart(best)
-        .transform_filter(choose)
-        .mark_bar()
-        .encode(
-            y=alt.Y("label:N", sort="-x", title="Factor"),
-            x=alt.X("strength:Q", title="-log10 adjusted p value"),
-            color=alt.Color("effect_size:Q", title="Effect size", scale=alt.Scale(scheme=theme.SEQUENTIAL)),
-            tooltip=[*tips, "n_query:Q", "n_background:Q"],
-        )
+    tips: list[Any] = ["label:N", "motif_id:N", "family:N"]
+    names = ("adj_pvalue", "effect_size", "excess_effect", "excess_low", "excess_high", "factor_log2_fold")
+    tips += [alt.Tooltip(f"{name}:Q", format=".3g") for name in names]
+    base = alt.Chart(best).transform_filter(choose).encode(y=alt.Y("label:N", sort="-x", title="Factor"))
+    colors = alt.Scale(domain=["called", "not called"], range=[theme.CATEGORICAL[0], theme.MUTED])
+    bars = base.mark_bar().encode(
+        x=alt.X("effect:Q", title="Effect above decoys (rank-biserial)"),
+        color=alt.Color("state:N", title="Driver", scale=colors),
+        tooltip=[*tips, "n_query:Q", "n_background:Q"],
     )
-    line = alt.Chart(pd.DataFrame({"x": [-np.log10(level)]})).mark_rule(strokeDash=[4, 3]).encode(x="x:Q")
-    return alt.layer(bars, line).add_params(choose).properties(width=440, height=18 * n_factors)
+    intervals = base.mark_rule().encode(x=alt.X("excess_low:Q"), x2="excess_high:Q")
+    layers = [bars, intervals]
+    if least is not None:
+        layers.append(alt.Chart(pd.DataFrame({"x": [least]})).mark_rule(strokeDash=[4, 3]).encode(x="x:Q"))
+    return alt.layer(*layers).add_params(choose).properties(width=440, height=18 * n_factors)
 
 
-def two_set_scatter(frame: pd.DataFrame, *, first: str, second: str, level: float) -> alt.LayerChart:
-    """Draw -log10 p of every factor in two queries, names at the strongest. `frame`: ``label, x, y, x_adj, y_adj``."""
+def two_set_scatter(frame: pd.DataFrame, *, first: str, second: str) -> alt.LayerChart:
+    """Draw -log10 p of every factor in two queries, names at the strongest.
+
+    `frame`: ``label, x, y, x_called, y_called``.
+    """
     frame = frame.copy()
-    x, y = frame["x_adj"] < level, frame["y_adj"] < level
+    x, y = frame["x_called"].astype(bool), frame["y_called"].astype(bool)
     frame["driver of"] = np.select([x & y, x, y], ["both", first, second], default="neither")
     domain = ["both", first, second, "neither"]
     colors = [theme.CATEGORICAL[2], theme.CATEGORICAL[4], theme.CATEGORICAL[0], theme.MUTED]

@@ -33,6 +33,9 @@ from mira_nb.stages.regulation.inputs import build_cells
 from mira_nb.stages.shared.cells import cell_annotation, topic_frame
 from mira_nb.typing import Floats, Ints
 
+from .factors import cell_weights, factor_expression, families
+from .matched import add_decoy_test, decoy_hits, peak_covariates, site_design
+
 if TYPE_CHECKING:
     from mudata import MuData
 
@@ -50,6 +53,19 @@ COLUMNS = (
     "called",
     "n_query",
     "n_background",
+)
+"""Columns of the contract; further ones follow."""
+
+FURTHER = (
+    "log10_pvalue",
+    "matched_pvalue",
+    "excess_effect",
+    "excess_low",
+    "excess_high",
+    "family",
+    "best_of_family",
+    "factor_expression",
+    "factor_log2_fold",
 )
 
 LEAST_GENES = 3
@@ -81,7 +97,11 @@ class DriversOutput:
     unknown
         Names of the user's gene sets that are no genes of the regulation stage.
     table
-        One row per tested gene set and factor: :data:`COLUMNS`, log10_pvalue, label.
+        One row per tested gene set and factor: :data:`COLUMNS`, :data:`FURTHER`, label.
+    n_decoys
+        Decoys scored beside the factors.
+    matched
+        What decoys match of the peaks.
     nite_score
         NITE score of the genes, (G,).
     """
@@ -98,6 +118,8 @@ class DriversOutput:
     skipped: dict[str, tuple[int, int]]
     unknown: dict[str, list[str]]
     table: pd.DataFrame
+    n_decoys: int
+    matched: tuple[str, ...]
     nite_score: Floats
 
     @property
@@ -114,7 +136,7 @@ class DriversOutput:
 
 
 def stored_motifs(data: MuData) -> tuple[pd.DataFrame, Any]:
-    """Return the motif table (id, name) and the hits (peaks x factors) as the stage motifs leaves them.
+    """Return the table of motifs (id, name ...) and the hits (peaks x factors) as the stage motifs leaves them.
 
     Raises
     ------
@@ -126,7 +148,8 @@ def stored_motifs(data: MuData) -> tuple[pd.DataFrame, Any]:
         raise StoreError("the data hold no motif hits", remedy="run the stage motifs first")
     hits = sparse.csr_matrix(atac.varm[MOTIF_HITS])
     stored = atac.uns[MOTIFS_UNS]
-    frame = pd.DataFrame({name: np.asarray(stored[name]).astype(str) for name in ("id", "name")})
+    kept = [name for name in ("id", "name", "genes", "in_expr", "family") if name in stored]
+    frame = pd.DataFrame({name: np.asarray(stored[name]).astype(str) for name in kept})
     if len(frame) != hits.shape[1]:
         raise StoreError(f"{len(frame):,} motifs are named, but hits are stored for {hits.shape[1]:,}")
     return frame, hits
@@ -213,11 +236,14 @@ def compute(data: MuData, params: DriversParams, context: Context) -> DriversOut
     gauge: Gauge = "model" if str(data.mod[RNA].uns[PEAK_SETS].get("normalizer", "median")) == "model" else "median"
     cells, modelled = build_cells(data, position, gauge=gauge)
     sets = _over_modelled(sets, modelled, data.mod[ATAC].n_vars)
-    deletion = delete_factors(
+    covariates = peak_covariates(data, modelled, sets, context)
+    real = hits[modelled]
+    decoys = decoy_hits(real, covariates, params, context.seed)
+    both = delete_factors(
         cells,
         sets,
         lite,
-        hits[modelled],
+        sparse.hstack([real, decoys], format="csr"),
         n_cells=params.n_cells,
         n_bins=params.n_bins,
         seed=context.seed,
@@ -225,29 +251,60 @@ def compute(data: MuData, params: DriversParams, context: Context) -> DriversOut
         progress=lambda fraction, message: context.progress(0.9 * fraction, message),
     )
     context.progress(0.9, "driver tests")
+    n = real.shape[1]
+    deletion = DeletionScores(both.scores[:, :n], both.n_cells, both.n_sites[:, :n])
+    decoy_scores = both.scores[:, n:]
     scored = np.asarray(np.isfinite(deletion.scores).all(axis=1))
     queries, sources, unknown = _queries(data, params, context, genes, position, scored)
+    sizes = {name: (int(mask.sum()), int((scored & ~mask).sum())) for name, mask in queries.items()}
+    skipped = {name: size for name, size in sizes.items() if min(size) < LEAST_GENES}
     labels = factor_labels(factors)
-    rows: list[pd.DataFrame] = []
-    skipped: dict[str, tuple[int, int]] = {}
-    for name, mask in queries.items():
-        sizes = int(mask.sum()), int((scored & ~mask).sum())
-        if min(sizes) < LEAST_GENES:
-            skipped[name] = sizes
-            continue
+    tested = {name: mask for name, mask in queries.items() if name not in skipped}
+    table = pd.DataFrame(columns=[*COLUMNS, *FURTHER, "label"])
+    if tested:
+        weights = cell_weights(data, list(tested), sources, tested, genes, _labels(data, context))
+        expression = factor_expression(data, factors, weights)
+        family = families(factors, labels, context, min_similarity=params.family_similarity)
+        rows = _published_tests(deletion, tested, factors.assign(label=labels, family=family), expression)
+        masks = np.stack(list(tested.values()))[:, scored]
+        designs = site_design(real, covariates), site_design(decoys, covariates)
+        table = add_decoy_test(rows, deletion.scores[scored], decoy_scores[scored], masks, designs, params)
+    return DriversOutput(
+        data=data,
+        params=params,
+        genes=genes,
+        position=position,
+        factors=factors,
+        labels=labels,
+        deletion=deletion,
+        queries=queries,
+        sources=sources,
+        skipped=skipped,
+        unknown=unknown,
+        table=table,
+        n_decoys=decoys.shape[1],
+        matched=tuple(covariates.columns),
+        nite_score=data.mod[RNA].var[NITE_SCORE].to_numpy(float)[position],
+    )
+
+
+def _published_tests(
+    deletion: DeletionScores,
+    queries: dict[str, NDArray[np.bool_]],
+    factors: pd.DataFrame,
+    expression: tuple[Floats, Floats],
+) -> list[pd.DataFrame]:
+    """Return one table per gene set, rows in the order of the factors: the paper's test, and what is known of them."""
+    rows = []
+    for number, (name, mask) in enumerate(queries.items()):
         test = driver_test(deletion.scores, mask)
         test.insert(0, "query", name)
         test.insert(1, "factor", factors["name"].to_numpy())
         test.insert(2, "motif_id", factors["id"].to_numpy())
-        test["called"] = test["adj_pvalue"] < params.level
-        test["label"] = labels
-        rows.append(test.sort_values("pvalue", kind="stable"))
-    empty = pd.DataFrame(columns=[*COLUMNS, "log10_pvalue", "label"])
-    table = pd.concat(rows, ignore_index=True) if rows else empty
-    score = data.mod[RNA].var[NITE_SCORE].to_numpy(float)[position]
-    return DriversOutput(
-        data, params, genes, position, factors, labels, deletion, queries, sources, skipped, unknown, table, score
-    )
+        test["family"], test["label"] = factors["family"].to_numpy(), factors["label"].to_numpy()
+        test["factor_expression"], test["factor_log2_fold"] = (values[number] for values in expression)
+        rows.append(test)
+    return rows
 
 
 def _queries(

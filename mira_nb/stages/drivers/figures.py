@@ -23,19 +23,21 @@ def figures(found: DriversOutput) -> list[Figure]:
 
 
 def _bars(found: DriversOutput) -> Figure:
-    level = found.params.level
+    least = found.params.min_effect if found.n_decoys else None
     return TEXTS.figure(
         "driver_bars",
-        driver_bars(found.table, level=level),
+        driver_bars(found.table, least=least),
         n_sets=found.table["query"].nunique(),
-        n_factors=len(found.labels),
-        level=level,
+        n_tests=len(found.table),
+        n_decoys=found.n_decoys,
+        level=found.params.level,
+        least=found.params.min_effect,
     )
 
 
 def _two_sets(found: DriversOutput) -> list[Figure]:
     """Return the scatter of Extended Data Fig. 5f; empty where fewer than two gene sets were tested."""
-    pair, level = compared_queries(found), found.params.level
+    pair = compared_queries(found)
     if len(pair) != 2:
         return []
     first, second = (found.table[found.table["query"] == name].set_index("label") for name in pair)
@@ -45,20 +47,19 @@ def _two_sets(found: DriversOutput) -> list[Figure]:
             "label": first.index,
             "x": -first["log10_pvalue"].to_numpy(float),
             "y": -second["log10_pvalue"].to_numpy(float),
-            "x_adj": first["adj_pvalue"].to_numpy(float),
-            "y_adj": second["adj_pvalue"].to_numpy(float),
+            "x_called": first["called"].to_numpy(bool),
+            "y_called": second["called"].to_numpy(bool),
         }
     )
     return [
         TEXTS.figure(
             "two_sets",
-            two_set_scatter(frame, first=pair[0], second=pair[1], level=level),
+            two_set_scatter(frame, first=pair[0], second=pair[1]),
             first=pair[0],
             second=pair[1],
             n_factors=len(frame),
             n_first=first["n_query"].iloc[0],
             n_second=second["n_query"].iloc[0],
-            level=level,
         )
     ]
 

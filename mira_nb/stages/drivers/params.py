@@ -23,7 +23,40 @@ class DriversParams(Params):
     )
     topics: bool = param(True, "Whether to test the top genes of each expression topic.")
     groups: bool = param(True, "Whether to test the marker genes of each group of cells.")
-    level: float = param(0.05, "False discovery rate below which a factor is called a driver.", gt=0, lt=1)
+    level: float = param(
+        0.05,
+        "False discovery rate, over all pairs of gene set and factor, below which a driver may be called.",
+        gt=0,
+        lt=1,
+    )
+    min_effect: float = param(
+        0.147,
+        "Least lower end of the 95 % interval of a driver's effect above decoys (rank-biserial correlation). The "
+        "default is where effects cease to be negligible (Romano et al. 2006).",
+        ge=0,
+        lt=1,
+    )
+    n_decoys: int = param(
+        120,
+        "Number of decoys, sets of sites at random among peaks like a factor's own, that factors must exceed; 0: the "
+        "published test alone.",
+        ge=0,
+        le=10_000,
+    )
+    n_match: int = param(
+        5,
+        "Number of quantiles of accessibility, and of GC content, within which decoys take their peaks.",
+        ge=1,
+        le=100,
+        advanced=True,
+    )
+    family_similarity: float = param(
+        0.7,
+        "Smallest similarity of motif matrices (average linkage) that form one family.",
+        gt=0,
+        le=1,
+        advanced=True,
+    )
     compare: list[str] = param([], "Two gene sets for the two-set scatter; empty: the two with most drivers.")
     factors: list[str] = param(
         [], "Two factors whose targets' NITE scores are compared; empty: the best driver of each compared gene set."

@@ -8,7 +8,7 @@ import pandas as pd
 from mira_nb.stages.result import Alert, Metric, Table
 from mira_nb.stages.texts import Texts
 
-from .compute import COLUMNS, LEAST_GENES, DriversOutput
+from .compute import COLUMNS, FURTHER, LEAST_GENES, DriversOutput
 from .targets import target_comparison
 
 TEXTS = Texts(__package__)
@@ -19,7 +19,7 @@ MAX_LISTED = 200
 
 def tables(found: DriversOutput) -> list[Table]:
     """Return the tables: driver tests, gene sets, comparison of two factors' targets."""
-    columns = [*COLUMNS, "log10_pvalue"]
+    columns = [*COLUMNS, *FURTHER]
     names = np.array(found.genes, dtype=object)
     sizes = pd.DataFrame(
         {
@@ -33,9 +33,11 @@ def tables(found: DriversOutput) -> list[Table]:
         TEXTS.table(
             "driver_factors",
             found.table[columns],
-            n_factors=len(found.labels),
+            n_tests=len(found.table),
+            n_decoys=found.n_decoys,
             n_drivers=_n_drivers(found),
             level=found.params.level,
+            least=found.params.min_effect,
         ),
         TEXTS.table("queries", sizes, n_listed=MAX_LISTED),
     ]
@@ -46,7 +48,7 @@ def tables(found: DriversOutput) -> list[Table]:
 
 
 def _n_drivers(found: DriversOutput) -> int:
-    """Count pairs of gene set and factor below the chosen false discovery rate."""
+    """Count the called pairs of gene set and factor."""
     return int(found.table["called"].astype(bool).sum())
 
 
@@ -60,6 +62,7 @@ def metrics(found: DriversOutput) -> list[Metric]:
             "driver_factors",
             int(found.table.loc[found.table["called"].astype(bool), "motif_id"].nunique()),
             level=found.params.level,
+            least=found.params.min_effect if found.n_decoys else None,
             n_pairs=_n_drivers(found),
         ),
     ]
@@ -71,6 +74,8 @@ def alerts(found: DriversOutput) -> list[Alert]:
     if found.skipped:
         out.append(TEXTS.alert("small_gene_sets", sizes=found.skipped, least=LEAST_GENES))
     silent = int((np.nan_to_num(found.deletion.n_sites).sum(axis=0) == 0).sum())
+    if not found.n_decoys:
+        out.append(TEXTS.alert("no_decoys", level=found.params.level))
     if silent:
         out.append(TEXTS.alert("silent_factors", n_silent=silent))
     return out
@@ -87,4 +92,9 @@ def methods(found: DriversOutput) -> str:
         n_sets=len(found.queries),
         sources=set(found.sources.values()),
         n_top=found.params.n_top,
+        n_decoys=found.n_decoys,
+        n_match=found.params.n_match,
+        matched=found.matched,
+        level=found.params.level,
+        least=found.params.min_effect,
     )

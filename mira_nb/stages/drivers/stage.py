@@ -28,7 +28,7 @@ class DriversStage(Stage[DriversParams]):
     Params: ClassVar[type[Params]] = DriversParams
     needs: ClassVar[tuple[str, ...]] = (REGULATION, MOTIFS)
     uses: ClassVar[tuple[str, ...]] = (keys.JOINT_STAGE, keys.TRAJECTORY)
-    optional_resources: ClassVar[tuple[str, ...]] = ("groups",)
+    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "genome", "motifs")
     writes: ClassVar[tuple[Slot, ...]] = (Slot("rna", "varm", keys.ISD_SCORES),)
     look: ClassVar[str] = "Factors at the top should have a motif and be expressed when the genes of the query are."
     tune: ClassVar[str] = "Name your own gene lists as queries to ask for the factors that drive them."
