@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from mira_nb.core.regulation.motif_families import matrix_families, matrix_similarity
 from mira_nb.core.regulation.decoys import decoy_test, make_decoys, peak_strata, set_effects
+from mira_nb.core.regulation.motif_families import matrix_families, matrix_similarity
 
 
 def test_decoys_keep_the_number_of_sites_in_every_stratum() -> None:
