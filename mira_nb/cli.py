@@ -10,12 +10,13 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from .cli_compare import compare
+from .cli_errors import fail, reports_errors
 from .cli_options import (
     Atac,
     Batch,
@@ -42,8 +43,9 @@ from .cli_options import (
     input_spec,
     resources,
 )
-from .cli_terminal import open_streams, say, system_message
-from .errors import MiraError, ParameterError
+from .cli_share import share
+from .cli_terminal import open_streams, say
+from .errors import ParameterError
 from .text import printable
 
 if TYPE_CHECKING:
@@ -61,31 +63,6 @@ app = typer.Typer(
 
 # the embedded set is a panel of 900 genes: against all genes of a genome every set of it would look enriched
 DEMO_PARAMETERS = {"enrichment": {"background": "modelled"}}
-
-
-def fail(message: str, code: int) -> NoReturn:
-    """Print one message on stderr and stop."""
-    say(f"mira-nb: {message}")
-    raise typer.Exit(code)
-
-
-def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn our errors into one message and the right exit status."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except MiraError as error:
-            fail(str(error), error.exit_code)
-        except OSError as error:
-            fail(*system_message(error))
-        except MemoryError:
-            fail("memory ran out; give the machine, container or job more, or give fewer cells or peaks", 1)
-        except KeyboardInterrupt:
-            fail("stopped; what was finished is kept, run the same command to go on", 1)
-
-    return wrapped
 
 
 def _version(value: bool) -> None:
@@ -249,6 +226,9 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folde
     typer.echo(build_report(folder))
 
 
+app.command()(reports_errors(compare))
+
+
 @app.command()
 @reports_errors
 def export(
@@ -286,16 +266,21 @@ def export(
 @app.command()
 @reports_errors
 def dashboard(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Run folder, or a folder of runs; default: the current one.")
+    ] = Path(),
     port: Annotated[int | None, typer.Option("--port", help="Port; default: a free one.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.", metavar="HOST")] = "127.0.0.1",
+    base: Annotated[
+        Path | None,
+        typer.Option("--root", help="Folder of data and runs that the start page offers; default: DIR.", metavar="DIR"),
+    ] = None,
 ) -> None:
-    """Serve the panels of a run with Voila, on this machine only."""
-    if not (folder / "run.json").exists():
-        raise ParameterError(f"{folder} holds no run.json", expected="the --out folder of `mira-nb run`")
+    """Serve start page and panels with Voila, by default to this machine only; prints the address with its token."""
     from mira_nb.panels.serve import serve
 
-    serve(folder, port=port, open_browser=browser)
+    serve(folder, port=port, host=host, root=base, open_browser=browser)
 
 
 @app.command()
@@ -307,6 +292,9 @@ def parameters(
     from mira_nb.run.listing import parameter_listing
 
     typer.echo(parameter_listing(stage))
+
+
+app.registered_commands += share.registered_commands
 
 
 def _over(below: Mapping[str, Mapping[str, Any]], values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

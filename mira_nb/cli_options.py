@@ -65,6 +65,9 @@ Compute = Annotated[
         metavar="WHERE",
     ),
 ]
+Discard = Annotated[
+    bool, typer.Option("--discard", help="Restore even if there is no room to keep the present state, which is lost.")
+]
 Layer = Annotated[
     str | None,
     typer.Option("--layer", help="Matrix of counts: X, raw or a layer; default: the best documented.", metavar="NAME"),

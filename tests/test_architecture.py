@@ -42,10 +42,12 @@ MAY_IMPORT = {
     "report": FOUNDATION | {"charts"},
     "run": FOUNDATION | {"stages", "charts", "io", "report", "datasets"},
     "export": FOUNDATION | {"core", "io", "run"},
+    "comparison": FOUNDATION | {"core", "run", "report"},
     "panels": FOUNDATION | {"run", "stages", "charts", "io", "report"},
     "api": FOUNDATION | {"stages", "run", "io", "datasets"},
     "cli": FOUNDATION
-    | {"cli_options", "cli_terminal", "panels", "export", "run", "stages", "io", "report", "datasets"},
+    | {"cli_compare", "cli_options", "cli_terminal", "panels", "export", "run", "stages", "io", "report", "datasets"},
+    "cli_compare": {"comparison"},
     "cli_options": FOUNDATION | {"io"},
     "cli_terminal": FOUNDATION,
     "__main__": {"cli"},

@@ -227,6 +227,20 @@ def local_peaks(frame: pd.DataFrame) -> alt.VConcatChart:
     return alt.vconcat(*panels).resolve_scale(x="shared")
 
 
+def link_distances(frame: pd.DataFrame) -> alt.LayerChart:
+    """Draw the fraction of linked pairs per class of distance, with the number of pairs above each bar.
+
+    `frame`: columns ``distance`` (name of the class, kb), ``pairs``, ``linked``, ``fraction``, near to far.
+    """
+    base = alt.Chart(frame).encode(
+        x=alt.X("distance:N", sort=None, title="Distance from the start site (kb)", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("fraction:Q", title="Fraction of pairs linked", axis=alt.Axis(format="%")),
+        tooltip=["distance:N", "pairs:Q", "linked:Q", alt.Tooltip("fraction:Q", format=".1%")],
+    )
+    text = base.mark_text(dy=-6, fontSize=11, color=theme.MUTED).encode(text=alt.Text("pairs:Q", format=","))
+    return alt.layer(base.mark_bar(), text).properties(width=520, height=240)
+
+
 def primed_scatter(frame: pd.DataFrame, *, differential: float, score: float) -> alt.LayerChart:
     """Draw NITE score against mean chromatin differential at the branch; dashed lines are the thresholds.
 

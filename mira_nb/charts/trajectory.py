@@ -114,7 +114,7 @@ def tree_chart(
         .mark_rule(size=8, strokeCap="round")
         .encode(x=x, x2="end:Q", y=y, color=color, tooltip=["node:N", "label:N", "start:Q", "end:Q"]),
         alt.Chart(frame)
-        .mark_text(align="left", dy=-13, fontSize=12, fontWeight=600)
+        .mark_text(align="left", dx=7, dy=-13, fontSize=12, fontWeight=600)  # clear of the line to its parent
         .encode(x=x, y=y, text="label:N", color=alt.value(theme.MUTED)),
     ]
     if intervals is not None and len(intervals):

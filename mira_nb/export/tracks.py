@@ -15,7 +15,7 @@ from mira_nb.core.regulation.model import peak_weights
 from mira_nb.errors import ParameterError
 from mira_nb.keys import ATAC, CHROM, END, PEAK_SETS, RP_PARAMETERS, START
 
-from .values import RunValues, labels
+from .values import LINK_COLUMNS, RunValues, labels
 
 TOPICS: Final = "topics"
 _SCALE: Final = 1e6
@@ -184,7 +184,8 @@ def write_bed(values: RunValues, out: Path, *, min_weight: float = 0.05) -> list
 
     Columns of peaks.bed after the six of BED: the largest weight of the peak over genes, that gene, the topic with the
     largest activation, that activation (``.`` where there is none). The score is the weight relative to the largest of
-    all, times 1,000.
+    all, times 1,000. Columns of links.bedpe after its ten: those of :data:`~.values.LINK_COLUMNS` from the table
+    peak_gene_links (``.`` in runs without it).
 
     Parameters
     ----------
@@ -211,6 +212,7 @@ def write_bed(values: RunValues, out: Path, *, min_weight: float = 0.05) -> list
     table = table.sort_values(["chrom", "start", "end"], kind="stable")
     table.to_csv(out / "peaks.bed", sep="\t", header=False, index=False, na_rep=".")
     if len(found):
+        found = found.merge(values.link_tests(), how="left", on=["peak", "gene"])
         strong = found["weight"] >= min_weight * found.groupby("gene")["weight"].transform("max")
         kept = found[strong & (found["weight"] > 0)]
         if len(kept) < len(found):
@@ -232,9 +234,11 @@ def _bedpe(found: pd.DataFrame, var: pd.DataFrame, path: Path) -> None:
             "chrom2": chrom, "start2": tss, "end2": tss + 1,
             "name": found["gene"].to_numpy(), "score": found["weight"].to_numpy(),
             "strand1": ".", "strand2": found["strand"].to_numpy(),
+            **{name: found[name].to_numpy() for name in LINK_COLUMNS},
         }
     )  # fmt: skip
-    table.sort_values(["chrom1", "start1", "start2"], kind="stable").to_csv(path, sep="\t", header=False, index=False)
+    table = table.sort_values(["chrom1", "start1", "start2"], kind="stable")
+    table.to_csv(path, sep="\t", header=False, index=False, na_rep=".")
 
 
 # ---------------------------------------------------------------- IGV

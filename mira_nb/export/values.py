@@ -26,12 +26,15 @@ from mira_nb.keys import (
     X_TOPICS,
 )
 from mira_nb.run.store import RunStore, read_h5mu
+from mira_nb.text import from_spreadsheet_cell
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
 PREFIX = {RNA: RNA_TOPIC_PREFIX, ATAC: ATAC_TOPIC_PREFIX}
+LINK_COLUMNS = ("lite_share", "correlation", "pvalue", "adj_pvalue", "background")
+"""Columns of the table peak_gene_links that links.bedpe carries."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,13 @@ class RunValues:
         The run's results.h5mu.
     record
         Its run.json.
+    folder
+        Its folder.
     """
 
     data: MuData
     record: dict[str, Any]
+    folder: Path
 
     @classmethod
     def load(cls, run: Path) -> RunValues:
@@ -64,7 +70,7 @@ class RunValues:
             raise ParameterError(
                 f"{run} holds no results.h5mu", expected="a run with a finished stage", remedy="finish the run first"
             )
-        return cls(read_h5mu(run / "results.h5mu"), RunStore(run).read_record())
+        return cls(read_h5mu(run / "results.h5mu"), RunStore(run).read_record(), run)
 
     @property
     def rna(self) -> AnnData:
@@ -75,6 +81,19 @@ class RunValues:
     def atac(self) -> AnnData:
         """Accessibility."""
         return self.data.mod[ATAC]
+
+    def link_tests(self) -> pd.DataFrame:
+        """Return tests of pairs: peak (row of the matrix), gene, :data:`LINK_COLUMNS`; no rows without the table."""
+        path = self.folder / "stages" / "regulation" / "tables" / "peak_gene_links.csv"
+        names = ["peak", "gene", *LINK_COLUMNS]
+        if not path.exists():
+            return pd.DataFrame({name: pd.Series(dtype=object if name == "gene" else float) for name in names})
+        frame = pd.read_csv(
+            path, usecols=names, dtype={"peak": str, "gene": str}, keep_default_na=False, na_values=[""]
+        )
+        for name in ("peak", "gene"):
+            frame[name] = frame[name].map(from_spreadsheet_cell)
+        return frame.assign(peak=self.atac.var_names.get_indexer(frame["peak"]))[names]
 
     def topics(self, modality: str) -> pd.DataFrame:
         """Return the topics of every cell, columns ``e1``, ... or ``a1``, ...; no columns before the stage ran."""

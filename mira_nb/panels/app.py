@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +14,11 @@ from mira_nb.run.store import RunStore
 from mira_nb.stages.registry import stage_names
 
 from . import markup
-from .browser_widgets import FileButtons, Reply, StageList, stylesheet, vega_bundle
+from .browser_widgets import FileButtons, Reply, StageList, inside, stylesheet, vega_bundle
 from .job import JobController, JobRequest, JobState
 from .panel import StagePanel
-from .state import LABELS, RUN_VARIABLE, RunState, choose_run, read_run
+from .state import LABELS, RunState, read_run
+from .versions import VersionList
 
 POLL_SECONDS: Final = 0.5
 
@@ -113,7 +113,8 @@ class Dashboard:
         side = widgets.VBox([self.stages])
         side.add_class("mn-side")
         self.main = widgets.VBox([])
-        main = widgets.VBox([self.job_bar.widget, self.main])
+        self.versions = VersionList(self.store.root, lambda: self.refresh(force=True))
+        main = widgets.VBox([self.job_bar.widget, self.main, self.versions.widget])
         main.add_class("mn-main")
         body = widgets.Box([side, main])
         body.add_class("mn-body")
@@ -181,6 +182,7 @@ class Dashboard:
             {"name": name, "title": state.title, "status": state.status, "label": LABELS[state.status]}
             for name, state in self.run.stages.items()
         ]
+        self.versions.update(busy=job.active)
         for panel in self.panels.values():
             panel.update(self.run, busy=job.active)
         self._select()
@@ -214,33 +216,7 @@ class Dashboard:
             from mira_nb.report.build import build_report
 
             path = build_report(self.store.root)
-        return Reply(path.read_bytes(), "report.html", "text/html;charset=utf-8")
-
-
-def open_dashboard(query: str | None = None) -> Any:
-    """Make the page that ``notebooks/dashboard.ipynb`` shows.
-
-    The run folder comes from the environment variable MIRA_NB_RUN, or is one beside it that ``?run=NAME`` names;
-    without any, a small demonstration on the embedded data set is made. Errors are shown on the page.
-    """
-    given = os.environ.get(RUN_VARIABLE, "").strip()
-    folder, message = choose_run(query, Path(given) if given else None)
-    try:
-        if folder is None:
-            return Dashboard(_demonstration(), message=message, demonstration=True).watch().widget
-        return Dashboard(folder, message=message).watch().widget
-    except MiraError as error:
-        style = f"<style>{stylesheet()}</style>"
-        page = widgets.VBox([widgets.HTML(style + markup.error_box({"message": str(error)}))])
-        page.add_class("mn-app")
-        return page
-
-
-def _demonstration() -> Path:
-    """Return a run folder of the embedded data set in which nothing is computed yet."""
-    from mira_nb.run.demo import demonstration
-
-    return demonstration(stage_names()[0]).root
+        return Reply(inside(self.store.root, path.name).read_bytes(), "report.html", "text/html;charset=utf-8")
 
 
 def _set(widget: Any, value: str) -> None:
@@ -253,16 +229,3 @@ def _mtime(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def query_string() -> str:
-    """Return the query string of the page that this notebook is shown in.
-
-    A kernel that Voila started in advance waits here until a page asks for it.
-    """
-    if os.environ.get("VOILA_PREHEAT") == "True":
-        from voila.utils import wait_for_request
-
-        vega_bundle()
-        wait_for_request()
-    return os.environ.get("QUERY_STRING", "")

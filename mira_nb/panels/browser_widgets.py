@@ -18,7 +18,7 @@ import anywidget
 import traitlets
 
 from mira_nb.charts import theme
-from mira_nb.errors import MiraError
+from mira_nb.errors import MiraError, StoreError
 from mira_nb.report.embed import plain_json
 from mira_nb.report.tables import read_table
 from mira_nb.run.files import write_bytes
@@ -33,7 +33,7 @@ MAX_BYTES: Final = 60_000_000
 """Largest file handed out through the page."""
 
 
-def _script(*names: str) -> str:
+def script(*names: str) -> str:
     """Return scripts as one: all but the last are those of the report."""
     folders = [*[SHARED] * (len(names) - 1), ASSETS]
     return "".join((folder / name).read_text(encoding="utf-8") for folder, name in zip(folders, names, strict=True))
@@ -74,6 +74,20 @@ class Reply:
     mime: str = "application/octet-stream"
 
 
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of a file of `folder`.
+
+    Raises
+    ------
+    StoreError
+        When the name, or a link, leads out of the folder: records of a run that came from elsewhere can say anything.
+    """
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise StoreError(f"{name} lies outside of {folder.name}", remedy="only files of the run folder are handed out")
+    return path
+
+
 class _Asked(anywidget.AnyWidget):
     """Widget that answers requests ``{"kind": ..., "id": ...}`` with bytes, or with the problem in one sentence."""
 
@@ -104,7 +118,7 @@ class _Asked(anywidget.AnyWidget):
 class StageList(anywidget.AnyWidget):
     """The list of stages with their status; ``selected`` is the one shown."""
 
-    _esm = _script("common.js", "nav.js")
+    _esm = script("common.js", "nav.js")
     items: Any = traitlets.List().tag(sync=True)
     selected = traitlets.Unicode().tag(sync=True)
 
@@ -112,7 +126,7 @@ class StageList(anywidget.AnyWidget):
 class FigureGallery(_Asked):
     """All figures of a stage; each is read and drawn when it comes into view."""
 
-    _esm = _script("common.js", "packed.js", "figures.js")
+    _esm = script("common.js", "packed.js", "figures.js")
     config = traitlets.Dict().tag(sync=True)
 
     def __init__(self) -> None:
@@ -131,7 +145,7 @@ class FigureGallery(_Asked):
         """Return the Vega bundle or the file of one figure."""
         if kind == "library":
             return Reply(vega_bundle(), "vega.js", "text/javascript")
-        path = self._folder / self._files[name]
+        path = inside(self._folder, self._files[name])
         mime = {".png": "image/png", ".svg": "image/svg+xml"}.get(path.suffix, "application/json")
         return Reply(path.read_bytes(), path.name, mime)
 
@@ -139,7 +153,7 @@ class FigureGallery(_Asked):
 class TableDeck(_Asked):
     """All tables of a stage: one at a time, sorted, filtered and paged in the page."""
 
-    _esm = _script("common.js", "tables.js", "deck.js")
+    _esm = script("common.js", "tables.js", "deck.js")
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,7 +171,7 @@ class TableDeck(_Asked):
     def answer(self, kind: str, name: str) -> Reply:
         """Return one table, as columns for the page or as its CSV file."""
         item = self._tables[name]
-        path = self._folder / item["file"]
+        path = inside(self._folder, item["file"])
         if kind == "csv":
             return Reply(path.read_bytes(), path.name, "text/csv")
         return Reply(table_message(path), path.name, "application/json")
@@ -178,7 +192,7 @@ class FileButtons(_Asked):
         Called with a button's id; returns the file's content.
     """
 
-    _esm = _script("common.js", "files.js")
+    _esm = script("common.js", "files.js")
 
     def __init__(self, read: Callable[[str], Reply]) -> None:
         super().__init__()

@@ -44,19 +44,25 @@ class JobRequest:
     Attributes
     ----------
     stage
-        The stage asked for.
+        The stage asked for; empty: the whole analysis.
     upto
         Run everything before it too, where it is not up to date.
     force
         Compute the stage even if nothing changed (only without `upto`).
     parameters
         Plain values by stage and name.
+    renew
+        Stages to bring up to date after it (only without `upto`).
+    new
+        For a run that does not exist yet: ``spec`` and ``resources`` as run.json keeps them, ``title``, ``seed``.
     """
 
     stage: str
     upto: bool = False
     force: bool = False
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    renew: tuple[str, ...] = ()
+    new: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,8 @@ class JobController:
             folder.cancel.unlink(missing_ok=True)
             values = {"stage": request.stage, "upto": request.upto, "force": request.force}
             parameters = {name: dict(values) for name, values in request.parameters.items()}
-            write_json(folder.request, {"id": job, **values, "parameters": parameters, "grace": self.grace})
+            more = {"renew": list(request.renew), "new": dict(request.new), "grace": self.grace}
+            write_json(folder.request, {"id": job, **values, "parameters": parameters, **more})
             state = {"id": job, **values, "status": "starting", "started": time.time(), "pid": None}
             write_json(folder.state, state)
             with folder.log.open("wb") as log:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import html
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mira_nb.run.check import CheckReport
+
 from .job import JobState
+from .library import RunSummary
 from .state import LABELS, RunState, StageState
 
 _LEVEL_WORDS = {"error": "Problem", "warning": "Warning", "info": "Note", "success": "Good"}
@@ -119,6 +123,36 @@ def input_check(run: RunState) -> str:
     return "".join(parts) or '<p class="mn-help">The input needed no correction, and every stage can run.</p>'
 
 
+def check_report(found: CheckReport) -> str:
+    """Return an input check: counts of what is kept and dropped, findings, resources, and which stages can run."""
+    cells, genes, peaks = found.shape
+    kept = f"<b>{cells:,}</b> cells, <b>{genes:,}</b> genes and <b>{peaks:,}</b> peaks are used."
+    dropped = "; ".join(f"{n:,} {text(reason.replace('_', ' '))}" for reason, n in found.dropped.items() if n)
+    parts = [f"<h3>Input check</h3><p>{kept} {f'Left out: {dropped}.' if dropped else 'Nothing is left out.'}</p>"]
+    findings = [finding for status in found.resources for finding in status.findings]
+    parts += [alert(item.level, item.title, item.cause, item.remedy) for item in (*found.findings, *findings)]
+    parts += [alert("error", problem) for problem in found.problems]
+    summaries = [f"<li>{text(status.summary)}</li>" for status in found.resources if status.usable]
+    parts.append(f"<ul>{''.join(summaries)}</ul>" if summaries else "")
+    ready = [text(stage.title) for stage in found.stages if stage.state == "can run"]
+    parts.append(f"<p><b>{len(ready)} of {len(found.stages)} stages can run:</b> {', '.join(ready)}.</p>")
+    lacking = [f"<li>{text(stage.title)}: give {text(stage.missing)}</li>" for stage in found.stages if stage.missing]
+    parts.append(f"<p><b>To get the others:</b></p><ul>{''.join(lacking)}</ul>" if lacking else "")
+    return "".join(parts)
+
+
+def run_card(run: RunSummary) -> str:
+    """Return one run of the start page: title, state, key figures."""
+    facts = "".join(f"<li>{text(fact)}</li>" for fact in run.facts)
+    kind = {"running": "running", "finished": "done", "failed": "failed"}.get(run.state, "ready")
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.updated))
+    return (
+        f'<div class="mn-run"><div class="mn-stage-head"><h3>{text(run.title)}</h3>'
+        f'<span class="mn-badge mn-is-{kind}">{text(run.state)}</span></div>'
+        f'<p class="mn-help">{text(run.name)}, {when}: {text(run.detail)}</p><ul class="mn-facts">{facts}</ul></div>'
+    )
+
+
 def _resources(run: RunState) -> list[tuple[str, Any]]:
     return list(run.record.get("resources", {}).items())
 
@@ -131,15 +165,12 @@ def _names(value: Any) -> str:
 
 def job_line(job: JobState, titles: Mapping[str, str]) -> str:
     """Return the state of the running or latest job, with a progress bar while it runs."""
-    title = text(titles.get(job.current or job.stage, job.current or job.stage))
+    asked = titles.get(job.stage, job.stage) or "The analysis"
+    title = text(titles.get(job.current, job.current) if job.current else asked)
     if job.active:
         left = f"about {duration(job.remaining)} left" if job.remaining >= 0 else "remaining time not known yet"
         words = {"starting": "Starting", "running": "Computing", "stopping": "Stopping"}[job.status]
-        goal = (
-            f" (on the way to {text(titles.get(job.stage, job.stage))})"
-            if job.upto and job.current != job.stage
-            else ""
-        )
+        goal = f" (on the way to {text(asked)})" if job.upto and job.stage and job.current != job.stage else ""
         value = f' value="{job.fraction:.3f}"' if job.fraction > 0 else ""
         return (
             f'<div class="mn-job"><div class="mn-job-line"><b>{words}: {title}{goal}</b>'
@@ -148,11 +179,10 @@ def job_line(job: JobState, titles: Mapping[str, str]) -> str:
             f'<div class="mn-help">{text(job.message)}</div></div>'
         )
     if job.status == "done":
-        return (
-            f'<div class="mn-alert mn-alert-success" role="status">{title} finished in {duration(job.elapsed)}.</div>'
-        )
+        words = f"{text(asked)} finished in {duration(job.elapsed)}."
+        return f'<div class="mn-alert mn-alert-success" role="status">{words}</div>'
     if job.status == "cancelled":
-        return alert("info", f"{titles.get(job.stage, job.stage)} was stopped on request", "Earlier results are kept.")
+        return alert("info", f"{asked} was stopped on request", "Earlier results are kept.")
     if job.status in {"failed", "lost"}:
         return error_box(job.error)
     return ""

@@ -9,14 +9,16 @@ from typing import Any
 import ipywidgets as widgets
 
 from mira_nb.errors import MiraError, ParameterError
+from mira_nb.run.estimate import renewal
 from mira_nb.run.store import RunStore
 from mira_nb.stages.params import Params
 
 from . import markup
-from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck
+from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck, inside
 from .form import ParamsForm
 from .job import JobRequest
 from .state import RunState, StageState, load_stage
+from .texts import words
 
 Start = Callable[[JobRequest], None]
 
@@ -55,6 +57,7 @@ class StagePanel:
         self.state: StageState | None = None
         self._busy = False
         self._shown_key: str | None = None
+        self._outdates = ""
         self.head = widgets.HTML()
         self.head.add_class("mn-head")
         self.notice = widgets.HTML()
@@ -63,8 +66,11 @@ class StagePanel:
         self.upto_button = _button("Run everything up to here", "Also compute the stages before it that need it")
         self.run_button.on_click(lambda _: self._run(upto=False))
         self.upto_button.on_click(lambda _: self._run(upto=True))
+        self.renew_button = _button("Run and renew what depends on it", "Also compute the stages that read its result")
+        self.renew_button.on_click(lambda _: self._run(upto=False, renew=self._stale))
         self.changes = widgets.HTML()
-        actions = widgets.HBox([self.run_button, self.upto_button, self.changes])
+        self._stale: tuple[str, ...] = ()
+        actions = widgets.HBox([self.run_button, self.renew_button, self.upto_button, self.changes])
         actions.add_class("mn-actions")
         self.card = widgets.VBox([actions])
         self.card.add_class("mn-card")
@@ -81,6 +87,7 @@ class StagePanel:
         state = run.stages[self.name]
         first = self.state is None
         self.state, self._busy = state, busy
+        self._note_dependents(run)
         if first:
             self._make_form(run)
         purpose = self.stage.purpose if self.stage else ""
@@ -116,9 +123,20 @@ class StagePanel:
             return
         possible = form is not None and form.valid and not self._busy and state.status not in {"blocked", "unavailable"}
         self.run_button.disabled = not possible or bool(state.waits_for)
+        self.renew_button.disabled = self.run_button.disabled
         self.upto_button.disabled = not possible
         self.run_button.description = "Run again" if state.stored else "Run this stage"
         self.changes.value = f'<span class="mn-help">{markup.text(self._changes_text())}</span>'
+
+    def _note_dependents(self, run: RunState) -> None:
+        """Note which results a new one of this stage makes out of date, and how long it takes to renew them."""
+        done = [name for name, state in run.stages.items() if state.status == "done" and state.stored]
+        stored = {name: run.stages[name].stored or {} for name in done}
+        stale, seconds = renewal(self.name, done, stored)
+        titles = ", ".join(run.stages[name].title for name in stale)
+        text = words("versions")["outdates"].format(names=titles, time=markup.duration(seconds))
+        self._stale, self._outdates = stale, text if stale else words("versions")["alone"]
+        self.renew_button.layout.display = None if stale else "none"
 
     def _changes_text(self) -> str:
         if self.form is None or self.state is None:
@@ -131,10 +149,11 @@ class StagePanel:
         if self.state.stored is None:
             return ""
         stored = {row["name"]: row["value"] for row in self.state.stored["parameters"]}
-        changed = [name for name, value in self.form.values().items() if stored.get(name) != value]
+        values = self.form.values()
+        changed = [spec.label for spec in self.form.specs if stored.get(spec.name) != values[spec.name]]
         if changed:
-            return f"The result below was made with another value of {', '.join(changed)}."
-        return "The result below was made with these parameters."
+            return f"The result below was made with another value of: {', '.join(changed)}. {self._outdates}"
+        return f"The result below was made with these parameters. {self._outdates}"
 
     def _show_result(self, state: StageState) -> None:
         self._shown_key = state.key
@@ -174,19 +193,19 @@ class StagePanel:
     def _file(self, name: str) -> Reply:
         folder = self.store.stage_dir(self.name)
         if name == "notebook":
-            path = folder / "notebook.ipynb"
+            path = inside(folder, "notebook.ipynb")
         else:
             stored = self.store.stage_record(self.name) or {"files": []}
-            path = folder / stored["files"][int(name.partition(":")[2])]["path"]
+            path = inside(folder, stored["files"][int(name.partition(":")[2])]["path"])
         return Reply(path.read_bytes(), path.name)
 
     # ------------------------------------------------------------------ run
-    def _run(self, *, upto: bool) -> None:
+    def _run(self, *, upto: bool, renew: tuple[str, ...] = ()) -> None:
         try:
             parameters = {**(self._gather() if upto else {}), self.name: self._values()}
             # a run that was asked for by a click is done even if nothing has changed
             force = not upto and self.state is not None and self.state.status == "done"
-            self._start(JobRequest(stage=self.name, upto=upto, force=force, parameters=parameters))
+            self._start(JobRequest(stage=self.name, upto=upto, force=force, parameters=parameters, renew=renew))
         except MiraError as error:
             self.notice.value = markup.error_box({"message": str(error)})
 

@@ -1,80 +1,122 @@
-"""Serve the dashboard of a run folder with Voila, on this machine only."""
+"""Serve the dashboard of a run folder, or of a folder of runs, with Voila: by default to this machine only."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
+import threading
+import webbrowser
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mira_nb.errors import ParameterError, StoreError
-from mira_nb.run.store import RunStore
 
-from .state import RUN_VARIABLE
+from .state import ROOT_VARIABLE, RUN_VARIABLE
 
 LOOPBACK: Final = "127.0.0.1"
+EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})
+"""Addresses that stand for all of a machine."""
 TEMPLATE: Final = "mira_nb"
+TOKEN_VARIABLE: Final = "MIRA_NB_TOKEN"
 
 
-def serve(run_dir: Path, *, port: int | None = None, open_browser: bool = True) -> None:
+def serve(
+    folder: Path,
+    *,
+    port: int | None = None,
+    host: str = LOOPBACK,
+    root: Path | None = None,
+    open_browser: bool = True,
+) -> None:
     """Serve the dashboard until the process is ended.
+
+    The address, with the token without which nothing is answered, is printed on stderr when the server listens, and
+    alone on stdout where that is not a terminal. The environment variable MIRA_NB_TOKEN sets the token.
 
     Parameters
     ----------
-    run_dir
-        Folder of a run.
+    folder
+        Folder of a run, or one below which runs lie: then the page starts with the list of them.
     port
-        Port on the loopback interface; None takes a free one.
+        Port; None takes a free one.
+    host
+        Address to listen on. A name or an address of another machine's view also makes the server answer to it.
+    root
+        Folder whose files the start page offers and below which runs lie; None: `folder`, or that of the run.
     open_browser
         Open the page in the default browser.
 
     Raises
     ------
     ParameterError
-        When the port is taken.
-    StoreError
-        When the folder holds no run.
+        When the port is taken or a folder is none.
     """
-    if not RunStore(Path(run_dir)).read_record():
-        raise StoreError(f"{run_dir} holds no run.json", expected="the --out folder of `mira-nb run`")
-    port = free_port() if port is None else _checked(port)
-    os.environ.update(environment(run_dir))
-    sys.stderr.write(f"The dashboard of {run_dir} is at http://{LOOPBACK}:{port}/ (Ctrl-C ends it)\n")
+    for name, path in (("DIR", folder), ("--root", root or folder)):
+        if not Path(path).is_dir():
+            raise ParameterError(f"{name} {path} is not a folder", expected="a run folder, or a folder to keep runs in")
+    port = free_port() if port is None else _checked(port, host)
+    os.environ.update(environment(folder, root))
+    token = os.environ.pop(TOKEN_VARIABLE, "") or secrets.token_hex(24)
+    from .server import DashboardServer, Guard
+
+    cookie = f"mira-nb-{port}"
+    server = DashboardServer.instance()
+    server.guard = Guard(token, cookie, () if host in EVERYWHERE else (host,))
+    server.announce = partial(announce, folder, token, server, open_browser=open_browser)
+    signed_in = [f"--IdentityProvider.cookie_name={cookie}", "--IdentityProvider.cookie_options=samesite=Strict"]
+    server.initialize([*arguments(port, host=host), *signed_in])
+    server.token = token
+    server.start()
+
+
+def announce(folder: Path, token: str, server: Any, *, open_browser: bool) -> None:
+    """Print the address of a server that listens, and open it."""
+    shown = server.ip if server.ip not in EVERYWHERE else socket.gethostname()
+    if server.ip in EVERYWHERE:
+        server.guard.hosts |= {shown.lower(), socket.getfqdn().lower()}
+    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{server.port}/?token={token}"
+    sys.stderr.write(f"The dashboard of {folder} is at {address} (Ctrl-C ends it)\n")
     sys.stderr.flush()
-    from voila.app import Voila
+    if not sys.stdout.isatty():
+        sys.stdout.write(f"{address}\n")
+        sys.stdout.flush()
+    if open_browser:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-    Voila.launch_instance(argv=arguments(port, open_browser=open_browser))
 
-
-def arguments(port: int, *, open_browser: bool) -> list[str]:
-    """Return the command line of Voila: our template, one kernel ready in advance, no files served."""
-    options = [
+def arguments(port: int, *, host: str = LOOPBACK) -> list[str]:
+    """Return the command line of Voila: our template, one kernel ready in advance, private sockets, no files served."""
+    return [
         str(notebook_path()),
         f"--port={port}",
-        f"--Voila.ip={LOOPBACK}",
+        "--Voila.port_retries=0",
+        f"--Voila.ip={host}",
         f"--template={TEMPLATE}",
         "--preheat_kernel=True",
         "--pool_size=1",
         "--VoilaConfiguration.file_allowlist=^$",
         "--Voila.log_level=WARN",
-        # a page that is gone leaves its kernel behind when the browser is killed
-        "--MappingKernelManager.cull_idle_timeout=1800",
-        "--MappingKernelManager.cull_interval=120",
+        "--KernelManager.transport=ipc",
+        "--no-browser",
     ]
-    return options if open_browser else [*options, "--no-browser"]
 
 
-def environment(run_dir: Path | None) -> dict[str, str]:
+def environment(folder: Path | None, root: Path | None = None) -> dict[str, str]:
     """Return the variables that the server and the pages' kernels need."""
-    root = Path(__file__).resolve().parents[2]
+    package = Path(__file__).resolve().parents[2]
     out = {
         "JUPYTER_PREFER_ENV_PATH": "1",
-        "JUPYTER_PATH": _extended("JUPYTER_PATH", root / "share" / "jupyter"),
-        "PYTHONPATH": _extended("PYTHONPATH", root),
+        "JUPYTER_PATH": _extended("JUPYTER_PATH", package / "share" / "jupyter"),
+        "PYTHONPATH": _extended("PYTHONPATH", package),
     }
-    if run_dir is not None:
-        out[RUN_VARIABLE] = str(Path(run_dir).resolve())
+    if folder is not None:
+        path = Path(folder).resolve()
+        is_run = (path / "run.json").exists()
+        out[RUN_VARIABLE] = str(path) if is_run else ""
+        out[ROOT_VARIABLE] = str(Path(root).resolve() if root else path.parent if is_run else path)
     return out
 
 
@@ -95,16 +137,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _checked(port: int) -> int:
+def _checked(port: int, host: str) -> int:
     if not 0 < port < 65536:
         raise ParameterError(f"--port {port} is not a port", expected="a number from 1 to 65535")
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((host, port))
         except OSError as error:
             raise ParameterError(
-                f"--port {port} cannot be used ({error.strerror})", remedy="leave --port away to take a free one"
+                f"--port {port} of --host {host} cannot be used ({error.strerror})",
+                remedy="leave --port away to take a free one",
             ) from None
     return port
 

@@ -23,6 +23,9 @@ Status = Literal["done", "outdated", "running", "failed", "ready", "waiting", "b
 RUN_VARIABLE: Final = "MIRA_NB_RUN"
 """Environment variable that names the run folder of the dashboard."""
 
+ROOT_VARIABLE: Final = "MIRA_NB_ROOT"
+"""Environment variable that names the folder below which runs and data lie."""
+
 LABELS: Final[dict[Status, str]] = {
     "done": "done",
     "outdated": "out of date",
@@ -219,10 +222,10 @@ def run_folders(parent: Path) -> dict[str, Path]:
         return {}
 
 
-def choose_run(query: str | None, default: Path | None) -> tuple[Path | None, str]:
-    """Return the folder that a page shows: the default one, or the one named by ``?run=NAME`` beside it.
+def choose_run(query: str | None, default: Path | None, root: Path | None = None) -> tuple[Path | None, str]:
+    """Return the folder that a page shows: the default one, or the one named by ``?run=NAME``.
 
-    Only names of existing run folders in the default one's parent are accepted, never paths.
+    Only names of existing run folders in the root, or in the default one's parent, are accepted, never paths.
 
     Returns
     -------
@@ -234,7 +237,8 @@ def choose_run(query: str | None, default: Path | None) -> tuple[Path | None, st
     wanted = parse_qs(query or "").get("run", [""])[0]
     if not wanted:
         return default, ""
-    known = run_folders(default.resolve().parent) if default else {}
+    folder = root or (default.resolve().parent if default else None)
+    known = run_folders(folder) if folder else {}
     if wanted in known:
         return known[wanted], ""
     beside = f" The runs beside it are: {', '.join(known)}." if known else ""

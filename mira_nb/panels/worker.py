@@ -14,13 +14,16 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mira_nb.errors import Cancelled, MiraError
 from mira_nb.run.files import write_json
 from mira_nb.run.store import RunStore
 
 from .job import JobFolder, end_processes
+
+if TYPE_CHECKING:
+    from mira_nb.run.pipeline import RunOutcome
 
 POLL_SECONDS = 0.2
 EXIT_CANCELLED = 3
@@ -84,29 +87,38 @@ class Worker:
         from mira_nb.run.pipeline import RunRequest, run_pipeline
 
         record = self.store.read_record()
-        if not record:
+        new = self.request.get("new") or {}
+        if not record and not new:
             raise MiraError(f"{self.store.root} holds no run", remedy="make one with `mira-nb run` first")
         stage, upto = str(self.request["stage"]), bool(self.request["upto"])
+        renew = tuple(self.request.get("renew") or ())
         outcome = run_pipeline(
             RunRequest(
-                **_inputs(record),
+                **(self._new_inputs(new) if new else _inputs(record)),
                 out=self.store.root,
                 parameters={**_stored_parameters(record), **self.request["parameters"]},
-                until=stage if upto else None,
-                only=None if upto else stage,
-                force=bool(self.request["force"]) and not upto,
-                seed=int(record.get("seed", 0)),
+                until=stage or None if upto else None,
+                only=None if upto else (stage, *renew),
+                force=stage if self.request["force"] and not upto else False,
+                seed=int((new or record).get("seed", 0)),
                 command=str(record.get("command", "")),
+                title=str(new.get("title", "")),
             ),
             sink=self._progress,
         )
-        status = outcome.statuses.get(stage, "pending")
+        return self._ended_with(stage, outcome)
+
+    def _ended_with(self, stage: str, outcome: RunOutcome) -> tuple[str, int]:
+        """Return status and exit code of a job from what the pipeline did."""
         failed = [name for name in outcome.failed if name in outcome.computed]
         if failed:
             entry = self.store.read_record()["stages"][failed[0]]
             self.note(error={**(entry.get("error") or {}), "stage": failed[0]})
             self.log(str((entry.get("error") or {}).get("message", "")))
             return "failed", 1
+        if not stage:
+            return "done", 0
+        status = outcome.statuses.get(stage, "pending")
         reason = outcome.reasons.get(stage, "") or f"its status is {status}"
         if status == "skipped" and stage in outcome.computed:
             self.log(f"stage {stage} was skipped: {reason}")
@@ -115,6 +127,22 @@ class Worker:
             self.note(error={"type": "Skipped", "message": f"stage {stage} did not run: {reason}", "stage": stage})
             return "failed", 1
         return "done", 0
+
+    def _new_inputs(self, new: Mapping[str, Any]) -> dict[str, Any]:
+        """Return input files and resources of a run that starts; those of the catalogue are downloaded first."""
+        from mira_nb.io.catalogue import local_file
+        from mira_nb.io.resources import Resources
+        from mira_nb.io.spec import InputSpec
+
+        values = dict(new["resources"])
+        for name in ("genome", "motifs"):
+            if values.get(name):
+                values[name] = str(local_file(Path(values[name]), name, progress=self._downloading))
+        self.note(message="reading and checking the input")
+        return {"spec": InputSpec.from_json(new["spec"]), "resources": Resources.from_json(values)}
+
+    def _downloading(self, fraction: float, message: str) -> None:
+        self.note(message=f"downloading: {message} ({fraction:.0%})")
 
     def log(self, text: str) -> None:
         """Write one line of the log, with the time."""

@@ -188,12 +188,24 @@ def stage_folder(root: Path, stage: str) -> Path:
     return Path(root) / "stages" / stage
 
 
+def _made_before(title: str) -> dict[str, str]:
+    """Return the alert of a section whose result is older than what it was made from."""
+    return {
+        "level": "warning",
+        "code": "outdated",
+        "title": f"Made before the change of {title}",
+        "cause": "This section shows the earlier result, which no longer fits the stages before it.",
+        "remedy": "Run the stage again to renew it.",
+    }
+
+
 def _read_stage(root: Path, name: str, state: Mapping[str, Any], *, verify: bool = False) -> StageView:
     folder = stage_folder(root, name)
     status: Status = state.get("status") or "pending"
     record: Mapping[str, Any] = {}
     error = state.get("error")
-    if status == "done":
+    outdated = str(state.get("outdated") or "") if status == "pending" else ""
+    if status == "done" or outdated:
         try:
             stored = read_stage_record(root, name)
             if stored is None:
@@ -207,7 +219,10 @@ def _read_stage(root: Path, name: str, state: Mapping[str, Any], *, verify: bool
             record = stored
         except StoreError as problem:
             status, error = "failed", {"type": "StoreError", "message": str(problem), "traceback": ""}
-    alerts = record.get("alerts", state.get("alerts")) or ()
+    alerts = [*(record.get("alerts", state.get("alerts")) or ())]
+    if outdated and record:
+        status = "done"  # an earlier result is shown until it is replaced, with that said
+        alerts.insert(0, _made_before(outdated))
     return StageView(
         name=name,
         title=str(state.get("title") or record.get("title") or name.replace("_", " ")),

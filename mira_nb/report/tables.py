@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -15,6 +16,8 @@ import pandas as pd
 from mira_nb.text import from_spreadsheet_cell
 
 ROW_LIMIT: Final = 5000
+READ_LIMIT: Final = 100_000
+"""Rows of a file that are read; of what comes after, only the number counts."""
 BYTE_LIMIT: Final = 450_000
 GROUP_LIMIT: Final = 200
 """A first column with at most this many different values, each repeated, counts as the table's grouping."""
@@ -42,7 +45,7 @@ def read_table(path: Path, *, row_limit: int = ROW_LIMIT, byte_limit: int = BYTE
     OSError, ValueError
         When the file is missing or not a CSV.
     """
-    frame = _read_text(path)
+    frame, n_rows = _read_text(path)
     shown, rule = cut_rows(frame, row_limit)
     payload = _payload(shown)
     size = _weight(payload)
@@ -50,8 +53,8 @@ def read_table(path: Path, *, row_limit: int = ROW_LIMIT, byte_limit: int = BYTE
         shown, rule = cut_rows(frame, max(50, int(len(shown) * 0.95 * byte_limit / size)))
         payload = _payload(shown)
         size = _weight(payload)
-    note = "" if len(shown) == len(frame) else f"Shown: {len(shown):,} of {len(frame):,} rows ({rule})."
-    return TableView(payload=payload, n_rows=len(frame), n_shown=len(shown), note=note)
+    note = "" if len(shown) == n_rows else f"Shown: {len(shown):,} of {n_rows:,} rows ({rule})."
+    return TableView(payload=payload, n_rows=n_rows, n_shown=len(shown), note=note)
 
 
 def cut_rows(frame: pd.DataFrame, limit: int) -> tuple[pd.DataFrame, str]:
@@ -93,15 +96,18 @@ def column_kind(name: str, text: pd.Series) -> tuple[ColumnKind, np.ndarray | No
     return ("integer" if whole else "number"), values
 
 
-def _read_text(path: Path) -> pd.DataFrame:
+def _read_text(path: Path, most: int = READ_LIMIT) -> tuple[pd.DataFrame, int]:
+    """Return the first rows of a CSV as text, at most `most`, and the number of all its rows."""
     with path.open(encoding="utf-8", newline="") as stream:
         reader = csv.reader(stream)
         header = [from_spreadsheet_cell(name) for name in next(reader, [])]
-        rows = [[from_spreadsheet_cell(value) for value in row] for row in reader if row]
+        filled = (row for row in reader if row)
+        rows = [[from_spreadsheet_cell(value) for value in row] for row in islice(filled, most)]
+        n_rows = len(rows) + sum(1 for _ in filled)
     wrong = next((i for i, row in enumerate(rows, start=2) if len(row) != len(header)), None)
     if wrong is not None:
         raise ValueError(f"row {wrong} of {path.name} has another number of columns than its header")
-    return pd.DataFrame(rows, columns=header, dtype="object")
+    return pd.DataFrame(rows, columns=header, dtype="object"), n_rows
 
 
 def _payload(frame: pd.DataFrame) -> dict[str, Any]:
@@ -116,6 +122,11 @@ def _payload(frame: pd.DataFrame) -> dict[str, Any]:
             column["values"] = [_number(value, kind) for value in values]
         columns.append(column)
     return {"n": len(frame), "columns": columns}
+
+
+def table_payload(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return all rows of a table in memory for the page's script; missing values become empty."""
+    return _payload(frame.astype(object).where(frame.notna(), "").astype(str))
 
 
 def _text_values(text: pd.Series) -> dict[str, Any]:

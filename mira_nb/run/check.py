@@ -28,6 +28,7 @@ from mira_nb.stages.base import Memory
 from .memory import MORE_MEMORY, Size, available_mb, needed_mb, shortage
 
 _WIDTH: Final = 110
+CELL_NAMES: Final = 5000
 
 
 class Requirement(Protocol):
@@ -104,6 +105,10 @@ class CheckReport:
         About the input and the annotations.
     resources, stages
         One status each.
+    cells
+        Names of the cells, at most ``CELL_NAMES`` of them.
+    stored
+        Counts stored in both matrices.
     """
 
     shape: tuple[int, int, int]
@@ -113,6 +118,8 @@ class CheckReport:
     findings: tuple[Finding, ...]
     resources: tuple[ResourceStatus, ...]
     stages: tuple[StageStatus, ...]
+    cells: tuple[str, ...] = ()
+    stored: int = 0
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -193,6 +200,8 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
         findings=tuple(findings),
         resources=tuple(statuses),
         stages=stages,
+        cells=tuple(map(str, data.obs_names[:CELL_NAMES])),
+        stored=sum(int(data.mod[name].X.nnz) for name in (RNA, ATAC)),
     )
 
 

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from mira_nb.errors import Cancelled, MiraError, ParameterError, StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Stage
 from mira_nb.stages.params import Params
-from mira_nb.stages.registry import get_stage, stage_names, stages_until
+from mira_nb.stages.registry import get_stage, stage_names, stages_until, upstream
 
 from .compute import check_setting, compute_for_kernels
 from .files import HashCache
+from .history import keep_replaced
 from .identity import stage_key
 from .inputs import InputSpec, prepare_input
 from .intact import file_damage, file_facts, stage_damage
 from .kernels.manager import kernel_server
+from .lock import check_folder, locked
 from .memory import available_mb, input_size, shortage
 from .notebooks import ProgressSink, execute_template
-from .place import check_names, check_place, check_text, use_writable_numba_cache
+from .place import check_names, check_place, use_writable_numba_cache
 from .provenance import command_line, merged_versions, package_versions, platform_facts
 from .record import NOT_ASKED, RUNNING, STOPPED
 from .store import RunStore
@@ -46,7 +46,9 @@ class RunRequest:
     until
         Last stage to run (None: all).
     only
-        Run just this stage (its upstream results must be there), even when its key is unchanged if `force`.
+        Run just this stage, or these (their upstream results must be there), even when a key is unchanged if `force`.
+    force
+        Compute stages whose key is unchanged too: all of those that run, or the one named.
     seed
         Seed of the run.
     title
@@ -61,8 +63,8 @@ class RunRequest:
     out: Path
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     until: str | None = None
-    only: str | None = None
-    force: bool = False
+    only: str | tuple[str, ...] | None = None
+    force: bool | str = False
     seed: int = 0
     command: str = ""
     title: str = ""
@@ -106,16 +108,17 @@ def run_pipeline(request: RunRequest, *, sink: ProgressSink | None = None) -> Ru
         check_setting(request.compute)
     wanted = stages_until(request.until)
     store = RunStore(request.out)
-    _check_folder(store)
+    check_folder(store.root)
     check_names(request.title, request.seed, request.spec, request.resources)
     check_place(store.root)
     use_writable_numba_cache()
-    with _locked(store.root), compute_for_kernels(request.compute), kernel_server():
+    with locked(store.root), compute_for_kernels(request.compute), kernel_server():
         hashes = HashCache(store.root / "cache" / "hashes.json")
         record = _open_record(request, store, hashes)
         run = _Run(request, store, hashes, record, parameters, sink)
+        only = (request.only,) if isinstance(request.only, str) else request.only
         for name in stage_names():
-            if name in wanted and request.only in {None, name}:
+            if name in wanted and (only is None or name in only):
                 run.step(name)
             else:
                 run.leave(name)
@@ -155,11 +158,12 @@ class _Run:
         key = self._key(stage)
         stored = self._stored(name)
         current = stored is not None and stored["key"] == key and self.store.notebook_path(name).exists()
-        if current and not self.request.force:
+        force = self.request.force in {True, name}
+        if current and not force:
             self.keys[name] = key
             self._note(name, "done", stored=stored)
             return
-        if self._skipped_before(name, key) and not self.request.force:
+        if self._skipped_before(name, key) and not force:
             return
         self._execute(stage, key)
 
@@ -173,7 +177,16 @@ class _Run:
             self.keys[name] = stored["key"]
             self._note(name, "done", stored=stored)
         else:
-            self._note(name, "pending", reason=NOT_ASKED)
+            facts: dict[str, Any] = self._outdated(stage) if stored else {"reason": NOT_ASKED}
+            self._note(name, "pending", **facts)
+
+    def _outdated(self, stage: Stage[Any]) -> dict[str, str]:
+        """Return why a stored result no longer fits; the report still shows it, with this said."""
+        known = self.stages.get(stage.name, {}).get("outdated")
+        before = [name for name in upstream(stage.name, used=stage.uses) if name in self.computed]
+        changed = before or [name for name in stage.needs if name not in self.keys]
+        title = get_stage(changed[0]).title if changed else known or "the settings of the run"
+        return {"reason": f"its result was made before the change of {title}", "outdated": title}
 
     def _stored(self, name: str) -> dict[str, Any] | None:
         """Return stage.json of a stored result that is whole; of another, say what is wrong and return None."""
@@ -234,6 +247,7 @@ class _Run:
 
     def _execute(self, stage: Stage[Any], key: str) -> None:
         name = stage.name
+        keep_replaced(self.store.root, name, stage.title, say=partial(self._say, "history"))
         self._note(name, "pending", reason=RUNNING)
         work = self.store.root / ".progress" / f"{name}.ipynb"
         values = {
@@ -356,37 +370,3 @@ def _open_record(request: RunRequest, store: RunStore, hashes: HashCache) -> dic
         "platform": platform_facts(),
     }
     return store.record.begin(record, keep_stages=old.get("input_key") == facts["input_key"])
-
-
-def _check_folder(store: RunStore) -> None:
-    """Refuse to write into a folder that holds something else."""
-    root = store.root
-    check_text(str(root), "--out")
-    try:
-        is_file = root.exists() and not root.is_dir()
-    except OSError:
-        return  # check_place says why
-    if is_file:
-        raise ParameterError(f"--out {root} is a file", expected="a new folder or an earlier run's folder")
-    if root.exists() and any(root.iterdir()) and not store.record.path.exists() and not (root / "cache").exists():
-        raise ParameterError(
-            f"--out {root} is not empty and holds no run.json", expected="a new folder or an earlier run's folder"
-        )
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """Hold the lock of a run folder, so that one run at a time writes to it."""
-    path = root / "cache" / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StoreError(
-            f"another run is writing to {root}", remedy="wait for it to end or choose another --out"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from mira_nb.errors import ParameterError
 from mira_nb.io.spec import Finding, InputSpec
 from mira_nb.keys import JOINT_STAGE, LEIDEN, PREPARE, TOPICS_ATAC, TOPICS_RNA, X_UMAP
-from mira_nb.report.projection import PageTable, render_projection
+from mira_nb.report.plain import Picture, PlainTable, render_plain
 from mira_nb.stages.joint.params import JointParams
 from mira_nb.stages.joint.projection import Projection, captions, matching, notes, project
 
@@ -73,29 +74,26 @@ def write_projection(found: Projection, out: Path, *, title: str, findings: Sequ
 def _page(found: Projection, title: str, findings: Sequence[Finding]) -> str:
     from mira_nb.charts.projection import overlay
 
-    labels = found.labels
+    labels, words = found.labels, captions(found)
     given = labels[labels["label"] != ""]
     grouped = given.groupby("label")["confidence"].agg(["size", "mean"]).sort_values("size", ascending=False)
-    facts, words = matching(found), captions(found)
-    columns = ("n_features", "n_by_name", "n_by_coordinates", "n_missing", "n_unused")
-    return render_projection(
+    grouped = grouped.rename(columns={"size": "cells", "mean": "mean confidence"}).reset_index()
+    columns = {
+        "n_features": "modelled",
+        "n_by_name": "found by name",
+        "n_by_coordinates": "found by coordinates",
+        "n_missing": "missing",
+        "n_unused": "not used by the model",
+    }
+    features = pd.DataFrame.from_dict(matching(found), orient="index")[[*columns]].rename(columns=columns)
+    overlay_png = overlay(found.reference_map, np.asarray(found.data.obsm[X_UMAP]), labels["label"].to_numpy(str))
+    return render_plain(
         title=title,
         lead=words["lead"],
         notes=notes(found) + [". ".join(filter(None, (item.title, item.cause, item.remedy))) for item in findings],
-        picture=overlay(found.reference_map, np.asarray(found.data.obsm[X_UMAP]), labels["label"].to_numpy(str)),
-        caption=words["map"],
+        picture=Picture("Map", overlay_png, words["alt"], words["map"]),
         tables=[
-            PageTable(
-                "Transferred labels",
-                words["labels"],
-                ("label", "cells", "mean confidence"),
-                [(str(name), f"{int(n):,}", f"{mean:.3f}") for name, n, mean in grouped.itertuples()],
-            ),
-            PageTable(
-                "Features",
-                words["features"],
-                ("modality", "modelled", "found by name", "found by coordinates", "missing", "not used by the model"),
-                [(name, *(f"{row[column]:,}" for column in columns)) for name, row in facts.items()],
-            ),
+            PlainTable("Transferred labels", words["labels"], grouped),
+            PlainTable("Features", words["features"], features.reset_index(names="modality")),
         ],
     )

@@ -15,7 +15,7 @@ from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells, PeakRates, Priors
 from mira_nb.core.regulation.scores import take_genes
-from mira_nb.core.regulation.search import Gene, make_gene
+from mira_nb.core.regulation.search import FitOptions, Gene, make_gene
 from mira_nb.core.regulation.starts import GRID_KB, Grid, make_grid, working_around
 from tests.core.regulation_data import small_problem
 
@@ -26,7 +26,7 @@ REACH = (math.log(GRID_KB[0]), math.log(15) + 3 * 1.2)
 @pytest.fixture(scope="module")
 def problem() -> tuple[Cells, PeakSets, RegulationFit]:
     cells, sets, _, _ = small_problem(n_cells=600)
-    return cells, sets, fit_regulation(cells, sets)
+    return cells, sets, fit_regulation(cells, sets, options=FitOptions(nearest_weight=0))
 
 
 def gene_of(cells: Cells, sets: PeakSets, g: int) -> tuple[Gene, Grid]:

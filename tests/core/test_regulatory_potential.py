@@ -11,9 +11,9 @@ from scipy import optimize, sparse, stats
 from scipy.special import logsumexp
 
 from mira_nb.core.regulation import kernels
-from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
+from mira_nb.core.regulation.fit import AT_BOUND, OK, RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
-from mira_nb.core.regulation.model import Cells, Priors, expression_normalizer
+from mira_nb.core.regulation.model import Cells, PeakRates, Priors, expression_normalizer
 from mira_nb.core.regulation.scores import (
     chromatin_differential,
     fit_null,
@@ -22,7 +22,7 @@ from mira_nb.core.regulation.scores import (
     simulate_null,
     take_genes,
 )
-from mira_nb.core.regulation.search import tail_counts
+from mira_nb.core.regulation.search import FitOptions, tail_counts
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.errors import Cancelled, InputError
 from tests.core.regulation_data import small_problem
@@ -204,7 +204,8 @@ def test_genes_without_a_model_carry_a_reason(problem: tuple[Cells, PeakSets]) -
     assert np.isnan(found.lite.gamma[[2, 4, 6]]).all()
     assert np.isnan(found.decay_mean_kb[[2, 4, 6]]).all()
     assert np.isnan(found.lite_log_rate[:, [2, 4, 6]]).all()
-    assert (np.delete(found.status, [2, 4, 6]) == "ok").all()
+    assert np.delete(found.fitted, [2, 4, 6]).all()
+    assert not found.fitted[[2, 4, 6]].any()
 
 
 def test_simulated_counts_stay_bounded_where_a_model_extrapolates(
@@ -281,3 +282,35 @@ def test_normaliser_does_not_depend_on_the_gauge_of_the_decoder() -> None:
     assert not np.allclose(
         expression_normalizer(decoder, topics, gauge="model"), expression_normalizer(moved, topics, gauge="model")
     )
+
+
+@pytest.mark.parametrize("weight", [0.01, 0.0])
+def test_a_side_without_a_near_peak_cannot_vanish(weight: float) -> None:
+    """Expression follows the nearest of a few far peaks, which only a vanishing decay distance isolates."""
+    rng = np.random.default_rng(2)
+    cells, _, _, _ = small_problem(n_genes=1, n_cells=600)
+    rates = PeakRates(cells.decoder, cells.topics, cells.peak_normalizer).block(np.arange(40))
+    wanted = 3
+    against = np.argsort(np.corrcoef(rates)[wanted])[:12]
+    rate = (rates[wanted] - rates[wanted].mean()) / rates[wanted].std()
+    counts = rng.poisson(np.exp(cells.offset + rate))[:, None]
+    peaks = np.array([wanted, *against])
+    distance = np.array([20_000.0, *np.linspace(22_000, 60_000, 12)])
+    zeros = np.zeros(1, dtype=np.int64)
+    sets = PeakSets(
+        ("g",), np.array([0, len(peaks)]), peaks, distance, np.zeros(len(peaks), dtype=np.int8),
+        np.array(["chr1"], dtype=object), zeros, np.array(["+"], dtype=object), zeros, zeros, zeros.astype(bool),
+        np.array(["ok"], dtype=object),
+    )  # fmt: skip
+    fit = fit_regulation(
+        replace(cells, counts=sparse.csc_matrix(counts, dtype=float)), sets, options=FitOptions(nearest_weight=weight)
+    )
+    least = 20.0 / np.log2(1 / 0.01)
+    decay = fit.lite.decay_kb[0, 0]
+    if weight:
+        assert decay == pytest.approx(least, rel=1e-5)
+        assert fit.status[0] == AT_BOUND
+    else:
+        assert decay < 0.7 * least
+        assert fit.status[0] == OK
+    assert fit.fitted[0]

@@ -14,6 +14,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
+from mira_nb.comparison import tables
+from mira_nb.comparison.runs import read_runs
 from mira_nb.report.atlas import read_atlas
 from mira_nb.run.store import read_h5mu
 from mira_nb.stages.registry import BUILT_IN
@@ -210,6 +212,23 @@ def test_the_report_can_be_built_again(demo_run: Path) -> None:
 
 def test_findings_equal_the_planted_truth_or_say_so(demo_run: Path) -> None:
     check_planted_truth(demo_run)
+
+
+def test_a_run_equals_its_copy(demo_run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(demo_run, copy)
+    done = mira_nb("compare", demo_run, copy, "--out", tmp_path / "comparison.html")
+    assert done.returncode == 0, done.stderr
+    runs = read_runs([demo_run, copy])
+    assert tables.parameters(runs).empty
+    topics = tables.topics(runs)
+    assert (topics["topic"] == topics["match"]).all()
+    assert topics["correlation"].to_numpy() == pytest.approx(1)
+    assert tables.cells(runs).iloc[0, 2:].to_numpy(float) == pytest.approx(1)
+    summary, changed = tables.genes(runs)
+    assert summary.loc[0, "jaccard"] == 1
+    assert changed.empty
+    assert "all agree" in (tmp_path / "comparison.html").read_text(encoding="utf-8")
 
 
 def test_check_says_what_can_run(demo_run: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 from mira_nb.cli import app
 from mira_nb.errors import ParameterError
 from mira_nb.export.run import FORMATS, ExportOptions, export_run
+from mira_nb.export.values import LINK_COLUMNS
 
 TERMS = {
     "organism_ontology_term_id": "NCBITaxon:9606",
@@ -195,7 +197,8 @@ def test_bed_and_links(run_folder, results, tmp_path, least):
         for peak, gene, weight, tss, strand in truth
         if weight >= least * largest[gene]
     )
-    table = bioframe.read_table(tmp_path / "links.bedpe", schema="bedpe")
+    names = [*bioframe.io.SCHEMAS["bedpe"], *LINK_COLUMNS]
+    table = bioframe.read_table(tmp_path / "links.bedpe", schema=names)
     found = sorted(
         (var.index.get_loc(f"{row.chrom1}:{row.start1}-{row.end1}"), row.name_, row.score, row.start2, row.strand2)
         for row in table.rename(columns={"name": "name_"}).itertuples()
@@ -204,6 +207,25 @@ def test_bed_and_links(run_folder, results, tmp_path, least):
     np.testing.assert_allclose([item[2] for item in found], [item[2] for item in kept])
     assert (table["end2"] - table["start2"] == 1).all()
     assert bool(done.notes) == (len(kept) < len(truth))
+
+
+def test_links_carry_the_tests_of_the_pairs(run_folder, results, tmp_path):
+    folder = shutil.copytree(run_folder, tmp_path / "run")
+    tables = folder / "stages" / "regulation" / "tables"
+    tables.mkdir(parents=True)
+    peak, gene, *_ = next(item for item in true_links(results) if item[2] > 0)
+    row = {
+        "peak": results["atac"].var_names[peak], "gene": gene, "region": "upstream", "distance": -5, "lite_share": 0.25,
+        "correlation": 0.125, "pvalue": 0.001, "adj_pvalue": 0.01, "background": np.nan, "factors": "A; B",
+    }  # fmt: skip
+    pd.DataFrame([row]).to_csv(tables / "peak_gene_links.csv", index=False)
+    export_run(folder, to="bed", out=tmp_path / "out", options=ExportOptions(min_weight=0))
+    lines = [line.split("\t") for line in (tmp_path / "out" / "links.bedpe").read_text().splitlines()]
+    var = results["atac"].var.iloc[peak]
+    tested = [line for line in lines if line[10:] != ["."] * 5]
+    assert [line[:3] for line in tested] == [[str(var["chrom"]), str(var["start"]), str(var["end"])]]
+    assert tested[0][6] == gene
+    assert tested[0][10:] == ["0.25", "0.125", "0.001", "0.01", "."]
 
 
 def test_session_lists_the_tracks_of_both_formats(run_folder, tmp_path):

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from mira_nb.panels import app as app_module
-from mira_nb.panels.app import Dashboard, open_dashboard
+from mira_nb.panels.app import Dashboard
 from mira_nb.panels.browser_widgets import FigureGallery, FileButtons, table_message
 from mira_nb.panels.job import JobController
-from mira_nb.panels.state import RUN_VARIABLE
+from mira_nb.panels.page import open_dashboard
+from mira_nb.panels.start import Shell
+from mira_nb.panels.state import ROOT_VARIABLE, RUN_VARIABLE
 from mira_nb.run.store import RunStore
 from tests.panels import fakes
 from tests.panels.test_state import compute
@@ -54,7 +56,7 @@ def test_a_click_runs_a_stage_and_shows_its_result(store: RunStore, jobs: JobCon
     assert "look &lt;here&gt;" in panel.summary.value
     assert "made with these parameters" in panel.changes.value
     panel.form.fields["scale"].entry.value = "3"
-    assert "another value of scale" in panel.changes.value
+    assert "another value of: scale" in panel.changes.value
     panel.form.fields["scale"].entry.value = "-1"
     assert panel.run_button.disabled
     assert "correction" in panel.changes.value
@@ -121,7 +123,7 @@ def test_the_page_follows_the_run_folder_in_a_thread(store: RunStore, jobs: JobC
         compute(store, "prepare", scale=2.0)
         while "2" not in page.panels["prepare"].summary.value and time.time() < until:
             time.sleep(0.1)
-        assert "another value of scale" in page.panels["prepare"].changes.value
+        assert "another value of: scale" in page.panels["prepare"].changes.value
     finally:
         page.close()
 
@@ -197,8 +199,19 @@ def test_the_vega_bundle_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_problems_are_said_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: RunStore) -> None:
     monkeypatch.setenv(RUN_VARIABLE, str(tmp_path / "nothing"))
     page = open_dashboard("run=%3Cscript%3E")
-    assert "holds no run.json" in page.children[0].value
+    assert "holds no run.json" in texts(page)
     monkeypatch.setattr(Dashboard, "watch", lambda self: self)
+    monkeypatch.setattr(Shell, "watch", lambda self: self)
     monkeypatch.setenv(RUN_VARIABLE, str(store.root))
-    shown = "".join(child.value for child in open_dashboard("run=%3Cscript%3E").children if hasattr(child, "value"))
-    assert "There is no run called &#x27;&lt;script&gt;&#x27;" in shown
+    for root in ("", str(store.root.parent)):
+        monkeypatch.setenv(ROOT_VARIABLE, root)
+        assert "There is no run called &#x27;&lt;script&gt;&#x27;" in texts(open_dashboard("run=%3Cscript%3E"))
+    monkeypatch.setenv(RUN_VARIABLE, "")
+    assert "MIRA analyses" in texts(open_dashboard(""))
+    assert "MIRA analysis: run" in texts(open_dashboard("run=run"))
+
+
+def texts(widget: Any) -> str:
+    """Return the text of all HTML widgets of a page."""
+    own = widget.value if isinstance(getattr(widget, "value", None), str) else ""
+    return own + "".join(texts(child) for child in getattr(widget, "children", ()))

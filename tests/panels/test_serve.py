@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -14,38 +13,44 @@ import nbformat
 import pytest
 import yaml
 
-from mira_nb.errors import ParameterError, StoreError
+from mira_nb.errors import ParameterError
 from mira_nb.panels import serve
-from mira_nb.panels.app import query_string
 from mira_nb.panels.browser_widgets import ASSETS, SHARED, stylesheet
-from mira_nb.panels.state import RUN_VARIABLE
+from mira_nb.panels.page import query_string
+from mira_nb.panels.state import ROOT_VARIABLE, RUN_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_server_listens_on_loopback_only_and_serves_no_files() -> None:
-    options = serve.arguments(5000, open_browser=False)
+    options = serve.arguments(5000)
     assert "--Voila.ip=127.0.0.1" in options
     assert "--template=mira_nb" in options
-    assert "--no-browser" in options
+    assert "--KernelManager.transport=ipc" in options
     assert any(option.startswith("--VoilaConfiguration.file_allowlist=") for option in options)
-    assert "--no-browser" not in serve.arguments(5000, open_browser=True)
+    assert "--Voila.ip=0.0.0.0" in serve.arguments(5000, host="0.0.0.0")
 
 
 def test_the_kernels_find_the_run_the_template_and_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_PATH", "/somewhere")
     env = serve.environment(tmp_path)
-    assert env[RUN_VARIABLE] == str(tmp_path.resolve())
+    assert env[RUN_VARIABLE] == ""  # a folder without a run is one of runs
+    assert env[ROOT_VARIABLE] == str(tmp_path.resolve())
+    (tmp_path / "run.json").write_text("{}")
+    assert serve.environment(tmp_path)[RUN_VARIABLE] == str(tmp_path.resolve())
+    assert serve.environment(tmp_path)[ROOT_VARIABLE] == str(tmp_path.resolve().parent)
+    assert serve.environment(tmp_path, tmp_path)[ROOT_VARIABLE] == str(tmp_path.resolve())
     assert env["JUPYTER_PATH"].split(os.pathsep)[-1] == "/somewhere"
     found = [Path(folder) / "voila" / "templates" / "mira_nb" for folder in env["JUPYTER_PATH"].split(os.pathsep)]
     assert any((folder / "index.html.j2").exists() for folder in found)
     assert RUN_VARIABLE not in serve.environment(None)
 
 
-def test_a_folder_without_a_run_and_a_bad_port_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"run\.json"):
-        serve.serve(tmp_path)
-    (tmp_path / "run.json").write_text(json.dumps({"schema": 1}))
+def test_no_folder_and_a_bad_port_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="is not a folder"):
+        serve.serve(tmp_path / "missing")
+    with pytest.raises(ParameterError, match="is not a folder"):
+        serve.serve(tmp_path, root=tmp_path / "missing")
     with pytest.raises(ParameterError, match="not a port"):
         serve.serve(tmp_path, port=70_000)
     with socket.socket() as taken:

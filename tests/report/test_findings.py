@@ -12,14 +12,15 @@ import pandas as pd
 import pytest
 import yaml
 
+from mira_nb.core.regulation.fit import AT_BOUND, OK
 from mira_nb.report.build import build_report
-from mira_nb.report.colors import make_palette
+from mira_nb.report.colors import STATE_COLUMN, make_palette
 from mira_nb.report.findings import rules
-from mira_nb.report.findings.cards import Card, partner_topics
+from mira_nb.report.findings.cards import Card, highest_in, partner_topics
 from mira_nb.report.findings.collect import collect
-from mira_nb.report.findings.facts import Facts
-from mira_nb.report.findings.limits import outside
-from mira_nb.report.findings.texts import entries
+from mira_nb.report.findings.facts import FITTED, Facts
+from mira_nb.report.findings.limits import limits, outside
+from mira_nb.report.findings.texts import entries, sentence
 from mira_nb.report.reader import RunView, StageView
 from tests.report.synthetic import RunFolder
 
@@ -114,6 +115,35 @@ def test_partners_are_mutual_and_correlated() -> None:
 )
 def test_figures_are_judged_by_their_range(item: dict[str, object], text: str) -> None:
     assert outside(item) == text
+
+
+def test_limits_of_two_assays_are_told_apart_and_all_named(tmp_path: Path) -> None:
+    record = {"metrics": [{"name": "Least stable topic", "value": 0.5, "good_above": 0.8}]}
+    names = ("tuning_rna", "tuning_atac", "joint")
+    stages = tuple(StageView(name, name, "done", tmp_path, record=record) for name in names)
+    others = tuple(StageView(f"s{i}", f"Stage {i}", "failed", tmp_path, record={}) for i in range(4))
+    found = limits(Facts(RunView(tmp_path, {}, (*stages, *others))))
+    text = sentence("limits", "found", found.words)
+    for part in (
+        "topic (expression) 0.5",
+        "topic (accessibility) 0.5",
+        "topic 0.5, below 0.8",
+        "Stage 0 failed",
+        "Stage 3 failed",
+    ):
+        assert part in text
+    assert "more" not in text
+
+
+@pytest.mark.parametrize(("states", "where"), [(["root"] * 4, "two"), (["root", "A", "A", "A"], "A")])
+def test_a_topic_is_highest_in_a_group_where_there_are_no_lineages(states: list[str], where: str) -> None:
+    cells = pd.DataFrame({"group": ["one", "one", "two", "two"], "e1": [0.1, 0.2, 0.9, 0.8]})
+
+    class Cells:
+        def cells(self, stage: str, figure: str) -> pd.DataFrame:
+            return pd.DataFrame({STATE_COLUMN: states})
+
+    assert highest_in(Cells(), cells, ["e1"]) == {"e1": where}  # type: ignore[arg-type]
 
 
 def test_metrics_that_rules_read_exist() -> None:
@@ -212,3 +242,7 @@ def test_verdicts_on_the_trajectory_follow_the_sentence_on_lineages(tmp_path: Pa
         assert [words in found.text for words in ("Not supported", "Direction not established")] == [
             words in said for words in ("Not supported", "Direction not established")
         ]
+
+
+def test_fitted_genes_are_those_of_the_stage() -> None:
+    assert set(FITTED) == {OK, AT_BOUND}

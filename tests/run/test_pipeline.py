@@ -248,7 +248,7 @@ def test_a_stop_on_request_keeps_what_was_finished(request_: RunRequest, monkeyp
 
 
 def test_two_runs_in_one_folder_exclude_each_other(request_: RunRequest) -> None:
-    with pipeline._locked(request_.out), pytest.raises(StoreError, match="another run"):
+    with pipeline.locked(request_.out), pytest.raises(StoreError, match="another run"):
         run_pipeline(request_)
 
 

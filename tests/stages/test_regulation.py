@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import mudata
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
+from scipy import sparse, stats
 
 from mira_nb.core.regulation.deletion import driver_test
 from mira_nb.core.regulation.model import PeakRates, log_rate, peak_weights
+from mira_nb.core.topics.decoder import Decoder
 from mira_nb.errors import InputError, ResourceError, StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
 from mira_nb.stages.drivers.params import DriversParams
 from mira_nb.stages.drivers.stage import DriversStage
+from mira_nb.stages.regulation.links import COLUMNS, named_factors
 from mira_nb.stages.regulation.params import RegulationParams
 from mira_nb.stages.regulation.report import prior_interval
 from mira_nb.stages.regulation.stage import RegulationStage
@@ -30,8 +33,6 @@ GENES = [f"Gene{i}" for i in range(12)]
 def multiome() -> mudata.MuData:
     """The small problem as the topic stages would leave it; gene 11 and the last ten peaks are not modelled."""
     import anndata as ad
-
-    from mira_nb.core.topics.decoder import Decoder
 
     cells, _, peaks, _ = small_problem(k=4)
     rng = np.random.default_rng(9)
@@ -112,6 +113,61 @@ def test_keys_and_columns_of_the_contract(regulated: tuple[mudata.MuData, Result
     assert np.allclose(ratio, rna.layers["chromatin_differential"], atol=1e-4, equal_nan=True)
 
 
+def test_links_of_peaks_and_genes(regulated: tuple[mudata.MuData, Result]) -> None:
+    data, result = regulated
+    links = table(result, "peak_gene_links")
+    genes = table(result, "genes").set_index("gene")
+    assert list(links.columns) == list(COLUMNS)
+    fitted = genes[genes["nite_score"].notna()]
+    assert links.groupby("gene").size().to_dict() == fitted["n_peaks"].to_dict()
+    np.testing.assert_allclose(links.groupby("gene")["lite_share"].sum(), 1.0, atol=1e-3)
+    assert (links["pvalue"].diff().dropna() >= 0).all()
+    known = links["pvalue"].notna()
+    np.testing.assert_allclose(
+        links.loc[known, "adj_pvalue"], stats.false_discovery_control(links.loc[known, "pvalue"].to_numpy())
+    )
+    assert links["background"].isna().all()  # all modelled peaks lie on one chromosome
+    row = links[links["gene"] == GENES[0]].iloc[0]
+    start, end = (int(part) for part in row["peak"].split(":")[1].split("-"))
+    signed = ((start + end) / 2 - genes.loc[GENES[0], "tss"]) * (1 if genes.loc[GENES[0], "strand"] == "+" else -1)
+    assert row["distance"] == round(signed)
+    assert (np.sign(links["distance"])[links["region"] == "upstream"] == -1).all()
+    parameters = data.mod["rna"].varm["rp_parameters"].loc[GENES[0]]
+    mine = links[links["gene"] == GENES[0]].set_index("peak")
+    rates = PeakRates(*_accessibility(data)).block(data.mod["atac"].var_names.get_indexer(mine.index)).mean(axis=1)
+    kb = mine["distance"].abs() / 1e3
+    weight = np.select(
+        [mine["region"] == "upstream", mine["region"] == "downstream"],
+        [
+            parameters["a_upstream"] * 2 ** (-kb / parameters["decay_upstream_kb"]),
+            parameters["a_downstream"] * 2 ** (-kb / parameters["decay_downstream_kb"]),
+        ],
+        parameters["a_proximal"],
+    )
+    np.testing.assert_allclose(mine["lite_share"], weight * rates / (weight * rates).sum(), atol=2e-6)
+
+
+def _accessibility(data: mudata.MuData) -> tuple[Decoder, np.ndarray, np.ndarray]:
+    decoder = Decoder.from_arrays(data.mod["atac"].uns["topic_model"])
+    topics = np.asarray(data.mod["atac"].obsm["X_topics"])
+    return decoder, topics, decoder.log_normalizer(topics)
+
+
+def test_links_name_expressed_factors_with_a_site(regulated: tuple[mudata.MuData, Result]) -> None:
+    data = regulated[0].copy()
+    atac = data.mod["atac"]
+    names = ["Gene3", "Gene3", "nothing", "Gene5::Gene3", "Gene5::none", "Gene7", "Gene5"]
+    atac.uns["motifs"] = pd.DataFrame({"id": [f"M{i}" for i in range(7)], "name": names})
+    found = SimpleNamespace(data=data)
+    peaks = np.arange(20)
+    linked = peaks % 2 == 0
+    shown = named_factors(found, peaks, linked)  # type: ignore[arg-type]
+    hits = atac.varm["motif_hits"].toarray() > 0
+    for peak in peaks:
+        expected = {names[m] for m in np.flatnonzero(hits[peak])} - {"nothing", "Gene5::none"}
+        assert set(shown[peak].split("; ")) - {""} == (expected if linked[peak] else set())
+
+
 def test_decay_distances_are_posterior_means_with_an_interval(regulated: tuple[mudata.MuData, Result]) -> None:
     _, result = regulated
     genes = table(result, "genes")
@@ -122,9 +178,15 @@ def test_decay_distances_are_posterior_means_with_an_interval(regulated: tuple[m
         assert ((low < mean) & (mean < high))[there].all()
         assert mean[~there].isna().all()
         assert f"decay_{side}_mean_kb" not in genes, "one name for one thing"
+        shown = genes[f"decay_{side}_map_kb"]
+        assert (shown.isna() | ((low <= shown) & (shown <= high))).all(), "no maximum outside its interval"
+        width = np.log(high / low) / (2 * 1.96 * 1.2)
+        assert (genes[f"decay_{side}_informed"] == (width <= 0.75)).all()
     caption = next(item.caption for item in result.tables if item.name == "genes")
     for column in ("decay_*_kb", "decay_*_low_kb", "decay_*_high_kb", "decay_*_map_kb"):
         assert f"{column} " in caption
+    found = next(item for item in result.metrics if item.name == "Decay distances that the data tell")
+    assert found.value == genes[["decay_upstream_informed", "decay_downstream_informed"]].to_numpy().sum()
     assert np.allclose(prior_interval(RegulationParams()), (15 / np.exp(1.96 * 1.2), 15 * np.exp(1.96 * 1.2)))
     assert {1.4, 158} <= set(numbers(caption)), "the prior's interval"
     assert {int(genes["nite"].sum()), int((genes["status"] == "ok").sum())} <= set(numbers(caption))
@@ -141,9 +203,10 @@ def test_models_keep_the_maximum_a_posteriori(regulated: tuple[mudata.MuData, Re
     stored = data.mod["rna"].varm["rp_parameters"].reindex(genes.index)
     for side in ("upstream", "downstream"):
         for ours, theirs in (("", "mean_"), ("low_", "low_"), ("high_", "high_"), ("map_", "")):
-            assert np.array_equal(
-                genes[f"decay_{side}_{ours}kb"], stored[f"decay_{side}_{theirs}kb"], equal_nan=True
-            )  # fmt: skip
+            shown, kept = genes[f"decay_{side}_{ours}kb"], stored[f"decay_{side}_{theirs}kb"]
+            if ours == "map_":  # the table leaves out what lies outside its interval
+                kept = kept.where(kept.between(genes[f"decay_{side}_low_kb"], genes[f"decay_{side}_high_kb"]))
+            assert np.array_equal(shown, kept, equal_nan=True)
     names, position, sets, lite = stored_lite(data)
     g = names.index("Gene0")
     cells, modelled = build_cells(data, position)

@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import false_discovery_control, mannwhitneyu
 
 from mira_nb.stages.regulation.lineages import lineage_figures, state_table, state_tests, state_topics
-from mira_nb.stages.regulation.score_tests import log_score
+from mira_nb.stages.regulation.score_tests import lineage_cells, log_score
 
 N_CELLS, N_GENES, N_TOP = 90, 60, 10
 
@@ -107,3 +107,18 @@ def test_without_a_branch_there_is_nothing_to_show(found: Any) -> None:
 
 def test_log_scores() -> None:
     np.testing.assert_allclose(log_score(np.array([-3.0, 0.0, 9.0, 99.0])), [0, 0, 1, 2])
+
+
+def test_cells_belong_to_a_lineage_by_the_start_cell(found: Any) -> None:
+    """The earliest cell is committed to A already; by the start cell's fates other cells belong to B."""
+    data = found.data.copy()
+    fates = np.tile([0.5, 0.5], (N_CELLS, 1))
+    fates[0] = [0.9, 0.1]
+    fates[60:] = [0.3, 0.7]
+    data.obsm["fate_probabilities"] = pd.DataFrame(fates, index=data.obs_names, columns=["A", "B"])
+    tree = {**data.uns["lineage_tree"], "start_cell": "c5"}
+    for uns, start in ((tree, 5), (data.uns["lineage_tree"], 0)):
+        data.uns["lineage_tree"] = uns
+        masks = lineage_cells(SimpleNamespace(data=data))  # type: ignore[arg-type]
+        for column, name in enumerate("AB"):
+            np.testing.assert_array_equal(masks[name], fates[:, column] >= fates[start, column])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mira_nb.core.regulation.fit import AT_BOUND
 from mira_nb.io.spec import Finding
 from mira_nb.stages.motifs.params import MotifsParams
 from mira_nb.stages.regulation.params import RegulationParams
@@ -94,6 +95,10 @@ def test_a_good_run_has_no_alerts() -> None:
     [
         ({"status": pd.Series(["ok"] * 9 + ["seen in 3 cells"])}, "no_model", "info", [1, 10], [1]),
         ({"status": pd.Series(["ok"] * 7 + ["no transcription start site"] * 3)}, "no_model", "warning", [3, 10], [3]),
+        (
+            {"status": pd.Series(["ok"] * 7 + [AT_BOUND] * 3), "called": np.arange(10) > 5},
+            "decay_at_bound", "warning", [3, 10], [0.01, 3],
+        ),
         ({"error_share": 0.42}, "poorly_measured", "warning", [42], [4000, 60, 700]),
         (
             {"null": SimpleNamespace(gamma_rate=0.154, chi2_rate=0.05)},

@@ -24,6 +24,15 @@ from .search import FitOptions, Gene, Shared, Solution, make_gene, solve_gene
 from .starts import make_grid, working_around
 
 OK: Final = "ok"
+AT_BOUND: Final = "decay distance at its bound"
+"""Status of a gene with both models whose LITE estimate would fall below the bound of a decay distance.
+
+No peak near the gene explains it: what the models say of single peaks of the gene is not to be trusted.
+"""
+_USED: Final = 0.1
+"""Fraction of the standardised weights from which a side counts for the status."""
+_AT: Final = 1e-6
+"""Log decay distance within which an estimate is at its bound."""
 MOST_COUNTS: Final = 100_000
 """Counts of one gene in one cell beyond which the data are not molecule counts; bounds time and memory."""
 
@@ -49,7 +58,7 @@ class RegulationFit:
     n_expressing, n_expressed
         Number of cells with a count of each gene; number of fitted genes with a count in each cell.
     status
-        (G,) ``"ok"`` or why the gene was not fitted.
+        (G,) ``"ok"``, :data:`AT_BOUND` (fitted as well) or why the gene was not fitted.
     """
 
     lite: Fits
@@ -64,6 +73,11 @@ class RegulationFit:
     n_expressing: NDArray[np.int64]
     n_expressed: NDArray[np.int64]
     status: NDArray[np.object_]
+
+    @property
+    def fitted(self) -> NDArray[np.bool_]:
+        """Genes with both models, (G,)."""
+        return np.isin(self.status, (OK, AT_BOUND))
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,7 @@ class _Estimate:
     converged: bool
     rate: Floats
     cells: Floats
+    at_bound: bool
 
 
 def _estimate(gene: Gene, solution: Solution, shared: Shared, topics: Floats) -> _Estimate:
@@ -113,6 +128,7 @@ def _estimate(gene: Gene, solution: Solution, shared: Shared, topics: Floats) ->
     cells = negative_binomial(gene.counts, rate + shared.offset, theta)
     likelihood = float(cells.sum())
     there = (bool(gene.movable[0]), bool(gene.movable[1]))
+    used = x[[2, 4]] > _USED * np.abs(x[2:5]).sum()
     prior = log_prior(shared.priors, decay_kb=decay, gamma=gamma, bias=bias, theta=None if k else theta, present=there)
     return _Estimate(
         a=np.where(gene.movable[2:5] > 0, a, np.nan),
@@ -130,6 +146,7 @@ def _estimate(gene: Gene, solution: Solution, shared: Shared, topics: Floats) ->
         converged=solution.converged,
         rate=rate,
         cells=cells,
+        at_bound=bool((used & (x[:2] <= gene.lowest[:2] + _AT)).any()),
     )
 
 
@@ -142,7 +159,14 @@ def _fit_gene(
         return f"expressed in {seen} cells, fewer than {shared.options.min_cells}"
     if counts.max() > MOST_COUNTS:
         return f"a cell has {counts.max():,.0f} counts, more than {MOST_COUNTS:,}"
-    gene = make_gene(shared.rates.block(peaks), distance, region, counts)
+    gene = make_gene(
+        shared.rates.block(peaks),
+        distance,
+        region,
+        counts,
+        nearest_weight=shared.options.nearest_weight,
+        median_kb=shared.priors.decay_median_kb,
+    )
     spread = gene.rates.std(axis=1)
     if not (spread > 1e-9 * gene.rates.mean(axis=1)).any():
         return "accessibility does not vary"
@@ -267,7 +291,7 @@ def fit_regulation(
         work, len(sets.genes), n_threads=n_threads, progress=report, message="LITE and NITE models: gene"
     ):
         store.put(g, found)
-    expressed = counts[:, store.status == OK]
+    expressed = counts[:, np.isin(store.status, (OK, AT_BOUND))]
     return store.finish(
         n_expressing=np.diff(counts.indptr).astype(np.int64),
         n_expressed=np.asarray((expressed > 0).sum(axis=1)).ravel().astype(np.int64),
@@ -311,6 +335,8 @@ class _Store:
                 if name != "a_topics" or len(estimate.a_topics):
                     values[g] = getattr(estimate, name)
             rates[:, g] = estimate.rate
+        if found[0].at_bound:
+            self.status[g] = AT_BOUND
         self.decay[:, g] = found[2].mean_kb, found[2].low_kb, found[2].high_kb
         difference = 2.0 * (found[1].cells - found[0].cells)
         self.gene_statistic[g] = difference.sum()

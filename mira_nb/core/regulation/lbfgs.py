@@ -1,7 +1,8 @@
 """Compiled L-BFGS for one gene's posterior, with the expected information as its metric.
 
-The weights of the peak sets are kept non-negative by an active set: a weight at zero whose gradient points outward is
-held there. Against scipy's L-BFGS-B: ``docs/decisions/lbfgs.md``.
+The weights of the peak sets are kept non-negative, and the decay distances above a bound, by an active set: a
+coordinate at its bound whose gradient points outward is held there.
+Against scipy's L-BFGS-B: ``docs/decisions/lbfgs.md``.
 """
 
 from __future__ import annotations
@@ -138,12 +139,12 @@ def _direction(metric: Floats, free: Floats, slopes: Floats, pairs: Floats, n_ke
 
 
 @_jit
-def _free_coordinates(x: Floats, movable: Floats, slopes: Floats, free: Floats) -> bool:
+def _free_coordinates(x: Floats, movable: Floats, lowest: Floats, slopes: Floats, free: Floats) -> bool:
     """Update which coordinates may move; return whether any changed."""
     changed = False
     for j in range(len(x)):
         now = movable[j]
-        if 2 <= j <= 4 and x[j] <= 0.0 and slopes[j] >= 0.0:
+        if j < 5 and x[j] <= lowest[j] and slopes[j] >= 0.0:
             now = 0.0
         changed = changed or now != free[j]
         free[j] = now
@@ -152,7 +153,15 @@ def _free_coordinates(x: Floats, movable: Floats, slopes: Floats, free: Floats) 
 
 @_jit
 def _line_search(
-    x: Floats, value: float, slopes: Floats, direction: Floats, inputs: Inputs, work: Floats, trial: Floats, new: Floats
+    x: Floats,
+    value: float,
+    slopes: Floats,
+    direction: Floats,
+    lowest: Floats,
+    inputs: Inputs,
+    work: Floats,
+    trial: Floats,
+    new: Floats,
 ) -> tuple[bool, float, float, float, int]:
     """Halve the step until the loss decreases enough; `trial` and `new` are filled with the point and its gradient.
 
@@ -162,8 +171,8 @@ def _line_search(
     for count in range(1, HALVINGS + 1):
         for j in range(len(x)):
             trial[j] = x[j] + step * direction[j]
-            if 2 <= j <= 4 and trial[j] < 0.0:
-                trial[j] = 0.0
+            if j < 5 and trial[j] < lowest[j]:
+                trial[j] = lowest[j]
         found, like, curvature = objective(trial, inputs, work, new)
         gain = np.dot(slopes, trial - x)
         if math.isfinite(found) and found <= value + 1e-4 * gain:
@@ -176,9 +185,9 @@ def _line_search(
 
 @_jit
 def minimise(
-    x: Floats, movable: Floats, inputs: Inputs, work: Floats, tolerance: float, max_iterations: int
+    x: Floats, movable: Floats, lowest: Floats, inputs: Inputs, work: Floats, tolerance: float, max_iterations: int
 ) -> tuple[float, float, int, int, bool]:
-    """Minimise the loss by L-BFGS with a_eta >= 0; `x` is changed in place.
+    """Minimise the loss by L-BFGS with the first five coordinates at least `lowest`, (5,); `x` is changed in place.
 
     Stops when the loss has not decreased by more than `tolerance` for three iterations (Extended Methods, Parameter
     Estimation), or when the next step promises less than a thousandth of it. Returns (negative log posterior, log
@@ -193,7 +202,7 @@ def minimise(
     if not math.isfinite(value):
         return math.inf, like, 0, evaluations, False
     for iteration in range(1, max_iterations + 1):
-        changed = _free_coordinates(x, movable, slopes, free)
+        changed = _free_coordinates(x, movable, lowest, slopes, free)
         n_kept = 0 if changed else n_kept
         if changed or iteration <= 4 or iteration % 4 == 0:
             information(x, inputs, curvature, work, metric)
@@ -201,7 +210,7 @@ def minimise(
         if -0.5 * np.dot(direction, slopes) < 1e-3 * tolerance:
             return value, like, iteration, evaluations, True
         accepted, new_value, new_like, new_curvature, count = _line_search(
-            x, value, slopes, direction, inputs, work, trial, new_slopes
+            x, value, slopes, direction, lowest, inputs, work, trial, new_slopes
         )
         evaluations += count
         if not accepted:

@@ -54,6 +54,10 @@ class FitOptions:
         have not met are kept. The last ones are followed to the end.
     min_cells
         Genes seen in fewer cells are not fitted.
+    nearest_weight
+        Smallest weight that the nearest peak of a distal set keeps, 2^(-distance / Delta); 0: no bound. Without it a
+        gene can put all its weight on a side whose sum then vanishes, and batch normalisation blows rounding and
+        unmeasurable differences up to full size. The bound is never above the prior's median.
     """
 
     tolerance: float = 1e-5
@@ -62,6 +66,7 @@ class FitOptions:
     screen_iterations: int = 2
     screen_margins: tuple[float, ...] = (8.0, 2.0)
     min_cells: int = 10
+    nearest_weight: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ class Gene:
     counts: Floats
     tail: Floats
     movable: Floats
+    lowest: Floats
+    """(5,) bounds of the two log decay distances and the three weights."""
 
     def inputs(self, offset: Floats, topics: Floats, prior: Floats) -> kernels.Inputs:
         """Return what the compiled posterior takes."""
@@ -116,21 +123,46 @@ def tail_counts(counts: Floats) -> Floats:
     return (len(counts) - np.cumsum(whole))[:-1].astype(np.float64)
 
 
-def make_gene(rates: Floats, distance: NDArray, region: NDArray, counts: Floats) -> Gene:
-    """Arrange one gene for the kernels."""
+def lowest_decay(distance_kb: Floats, *, nearest_weight: float, median_kb: float) -> float:
+    """Return the decay distance (kb) at which the nearest peak keeps `nearest_weight`, at most the prior's median."""
+    if not len(distance_kb) or not nearest_weight > 0:
+        return 0.0
+    return min(float(distance_kb.min()) / math.log2(1.0 / nearest_weight), median_kb)
+
+
+def make_gene(
+    rates: Floats,
+    distance: NDArray,
+    region: NDArray,
+    counts: Floats,
+    *,
+    nearest_weight: float = 0.0,
+    median_kb: float = math.inf,
+) -> Gene:
+    """Arrange one gene for the kernels; see :class:`FitOptions` for the bound of the decay distances."""
     sizes = [int((region == code).sum()) for code in (UPSTREAM, PROXIMAL, DOWNSTREAM)]
     splits = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     proximal, _ = standardise(rates[splits[1] : splits[2]].sum(axis=0))
     there = [float(size > 0) for size in sizes]
     movable = np.array([there[0], there[2], *there, 1.0, 1.0])
+    kb = np.asarray(distance, float) / 1e3
+    lowest = np.zeros(5)
+    with np.errstate(divide="ignore"):
+        lowest[:2] = np.log(
+            [
+                lowest_decay(kb[part], nearest_weight=nearest_weight, median_kb=median_kb)
+                for part in (slice(0, splits[1]), slice(splits[2], None))
+            ]
+        )
     return Gene(
         np.ascontiguousarray(rates),
-        np.asarray(distance, float) / 1e3,
+        kb,
         splits,
         proximal,
         counts,
         tail_counts(counts),
         movable,
+        lowest,
     )
 
 
@@ -139,8 +171,9 @@ def _run(
 ) -> Solution:
     work = np.empty((kernels.N_WORK, len(offset)))
     x = x.copy()
+    x[:5] = np.maximum(x[:5], gene.lowest)
     inputs = gene.inputs(offset, topics, prior)
-    loss, _, iterations, evaluations, converged = minimise(x, movable, inputs, work, tolerance, limit)
+    loss, _, iterations, evaluations, converged = minimise(x, movable, gene.lowest, inputs, work, tolerance, limit)
     return Solution(x, loss, iterations, evaluations, converged, work[4].copy())
 
 

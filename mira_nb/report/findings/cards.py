@@ -79,7 +79,7 @@ def topic_cards(facts: Facts) -> list[Card]:
     cells = facts.cells("joint", "umap_joint")
     names = {assay: topic_names(facts, assay) for assay in ("rna", "atac")}
     partners = partner_topics(cells, names["rna"], names["atac"])
-    where = _highest(facts, cells, names["rna"] + names["atac"])
+    where = highest_in(facts, cells, names["rna"] + names["atac"])
     alpha = thresholds()["alpha"]
     terms = _best(facts.rows("enrichment", "enrichment"), "term", "adj_pvalue", alpha)
     motifs = _best(
@@ -152,7 +152,7 @@ def _best(rows: list[Row], name: str, by: str, limit: float) -> dict[str, tuple[
     return {topic: tuple(dict.fromkeys(text for _, text in sorted(items)))[:N_SHOWN] for topic, items in found.items()}
 
 
-def _highest(facts: Facts, cells: pd.DataFrame | None, names: list[str]) -> dict[str, str]:
+def highest_in(facts: Facts, cells: pd.DataFrame | None, names: list[str]) -> dict[str, str]:
     """Return the lineage state (else the group, else the cluster) in which the mean of each topic is highest."""
     if cells is None:
         return {}
@@ -160,7 +160,7 @@ def _highest(facts: Facts, cells: pd.DataFrame | None, names: list[str]) -> dict
     states = facts.cells("trajectory", "umap_trajectory")
     if states is not None and STATE_COLUMN in states and len(states) == len(cells):
         groups = states[STATE_COLUMN]
-    else:
+    if groups is None or groups.nunique() < 2:  # without lineages every cell is in the root
         column = next((c for c in cells.columns if cells[c].dtype == object or str(cells[c].dtype) == "category"), None)
         groups = None if column is None else cells[column]
     known = [name for name in names if name in cells]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+FITTED: Final = ("ok", "decay distance at its bound")
+"""Status of genes with both models in the table genes of the stage regulation."""
 NEEDS: Final = {"motifs": "--motifs and --genome", "enrichment": "--gene-sets", "regulation": "--tss"}
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from .facts import Facts, number, part
 from .model import Answer
+
+ASSAY: Final = {"rna": "expression", "atac": "accessibility"}
 
 
 def limits(facts: Facts) -> Answer:
@@ -23,7 +25,9 @@ def limits(facts: Facts) -> Answer:
             )
         elif stage.status == "pending":
             skipped.append(f"{stage.title} has not run")
-        found = [outside(item) for item in stage.record.get("metrics") or ()]
+        found = [
+            outside(item, ASSAY.get(stage.name.rpartition("_")[2], "")) for item in stage.record.get("metrics") or ()
+        ]
         found = [text for text in found if text]
         missed += found
         warned += [str(alert.get("title")) for alert in stage.alerts if alert.get("level") in {"warning", "error"}]
@@ -36,19 +40,23 @@ def limits(facts: Facts) -> Answer:
     return Answer("bad" if failed else "caution", "found", {"items": items}, len(items), "limits", proof=link)
 
 
-def outside(item: dict[str, Any]) -> str:
-    """Return by how much a key figure misses its stated range; nothing where it keeps it or has none."""
+def outside(item: dict[str, Any], assay: str = "") -> str:
+    """Return by how much a key figure misses its stated range; nothing where it keeps it or has none.
+
+    `assay` names the assay of a stage that there is for each of them.
+    """
     value = item.get("value")
     counted = part(value)
     amount = counted[0] / counted[1] if counted and counted[1] else number(value)
     least, most = number(item.get("good_above")), number(item.get("good_below"))
     if amount is None:
         return ""
+    name = f"{item['name']} ({assay})" if assay else item["name"]
     shown = str(value) if counted or not isinstance(value, float) else f"{value:,.4g}"
     if least is not None and amount < least:
-        return f"{item['name']} {shown}, below {_bound(least, counted)}"
+        return f"{name} {shown}, below {_bound(least, counted)}"
     if most is not None and amount > most:
-        return f"{item['name']} {shown}, above {_bound(most, counted)}"
+        return f"{name} {shown}, above {_bound(most, counted)}"
     return ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from .cards import Card, is_strong, topic_names
-from .facts import Facts, number, part, true
+from .facts import FITTED, Facts, number, part, true
 from .model import Answer, Verdict
 from .texts import thresholds
 
@@ -158,7 +158,7 @@ def lineage_drivers(facts: Facts, cards: list[Card]) -> dict[str, list[str]]:
 
 def nite(facts: Facts, _cards: list[Card]) -> Answer:
     """Count the NITE genes, and judge the test by its false positives and by the errors of accessibility."""
-    rows = [row for row in facts.rows("regulation", "genes") if row.get("status") == "ok"]
+    rows = [row for row in facts.rows("regulation", "genes") if row.get("status") in FITTED]
     if not rows:
         return Answer("untested", "untested", {"reason": facts.reason("regulation")}, proof=("regulation", ""))
     n_nite = sum(true(row.get("nite")) for row in rows)

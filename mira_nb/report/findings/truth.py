@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from .cards import Card
-from .facts import Facts, number, true
+from .facts import FITTED, Facts, number, true
 from .model import Answer, Verdict
 from .rules import lineage_drivers, lineage_names
-from .texts import thresholds
+from .texts import sentence, thresholds
 
 
 def planted(facts: Facts, cards: list[Card]) -> Answer | None:
@@ -42,12 +42,16 @@ def planted(facts: Facts, cards: list[Card]) -> Answer | None:
     return Answer(verdict, "found", words, n_right, "comparisons that agree", len(kept), ("regulation", "genes"))
 
 
+def _text(key: str, **values: Any) -> str:
+    return sentence("truth", key, values)
+
+
 def _topics(cards: list[Card], truth: dict[str, Any]) -> tuple[bool, str] | None:
     found = [sum(card.assay == assay for card in cards) for assay in ("rna", "atac")]
     if not truth.get("K") or 0 in found:
         return None
     right = all(n == truth["K"] for n in found)
-    return right, f"{found[0]} and {found[1]} topics ({truth['K']} planted)"
+    return right, _text("topics", n_rna=found[0], n_atac=found[1], n_planted=truth["K"])
 
 
 def _branch_times(facts: Facts, truth: dict[str, Any]) -> tuple[bool, str] | None:
@@ -58,8 +62,8 @@ def _branch_times(facts: Facts, truth: dict[str, Any]) -> tuple[bool, str] | Non
         return None
     near = thresholds()["branch_time"]
     right = len(found) == len(known) and all(abs(a - b) <= near for a, b in zip(found, known, strict=True))
-    listed = [", ".join(f"{time:.2f}" for time in times) for times in (found, known)]
-    return right, f"branch times {listed[0]} ({listed[1]} planted)"
+    listed = [[f"{time:.2f}" for time in times] for times in (found, known)]
+    return right, _text("branch_times", found=listed[0], planted=listed[1])
 
 
 def _lineages(facts: Facts, truth: dict[str, Any]) -> tuple[bool, str] | None:
@@ -67,15 +71,14 @@ def _lineages(facts: Facts, truth: dict[str, Any]) -> tuple[bool, str] | None:
         return None
     found, known = set(lineage_names(facts)), set(map(str, truth.get("lineages", ())))
     if found == known:
-        return True, f"the lineages are those planted ({', '.join(sorted(known))})"
-    wrong = ", ".join(sorted(found - known)) or "none"
-    return False, f"lineages missed: {', '.join(sorted(known - found)) or 'none'}, not planted: {wrong}"
+        return True, _text("lineages_right", planted=sorted(known))
+    return False, _text("lineages_wrong", missed=sorted(known - found), wrong=sorted(found - known))
 
 
 def _nite(facts: Facts, folder: Path) -> tuple[bool, str] | None:
     kinds = {row["gene_symbol"]: row["kind"] for row in _tsv(folder / "truth_genes.tsv")}
     called = {
-        row["gene"]: true(row.get("nite")) for row in facts.rows("regulation", "genes") if row.get("status") == "ok"
+        row["gene"]: true(row.get("nite")) for row in facts.rows("regulation", "genes") if row.get("status") in FITTED
     }
     counts = {}
     for kind in ("NITE", "LITE"):
@@ -86,11 +89,8 @@ def _nite(facts: Facts, folder: Path) -> tuple[bool, str] | None:
     (n_true, n_nite), (n_false, n_lite) = counts["NITE"], counts["LITE"]
     right = n_true >= thresholds()["truth"] * n_nite and n_false <= thresholds()["alpha"] * n_lite
     others = sum(called.values()) - n_true - n_false
-    return (
-        right,
-        f"{n_true} of {n_nite} planted NITE genes, {n_false} of {n_lite} planted LITE genes and {others} others "
-        "(driven by topics) are called NITE",
-    )
+    text = _text("nite", n_true=n_true, n_nite=n_nite, n_false=n_false, n_lite=n_lite, n_others=others)
+    return right, text
 
 
 def _drivers(facts: Facts, cards: list[Card], folder: Path) -> tuple[bool, str] | None:
@@ -104,8 +104,8 @@ def _drivers(facts: Facts, cards: list[Card], folder: Path) -> tuple[bool, str] 
     missed = sorted({f for name, factors in known.items() for f in factors - found.get(name, set())})
     wrong = sorted({f for name, factors in found.items() for f in factors - known.get(name, set())})
     if not missed and not wrong:
-        return True, "the drivers of every lineage are those planted"
-    return False, f"drivers missed: {', '.join(missed) or 'none'}, not planted: {', '.join(wrong) or 'none'}"
+        return True, _text("drivers_right")
+    return False, _text("drivers_wrong", missed=missed, wrong=wrong)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -139,6 +139,7 @@ def captions(found: Projection) -> dict[str, str]:
     n_cells, n_reference = len(found.labels), len(found.reference_map)
     return {
         "lead": TEXTS.text("projection_lead", n_cells=n_cells, n_reference=n_reference, confidence=confidence),
+        "alt": TEXTS.text("projection_alt"),
         "map": TEXTS.text("projection_map", column=found.column, k=found.k),
         "labels": TEXTS.text("projection_labels", column=found.column, k=found.k),
         "features": TEXTS.text("projection_features"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from mira_nb.chromosomes import ChromosomeMatch, match_chromosomes
 from mira_nb.core.regulation.explained import constant_log_likelihood, unexplained_share
 from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
+from mira_nb.core.regulation.links import LinkTests, score_links
 from mira_nb.core.regulation.model import Cells, Priors
 from mira_nb.core.regulation.scores import (
     NullDistribution,
@@ -32,6 +33,7 @@ from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import cell_annotation, topic_frame
 from mira_nb.typing import Floats, Ints, Progress
 
+from .decay import decay_columns
 from .inputs import build_cells, chosen_genes, peak_sets
 
 if TYPE_CHECKING:
@@ -74,6 +76,8 @@ class RegulationOutput:
         estimates alone; NaN without a null distribution.
     n_open
         Open modelled peaks of each cell, (cells,).
+    links
+        Tests of every pair of a gene and a peak, in the order of `sets`.
     chromosomes
         How chromosome names of the TSS file were matched with those of the peaks.
     n_tss_rows
@@ -95,6 +99,7 @@ class RegulationOutput:
     null: NullDistribution | None
     error_share: float
     n_open: Ints
+    links: LinkTests
     chromosomes: ChromosomeMatch
     n_tss_rows: int
     tss_findings: tuple[Any, ...]
@@ -102,7 +107,7 @@ class RegulationOutput:
     @cached_property
     def ok(self) -> NDArray[np.bool_]:
         """Genes with both models."""
-        return np.asarray(self.fit.status == "ok")
+        return self.fit.fitted
 
     @cached_property
     def status(self) -> NDArray[np.object_]:
@@ -131,6 +136,12 @@ class RegulationOutput:
     def fdr(self) -> Floats:
         """Benjamini-Hochberg adjusted p-values over the fitted genes, (G,)."""
         return benjamini_hochberg(self.pvalue)
+
+    @cached_property
+    def link_fdr(self) -> Floats:
+        """Benjamini-Hochberg adjusted p-values of the pairs of fitted genes and peaks, in the order of `sets`."""
+        owner = np.repeat(np.arange(len(self.genes)), self.sets.n_peaks)
+        return benjamini_hochberg(np.where(self.ok[owner], self.links.pvalue, np.nan))
 
     @cached_property
     def called(self) -> NDArray[np.bool_]:
@@ -219,21 +230,6 @@ class RegulationOutput:
         return "cells", pd.Series("all", index=self.data.obs_names)
 
 
-def decay_columns(fit: RegulationFit, *, plain: Literal["mean", "map"]) -> dict[str, Floats]:
-    """Return LITE's decay distances, kb: two estimates and the 95 % credible interval, one column per side.
-
-    `plain` names the estimate that is called just ``decay_SIDE_kb``; the other one is ``decay_SIDE_map_kb`` or
-    ``decay_SIDE_mean_kb``. The table of genes shows the posterior mean under the plain name, as it is nearer the
-    truth; among the parameters of the models it is the maximum a posteriori, which all predictions use.
-    """
-    parts = {"mean": fit.decay_mean_kb, "low": fit.decay_low_kb, "high": fit.decay_high_kb, "map": fit.lite.decay_kb}
-    return {
-        f"decay_{side}_kb" if part == plain else f"decay_{side}_{part}_kb": values[:, n]
-        for n, side in enumerate(("upstream", "downstream"))
-        for part, values in sorted(parts.items(), key=lambda item: item[0] != plain)
-    }
-
-
 def _priors(params: RegulationParams) -> Priors:
     return Priors(
         decay_median_kb=params.decay_median_kb,
@@ -259,7 +255,12 @@ def _fit_with_null(
     The fit, the unexplained fraction of each gene (G,), and the simulated genes.
     """
     priors = _priors(params)
-    options = FitOptions(tolerance=params.tolerance, max_iterations=params.max_iterations, min_cells=params.min_cells)
+    options = FitOptions(
+        tolerance=params.tolerance,
+        max_iterations=params.max_iterations,
+        min_cells=params.min_cells,
+        nearest_weight=params.nearest_weight,
+    )
     part = len(sets.genes) / (len(sets.genes) + params.null_genes)
     fit = fit_regulation(
         cells,
@@ -292,7 +293,7 @@ def _fit_with_null(
 
 
 def compute(data: MuData, params: RegulationParams, context: Context, progress: Progress) -> RegulationOutput:
-    """Assign peaks to genes, fit LITE and NITE, and learn the null distribution of the NITE test.
+    """Assign peaks to genes, fit LITE and NITE, learn the null of the NITE test, test pairs of peaks and genes.
 
     Raises
     ------
@@ -316,9 +317,23 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     progress(0.02, "peaks around transcription start sites")
     sites = name_sites(table, data.mod[RNA].var).frame
     sets, peaks = peak_sets(data, params, sites, names, modelled_peaks, path)
-    n_open = np.asarray((sparse.csr_matrix(data.mod[ATAC].X)[:, modelled_peaks] != 0).sum(axis=1)).ravel()
+    is_open = sparse.csr_matrix(data.mod[ATAC].X)[:, modelled_peaks] != 0
+    n_open = np.asarray(is_open.sum(axis=1)).ravel()
     fit, share, simulated = _fit_with_null(
-        cells, sets, n_open, params, context, lambda fraction, message: progress(0.05 + 0.95 * fraction, message)
+        cells, sets, n_open, params, context, lambda fraction, message: progress(0.05 + 0.85 * fraction, message)
+    )
+    links = score_links(
+        is_open,
+        cells.counts,
+        depth=np.exp(cells.log_depth),
+        n_open=n_open,
+        sets=sets,
+        peak_chrom=peaks["chrom"].to_numpy(),
+        generator=np.random.default_rng([context.seed, 8]),
+        n_permutations=params.link_permutations,
+        n_background=params.link_background,
+        n_threads=context.n_threads,
+        progress=lambda fraction, _: progress(0.9 + 0.1 * fraction, "links of peaks and genes"),
     )
     enough = len(simulated.statistic) >= FEW_NULL
     return RegulationOutput(
@@ -335,6 +350,7 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
         null=fit_null(simulated.statistic, n_topics=cells.topics.shape[1]) if enough else None,
         error_share=float(np.nanquantile(simulated.unexplained, 0.95)) if enough else float("nan"),
         n_open=n_open,
+        links=links,
         chromosomes=match_chromosomes(table.frame["chrom"], peaks["chrom"]),
         n_tss_rows=len(table.frame),
         tss_findings=tuple(table.findings),

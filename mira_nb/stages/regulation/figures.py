@@ -28,6 +28,7 @@ from mira_nb.typing import Floats
 
 from .compute import RegulationOutput
 from .lineages import lineage_figures
+from .links import link_figures
 from .score_tests import STAR_LEVEL, cell_tests, lineage_cells, log_score, primed_genes, star, topic_genes, topic_tests
 from .streams import stream_figures
 
@@ -73,6 +74,7 @@ def figures(found: RegulationOutput) -> list[Figure]:
         *_topic_figures(found),
         *stream_figures(found),
         *lineage_figures(found, primed),
+        *link_figures(found),
         *_gene_figures(found, shown),
         *_primed_figures(found, primed),
     ]

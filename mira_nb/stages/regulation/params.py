@@ -75,6 +75,23 @@ class RegulationParams(Params):
         0.15, "Primed genes: smallest mean chromatin differential (natural log) of the branch cells.", advanced=True
     )
     primed_nite: float = param(5.0, "Primed genes: smallest NITE score.", advanced=True)
+    link_permutations: int = param(
+        100,
+        "Peak-gene links: permutations of the cells behind the p-values.",
+        unit="permutations",
+        ge=10,
+        le=10_000,
+        advanced=True,
+    )
+    link_background: int = param(
+        200,
+        "Peak-gene links: largest number of peaks of other chromosomes, open about as often, that a pair is ranked "
+        "among.",
+        unit="peaks",
+        ge=20,
+        le=100_000,
+        advanced=True,
+    )
     decay_median_kb: float = param(
         15.0, "Prior median of the decay distances (log-normal).", unit="kb", gt=0, advanced=True
     )
@@ -87,6 +104,14 @@ class RegulationParams(Params):
         1e-5, "Gain in log posterior below which three iterations in a row end a fit.", unit="nats", gt=0, advanced=True
     )
     max_iterations: int = param(200, "Largest number of L-BFGS iterations of a fit.", ge=5, advanced=True)
+    nearest_weight: float = param(
+        0.01,
+        "Smallest weight that the nearest peak of a side keeps, which bounds the decay distance from below (never "
+        "above the prior's median); 0 = no bound, as published.",
+        ge=0,
+        lt=1,
+        advanced=True,
+    )
     min_cells: int = param(
         10, "Smallest number of expressing cells of a gene that is fitted.", unit="cells", ge=1, advanced=True
     )

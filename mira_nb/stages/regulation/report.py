@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mira_nb.core.regulation.fit import AT_BOUND, OK
 from mira_nb.core.regulation.geometry import NO_CHROMOSOME, NO_TSS
 from mira_nb.stages.result import Alert, Metric, Table
 from mira_nb.stages.texts import Texts
 
-from .compute import RegulationOutput, decay_columns
+from .compute import RegulationOutput
+from .decay import INFORMED, SIDES, decay_columns, informed_decay, shown_map
 from .lineages import state_table
+from .links import link_results
 from .score_tests import cell_tests, primed_genes, terminal_tests, topic_tests
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ def gene_table(found: RegulationOutput) -> pd.DataFrame:
     """Return one row per gene that was asked for, fitted or not, by decreasing NITE score."""
     lite, sets = found.fit.lite, found.sets
     counts = sets.counts()
+    informed = informed_decay(found.fit, found.params)
     frame = pd.DataFrame(
         {
             "gene": found.genes,
@@ -46,6 +50,7 @@ def gene_table(found: RegulationOutput) -> pd.DataFrame:
             "a_proximal": lite.a[:, 1],
             "a_downstream": lite.a[:, 2],
             **decay_columns(found.fit, plain="mean"),
+            **{f"decay_{side}_informed": informed[:, n] for n, side in enumerate(SIDES)},
             "gamma": lite.gamma,
             "theta": lite.theta,
             "n_peaks": sets.n_peaks,
@@ -77,6 +82,7 @@ def tables(found: RegulationOutput) -> list[Table]:
     p = found.params
     out = [
         _genes(found),
+        link_results(found),
         TEXTS.table(
             "cell_nite_tests",
             cell_tests(found),
@@ -114,15 +120,14 @@ def _genes(found: RegulationOutput) -> Table:
         n_fitted=int(found.ok.sum()),
         prior_low=low,
         prior_high=high,
+        informed=INFORMED,
+        n_outside=int((np.isfinite(found.fit.lite.decay_kb) & ~np.isfinite(shown_map(found.fit))).sum()),
     )
 
 
 def metrics(found: RegulationOutput) -> list[Metric]:
     """Return the key figures."""
     ok, p = found.ok, found.params
-    distances = found.fit.decay_mean_kb[ok]
-    weight = np.nan_to_num(found.fit.lite.a[ok][:, [0, 2]])
-    used = distances[np.isfinite(distances) & (weight > 1e-3)]
     out = [
         TEXTS.metric("genes_modelled", int(ok.sum()), n_genes=len(ok)),
         TEXTS.metric("nite_genes", int(found.called.sum()), min_share=p.min_share, level=p.level),
@@ -131,7 +136,16 @@ def metrics(found: RegulationOutput) -> list[Metric]:
         TEXTS.metric("median_score", float(np.nanmedian(found.nite_score)) if ok.any() else float("nan")),
         TEXTS.metric("median_peaks", float(np.median(found.sets.n_peaks[ok])) if ok.any() else 0.0),
         TEXTS.metric(
-            "median_decay", float(np.median(used)) if len(used) else float("nan"), prior_median=p.decay_median_kb
+            "links",
+            int((found.link_fdr < p.level).sum()),
+            n_pairs=int(np.isfinite(found.link_fdr).sum()),
+            level=p.level,
+        ),
+        TEXTS.metric(
+            "informed_decay",
+            int(informed_decay(found.fit, p).sum()),
+            n_distances=int(np.isfinite(found.fit.decay_mean_kb).sum()),
+            informed=INFORMED,
         ),
     ]
     if found.null is not None:
@@ -158,7 +172,18 @@ def _left_out(found: RegulationOutput) -> list[Alert]:
     """Return alerts on genes without models and on peaks that do not count."""
     out = []
     status = pd.Series(found.status)
-    missing = status[status != "ok"].str.replace(r"\d+", "n", regex=True).value_counts()
+    missing = status[~status.isin((OK, AT_BOUND))].str.replace(r"\d+", "n", regex=True).value_counts()
+    at_bound = int((status == AT_BOUND).sum())
+    if at_bound:
+        out.append(
+            TEXTS.alert(
+                "decay_at_bound",
+                n_genes=at_bound,
+                n_fitted=int(found.ok.sum()),
+                n_called=int((found.called & (status == AT_BOUND)).sum()),
+                weight=found.params.nearest_weight,
+            )
+        )
     if len(missing):
         out.append(
             TEXTS.alert(

@@ -97,7 +97,8 @@ def topic_tests(found: RegulationOutput) -> pd.DataFrame:
 def lineage_cells(found: RegulationOutput) -> dict[str, NDArray[np.bool_]]:
     """Return masks of each lineage's cells; empty without a trajectory.
 
-    Cells belong to a lineage when they are at least as likely to reach its end as the earliest cell.
+    Cells belong to a lineage when they are at least as likely to reach its end as the start cell of the trajectory;
+    where none is stored (results of other programs), as the earliest cell.
     """
     fates = found.data.obsm.get(FATE_PROBABILITIES)
     if fates is None or PSEUDOTIME not in found.data.obs:
@@ -106,7 +107,11 @@ def lineage_cells(found: RegulationOutput) -> dict[str, NDArray[np.bool_]]:
     names = (
         [str(x) for x in fates.columns] if isinstance(fates, pd.DataFrame) else [str(i) for i in range(values.shape[1])]
     )
-    start = int(np.nanargmin(found.data.obs[PSEUDOTIME].to_numpy(float)))
+    stored = found.data.uns.get(LINEAGE_TREE)
+    named = str(stored.get("start_cell", "")) if isinstance(stored, Mapping) else ""
+    start = int(found.data.obs_names.get_indexer([named])[0])
+    if start < 0:
+        start = int(np.nanargmin(found.data.obs[PSEUDOTIME].to_numpy(float)))
     return {name: values[:, j] >= values[start, j] for j, name in enumerate(names)}
 
 

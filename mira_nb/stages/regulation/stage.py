@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb import keys
-from mira_nb.keys import PREPARE, REGULATION, TOPICS_ATAC, TOPICS_RNA, TRAJECTORY
+from mira_nb.keys import MOTIFS, PREPARE, REGULATION, TOPICS_ATAC, TOPICS_RNA, TRAJECTORY
 from mira_nb.stages.base import Context, Memory, Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.result import Result, Slot
@@ -38,7 +38,7 @@ class RegulationStage(Stage[RegulationParams]):
     )
     Params: ClassVar[type[Params]] = RegulationParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA, TOPICS_ATAC)
-    uses: ClassVar[tuple[str, ...]] = (keys.JOINT_STAGE, TRAJECTORY)
+    uses: ClassVar[tuple[str, ...]] = (keys.JOINT_STAGE, MOTIFS, TRAJECTORY)
     resources: ClassVar[tuple[tuple[str, ...], ...]] = (("tss",),)
     optional_resources: ClassVar[tuple[str, ...]] = ("groups",)
     writes: ClassVar[tuple[Slot, ...]] = (
@@ -51,7 +51,7 @@ class RegulationStage(Stage[RegulationParams]):
     )
     memory: ClassVar[Memory] = Memory(740, 25, 40)
     look: ClassVar[str] = (
-        "Most genes should be fitted, and the distances over which peaks act should be some ten kilobases."
+        "Most genes should be fitted, and links of peaks and genes should be more common near the start sites."
     )
     tune: ClassVar[str] = "A wider window catches more distant peaks and takes longer."
 

@@ -1,0 +1,37 @@
+"""How commands end when something is wrong: one message on stderr and the right exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn
+
+import typer
+
+from .cli_terminal import say, system_message
+from .errors import MiraError
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Print one message on stderr and stop."""
+    say(f"mira-nb: {message}")
+    raise typer.Exit(code)
+
+
+def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn our errors into one message and the right exit status."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except MiraError as error:
+            fail(str(error), error.exit_code)
+        except OSError as error:
+            fail(*system_message(error))
+        except MemoryError:
+            fail("memory ran out; give the machine, container or job more, or give fewer cells or peaks", 1)
+        except KeyboardInterrupt:
+            fail("stopped; what was finished is kept, run the same command to go on", 1)
+
+    return wrapped

@@ -1,0 +1,1 @@
+"""Comparison of finished runs: run folders in, tables and one page out."""

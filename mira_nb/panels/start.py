@@ -1,0 +1,168 @@
+"""The start page, and the page as a whole: it shows the list of runs with the form of a new one, or one run."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+
+from mira_nb.errors import MiraError, StoreError
+
+from . import markup
+from .app import POLL_SECONDS, Dashboard, JobBar
+from .browser_widgets import stylesheet, vega_bundle
+from .job import JobController
+from .library import MOST_ENTRIES, RunSummary, listing, recent_runs
+from .new_run import NewRun
+from .texts import words
+
+LIST_SECONDS = 2.0
+
+
+class StartPage:
+    """Recent runs below a root, and the form of a new run.
+
+    Parameters
+    ----------
+    root
+        The served root.
+    opened
+        Called with the folder of the run that is to be shown.
+
+    Attributes
+    ----------
+    widget
+        The page.
+    """
+
+    def __init__(self, root: Path, opened: Any) -> None:
+        self.root, self._opened = Path(root), opened
+        self.new = NewRun(self.root, started=opened)
+        self.runs = widgets.VBox([])
+        self.runs.add_class("mn-runs")
+        self.note = widgets.HTML()
+        head = widgets.HTML(f"<h1>MIRA analyses</h1><p class='mn-help'>{markup.text(self.root)}</p>")
+        head.add_class("mn-header")
+        recent, new = (widgets.HTML(f"<h2>{title}</h2>") for title in ("Runs", "New run"))
+        self.widget = widgets.VBox([head, recent, self.note, self.runs, new, self.new.widget])
+        self._shown: list[RunSummary] | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Update the list of runs and the files that are offered."""
+        folders, files, whole = listing(self.root)
+        found = recent_runs(self.root, folders)
+        text = words("start")
+        note = "" if found else f'<p class="mn-help">{markup.text(text["empty"])}</p>'
+        if not whole:
+            note += markup.alert("warning", text["partial"].format(limit=MOST_ENTRIES))
+        if self.note.value != note:
+            self.note.value = note
+        if found != self._shown:
+            self._shown = found
+            self.runs.children = [self._row(run) for run in found]
+        self.new.offer(files)
+
+    def _row(self, run: RunSummary) -> Any:
+        button = widgets.Button(description="Open", tooltip=f"Open the run {run.title}")
+        button.on_click(lambda _: self._opened(run.path))
+        row = widgets.HBox([widgets.HTML(markup.run_card(run)), button])
+        row.add_class("mn-run-row")
+        return row
+
+
+class Shell:
+    """What a page shows: the start page of a root, or one of its runs.
+
+    Parameters
+    ----------
+    root
+        The served root; None: there is no start page to go back to.
+    run
+        The run to begin with; None: the start page.
+    message
+        A sentence for the reader on top of the run.
+
+    Attributes
+    ----------
+    widget
+        The page.
+    """
+
+    def __init__(self, root: Path | None, run: Path | None = None, *, message: str = "") -> None:
+        self.root = Path(root) if root else None
+        self.view: StartPage | Dashboard | Path | None = None
+        self._bar: JobBar | None = None
+        self._closed = threading.Event()
+        self.back = widgets.Button(description="All runs", tooltip="Back to the list of runs")
+        self.back.add_class("mn-quiet")
+        self.back.on_click(lambda _: self.show_start())
+        self.body = widgets.VBox([])
+        self.widget = widgets.VBox([widgets.HTML(f"<style>{stylesheet()}</style>"), self.body])
+        self.widget.add_class("mn-app")
+        if run is not None:
+            self.show_run(run, message=message)
+        else:
+            self.show_start(message)
+
+    def show_start(self, message: str = "") -> None:
+        """Show the list of runs."""
+        self._leave()
+        if self.root is None:
+            return
+        self.view = StartPage(self.root, self.show_run)
+        note = [widgets.HTML(markup.alert("warning", message))] if message else []
+        self.body.children = [*note, self.view.widget]
+
+    def show_run(self, folder: Path, *, message: str = "") -> None:
+        """Show one run, or that its input is still being read."""
+        self._leave()
+        back = [self.back] if self.root is not None else []
+        if not (folder / "run.json").exists():
+            if not JobController(folder).folder.read():
+                raise StoreError(f"{folder} holds no run.json", expected="the --out folder of `mira-nb run`")
+            self.view, self._bar = folder, JobBar(JobController(folder))
+            head = widgets.HTML(f"<h1>{markup.text(folder.name)}</h1>")
+            head.add_class("mn-header")
+            self.body.children = [*back, head, self._bar.widget]
+            self.follow()
+            return
+        self.view = Dashboard(folder, message=message).watch()
+        self.body.children = [*back, self.view.widget]
+
+    def _leave(self) -> None:
+        if isinstance(self.view, Dashboard):
+            self.view.close()
+        self.view = self._bar = None
+
+    # ------------------------------------------------------------------ follow
+    def watch(self) -> Shell:
+        """Keep the list of runs, and a run that is being read, up to date in a thread until :meth:`close`."""
+        threading.Thread(target=vega_bundle, daemon=True).start()
+        threading.Thread(target=self._follow, daemon=True).start()
+        return self
+
+    def close(self) -> None:
+        """Stop following."""
+        self._closed.set()
+        self._leave()
+
+    def _follow(self) -> None:
+        while not self._closed.wait(LIST_SECONDS if isinstance(self.view, StartPage) else POLL_SECONDS):
+            self.follow()
+
+    def follow(self) -> None:
+        """Update the page once."""
+        view, bar = self.view, self._bar
+        try:
+            if isinstance(view, StartPage):
+                view.refresh()
+            elif isinstance(view, Path) and bar is not None:
+                if (view / "run.json").exists():
+                    self.show_run(view)
+                else:
+                    bar.update(bar.jobs.state(), {})
+        except (MiraError, OSError) as error:
+            self.body.children = [self.back, widgets.HTML(markup.error_box({"message": str(error)}))]

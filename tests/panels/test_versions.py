@@ -1,0 +1,46 @@
+"""What a new result makes out of date, renewing it, and versions on the page."""
+
+from __future__ import annotations
+
+from mira_nb.panels.app import Dashboard
+from mira_nb.panels.job import JobController, JobRequest
+from mira_nb.run.store import RunStore
+from tests.panels.test_app import settle, texts
+
+
+def test_the_page_says_what_becomes_out_of_date_renews_it_and_restores(store: RunStore, jobs: JobController) -> None:
+    jobs.start(JobRequest(stage="trajectory", upto=True))
+    page = Dashboard(store.root, jobs=jobs)
+    settle(page)
+    assert texts(page.versions.widget) == ""
+    page.stages.selected = "joint"
+    panel = page.panels["joint"]
+    assert panel.form is not None
+    panel.form.fields["scale"].entry.value = "7"
+    assert "makes out of date: Stage trajectory." in panel.changes.value
+    assert "to renew" in panel.changes.value
+    panel.run_button.click()
+    settle(page)
+    status = {item["name"]: item["status"] for item in page.stages.items}
+    assert (status["joint"], status["trajectory"], status["topics_rna"]) == ("done", "outdated", "done")
+    page.stages.selected = "trajectory"
+    assert page.panels["trajectory"].results.children  # the earlier result is still there
+    assert "out of date" in page.panels["trajectory"].notice.value
+    assert "Version 1" in texts(page.versions.widget)
+
+    page.stages.selected = "topics_rna"
+    assert "No other result" not in page.panels["topics_rna"].changes.value
+    page.panels["topics_rna"].renew_button.click()
+    settle(page)
+    status = {item["name"]: item["status"] for item in page.stages.items}
+    assert (status["joint"], status["trajectory"]) == ("done", "outdated")  # what was out of date before stays so
+
+    page.versions.restore(1)
+    assert "is the present state" in page.versions.said.value
+    status = {item["name"]: item["status"] for item in page.stages.items}
+    assert (status["joint"], status["trajectory"]) == ("done", "done")
+    stored = store.stage_record("joint")
+    assert stored is not None
+    assert stored["parameters"][0]["value"] == 1.0
+    page.versions.restore(99)
+    assert "has no version 99" in page.versions.said.value
