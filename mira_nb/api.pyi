@@ -185,6 +185,8 @@ def trajectory(
     terminal_cells: list[str | int] = [],
     only_groups: list[str] = [],
     exclude_topics: list[str] = [],
+    side_programmes: Literal['report', 'exclude', 'ignore'] = 'report',
+    side_variation: float = 0.1,
     direction_evidence: list[Literal['chromatin_lead', 'genes_at_equal_depth', 'entropy_rna', 'entropy_atac']] = ['chromatin_lead', 'genes_at_equal_depth', 'entropy_rna', 'entropy_atac'],
     direction_z: float = 2.0,
     direction_agreeing: int = 2,

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from mira_nb.errors import ParameterError
 
-from .simulate_cells import Cells, make_cells
+from .simulate_cells import Cells, Sampling, make_cells
 from .simulate_counts import (
     Genes,
     Peaks,
@@ -55,6 +55,9 @@ class SimulationParams:
         Standard deviation of the log of that factor.
     trajectory
         False: one cell type without any structure, a negative control.
+    sampling
+        How cells are spread over time and lineages: ``even``; ``late``, mostly near the ends; ``bursts``, half of them
+        around two times and lineages of unequal size.
     """
 
     n_cells: int = 1_200
@@ -68,6 +71,7 @@ class SimulationParams:
     n_batches: int = 1
     batch_effect: float = 0.3
     trajectory: bool = True
+    sampling: Sampling = "even"
 
     def __post_init__(self) -> None:
         """Validate that the sizes can hold what is planted."""
@@ -120,7 +124,12 @@ def simulate(params: SimulationParams) -> Simulation:
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(params.seed).spawn(6)]
     for_cells, for_genome, for_drive, for_sites, for_counts, for_batch = streams
     cells = make_cells(
-        params.n_cells, lead=params.lead, n_batches=params.n_batches, trajectory=params.trajectory, rng=for_cells
+        params.n_cells,
+        lead=params.lead,
+        n_batches=params.n_batches,
+        trajectory=params.trajectory,
+        rng=for_cells,
+        sampling=params.sampling,
     )
     genome = make_genome(params.n_genes, params.n_peaks, rng=for_genome)
     factors = make_factors(for_drive)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,9 @@ SECOND_SPLIT: Final = 0.60
 TRAJECTORY_TOPICS: Final = ("root", "prog", "progBC", "A", "B", "C")
 _STATES: Final = ("Root", "Progenitor", "Progenitor BC", "A", "B", "C")
 _CONCENTRATION: Final = 80.0
+Sampling = Literal["even", "late", "bursts"]
+"""How cells are spread over time: evenly over time and lineages; mostly late, as in adult tissue; or in two bursts,
+with lineages of 50, 30 and 20 %."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,15 @@ def trajectory_weights(time: np.ndarray, lineage: np.ndarray) -> np.ndarray:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def make_cells(n_cells: int, *, lead: float, n_batches: int, trajectory: bool, rng: np.random.Generator) -> Cells:
+def make_cells(
+    n_cells: int,
+    *,
+    lead: float,
+    n_batches: int,
+    trajectory: bool,
+    rng: np.random.Generator,
+    sampling: Sampling = "even",
+) -> Cells:
     """Place cells on the tree and draw their topic proportions.
 
     Parameters
@@ -93,9 +104,10 @@ def make_cells(n_cells: int, *, lead: float, n_batches: int, trajectory: bool, r
         Cells are assigned to batches at random.
     trajectory
         False: one cell type, every cell has the same topic proportions (negative control).
+    sampling
+        How cells are spread over time and lineages.
     """
-    lineage = rng.integers(0, 3, n_cells)
-    time = rng.random(n_cells)
+    time, lineage = _sampled(n_cells, sampling, rng)
     time[0] = 0.0
     time[1:4], lineage[1:4] = 1.0, (0, 1, 2)
     # a programme of its own, such as the cell cycle: in every state, from hardly to strongly without a gap, so that
@@ -115,6 +127,18 @@ def make_cells(n_cells: int, *, lead: float, n_batches: int, trajectory: bool, r
     theta_rna = _dirichlet(_CONCENTRATION * _with_cycle(trajectory_weights(time, lineage), cycling), rng)
     theta_atac = _dirichlet(_CONCENTRATION * _with_cycle(trajectory_weights(ahead, lineage), cycling), rng)
     return Cells(names, time, lineage, _states(time, lineage), batch, theta_rna, theta_atac, topics)
+
+
+def _sampled(n_cells: int, sampling: Sampling, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw time and lineage of the cells."""
+    if sampling == "bursts":
+        lineage = rng.choice(3, n_cells, p=[0.5, 0.3, 0.2])
+        centre = np.where(rng.random(n_cells) < 0.5, 0.25, 0.8)
+        burst = np.clip(rng.normal(centre, 0.08), 0.0, 1.0)
+        return np.where(rng.random(n_cells) < 0.5, burst, rng.random(n_cells)), lineage
+    lineage = rng.integers(0, 3, n_cells)
+    time = rng.random(n_cells)
+    return (np.sqrt(time) if sampling == "late" else time), lineage
 
 
 def cell_table(cells: Cells, *, n_batches: int) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 
 from .simulate import Simulation, SimulationParams, simulate
-from .simulate_cells import FIRST_SPLIT, LINEAGES, SECOND_SPLIT, cell_table
+from .simulate_cells import FIRST_SPLIT, LINEAGES, SECOND_SPLIT, Sampling, cell_table
 from .simulate_counts import RP_COLUMNS
 from .simulate_genome import fasta_bytes
 
@@ -70,6 +70,7 @@ def write_demo(
     seed: int = 0,
     n_batches: int = 1,
     trajectory: bool = True,
+    sampling: Sampling = "even",
 ) -> Demo:
     """Simulate and write the embedded data set.
 
@@ -85,6 +86,8 @@ def write_demo(
         More than one adds batch effects and the annotation ``batch``.
     trajectory
         False: one cell type, a negative control.
+    sampling
+        How cells are spread over time and lineages, see :class:`~mira_nb.datasets.simulate.SimulationParams`.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def write_demo(
     """
     if size not in SIZES:
         raise ParameterError(f"size {size!r} is unknown", expected=" or ".join(SIZES), remedy="choose one of these.")
-    params = SimulationParams(**SIZES[size], seed=seed, n_batches=n_batches, trajectory=trajectory)
+    params = SimulationParams(**SIZES[size], seed=seed, n_batches=n_batches, trajectory=trajectory, sampling=sampling)
     return write_simulation(simulate(params), Path(folder))
 
 

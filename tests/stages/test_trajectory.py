@@ -264,7 +264,14 @@ def test_topics_that_say_nothing_of_the_differentiation_can_be_left_out():
         topics = data.mod[name].obsm["X_topics"]
         data.mod[name].obsm["X_topics"] = np.hstack([topics * (1 - cycle), cycle])
         data.mod[name].varm["topic_activations"] = np.zeros((40, 5))
+    for handled, words in (("report", "take part in"), ("exclude", "were left out of")):
+        named = coded(run(data, side_programmes=handled).alerts, "trajectory.side_programmes")
+        assert words in named.title
+        assert named.title.endswith("e5, a5")
     result = run(data, exclude_topics=["e5", "a5"])
+    assert "trajectory.side_programmes" not in {alert.code for alert in result.alerts}
+    excluded = run(data, side_programmes="exclude")
+    np.testing.assert_array_equal(slot(excluded, "pseudotime"), slot(result, "pseudotime"))
     assert set(table(result, "lineage_tree")["node"]) == {"root", "A", "B"}
     assert "e5, a5" in coded(result.alerts, "trajectory.excluded_topics").title
     with pytest.raises(InputError, match="no topic e9"):

@@ -68,6 +68,8 @@ class TrajectoryOutput:
         (n_cells, K) topic proportions of all cells.
     sweep, intervals
         Trees for other branch thresholds, and bootstrap intervals of the branch times; empty without a branch.
+    side
+        Pairs of topics that vary in every state.
     alternative
         The same from the rival start, where the direction is not established; None otherwise.
     """
@@ -85,6 +87,7 @@ class TrajectoryOutput:
     atac_topics: pd.DataFrame
     sweep: pd.DataFrame
     intervals: pd.DataFrame
+    side: tuple[tuple[str, str], ...] = ()
     alternative: TrajectoryOutput | None = None
 
     @property
@@ -254,6 +257,7 @@ def _trace(data: MuData, params: TrajectoryParams, context: Context, inputs: Inp
         atac_topics=inputs.atac_topics,
         sweep=_sweep(found, tree, start.manifold.start, params),
         intervals=_intervals(found, tree, start.manifold.start, params, seed=context.seed),
+        side=inputs.side,
     )
 
 

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from mira_nb.core.representation.neighbors import nearest_neighbors
 from mira_nb.core.representation.projections import joint_representation
+from mira_nb.core.trajectory.programmes import side_programmes
 from mira_nb.errors import InputError, NotApplicable
 from mira_nb.keys import ATAC, JOINT_DISTANCES, JOINT_WEIGHTS, RNA, X_JOINT
 from mira_nb.stages.shared.cells import CellAnnotations, cell_annotations, topic_frame
@@ -45,6 +46,8 @@ class Inputs:
         (n_cells, K) proportions of the topics that are not excluded, scaled to sum to 1.
     joint
         (m, m) distances of the joint nearest-neighbour graph of the cells used.
+    side
+        Names of topics that vary in every state, by pairs, in the order of falling variation.
     """
 
     annotations: CellAnnotations
@@ -55,6 +58,7 @@ class Inputs:
     kept_rna: np.ndarray
     kept_atac: np.ndarray
     joint: sparse.csr_matrix
+    side: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,14 @@ def read_inputs(data: MuData, params: TrajectoryParams, context: Context) -> Inp
     _check_topics(data, params)
     annotations = cell_annotations(data, context.resources)
     rna, atac = topic_frame(data, RNA), topic_frame(data, ATAC)
+    rows = np.arange(data.n_obs) if not params.only_groups else _group_rows(params, annotations)
+    side = _side_programmes(rna, atac, rows, params, seed=context.seed)
+    if params.side_programmes == "exclude" and side:
+        left_out = [*params.exclude_topics, *(name for pair in side for name in pair)]
+        params = params.model_copy(update={"exclude_topics": left_out})
     kept = (_kept_topics(rna, params), _kept_topics(atac, params))
-    rows, joint = _cells_used(data, params, annotations, kept)
-    return Inputs(annotations, rows, data.obs_names[rows], rna, atac, *kept, joint)
+    joint = _joint_graph(data, params, rows, kept)
+    return Inputs(annotations, rows, data.obs_names[rows], rna, atac, *kept, joint, side)
 
 
 def read_given(data: MuData, params: TrajectoryParams, names: pd.Index, start: Start, inside: np.ndarray) -> Given:
@@ -130,20 +139,31 @@ def check_connected(inside: np.ndarray, start: str) -> None:
         )
 
 
-def _cells_used(
-    data: MuData, params: TrajectoryParams, annotations: CellAnnotations, kept: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, sparse.csr_matrix]:
-    """Return rows used and their joint graph; a subset of cells or topics gets the neighbours in its own space."""
+def _side_programmes(
+    rna: pd.DataFrame, atac: pd.DataFrame, rows: np.ndarray, params: TrajectoryParams, *, seed: int
+) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of topics that vary in every state, among those that are not excluded."""
+    if params.side_programmes == "ignore":
+        return ()
+    names = [[name for name in topics.columns if name not in params.exclude_topics] for topics in (rna, atac)]
+    values = [_kept_topics(topics, params)[rows] for topics in (rna, atac)]
+    found = side_programmes(*values, least=params.side_variation, seed=seed)
+    return tuple((str(names[0][item.rna]), str(names[1][item.atac])) for item in found)
+
+
+def _joint_graph(
+    data: MuData, params: TrajectoryParams, rows: np.ndarray, kept: tuple[np.ndarray, np.ndarray]
+) -> sparse.csr_matrix:
+    """Return the joint graph of the rows used; a subset of cells or topics gets the neighbours in its own space."""
     graph = sparse.csr_matrix(data.obsp[JOINT_DISTANCES])
-    rows = np.arange(data.n_obs) if not params.only_groups else _group_rows(params, annotations)
     if not params.only_groups and not params.exclude_topics:
-        return rows, graph
+        return graph
     k = int(np.diff(graph.indptr).min())
     space = np.asarray(data.obsm[X_JOINT])
     if params.exclude_topics:
         weights = data.uns.get(JOINT_WEIGHTS, {})
         space = joint_representation(*kept, weights=(float(weights.get(RNA, 1.0)), float(weights.get(ATAC, 1.0))))
-    return rows, nearest_neighbors(space[rows], k=max(k, 5), metric="manhattan").to_sparse()
+    return nearest_neighbors(space[rows], k=max(k, 5), metric="manhattan").to_sparse()
 
 
 def _check_topics(data: MuData, params: TrajectoryParams) -> None:

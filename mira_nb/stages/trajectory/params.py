@@ -43,6 +43,20 @@ class TrajectoryParams(Params):
         [], "Topics to leave out, such as e3, a7: those of other processes than the differentiation (cell cycle, ...)."
     )
 
+    side_programmes: Literal["report", "exclude", "ignore"] = param(
+        "report",
+        "Topics that vary in every state, such as a cell cycle. report: name them; exclude: leave them out like "
+        "exclude_topics; ignore: do not look for them.",
+    )
+    side_variation: float = param(
+        0.1,
+        "A topic varies in every state if its variation among neighbours, shared by the assays, is at least this "
+        "fraction of that over all cells, around three quarters of the cells.",
+        gt=0,
+        le=1,
+        advanced=True,
+    )
+
     # Direction, where no start cell is given
     direction_evidence: list[DirectionEvidence] = param(
         ["chromatin_lead", "genes_at_equal_depth", "entropy_rna", "entropy_atac"],

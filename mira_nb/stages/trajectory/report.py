@@ -203,6 +203,10 @@ def _cell_alerts(traced: TrajectoryOutput) -> list[Alert]:
         out.append(TEXTS.alert("disconnected_cells", n_cells=sum(sizes.values()), sizes=sizes))
     if traced.params.exclude_topics:
         out.append(TEXTS.alert("excluded_topics", topics=traced.params.exclude_topics))
+    if traced.side:
+        excluded = traced.params.side_programmes == "exclude"
+        topics = [name for pair in traced.side for name in pair]
+        out.append(TEXTS.alert("side_programmes", topics=topics, excluded=excluded))
     n_out = traced.data.n_obs - len(traced.rows)
     if n_out:
         out.append(TEXTS.alert("excluded_cells", n_cells=n_out))
@@ -235,6 +239,7 @@ def methods(traced: TrajectoryOutput) -> str:
         direction_agreeing=p.direction_agreeing,
         start_markers=[gene for gene in p.start_markers if gene not in traced.start.missing_markers],
         exclude_topics=p.exclude_topics,
+        side_topics=[name for pair in traced.side for name in pair] if p.side_programmes == "exclude" else [],
         n_components=traced.start.manifold.diffusion.space.shape[1],
         n_used=p.n_used,
         n_neighbors=p.n_neighbors,
