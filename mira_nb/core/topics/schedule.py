@@ -32,7 +32,9 @@ def one_cycle(step: float, n_steps: int, low: float, high: float, *, peak_at: fl
 
 
 def kl_weight(step: float, n_steps: int, schedule: KlSchedule) -> float:
-    """Return the weight of the KL terms: a linear rise from 0 to 1 over the first half, or three (``"cyclic"``)."""
+    """Return the weight of the KL terms: a linear rise from 0 to 1 over the first half, three, or 1 throughout."""
+    if schedule == "none":
+        return 1.0
     if schedule == "linear":
         return min(1.0, 2 * step / max(n_steps - 1, 1))
     share = (step / max(n_steps, 1)) * N_CYCLES
@@ -59,6 +61,11 @@ class Course:
         self._rates = low, high
         self._settings = settings
         self._position, self._stride = 0.0, 1.0
+
+    @property
+    def past_peak(self) -> bool:
+        """Whether the learning rate falls."""
+        return self._position > self._settings.peak_at * (self.n_steps - 1)
 
     def next(self) -> tuple[float, float]:
         """Return learning rate and KL weight of the next step."""

@@ -13,7 +13,7 @@ from mira_nb.errors import ParameterError
 Modality = Literal["expression", "accessibility"]
 Auto = Literal["auto"]
 DirichletVariance = Literal["laplace", "prodlda"]
-KlSchedule = Literal["linear", "cyclic"]
+KlSchedule = Literal["linear", "cyclic", "none"]
 Anneal = Literal["cosine", "linear"]
 Initialisation = Literal["nmf", "random"]
 Shrinkage = Literal["empirical_bayes", "none"]
@@ -123,7 +123,8 @@ class TopicSettings:
     )
     kl_schedule: KlSchedule = setting(
         "linear",
-        "Annealing of the KL term: weight 0 to 1 over the first half of training, or three such cycles.",
+        "Annealing of the KL term: linear = weight 0 to 1 over the first half of training, cyclic = three such rises, "
+        "none = weight 1 throughout.",
         advanced=True,
     )
     peak_at: float = 1 / 3

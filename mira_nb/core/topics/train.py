@@ -158,7 +158,9 @@ class Trainer:
                  "held_out_elbo": held_out, "kl_weight": weight, "learning_rate": rate,
                  "seconds": time.monotonic() - clock}
             )  # fmt: skip
-            if shorten and weight >= 1 and not course.shortened and self._levelled_off(history):
+            # a small gain while the rate still rises says nothing of what is to come
+            due = shorten and weight >= 1 and course.past_peak and not course.shortened
+            if due and self._levelled_off(history):
                 course.end_in(per_epoch * max(1, round(TAIL * epoch)))
             if weight >= 1 and s.early_stopping and math.isfinite(held_out):
                 best, since = (held_out, 0) if held_out > best else (best, since + 1)

@@ -384,6 +384,10 @@ def test_automatic_epochs_are_a_budget_of_steps_ended_by_the_held_out_gain(monke
     assert len(short.history) == short.settings.n_epochs == 14
     assert short.history["learning_rate"].iloc[-1] == pytest.approx(whole.history["learning_rate"].iloc[-1])
     assert short.history["kl_weight"].iloc[-1] == 1
+    # without annealing, not before the learning rate has peaked (step 67)
+    full = fit_topic_model(counts, modality="expression", settings=replace(settings, kl_schedule="none"))
+    assert len(full.history) == 9
+    assert (full.history["kl_weight"] == 1).all()
     unseen = fit_topic_model(
         counts, modality="expression", settings=TopicSettings(**auto | {"holdout_fraction": 0.0, "batch_size": 30})
     )

@@ -98,6 +98,7 @@ def test_kl_weight_is_one_from_the_middle_on():
     cyclic = np.array([kl_weight(s, 300, "cyclic") for s in range(300)])
     assert [cyclic[i] for i in (0, 100, 200)] == pytest.approx([0, 0, 0], abs=1e-9)
     assert cyclic[[50, 99, 150, 250, 299]] == pytest.approx(np.ones(5))
+    assert {kl_weight(s, 300, "none") for s in range(300)} == {1.0}
 
 
 def test_range_test_reads_bounds_left_of_the_climb():
