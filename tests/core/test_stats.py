@@ -1,11 +1,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.stats import false_discovery_control, mannwhitneyu, norm
 
-from mira_nb.core.statistics.rank_tests import benjamini_hochberg, cliffs_delta, log2_fold_change, rank_sum
+from mira_nb.core.statistics.rank_tests import (
+    benjamini_hochberg,
+    cliffs_delta,
+    log2_fold_change,
+    log2_ratio_of_log_means,
+    rank_sum,
+)
 from mira_nb.errors import InputError
 
 
@@ -88,3 +95,18 @@ def test_refuses_different_features_and_infinite_values() -> None:
         rank_sum(np.zeros((4, 2)), np.zeros((4, 3)))
     with pytest.raises(InputError, match="infinite"):
         rank_sum(np.array([np.inf, 1]), np.array([1.0, 2]))
+
+
+def test_log_means_give_the_fold_changes_of_scanpy() -> None:
+    import anndata as ad
+    import scanpy as sc
+
+    values = np.log1p(np.random.default_rng(0).poisson(1, (60, 5)).astype(float))
+    data = ad.AnnData(
+        values, obs=pd.DataFrame({"g": pd.Categorical(["a"] * 30 + ["b"] * 30)}, index=map(str, range(60)))
+    )
+    data.uns["log1p"] = {"base": None}
+    sc.tl.rank_genes_groups(data, "g", groups=["a"], reference="b", method="wilcoxon")
+    expected = sc.get.rank_genes_groups_df(data, "a").set_index("names").loc[data.var_names, "logfoldchanges"]
+    found = log2_ratio_of_log_means(sparse.csr_matrix(values[:30]), values[30:])
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

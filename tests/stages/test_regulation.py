@@ -389,6 +389,8 @@ def test_primed_genes_follow_the_stated_rule(tss: Path) -> None:
     assert table.loc[("A", "Gene0"), "class"] == "primed"
     assert table.loc[("A", "Gene1"), "class"] == "not primed"
     assert table.loc[("A", "Gene2"), "class"] == "at branch"
+    called = dict(zip(found.genes, found.called, strict=True))
+    assert table["nite"].tolist() == [called[gene] for gene in table.index.get_level_values("gene")]
     assert table.loc[("A", "Gene0"), "terminal"]
     assert not table.loc[("A", "Gene2"), "terminal"]
     assert ("B", "Gene0") not in table.index

@@ -165,8 +165,9 @@ def test_methods_of_regulation_follow_parameters_and_null() -> None:
     assert len({plain, *variants}) == 9, "each of these parameters is told"
 
 
-@pytest.mark.parametrize(("n_genes", "expected"), [(0, []), (12, [5, 12])])
+@pytest.mark.parametrize(("n_genes", "expected"), [(0, []), (12, [5, 12, 3, 40, 60, 20])])
 def test_primed_genes_are_counted(n_genes: int, expected: list[float]) -> None:
     values = {"de_level": 0.1, "fold_change": 1.0, "differential": 0.15, "score": 5.0, "n_primed": 5}
+    values |= {"n_both": 3, "n_pass": 40, "n_fitted": 60, "n_called": 20}
     caption = REGULATION.table("primed_genes", pd.DataFrame(), n_genes=n_genes, **values).caption
     assert numbers(caption)[4:] == expected

@@ -165,6 +165,21 @@ def log2_fold_change(x: Matrix, y: Matrix, *, pseudocount: float = 1e-9) -> Floa
     return np.log2(means[0] + pseudocount) - np.log2(means[1] + pseudocount)
 
 
+def log2_ratio_of_log_means(x: Matrix, y: Matrix, *, pseudocount: float = 1e-9) -> Floats:
+    """Return log2 ((exp(mean x) - 1) / (exp(mean y) - 1)) per column of log1p values, as Scanpy defines fold changes.
+
+    ``scanpy.tl.rank_genes_groups`` averages the logarithms, which weighs single cells with many counts less than the
+    ratio of means (:func:`log2_fold_change`) does.
+
+    Parameters
+    ----------
+    x, y
+        (n, G) log(1 + value), sparse or dense.
+    """
+    means = [np.expm1(np.asarray(values.mean(axis=0), dtype=np.float64).ravel()) for values in (x, y)]
+    return np.asarray(np.log2((means[0] + pseudocount) / (means[1] + pseudocount)))
+
+
 def _as_columns(values: Matrix) -> Any:
     """Return two-dimensional values; sparse ones in column order."""
     if sparse.issparse(values):

@@ -29,7 +29,17 @@ from mira_nb.typing import Floats
 from .compute import RegulationOutput
 from .lineages import lineage_figures
 from .links import link_figures
-from .score_tests import STAR_LEVEL, cell_tests, lineage_cells, log_score, primed_genes, star, topic_genes, topic_tests
+from .score_tests import (
+    STAR_LEVEL,
+    cell_tests,
+    lineage_cells,
+    log_score,
+    primed_counts,
+    primed_genes,
+    star,
+    topic_genes,
+    topic_tests,
+)
 from .streams import stream_figures
 
 TEXTS = Texts(__package__)
@@ -337,13 +347,17 @@ def track_files(found: RegulationOutput) -> list[ExportFile]:
 def _primed_figures(found: RegulationOutput, primed: pd.DataFrame) -> list[Figure]:
     if not len(primed):
         return []
-    p = found.params
+    p, counts = found.params, primed_counts(found, primed)
     return [
         TEXTS.figure(
             "primed_genes",
             primed_scatter(primed, differential=p.primed_differential, score=p.primed_nite),
-            n_genes=len(primed),
-            n_primed=int((primed["class"] == "primed").sum()),
+            n_genes=counts.rows,
+            n_primed=counts.primed,
+            n_both=counts.both,
+            n_pass=counts.above_score,
+            n_called=counts.called,
+            n_fitted=counts.fitted,
             differential=p.primed_differential,
             score=p.primed_nite,
         )

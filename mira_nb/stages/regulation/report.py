@@ -17,7 +17,7 @@ from .compute import RegulationOutput
 from .decay import INFORMED, SIDES, decay_columns, informed_decay, shown_map
 from .lineages import state_table
 from .links import link_results
-from .score_tests import cell_tests, primed_genes, terminal_tests, topic_tests
+from .score_tests import cell_tests, primed_counts, primed_genes, terminal_tests, topic_tests
 
 if TYPE_CHECKING:
     from .params import RegulationParams
@@ -79,6 +79,7 @@ def prior_interval(params: RegulationParams) -> tuple[float, float]:
 def tables(found: RegulationOutput) -> list[Table]:
     """Return the tables: genes, tests of cells, topics and states, primed and terminal genes."""
     primed = primed_genes(found)
+    counts = primed_counts(found, primed)
     p = found.params
     out = [
         _genes(found),
@@ -98,8 +99,12 @@ def tables(found: RegulationOutput) -> list[Table]:
             fold_change=p.fold_change,
             differential=p.primed_differential,
             score=p.primed_nite,
-            n_genes=len(primed),
-            n_primed=int((primed["class"] == "primed").sum()),
+            n_genes=counts.rows,
+            n_primed=counts.primed,
+            n_both=counts.both,
+            n_pass=counts.above_score,
+            n_called=counts.called,
+            n_fitted=counts.fitted,
         ),
     ]
     if len(primed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from natsort import natsorted, ns
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mira_nb.core.statistics.rank_tests import benjamini_hochberg, log2_fold_change, rank_sum
+from mira_nb.core.statistics.rank_tests import benjamini_hochberg, log2_ratio_of_log_means, rank_sum
 from mira_nb.keys import (
     FATE_PROBABILITIES,
     LINEAGE_STATE,
@@ -138,7 +139,7 @@ def _higher(x: Any, y: Any, found: RegulationOutput) -> NDArray[np.bool_]:
     if x.shape[0] < 2 or y.shape[0] < 2:
         return np.zeros(x.shape[1], dtype=bool)
     adjusted = benjamini_hochberg(rank_sum(x, y).pvalue)
-    change = log2_fold_change(x.expm1(), y.expm1())
+    change = log2_ratio_of_log_means(x, y)
     return np.asarray((adjusted < found.params.de_level) & (change > found.params.fold_change))
 
 
@@ -159,11 +160,12 @@ def primed_genes(found: RegulationOutput) -> pd.DataFrame:
 
     For every branch with two end states: genes higher in one end state than in the other; ``at branch`` when not
     higher in an end state than in the branch's own cells; else ``primed`` when the mean chromatin differential of the
-    branch cells and the NITE score are above their thresholds, else ``not primed``. ``terminal`` says that a gene is
+    branch cells and the NITE score are above their thresholds, else ``not primed``. ``nite`` says whether the gene is
+    called NITE by the calibrated test, beside the published cut-off of the score. ``terminal`` says that a gene is
     higher in its end state than in the branch's cells (those of its nearest ancestor where the branch has none of its
     own). Empty without a lineage tree.
     """
-    columns = ["branch", "lineage", "gene", "class", "terminal", "differential", "nite_score", "n_branch_cells"]
+    columns = ["branch", "lineage", "gene", "class", "terminal", "differential", "nite_score", "nite", "n_branch_cells"]
     tree = lineage_nodes(found)
     if tree is None:
         return pd.DataFrame(columns=columns)
@@ -192,10 +194,42 @@ def primed_genes(found: RegulationOutput) -> pd.DataFrame:
                     and found.nite_score[g] > found.params.primed_nite
                 )
                 kind = "at branch" if at_branch[g] else ("primed" if primed else "not primed")
-                rows.append(
-                    (parent, end, found.genes[g], kind, bool(rise[g]), differential[g], found.nite_score[g], len(cells))
-                )
+                facts = differential[g], found.nite_score[g], bool(found.called[g]), len(cells)
+                rows.append((parent, end, found.genes[g], kind, bool(rise[g]), *facts))
     return pd.DataFrame(rows, columns=columns)
+
+
+@dataclass(frozen=True)
+class PrimedCounts:
+    """Numbers of rows of the primed genes, and of fitted genes that pass either rule of NITE regulation.
+
+    Attributes
+    ----------
+    rows, primed, both
+        All rows; primed by the published rule; of these called NITE.
+    above_score, called, fitted
+        Genes with a score above the published cut-off; called by the calibrated test; with models.
+    """
+
+    rows: int
+    primed: int
+    both: int
+    above_score: int
+    called: int
+    fitted: int
+
+
+def primed_counts(found: RegulationOutput, primed: pd.DataFrame) -> PrimedCounts:
+    """Count the primed genes, and the genes that pass the published cut-off or are called NITE."""
+    is_primed = primed["class"] == "primed"
+    return PrimedCounts(
+        rows=len(primed),
+        primed=int(is_primed.sum()),
+        both=int((is_primed & primed["nite"].astype(bool)).sum()),
+        above_score=int((found.nite_score[found.ok] > found.params.primed_nite).sum()),
+        called=int(found.called[found.ok].sum()),
+        fitted=int(found.ok.sum()),
+    )
 
 
 def terminal_tests(found: RegulationOutput, primed: pd.DataFrame) -> pd.DataFrame:
