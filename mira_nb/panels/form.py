@@ -57,10 +57,12 @@ class Field:
         spec = self.spec
         parts = [f'<div class="mn-mistake" role="alert">{html.escape(mistake)}</div>'] if mistake else []
         default = format_value(spec.default) or "none"
+        changed = self.value != _plain(spec.default)
+        mark = '<b class="mn-changed">Changed.</b> ' if changed else ""
         expects = f" Takes {html.escape(spec.expects)}." if spec.expects else ""
         parts.append(
             f'<div class="mn-help">{html.escape(spec.help)}{expects} '
-            f'<span class="mn-default">Default: {html.escape(_short(default))}.</span></div>'
+            f'{mark}<span class="mn-default">Default: {html.escape(_short(default))}.</span></div>'
         )
         self.note.value = "".join(parts)
         (self.widget.add_class if mistake else self.widget.remove_class)("mn-wrong")
@@ -100,6 +102,7 @@ class ParamsForm:
         self.specs = model.describe()
         self.mistakes: dict[str, str] = {}
         self._params: Any = None
+        self.fold: Any = None
         self._quiet = True
         self._on_change = on_change or (lambda: None)
         self.fields = {spec.name: Field(spec, annotations=annotations, on_change=self._changed) for spec in self.specs}
@@ -123,9 +126,9 @@ class ParamsForm:
         if hidden:
             box = widgets.VBox(hidden)
             box.add_class("mn-fields")
-            fold = widgets.Accordion(children=[box], titles=[f"{len(hidden)} advanced parameters"], selected_index=None)
-            fold.add_class("mn-fold")
-            rows.append(fold)
+            self.fold = widgets.Accordion(children=[box], titles=[""], selected_index=None)
+            self.fold.add_class("mn-fold")
+            rows.append(self.fold)
         if not self.specs:
             rows = [widgets.HTML('<p class="mn-help">This stage has no parameters.</p>')]
         return [*rows, self.general, self.reset_button] if self.specs else rows
@@ -178,20 +181,35 @@ class ParamsForm:
             field.entry.disabled = disabled
         self.reset_button.disabled = disabled
 
+    def _show_changes(self) -> None:
+        """Say at the fold and on the reset button how many parameters were changed."""
+        changed = set(self.changed)
+        hidden = {spec.name for spec in self.specs if spec.advanced}
+        if self.fold is not None:
+            inside = f", {len(changed & hidden)} changed" if changed & hidden else ""
+            self.fold.titles = [f"{_noun(len(hidden), 'advanced parameter')}{inside}"]
+        many = f" ({len(changed)} changed)" if changed else ""
+        self.reset_button.description = f"Reset to defaults{many}"
+
     def _changed(self) -> None:
         if self._quiet:
             return
         self._params, self.mistakes = check(self.model, self.specs, self.raw())
         for name, field in self.fields.items():
             field.show(self.mistakes.get(name, ""))
+        self._show_changes()
         general = self.mistakes.get("", "")
         self.general.value = f'<div class="mn-mistake" role="alert">{html.escape(general)}</div>' if general else ""
         self._on_change()
 
 
+def _noun(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 def _entry(spec: Parameter, annotations: Sequence[str]) -> Any:
     """Return the widget in which the parameter is entered."""
-    common: dict[str, Any] = {"description": spec.label, "style": {"description_width": "11.5em"}}
+    common: dict[str, Any] = {"description": spec.label, "style": {"description_width": "13em"}}
     if spec.kind == "flag":
         return widgets.Checkbox(value=bool(spec.default), indent=False, description=spec.label)
     if spec.kind == "choice":

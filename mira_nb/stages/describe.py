@@ -6,9 +6,12 @@ of parameters in the report.
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ class Parameter:
         ``ge``, ``gt``, ``le``, ``lt`` where the model sets them.
     optional
         Whether an empty entry means "none".
+    title
+        What a form calls it, from ``texts/parameters.yaml`` beside the model's module.
     """
 
     name: str
@@ -51,11 +56,12 @@ class Parameter:
     types: tuple[type, ...] = ()
     bounds: tuple[tuple[str, float], ...] = ()
     optional: bool = False
+    title: str = ""
 
     @property
     def label(self) -> str:
-        """The name as words: ``n_topics`` becomes ``n topics``."""
-        return self.name.replace("_", " ")
+        """The title; of a parameter without one (of a plug-in), the name as words."""
+        return self.title or self.name.replace("_", " ")
 
     @property
     def type_text(self) -> str:
@@ -105,10 +111,22 @@ class _Found:
 
 def describe(model: type[BaseModel]) -> tuple[Parameter, ...]:
     """Return the description of every field of a parameter model, in order."""
-    return tuple(_parameter(name, info) for name, info in model.model_fields.items())
+    titles = _titles(model.__module__)
+    return tuple(_parameter(name, info, titles.get(name, "")) for name, info in model.model_fields.items())
 
 
-def _parameter(name: str, info: FieldInfo) -> Parameter:
+@cache
+def _titles(module: str) -> dict[str, str]:
+    """Return the titles of parameters that stand beside a module; none where there is no such file."""
+    import yaml
+
+    path = Path(getattr(sys.modules.get(module), "__file__", None) or "").parent / "texts" / "parameters.yaml"
+    if not path.is_file():
+        return {}
+    return {str(name): str(title) for name, title in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
+
+
+def _parameter(name: str, info: FieldInfo, title: str) -> Parameter:
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     found = _Found([], [], {})
     _walk(info.annotation, found)
@@ -137,6 +155,7 @@ def _parameter(name: str, info: FieldInfo) -> Parameter:
         types=tuple(found.types),
         bounds=tuple((key, found.bounds[key]) for key in _BOUNDS if key in found.bounds),
         optional=found.optional,
+        title=title,
     )
 
 

@@ -92,7 +92,7 @@ def test_a_click_runs_a_stage(visitor: Visitor, server: str, run_dir: Path) -> N
     assert "300" in page.inner_text(".mn-facts")
 
     # a wrong entry is named at once and blocks the run
-    entry = page.get_by_label("n neighbors")
+    entry = page.get_by_label("Nearest neighbours")
     run = page.get_by_role("button", name="Run this stage")
     entry.fill("1")
     page.wait_for_selector("text=must be at least 2")

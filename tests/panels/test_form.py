@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, model_validator
@@ -187,3 +190,29 @@ def test_any_value_survives_being_written_and_read(values: dict[str, Any]) -> No
     specs = {spec.name: spec for spec in Mixed.describe()}
     for name, value in values.items():
         assert parse_text(specs[name], format_value(value)) == value
+
+
+@pytest.mark.parametrize("stage", BUILT_IN)
+def test_every_parameter_has_a_title_of_words(stage: str) -> None:
+    specs = get_stage(stage).Params.describe()
+    titles = [spec.title for spec in specs]
+    assert all(titles), [spec.name for spec in specs if not spec.title]
+    assert len({title.casefold() for title in titles}) == len(titles)
+    assert not any("_" in title or len(title) > 46 or not title[0].isupper() for title in titles)
+    folder = Path(inspect.getfile(get_stage(stage).Params)).parent
+    named = yaml.safe_load((folder / "texts" / "parameters.yaml").read_text())
+    assert set(named) == {spec.name for spec in specs}
+
+
+def test_what_was_changed_is_marked_and_counted() -> None:
+    form = ParamsForm(get_stage("joint").Params)
+    assert form.reset_button.description == "Reset to defaults"
+    form.fields["resolution"].entry.value = "2"
+    form.fields["n_markers"].entry.value = "3"
+    assert "Changed." in form.fields["resolution"].note.value
+    assert "Changed." not in form.fields["min_dist"].note.value
+    assert form.fold.titles == ("4 advanced parameters, 1 changed",)
+    assert form.reset_button.description == "Reset to defaults (2 changed)"
+    form.reset_button.click()
+    assert form.changed == []
+    assert "Changed." not in form.fields["resolution"].note.value

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+import mira_nb.panels
 from mira_nb.panels.app import Dashboard
 from mira_nb.panels.job import JobController, JobRequest
+from mira_nb.panels.single import SinglePanel
 from mira_nb.run.store import RunStore
 from tests.panels.test_app import settle, texts
 
@@ -44,3 +48,19 @@ def test_the_page_says_what_becomes_out_of_date_renews_it_and_restores(store: Ru
     assert stored["parameters"][0]["value"] == 1.0
     page.versions.restore(99)
     assert "has no version 99" in page.versions.said.value
+
+
+def test_one_panel_in_a_notebook(store: RunStore, jobs: JobController) -> None:
+    single = SinglePanel("prepare", store.root, jobs=jobs)
+    assert single.panel.form is not None
+    single.panel.form.fields["scale"].entry.value = "2"
+    single.panel.run_button.click()
+    jobs.wait(60)
+    single.refresh()
+    assert "finished in" in texts(single.widget)
+    assert "2" in single.panel.summary.value
+    shown = mira_nb.panels.prepare(store.root)
+    assert "Stage prepare" in texts(shown)
+    with pytest.raises(AttributeError, match="shows the stages prepare"):
+        mira_nb.panels.nothing  # noqa: B018
+    assert "topics_rna" in dir(mira_nb.panels)

@@ -117,7 +117,7 @@ def test_some_stages_have_texts() -> None:
 
 @by_package
 def test_folder_holds_known_files(package: Path) -> None:
-    known = {f"{kind}.yaml" for kind in KINDS.values()} | {"methods.md"}
+    known = {f"{kind}.yaml" for kind in KINDS.values()} | {"methods.md", "parameters.yaml"}
     assert {path.name for path in (package / "texts").iterdir()} <= known
 
 

@@ -1,0 +1,95 @@
+"""One stage's panel in a cell of one's own notebook: ``mira_nb.panels.topics_rna("my_run")``."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+
+from mira_nb.errors import MiraError
+from mira_nb.run.store import RunStore
+
+from . import markup
+from .app import POLL_SECONDS, JobBar
+from .browser_widgets import stylesheet
+from .job import JobController, JobRequest
+from .panel import StagePanel
+from .state import read_run
+
+
+class SinglePanel:
+    """Form, progress and results of one stage of a run folder.
+
+    Parameters
+    ----------
+    stage
+        Name of the stage.
+    run
+        The run folder.
+    jobs
+        Starts the workers (for tests).
+
+    Attributes
+    ----------
+    widget
+        The panel.
+
+    Raises
+    ------
+    StoreError
+        When the folder holds no run.
+    """
+
+    def __init__(self, stage: str, run: Path | str, *, jobs: JobController | None = None) -> None:
+        self.store = RunStore(Path(run))
+        self.jobs = jobs or JobController(self.store.root)
+        self.bar = JobBar(self.jobs)
+        self.panel = StagePanel(stage, self.store, start=self._start)
+        self.problem = widgets.HTML()
+        style = widgets.HTML(f"<style>{stylesheet()}</style>")
+        self.widget = widgets.VBox([style, self.problem, self.bar.widget, self.panel.widget])
+        self.widget.add_class("mn-app")
+        self._closed = threading.Event()
+        self._seen: Any = None
+        self.refresh()
+
+    def _start(self, request: JobRequest) -> None:
+        self.jobs.start(request)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Update the panel from the run folder."""
+        job = self.jobs.state()
+        path = self.store.record.path
+        seen = (job.active, job.current, path.stat().st_mtime_ns if path.exists() else 0)
+        run = None
+        if seen != self._seen:
+            run = read_run(self.store, running=job.current if job.active else "")
+            self._seen = seen
+            self.panel.update(run, busy=job.active)
+            self._titles = {name: state.title for name, state in run.stages.items()}
+        self.bar.update(job, self._titles)
+
+    def watch(self) -> SinglePanel:
+        """Follow the run folder in a thread until :meth:`close`; the notebook never waits."""
+        threading.Thread(target=self._follow, daemon=True).start()
+        return self
+
+    def close(self) -> None:
+        """Stop following."""
+        self._closed.set()
+
+    def _follow(self) -> None:
+        while not self._closed.wait(POLL_SECONDS):
+            try:
+                self.refresh()
+                self.jobs.enforce()
+            except (MiraError, OSError) as error:
+                self.problem.value = markup.error_box({"message": str(error)})
+
+
+def show(stage: str, run: Path | str) -> Any:
+    """Return the panel of a stage, which follows the run folder."""
+    return SinglePanel(stage, run).watch().widget
