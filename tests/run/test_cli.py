@@ -67,7 +67,7 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
         (["run", "--rna", "a"], ["--out"]),
         (["nonsense"], ["nonsense"]),
         (["report", "no-such-folder"], ["no-such-folder", "run.json"]),
-        (["dashboard", "no-such-folder"], ["no-such-folder", "run.json"]),
+        (["dashboard", "no-such-folder"], ["no-such-folder is not a folder"]),
         (["run", "--out", "x", "--rna", "none.h5ad", "--atac", "none2.h5ad"], ["none.h5ad"]),
         (["run", "--out", "x", "--rna", "a", "--atac", "b", "--set", "nostage.x=1"], ["nostage"]),
         (["run", "--out", "x", "--rna", "a", "--atac", "b", "--set", "joint.nothing=1"], ["joint.nothing"]),
