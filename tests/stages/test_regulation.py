@@ -350,7 +350,7 @@ def test_primed_genes_follow_the_stated_rule(tss: Path) -> None:
     from dataclasses import replace
 
     from mira_nb.stages.regulation.compute import compute
-    from mira_nb.stages.regulation.score_tests import primed_genes
+    from mira_nb.stages.regulation.score_tests import primed_counts, primed_genes
     from mira_nb.stages.regulation.streams import stream_figures, stream_frame
 
     data = multiome()
@@ -391,6 +391,10 @@ def test_primed_genes_follow_the_stated_rule(tss: Path) -> None:
     assert table.loc[("A", "Gene2"), "class"] == "at branch"
     called = dict(zip(found.genes, found.called, strict=True))
     assert table["nite"].tolist() == [called[gene] for gene in table.index.get_level_values("gene")]
+    counts = primed_counts(found, table.reset_index())
+    assert counts.primed == (table["class"] == "primed").sum()
+    assert counts.both == sum(called[gene] for _, gene in table.index[table["class"] == "primed"])
+    assert (counts.above_score, counts.called) == ((found.nite_score[found.ok] > 5).sum(), found.called.sum())
     assert table.loc[("A", "Gene0"), "terminal"]
     assert not table.loc[("A", "Gene2"), "terminal"]
     assert ("B", "Gene0") not in table.index
