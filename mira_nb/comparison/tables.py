@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
+from mira_nb.core.regulation.fit import AT_BOUND, OK
 from mira_nb.core.tuning.stability import FOUND, correlation
 from mira_nb.keys import ATAC, DRIVERS, LEIDEN, LINEAGE_STATE, PSEUDOTIME, REGULATION, RNA
 
@@ -173,7 +174,7 @@ def _models(run: ComparedRun) -> pd.DataFrame | None:
     table = run.table(REGULATION, "genes")
     if table is None:
         return None
-    fitted = table[table["status"] == "ok"].drop_duplicates("gene").set_index("gene")
+    fitted = table[table["status"].isin((OK, AT_BOUND))].drop_duplicates("gene").set_index("gene")
     return fitted[["nite_score"]].astype(float).assign(nite=fitted["nite"].astype(str).str.lower() == "true")
 
 
