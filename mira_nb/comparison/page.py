@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import jinja2
 import pandas as pd
 import yaml
 
 from mira_nb.core.tuning.stability import FOUND
+from mira_nb.report.environment import sentence_environment
 from mira_nb.report.plain import PlainTable, render_plain
 from mira_nb.run.files import write_bytes
 
@@ -85,5 +85,4 @@ def _text(key: str, part: str = "", **values: Any) -> str:
 
 
 def _rendered(template: str, **values: Any) -> str:
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
-    return environment.from_string(template).render(values)
+    return sentence_environment().from_string(template).render(values)

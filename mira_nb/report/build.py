@@ -17,6 +17,7 @@ from mira_nb.charts import theme
 
 from . import embed, wording
 from .atlas import atlas_rows
+from .environment import FOLDER, page_environment
 from .findings.collect import Findings, collect
 from .findings.facts import Facts
 from .findings.page import first_screen, run_palette
@@ -24,7 +25,6 @@ from .methods import Methods, build_methods
 from .reader import RunView, read_run
 from .sections import Builder, all_alerts
 
-FOLDER: Final = Path(__file__).parent
 SCRIPTS: Final = ("common.js", "packed.js", "page.js", "tables.js", "linked.js", "charts.js", "folds.js", "main.js")
 
 
@@ -122,13 +122,7 @@ def _scripts(policy: embed.Policy, *, with_charts: bool) -> list[Markup]:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = page_environment()
     environment.globals.update(inline=embed.inline, markdown=embed.markdown)
     environment.filters["tojson_text"] = lambda value: json.dumps(value, ensure_ascii=False)
     return environment

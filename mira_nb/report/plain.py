@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-import jinja2
 import pandas as pd
 
 from . import embed
+from .environment import FOLDER, page_environment
 from .tables import table_payload
 
-FOLDER = Path(__file__).parent
 STYLES: Final = ("report.css", "plain.css")
 SCRIPTS: Final = ("common.js", "tables.js", "plain.js")
 
@@ -47,25 +45,24 @@ def render_plain(
     *, title: str, lead: str, tables: Sequence[PlainTable], notes: Sequence[str] = (), picture: Picture | None = None
 ) -> str:
     """Return the page as HTML; all texts are escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     policy = embed.Policy()
-    return environment.get_template("plain.html.j2").render(
-        title=title,
-        lead=lead,
-        notes=notes,
-        picture=picture,
-        picture_uri=embed.picture_uri(picture.png) if picture else "",
-        tables=tables,
-        blocks=[embed.json_block(f"data-table-{i}", table_payload(table.frame)) for i, table in enumerate(tables, 1)],
-        style=policy.style(_assets(STYLES)),
-        script=policy.script(_assets(SCRIPTS)),
-        csp=policy.content(),
+    return (
+        page_environment()
+        .get_template("plain.html.j2")
+        .render(
+            title=title,
+            lead=lead,
+            notes=notes,
+            picture=picture,
+            picture_uri=embed.picture_uri(picture.png) if picture else "",
+            tables=tables,
+            blocks=[
+                embed.json_block(f"data-table-{i}", table_payload(table.frame)) for i, table in enumerate(tables, 1)
+            ],
+            style=policy.style(_assets(STYLES)),
+            script=policy.script(_assets(SCRIPTS)),
+            csp=policy.content(),
+        )
     )
 
 

@@ -54,21 +54,26 @@ def test_nite_verdict_follows_both_checks(
     assert (found.verdict, found.value, found.n) == (verdict, 1, 2)
 
 
-def test_drivers_of_a_lineage_are_strong_and_called(tmp_path: Path) -> None:
+def test_drivers_of_a_lineage_are_the_called_ones(tmp_path: Path) -> None:
     rows = [
         {"query": "markers of A", "factor": "X", "adj_pvalue": 1e-9, "effect_size": 0.5, "called": True},
         {"query": "topic e2", "factor": "Y", "adj_pvalue": 1e-9, "effect_size": 0.6, "called": True},
-        {"query": "topic e2", "factor": "WEAK", "adj_pvalue": 0.04, "effect_size": 0.1, "called": True},
-        {"query": "markers of A", "factor": "NOT", "adj_pvalue": 0.9, "effect_size": 0.9, "called": False},
+        {"query": "topic e2", "factor": "WEAK", "adj_pvalue": 0.04, "effect_size": 0.2, "called": True},
+        {"query": "markers of A", "factor": "NOT", "adj_pvalue": 1e-9, "effect_size": 0.9, "called": False},
     ]
     run = facts(tmp_path, "drivers", {"driver_factors": rows}, {})
+    values = [{"name": "level", "used": 0.05}, {"name": "min_effect", "used": 0.147}, {"name": "n_decoys", "used": 120}]
+    run.run.stages[0].record["parameters"] = values  # type: ignore[index]
     ends = facts(tmp_path, "trajectory", {"terminal_states": [{"lineage": "A", "accepted": True}]}, {})
     both = Facts(RunView(tmp_path, {}, (*run.run.stages, *ends.run.stages)))
     cards = [Card("e2", "rna", state="A"), Card("a1", "atac", state="A")]
-    assert rules.lineage_drivers(both, cards) == {"A": ["Y", "X"]}
+    assert rules.lineage_drivers(both, cards) == {"A": ["Y", "X", "WEAK"]}
     found = rules.drivers(both, cards)
     assert found.verdict == "good"
-    assert found.words["n_weaker"] == 1
+    text = sentence("drivers", "found", found.words)
+    assert text == "A: Y, X, WEAK (adjusted p < 0.05, effect above decoys of at least 0.147)."
+    values[2]["used"] = 0
+    assert sentence("drivers", "found", rules.drivers(both, cards).words).endswith("WEAK (adjusted p < 0.05).")
 
 
 def test_the_tree_is_compared_over_all_thresholds(tmp_path: Path) -> None:

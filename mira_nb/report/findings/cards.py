@@ -68,10 +68,9 @@ class Card:
         }
 
 
-def is_strong(row: Row) -> bool:
-    """Return whether a called driver has the effect size that a sentence or a card asks for."""
-    effect = number(row.get("effect_size"))
-    return true(row.get("called")) and effect is not None and effect >= thresholds()["driver_effect"]
+def called_drivers(facts: Facts) -> list[Row]:
+    """Return the called rows of the table of drivers."""
+    return [row for row in facts.rows("drivers", "driver_factors") if true(row.get("called"))]
 
 
 def topic_cards(facts: Facts) -> list[Card]:
@@ -86,7 +85,7 @@ def topic_cards(facts: Facts) -> list[Card]:
         [row for row in facts.rows("motifs", "motif_enrichment") if (number(row.get("odds_ratio")) or 0) > 1],
         "factor", "adj_pvalue", alpha,
     )  # fmt: skip
-    rows = [row for row in facts.rows("drivers", "driver_factors") if is_strong(row)]
+    rows = called_drivers(facts)
     drivers = _best(
         [Row({**row, "topic": row["query"].removeprefix("topic ")}) for row in rows], "factor", "adj_pvalue", alpha
     )

@@ -89,6 +89,13 @@ class Facts:
         items = self.stages[stage].record.get("metrics") or ()
         return next((item.get("value") for item in items if item.get("name") == name), None)
 
+    def parameter(self, stage: str, name: str) -> Any:
+        """Return the used value of a parameter; None where the stage is not done or has none of this name."""
+        if not self.done(stage):
+            return None
+        rows = self.stages[stage].record.get("parameters") or ()
+        return next((row.get("used", row.get("value")) for row in rows if row.get("name") == name), None)
+
     def spec(self, stage: str, figure: str) -> dict[str, Any]:
         """Return a figure's Vega-Lite specification; empty where there is none."""
         if not self.done(stage):

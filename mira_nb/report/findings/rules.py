@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from .cards import Card, is_strong, topic_names
+from .cards import Card, called_drivers, topic_names
 from .facts import FITTED, Facts, number, part, true
 from .model import Answer, Verdict
 from .texts import thresholds
@@ -130,22 +130,22 @@ def drivers(facts: Facts, cards: list[Card]) -> Answer:
     if not rows:
         return Answer("untested", "untested", {"reason": facts.reason("drivers")}, proof=("drivers", ""))
     named = lineage_drivers(facts, cards)
-    called = [row for row in rows if true(row.get("called"))]
-    strong = [row for row in called if is_strong(row)]
     n_factors = len({row["factor"] for row in rows})
-    if not strong:
-        return Answer("caution", "none", {}, 0, "factors", n_factors, ("drivers", "driver_factors"))
+    # without decoys there is no least effect above them
+    least = facts.parameter("drivers", "min_effect") if facts.parameter("drivers", "n_decoys") else None
+    words = {"level": facts.parameter("drivers", "level"), "least": least}
+    if not called_drivers(facts):
+        return Answer("caution", "none", words, 0, "factors", n_factors, ("drivers", "driver_factors"))
     items = [{"name": name, "factors": factors} for name, factors in named.items()]
-    words = {"items": items, "n_weaker": len(called) - len(strong)}
+    words |= {"items": items}
     verdict: Verdict = "good" if items and all(item["factors"] for item in items) else "caution"
     value = len({factor for factors in named.values() for factor in factors})
     return Answer(verdict, "found", words, value, "factors", n_factors, ("drivers", "driver_bars"))
 
 
 def lineage_drivers(facts: Facts, cards: list[Card]) -> dict[str, list[str]]:
-    """Return the strong drivers of each lineage: of its marker genes and of the topics highest in it."""
-    rows = [row for row in facts.rows("drivers", "driver_factors") if is_strong(row)]
-    rows.sort(key=lambda row: -(number(row["effect_size"]) or 0))
+    """Return the called drivers of each lineage: of its marker genes and of the topics highest in it."""
+    rows = sorted(called_drivers(facts), key=lambda row: -(number(row["effect_size"]) or 0))
     out: dict[str, list[str]] = {}
     names = lineage_names(facts)
     for name in names or list(dict.fromkeys(row["query"] for row in rows)):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import jinja2
 import yaml
+
+from mira_nb.report.environment import sentence_environment
 
 FOLDER: Final = Path(__file__).parent
 
@@ -30,24 +31,5 @@ def entries() -> dict[str, dict[str, str]]:
 
 def sentence(finding: str, key: str, words: Mapping[str, Any]) -> str:
     """Return a text of a finding with its values and the thresholds filled in, on one line."""
-    text = _environment().from_string(entries()[finding][key]).render({**thresholds(), **words})
+    text = sentence_environment().from_string(entries()[finding][key]).render({**thresholds(), **words})
     return re.sub(r"\s+", " ", text).strip()
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
-    environment.filters |= {
-        "n": lambda value: f"{int(value):,}",
-        "fixed": lambda value, digits=2: f"{value:.{digits}f}",
-        "percent": lambda value, digits=0: f"{value:.{digits}%}".replace("%", " %"),
-        "listed": _listed,
-        "plural": lambda value, one, many: one if value == 1 else many,
-    }
-    return environment
-
-
-def _listed(names: Iterable[Any], limit: int = 8, between: str = ", ") -> str:
-    items = [str(name) for name in names]
-    rest = len(items) - limit
-    return between.join(items[:limit]) + (f" and {rest} more" if rest > 0 else "")
