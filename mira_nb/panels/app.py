@@ -5,22 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import ipywidgets as widgets
 
-from mira_nb.errors import MiraError
 from mira_nb.run.store import RunStore
 from mira_nb.stages.registry import stage_names
 
 from . import markup
 from .browser_widgets import FileButtons, Reply, StageList, inside, stylesheet, vega_bundle
+from .follow import Follower
 from .job import JobController, JobRequest, JobState
 from .panel import StagePanel
 from .state import LABELS, RunState, read_run
 from .versions import VersionList
-
-POLL_SECONDS: Final = 0.5
 
 
 class JobBar:
@@ -90,7 +88,7 @@ class Dashboard:
         self.jobs = jobs or JobController(self.store.root)
         self.demonstration = demonstration
         self._lock = threading.RLock()
-        self._closed = threading.Event()
+        self._follower = Follower(self._look, self._complain)
         self._seen: Any = None
         self._job = JobState()
         self.run: RunState = read_run(self.store)
@@ -131,22 +129,21 @@ class Dashboard:
 
     # ------------------------------------------------------------------ follow the run folder
     def watch(self) -> Dashboard:
-        """Follow the run folder in a thread until :meth:`close`; the page itself never waits."""
+        """Follow the run folder until :meth:`close`."""
         threading.Thread(target=vega_bundle, daemon=True).start()
-        threading.Thread(target=self._follow, daemon=True).start()
+        self._follower.start()
         return self
 
     def close(self) -> None:
         """Stop following."""
-        self._closed.set()
+        self._follower.close()
 
-    def _follow(self) -> None:
-        while not self._closed.wait(POLL_SECONDS):
-            try:
-                self.refresh()
-                self.jobs.enforce()
-            except (MiraError, OSError) as error:
-                self.message.value = markup.error_box({"message": str(error)})
+    def _look(self) -> None:
+        self.refresh()
+        self.jobs.enforce()
+
+    def _complain(self, html: str) -> None:
+        self.message.value = html
 
     def refresh(self, *, force: bool = False) -> None:
         """Update the page from the run folder."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 
-from mira_nb.errors import MiraError
 from mira_nb.run.store import RunStore
 
-from . import markup
-from .app import POLL_SECONDS, JobBar
+from .app import JobBar
 from .browser_widgets import stylesheet
+from .follow import Follower
 from .job import JobController, JobRequest
 from .panel import StagePanel
 from .state import read_run
@@ -51,7 +49,7 @@ class SinglePanel:
         style = widgets.HTML(f"<style>{stylesheet()}</style>")
         self.widget = widgets.VBox([style, self.problem, self.bar.widget, self.panel.widget])
         self.widget.add_class("mn-app")
-        self._closed = threading.Event()
+        self._follower = Follower(self._look, self._complain)
         self._seen: Any = None
         self.refresh()
 
@@ -73,21 +71,20 @@ class SinglePanel:
         self.bar.update(job, self._titles)
 
     def watch(self) -> SinglePanel:
-        """Follow the run folder in a thread until :meth:`close`; the notebook never waits."""
-        threading.Thread(target=self._follow, daemon=True).start()
+        """Follow the run folder until :meth:`close`."""
+        self._follower.start()
         return self
 
     def close(self) -> None:
         """Stop following."""
-        self._closed.set()
+        self._follower.close()
 
-    def _follow(self) -> None:
-        while not self._closed.wait(POLL_SECONDS):
-            try:
-                self.refresh()
-                self.jobs.enforce()
-            except (MiraError, OSError) as error:
-                self.problem.value = markup.error_box({"message": str(error)})
+    def _look(self) -> None:
+        self.refresh()
+        self.jobs.enforce()
+
+    def _complain(self, html: str) -> None:
+        self.problem.value = html
 
 
 def show(stage: str, run: Path | str) -> Any:

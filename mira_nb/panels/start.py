@@ -8,11 +8,12 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mira_nb.errors import MiraError, StoreError
+from mira_nb.errors import StoreError
 
 from . import markup
-from .app import POLL_SECONDS, Dashboard, JobBar
+from .app import Dashboard, JobBar
 from .browser_widgets import stylesheet, vega_bundle
+from .follow import POLL_SECONDS, Follower
 from .job import JobController
 from .library import MOST_ENTRIES, RunSummary, listing, recent_runs
 from .new_run import NewRun
@@ -95,7 +96,7 @@ class Shell:
         self.root = Path(root) if root else None
         self.view: StartPage | Dashboard | Path | None = None
         self._bar: JobBar | None = None
-        self._closed = threading.Event()
+        self._follower = Follower(self._look, self._complain, self._seconds)
         self.back = widgets.Button(description="All runs", tooltip="Back to the list of runs")
         self.back.add_class("mn-quiet")
         self.back.on_click(lambda _: self.show_start())
@@ -139,30 +140,32 @@ class Shell:
 
     # ------------------------------------------------------------------ follow
     def watch(self) -> Shell:
-        """Keep the list of runs, and a run that is being read, up to date in a thread until :meth:`close`."""
+        """Keep the list of runs, and a run that is being read, up to date until :meth:`close`."""
         threading.Thread(target=vega_bundle, daemon=True).start()
-        threading.Thread(target=self._follow, daemon=True).start()
+        self._follower.start()
         return self
 
     def close(self) -> None:
         """Stop following."""
-        self._closed.set()
+        self._follower.close()
         self._leave()
-
-    def _follow(self) -> None:
-        while not self._closed.wait(LIST_SECONDS if isinstance(self.view, StartPage) else POLL_SECONDS):
-            self.follow()
 
     def follow(self) -> None:
         """Update the page once."""
+        self._follower.look()
+
+    def _seconds(self) -> float:
+        return LIST_SECONDS if isinstance(self.view, StartPage) else POLL_SECONDS
+
+    def _look(self) -> None:
         view, bar = self.view, self._bar
-        try:
-            if isinstance(view, StartPage):
-                view.refresh()
-            elif isinstance(view, Path) and bar is not None:
-                if (view / "run.json").exists():
-                    self.show_run(view)
-                else:
-                    bar.update(bar.jobs.state(), {})
-        except (MiraError, OSError) as error:
-            self.body.children = [self.back, widgets.HTML(markup.error_box({"message": str(error)}))]
+        if isinstance(view, StartPage):
+            view.refresh()
+        elif isinstance(view, Path) and bar is not None:
+            if (view / "run.json").exists():
+                self.show_run(view)
+            else:
+                bar.update(bar.jobs.state(), {})
+
+    def _complain(self, html: str) -> None:
+        self.body.children = [self.back, widgets.HTML(html)]
