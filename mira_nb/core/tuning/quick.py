@@ -1,9 +1,9 @@
-"""Quick search: factorisations of a sample over a coarse, then a fine grid of K; few short fits for larger K and for J.
+"""Quick search: factorisations of a sample over a coarse, then a fine grid of K; few short fits for K and for J.
 
 The number of topics is read from the held-out likelihood of Kullback-Leibler factorisations, the start of every fit
 (:mod:`mira_nb.core.topics.nmf`), which cost a small fraction of a fit. On sparse data they overfit before the topic
-model does: short fits of the model itself compare their choice with larger numbers. J, which does not matter to
-factorisations of expression, is compared by such fits at the chosen K.
+model does, elsewhere later: short fits of the model itself compare their choice with its neighbours, and climb. J,
+which does not matter to factorisations of expression, is compared by such fits at the chosen K.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ from .stability import Stability, assess
 GRID = (2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 63, 80, 100)
 """Coarse grid of the number of topics: steps of about a quarter."""
 
+SINGLY = 10
+"""Number of topics up to which short fits look downwards one by one, beyond it by the grid (chosen)."""
+
 PATIENCE = 2
 """Coarse grid points without a worthwhile gain after which the grid is not followed further (chosen)."""
 
@@ -42,7 +45,7 @@ SHORT_STEPS = 150
 """Optimiser steps of a short fit (chosen: held-out likelihoods of several J then differ by more than their error)."""
 
 LOOK_AHEAD = 2
-"""Larger numbers of the grid that short fits compare with the choice at a time (chosen)."""
+"""Larger numbers of the grid with which short fits compare a choice that further topics must be worth (chosen)."""
 
 REFERENCES = 2
 """Factorisations of all sampled cells; refits are compared with the likeliest of those found again (chosen)."""
@@ -111,7 +114,7 @@ class QuickSearch:
         )
         curve = self._search(min(low, high), high)
         encoder = self.encoder[sample.features]
-        fitted = self._larger(curve, encoder, high)
+        fitted = self._climb(curve, encoder, min(low, high), high)
         chosen = fitted.choice() if fitted.tried else curve.choice()
         stability = self._stability(sample, chosen)
         settings = self._prior(chosen, encoder)
@@ -167,19 +170,29 @@ class QuickSearch:
             yield k
 
     # ---------------------------------------------------------------- fits
-    def _larger(self, factorised: Curve, encoder: NDArray[np.bool_], high: int) -> Curve:
-        """Compare the choice with larger numbers by short fits, with more of them while the largest is best."""
+    def _climb(self, factorised: Curve, encoder: NDArray[np.bool_], low: int, high: int) -> Curve:
+        """Compare the choice with its neighbours by short fits, and so on from the choice among these.
+
+        Where the highest likelihood decides, neighbours are the next smaller and the next larger number. Where further
+        topics must be worth it, they are the next two larger ones: fits of few steps tell programmes apart less
+        sharply than factorisations, and would always take fewer.
+        """
         curve = Curve({}, factorised.profile, factorised.n_counts, LEAST_GAIN_OF_FITS[self.modality])
+
+        def near(k: int) -> list[int]:
+            larger = [n for n in GRID if k < n <= high]
+            return [*below(k, low), *larger[:1]] if curve.least_gain is None else larger[:LOOK_AHEAD]
+
         k = factorised.choice()
-        numbers = [k, *(larger for larger in GRID if k < larger <= high)]
-        for first in (0, *range(1 + LOOK_AHEAD, len(numbers), LOOK_AHEAD)):
-            wave = numbers[first : first + LOOK_AHEAD + (first == 0)]
+        wave = [k, *near(k)]
+        while wave:
             list(self._factorised(wave, "fine", factorised))
-            wave = [n for n in wave if n in self.starts][: max(0, self.n_trials - len(self.rows))]
-            for (n, _), fit in self._fitted([(n, float(n)) for n in wave], encoder).items():
+            tried = [n for n in wave if n in self.starts][: max(0, self.n_trials - len(self.rows))]
+            for (n, _), fit in self._fitted([(n, float(n)) for n in tried], encoder).items():
                 curve.scores[n] = fit.scores
-            if not wave or curve.choice() != wave[-1]:
+            if not tried:
                 break
+            wave = [n for n in near(curve.choice()) if n not in curve.scores]
         return curve
 
     def _prior(self, k: int, encoder: NDArray[np.bool_]) -> dict[str, float]:
@@ -282,8 +295,17 @@ class QuickSearch:
         self.progress(min(end, done), f"trial {len(self.rows) + 1}: {message}{best}")
 
 
+def below(k: int, low: int) -> list[int]:
+    """Return the next smaller number of topics that fits try: one less, or that of the grid beyond :data:`SINGLY`."""
+    smaller = k - 1 if k <= SINGLY else max(n for n in GRID if n < k)
+    return [smaller] if smaller >= low else []
+
+
 def quick_trials(low: int, high: int) -> int:
-    """Return how many trials a quick search takes at most: coarse grid, gaps of the fine one, fits of K and of J."""
+    """Return how many trials a quick search takes at most: coarse grid, gaps of the fine one, fits of K and of J.
+
+    Fits may follow the grid upwards or go down one by one, and J takes two more.
+    """
     coarse = [k for k in GRID if low <= k <= high]
     widest = max((b - a - 1 for a, b in pairwise(coarse)), default=0)
-    return len(coarse) + 2 * min(widest, 8) + 1 + len(coarse) + 2
+    return len(coarse) + 2 * min(widest, 8) + 1 + max(len(coarse), min(high, SINGLY)) + 2

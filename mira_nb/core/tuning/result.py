@@ -54,7 +54,7 @@ class Tuning:
         One row per number of topics: n_topics, loss, loss_low, loss_high (one standard error of the difference from the
         best), gain (per count over the mean profile).
     fitted
-        The same by short fits of the topic model (``quick``): the choice of the curve and larger numbers; else empty.
+        The same by short fits of the topic model (``quick``): the choice of the curve and its neighbours; else empty.
     stability
         Refits of the choice; None without.
     cells, n_features
