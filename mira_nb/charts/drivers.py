@@ -12,7 +12,9 @@ from . import theme
 
 
 def driver_bars(table: pd.DataFrame, *, n_factors: int = 15, least: float | None = None) -> alt.LayerChart:
-    """Draw effects of the best factors of the query chosen in a menu, with intervals and the least effect of a call.
+    """Draw effects of the best factors of a gene set, with intervals and the least effect of a call.
+
+    The menu opens on the gene set with most called drivers.
 
     `table`: columns ``query, label, motif_id, family, called, adj_pvalue, effect_size, excess_effect, excess_low,
     excess_high, factor_log2_fold, n_query, n_background``. Where excess_effect is missing (no decoys), effect_size is
@@ -22,16 +24,19 @@ def driver_bars(table: pd.DataFrame, *, n_factors: int = 15, least: float | None
     best["effect"] = best["excess_effect"].fillna(best["effect_size"])
     best["state"] = np.where(best["called"].astype(bool), "called", "not called")
     options = list(dict.fromkeys(best["query"]))
+    richest = best.groupby("query", sort=False)["called"].sum().astype(int).idxmax()
     choose = alt.selection_point(
         name="choose_query",
         fields=["query"],
-        value=[{"query": options[0]}],
-        bind=alt.binding_select(options=options, name="Query "),
+        value=[{"query": richest}],
+        bind=alt.binding_select(options=options, name="Gene set "),
     )
     tips: list[Any] = ["label:N", "motif_id:N", "family:N"]
     names = ("adj_pvalue", "effect_size", "excess_effect", "excess_low", "excess_high", "factor_log2_fold")
     tips += [alt.Tooltip(f"{name}:Q", format=".3g") for name in names]
-    base = alt.Chart(best).transform_filter(choose).encode(y=alt.Y("label:N", sort="-x", title="Factor"))
+    # by a field: layers of different extent cannot share an order by x
+    order = alt.EncodingSortField("effect", op="max", order="descending")
+    base = alt.Chart(best).transform_filter(choose).encode(y=alt.Y("label:N", sort=order, title="Factor"))
     colors = alt.Scale(domain=["called", "not called"], range=[theme.CATEGORICAL[0], theme.MUTED])
     bars = base.mark_bar().encode(
         x=alt.X("effect:Q", title="Effect above decoys (rank-biserial)"),
