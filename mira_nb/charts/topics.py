@@ -52,31 +52,6 @@ def training_curves(history: pd.DataFrame) -> alt.VConcatChart:
     )
 
 
-def range_test_chart(test: pd.DataFrame, *, low: float, high: float) -> alt.LayerChart:
-    """Draw loss against learning rate of the range test; the bounds taken as vertical lines.
-
-    Parameters
-    ----------
-    test
-        Columns learning_rate, loss, smoothed.
-    low, high
-        Start and peak of the schedule.
-    """
-    top = float(np.nanquantile(test["loss"], 0.95))
-    span = max(top - float(test["smoothed"].min()), 1e-9)
-    shown = test[test["loss"] <= top + span]
-    x = alt.X("learning_rate:Q", title="learning rate", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e"))
-    base = alt.Chart(shown).encode(x=x)
-    y_title = "loss (nats per count, without KL)"
-    points = base.mark_point(size=14, color=MUTED, opacity=0.6).encode(
-        y=alt.Y("loss:Q", title=y_title, scale=alt.Scale(zero=False))
-    )
-    line = base.mark_line(color=CATEGORICAL[0]).encode(y=alt.Y("smoothed:Q", title=y_title))
-    bounds = pd.DataFrame({"learning_rate": [low, high], "bound": ["start", "peak"]})
-    rules = alt.Chart(bounds).mark_rule(color=HIGHLIGHT, strokeDash=[4, 3]).encode(x=x, tooltip=["bound:N"])
-    return alt.layer(points, line, rules).properties(width=520, height=240)
-
-
 def share_table(topics: pd.DataFrame) -> pd.DataFrame:
     """Count cells by topic and proportion: topic, low, high (bounds of the proportion), n_cells, percent."""
     edges = np.linspace(0, 1, N_BINS + 1)

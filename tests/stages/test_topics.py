@@ -97,7 +97,7 @@ def test_tables_and_figures(results, name):
         assert part["activation"].is_monotonic_decreasing
         assert part["rank"].tolist() == list(range(1, len(part) + 1))
     names = [figure.name for figure in results[name].figures]
-    assert {"training", "range_test", "topic_shares", "redundancy", "top_features"} <= set(names)
+    assert {"training", "topic_shares", "redundancy", "top_features"} <= set(names)
     for figure in results[name].figures:
         assert figure.svg.startswith("<svg") if figure.name == "architecture" else figure.chart.to_dict()["$schema"]
 
@@ -129,7 +129,6 @@ def test_methods_of_other_choices_cite_no_factorisation(data):
     result = get_stage("topics_rna").run(data[:60].copy(), params, Context())
     assert "the weight of the KL term at 1 throughout" in " ".join(result.methods.split())
     assert not {"lee1999nmf", "stephens2017ash", "bowman2016sentences"} & set(re.findall(r"@(\w+)", result.methods))
-    assert "range_test" not in {figure.name for figure in result.figures}
 
 
 def test_planted_genes_top_their_topic(results, data):

@@ -49,8 +49,6 @@ class TopicFit:
         (K,) posterior median of the Dirichlet's parameters.
     weights
         Encoder weights by name.
-    range_test
-        learning_rate, loss, smoothed of the learning-rate range test (empty when bounds were given).
     held_out
         (cells,) mask of cells kept out of training.
     n_empty
@@ -72,7 +70,6 @@ class TopicFit:
     shares: NDArray[np.float64]
     alpha: NDArray[np.float64]
     weights: Mapping[str, NDArray[Any]]
-    range_test: pd.DataFrame
     held_out: NDArray[np.bool_]
     n_empty: int
     shrinkage_power: float = 0.0
@@ -160,7 +157,7 @@ class TopicFit:
     def from_arrays(cls, arrays: Mapping[str, Any], *, topics: NDArray[np.floating] | None = None) -> TopicFit:
         """Build a model from :meth:`to_arrays`, with the ``topics`` of the fitted cells when stored elsewhere.
 
-        Without them :attr:`topics` holds one row, the mean composition. History and range test are empty.
+        Without them :attr:`topics` holds one row, the mean composition. The history is empty.
         """
         stored = json.loads(str(arrays["settings"]))
         if stored.get("format") != FORMAT:
@@ -178,7 +175,6 @@ class TopicFit:
             shares=np.asarray(arrays["shares"]),
             alpha=np.asarray(arrays["alpha"]),
             weights={k.removeprefix(prefix): np.asarray(v) for k, v in arrays.items() if k.startswith(prefix)},
-            range_test=pd.DataFrame(),
             held_out=np.zeros(len(known), bool),
             n_empty=0,
         )

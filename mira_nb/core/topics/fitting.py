@@ -1,4 +1,4 @@
-"""The phases of a fit: split, range test, factorisation, warm-up, training, prediction.
+"""The phases of a fit: split, factorisation, warm-up, training, prediction.
 
 All before training is done by the compiled engine on the CPU, so that both engines start from the same parameters and
 learning rates.
@@ -27,7 +27,7 @@ from .fitted import TopicFit
 from .network import Network
 from .network_store import decoder_of, encoder_weights, order_topics
 from .nmf import Factorisation
-from .settings import AUTO_EPOCHS, AUTO_STEPS, Auto, Modality, TopicSettings
+from .settings import AUTO_EPOCHS, AUTO_STEPS, Auto, Modality, TopicSettings, learning_rates
 from .shrinkage import held_out_power, shrinkage_factors
 from .train import Engine, Trainer, posterior_means
 from .warmstart import WARM_STEPS, factorise, start_from_factorisation, start_from_moments, warm_up
@@ -98,7 +98,7 @@ class Fitting:
             def compiled() -> CompiledEngine:
                 return CompiledEngine(network, s, n_training, workers, self.generator)
 
-            low, high, test = self._rates(trainer, compiled)
+            low, high = learning_rates(s, self.modality)
             if s.initialisation == "nmf":
                 self._warm_start(compiled(), workers, start)
             engine: Engine
@@ -116,12 +116,12 @@ class Fitting:
                 self.settings = replace(self.settings, n_epochs=len(history))
             with self._phase("prediction", 0.97, 1.0):
                 network.to("cpu")
-                return self._result(network, workers, history, test, replace(
+                return self._result(network, workers, history, replace(
                     self.settings, learning_rate_min=low, learning_rate_max=high))  # fmt: skip
 
     def _warm_start(self, engine: CompiledEngine, workers: Workers, start: Factorisation | None) -> None:
         s, network = self.settings, engine.network
-        with self._phase("factorisation", 0.03, 0.18):
+        with self._phase("factorisation", 0.0, 0.18):
             found = start or factorise(
                 self.data, self.training, int(s.n_topics), s.restarts, self.rng, workers,
                 self._say("factorising the counts for a start"), pseudocounts=s.initial_pseudocounts,
@@ -134,20 +134,6 @@ class Fitting:
                 network, found, self.data, self.training, engine.encode, engine.encoder_optimiser(),
                 int(s.warmup_epochs), s.batch_size, self.rng, self.generator, self._say("warming up the encoder"),
             )  # fmt: skip
-
-    def _rates(
-        self, trainer: Trainer, compiled: Callable[[], CompiledEngine]
-    ) -> tuple[float, float, pd.DataFrame]:  # fmt: skip
-        low, high = self.settings.learning_rate_min, self.settings.learning_rate_max
-        if low != "auto" and high != "auto":
-            return float(low), float(high), pd.DataFrame(columns=["learning_rate", "loss", "smoothed"])
-        # before the warm start: from a good start every step only climbs, and the test would say nothing
-        with self._phase("learning-rate range test", 0.0, 0.03):
-            test = trainer.range_test(compiled(), self._say("learning-rate range test"))
-        top = test.high if high == "auto" else float(high)
-        bottom = min(test.low, top / 10) if low == "auto" else float(low)
-        frame = pd.DataFrame({"learning_rate": test.rates, "loss": test.losses, "smoothed": test.smoothed})
-        return bottom, max(top, 2 * bottom), frame
 
     def _shrink(self, network: Network, topics: NDArray[np.float64]) -> float:
         """Scale every feature's contrasts by what its counts support; returns the power that was taken."""
@@ -166,8 +152,7 @@ class Fitting:
         return power
 
     def _result(
-        self, network: Network, workers: Workers, history: list[dict[str, Any]], test: pd.DataFrame,
-        settings: TopicSettings,
+        self, network: Network, workers: Workers, history: list[dict[str, Any]], settings: TopicSettings,
     ) -> TopicFit:  # fmt: skip
         found, found_depth = posterior_means(network, self.data, workers, progress=self._say("predicting topics"))
         power = self._shrink(network, found) if settings.shrinkage == "empirical_bayes" else 0.0
@@ -194,7 +179,6 @@ class Fitting:
             shares=self.shares,
             alpha=network.alpha_loc.detach().double().exp().numpy(),
             weights=encoder_weights(network),
-            range_test=test,
             shrinkage_power=power,
             held_out=held_out,
             n_empty=self.n_all - len(self.filled),

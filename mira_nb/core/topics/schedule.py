@@ -1,14 +1,11 @@
-"""Learning-rate and KL schedules, and the learning-rate range test (Extended Methods, Feature selection and training
-procedure; DECISIONS 5 and 7).
-"""  # noqa: D205
+"""Learning-rate and KL schedules (Extended Methods, Feature selection and training procedure).
+
+``docs/decisions/05-kl-annealing.md`` and ``docs/decisions/07-optimiser.md`` say where they depart from the paper.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .settings import Anneal, KlSchedule, TopicSettings
 
@@ -16,7 +13,7 @@ FINAL_DIVISOR = 1e3
 """The one-cycle schedule ends at the initial rate over this (no source in the paper; 1e4 in torch's ``OneCycleLR``)."""
 
 N_CYCLES = 3
-"""Rises of the KL weight in the reference implementation (DECISIONS 5)."""
+"""Rises of the KL weight in the reference implementation (``docs/decisions/05-kl-annealing.md``)."""
 
 
 def one_cycle(step: float, n_steps: int, low: float, high: float, *, peak_at: float, anneal: Anneal) -> float:
@@ -82,48 +79,3 @@ class Course:
             return
         self.left, self.shortened = n_steps, True
         self._stride = (self.n_steps - 1 - self._position) / max(n_steps - 1, 1)
-
-
-@dataclass(frozen=True)
-class RangeTest:
-    """Result of a learning-rate range test.
-
-    Attributes
-    ----------
-    rates, losses, smoothed
-        Learning rate, loss per count and smoothed loss of every step.
-    low, high
-        Bounds read from the curve.
-    """
-
-    rates: NDArray[np.float64]
-    losses: NDArray[np.float64]
-    smoothed: NDArray[np.float64]
-    low: float
-    high: float
-
-
-def read_range_test(
-    rates: NDArray[np.float64], losses: NDArray[np.float64], *, bounds: tuple[float, float] = (1e-3, 2e-2)
-) -> RangeTest:
-    """Read bounds from the losses of a sweep of rising learning rates.
-
-    The loss is smoothed (exponential average, span of an eighth of the sweep). The upper bound is a third of the last
-    rate at which the smoothed loss is its lowest up to noise (four standard errors, from the differences of successive
-    losses), that is, where larger steps start to harm; the lower bound is a tenth of the upper. The upper bound is kept
-    within ``bounds``.
-    """
-    weight = 2 / (len(losses) / 8 + 1)
-    smoothed, value, mass = np.empty_like(losses), 0.0, 0.0
-    for i, loss in enumerate(losses):
-        usable = loss if np.isfinite(loss) else np.nanmax(np.where(np.isfinite(losses), losses, np.nan))
-        value = (1 - weight) * value + weight * usable
-        mass = (1 - weight) * mass + weight
-        smoothed[i] = value / mass
-    steps = np.abs(np.diff(losses))
-    steps = steps[np.isfinite(steps)]
-    noise = float(np.median(steps)) / (0.6745 * math.sqrt(2)) if len(steps) else 0.0
-    band = 4 * noise * math.sqrt(weight / (2 - weight))
-    last = int(np.flatnonzero(smoothed <= smoothed.min() + band)[-1])
-    high = float(np.clip(rates[last] / 3, *bounds))
-    return RangeTest(rates, losses, smoothed, high / 10, high)

@@ -74,10 +74,10 @@ class TopicSettings:
     )  # fmt: skip
     batch_size: int = setting(128, "Number of cells per training step.", unit="cells", ge=2, le=100_000)
     learning_rate_min: float | Auto = setting(
-        "auto", "Learning rate at the start of training; auto takes it from the learning-rate range test.", gt=0, le=1
+        "auto", "Learning rate at the start of training; auto takes a tenth of the peak.", gt=0, le=1
     )
     learning_rate_max: float | Auto = setting(
-        "auto", "Peak learning rate, a third of the way through training; auto takes it from the range test.",
+        "auto", "Peak learning rate, a third of the way through training; auto is 0.005 for RNA and 0.02 for ATAC.",
         gt=0, le=1,
     )  # fmt: skip
     dropout: float = setting(
@@ -206,12 +206,11 @@ Less dropout for expression: the deviance residuals of hundreds of genes overfit
 programme of the embedded data that is unrelated to the trajectory is lost.
 """
 
-RATE_BOUNDS: dict[Modality, tuple[float, float]] = {"expression": (1e-3, 5e-3), "accessibility": (1e-2, 2e-2)}
-"""Bounds of the peak learning rate that the range test may choose.
+PEAK_RATE: dict[Modality, float] = {"expression": 5e-3, "accessibility": 2e-2}
+"""Peak learning rate where none is given, in the place of a range test (``docs/decisions/07-optimiser.md``)."""
 
-Chosen on planted topics (no source in the paper): above, training forgets the factorisation it starts from; below, it
-does not get far.
-"""
+START_OF_PEAK = 10
+"""The learning rate starts at its peak over this where no start is given (chosen; 25 in torch's ``OneCycleLR``)."""
 
 AUTO_STEPS, AUTO_EPOCHS = 3000, (4, 40)
 """Optimiser steps of a fit whose epochs are not given, and least and most epochs (``docs/decisions/04-epochs.md``)."""
@@ -237,3 +236,11 @@ def topics_for_size(n_cells: int, median_count: float, modality: Modality) -> in
     """
     measured = n_cells * min(1.0, median_count / FULL_DEPTH[modality])
     return int(min(MAX_TOPICS, max(MIN_TOPICS, round(math.sqrt(measured) / 4))))
+
+
+def learning_rates(settings: TopicSettings, modality: Modality) -> tuple[float, float]:
+    """Return the learning rates at the start and at the peak, with ``auto`` replaced."""
+    low, high = settings.learning_rate_min, settings.learning_rate_max
+    if high == "auto":
+        high = PEAK_RATE[modality] if low == "auto" else max(PEAK_RATE[modality], 2 * float(low))
+    return float(high) / START_OF_PEAK if low == "auto" else float(low), float(high)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -12,26 +11,20 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.special import gammaln
 
 from mira_nb.core.numerics.threads import Workers
 from mira_nb.errors import ConvergenceError
 from mira_nb.typing import Progress
 
-from .data import Batch, CellData, blocks, column_totals, equal_batches, log_factorials, n_batches
+from .data import Batch, CellData, equal_batches, n_batches
 from .embedding import peak_average
 from .network import Network, Posterior
 from .objective import Elbo
-from .schedule import Course, RangeTest, read_range_test
-from .settings import RATE_BOUNDS, TopicSettings
+from .schedule import Course
+from .settings import TopicSettings
 
 BN_MOMENTUM = 0.05
 """Weight of a batch in the running statistics of Z (chosen: about the last 20 batches)."""
-
-RANGE_STEPS, RANGE_LIMITS = 100, (1e-5, 1.0)
-"""Steps of the learning-rate range test and the rates it sweeps (chosen; the bounds it may return are RATE_BOUNDS)."""
-
 
 LEAST_GAIN, TAIL = 3e-4, 0.25
 """Gain of the held-out ELBO per count, nats, that is worth further epochs, and the epochs, relative to those made, in
@@ -91,29 +84,6 @@ class Trainer:
             total -= engine.held_out_loss(self.data.batch(cells), generator)
         engine.network.train()
         return total / len(self.held_out)
-
-    def range_test(self, engine: Engine, progress: Callable[[float], None]) -> RangeTest:
-        """Sweep the learning rate over the first batches, then put the network back as it was."""
-        state = copy.deepcopy(engine.network.state_dict())
-        low, high = RANGE_LIMITS
-        rates = low * (high / low) ** (np.arange(RANGE_STEPS) / (RANGE_STEPS - 1))
-        losses: list[float] = []
-        order: list[NDArray[np.intp]] = []
-        pooled = pooled_losses(self.data.counts, self.training)
-        mean = pooled[self.training].sum() / self.data.depth[self.training].sum()
-        while len(losses) < RANGE_STEPS:
-            if not order:
-                order = list(equal_batches(self.rng.permutation(self.training), self.settings.batch_size))
-            cells = order.pop()
-            loss = engine.step(self.data.batch(cells), rates[len(losses)], 0.0).loss.item()
-            # per count, and against what the pooled profile gives the same cells: batches differ in depth and in how
-            # likely their features are far more than a step gains
-            losses.append(float((loss - pooled[cells].sum()) / self.data.depth[cells].sum() + mean))
-            progress(len(losses) / RANGE_STEPS)
-            if not math.isfinite(losses[-1]) or losses[-1] > 2 * abs(losses[0]) + losses[0]:
-                break
-        engine.network.load_state_dict(state)
-        return read_range_test(rates[: len(losses)], np.array(losses), bounds=RATE_BOUNDS[self.data.modality])
 
     def _levelled_off(self, history: list[dict[str, Any]]) -> bool:
         """Whether the last fifth of the epochs has hardly raised the best held-out ELBO of those before."""
@@ -204,14 +174,3 @@ def posterior_means(
             if progress is not None:
                 progress(done / len(groups))
     return np.concatenate(topics), np.concatenate(depths) if depths else None
-
-
-def pooled_losses(counts: sparse.csr_matrix, training: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return each cell's multinomial negative log-likelihood under the training cells' pooled profile, (cells,)."""
-    totals = column_totals(counts, training) + 0.5
-    log_share = np.log(totals / totals.sum())
-    out = log_factorials(counts)
-    for rows in blocks(counts.shape[0]):
-        part = counts[rows].astype(np.float64)
-        out[rows] -= part @ log_share + gammaln(np.asarray(part.sum(axis=1)).ravel() + 1)
-    return out

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mira_nb.core.topics.nmf import Factorisation
-from mira_nb.core.topics.settings import RATE_BOUNDS, Modality, TopicSettings
+from mira_nb.core.topics.settings import Modality, TopicSettings
 from mira_nb.core.topics.warmstart import by_reproducibility
 from mira_nb.typing import Progress
 
@@ -224,10 +224,7 @@ class QuickSearch:
         self, pairs: Sequence[tuple[int, float]], encoder: NDArray[np.bool_], *, phase: str = "model"
     ) -> dict[tuple[int, float], ShortFit]:
         """Return short fits by (K, J), each from the factorisation with its K; each is made once."""
-        high = RATE_BOUNDS[self.modality][1]
-        base = replace(
-            self.settings, holdout_fraction=0.0, engine="auto", learning_rate_min=high / 10, learning_rate_max=high
-        )
+        base = replace(self.settings, holdout_fraction=0.0, engine="auto")
         new = [pair for pair in pairs if pair not in self.fits]
         if self.modality == "accessibility":
             self._better_starts({k: replace(base, n_topics=k, initial_pseudocounts=float(k)) for k, _ in new})

@@ -43,17 +43,12 @@ def _model_figure(fitted: TopicsOutput) -> Figure:
 
 
 def _training_figures(fitted: TopicsOutput) -> list[Figure]:
-    from mira_nb.charts.topics import range_test_chart, training_curves
+    from mira_nb.charts.topics import training_curves
 
     fit = fitted.fit
-    out = [
+    return [
         TEXTS.figure("training", training_curves(fit.history), n_epochs=len(fit.history), n_held_out=fitted.n_held_out)
     ]
-    if len(fit.range_test):
-        low, high = float(fit.settings.learning_rate_min), float(fit.settings.learning_rate_max)
-        chart = range_test_chart(fit.range_test, low=low, high=high)
-        out.append(TEXTS.figure("range_test", chart, low=low, high=high))
-    return out
 
 
 def _topic_figures(fitted: TopicsOutput, expected: float) -> list[Figure]:

@@ -14,7 +14,6 @@ from mira_nb.core.topics.settings import (
     FULL_DEPTH,
     MAX_TOPICS,
     MIN_TOPICS,
-    RATE_BOUNDS,
 )
 from mira_nb.keys import READ_DEPTH, TOPIC_ACTIVATIONS, TOPIC_FLAGS, TOPIC_MODEL, X_TOPICS
 from mira_nb.stages.result import Alert, ExportFile, Metric, Slot, Table
@@ -187,8 +186,6 @@ def methods(fitted: TopicsOutput) -> str:
         dropout=settings.dropout,
         learning_rate_min=float(settings.learning_rate_min),
         learning_rate_max=float(settings.learning_rate_max),
-        range_tested=len(fit.range_test) > 0,
-        rate_bounds=RATE_BOUNDS[fit.modality],
         peak_at=settings.peak_at,
         kl_schedule=settings.kl_schedule,
         n_held_out=fitted.n_held_out,

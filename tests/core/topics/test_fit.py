@@ -18,7 +18,7 @@ from mira_nb.core.topics.data import CellData
 from mira_nb.core.topics.decoder import log_share_per_count
 from mira_nb.core.topics.fit import TopicFit, fit_topic_model
 from mira_nb.core.topics.nmf import Factorisation, kl_nmf, project
-from mira_nb.core.topics.settings import TopicSettings
+from mira_nb.core.topics.settings import TopicSettings, learning_rates
 from mira_nb.core.topics.shrinkage import POWERS
 from mira_nb.core.topics.warmstart import by_reproducibility
 from mira_nb.errors import Cancelled, InputError
@@ -406,8 +406,9 @@ def test_epochs_and_warm_up_given_by_the_user_are_exact():
 def test_given_learning_rates_are_kept_and_auto_ones_reported(quick):
     _, _, fit = quick
     assert 0 < fit.settings.learning_rate_min < fit.settings.learning_rate_max
-    assert {"learning_rate", "loss", "smoothed"} == set(fit.range_test.columns)
-    assert len(fit.range_test) > 10
+    rates = (fit.settings.learning_rate_min, fit.settings.learning_rate_max)
+    assert rates == learning_rates(TopicSettings(), fit.modality)
+    assert fit.history["learning_rate"].max() <= fit.settings.learning_rate_max
 
 
 def test_encoder_subset_models_every_feature():

@@ -16,10 +16,9 @@ from mira_nb.core.topics.decoder import Decoder
 from mira_nb.core.topics.kernels.embedding import to_columns
 from mira_nb.core.topics.prior import alpha_log_moments, laplace_moments
 from mira_nb.core.topics.residuals import deviance_residuals
-from mira_nb.core.topics.schedule import Course, kl_weight, one_cycle, read_range_test
-from mira_nb.core.topics.settings import Modality, TopicSettings, topics_for_size
+from mira_nb.core.topics.schedule import Course, kl_weight, one_cycle
+from mira_nb.core.topics.settings import Modality, TopicSettings, learning_rates, topics_for_size
 from mira_nb.core.topics.shrinkage import held_out_power, shrinkage_factors
-from mira_nb.core.topics.train import pooled_losses
 from mira_nb.errors import InputError, ParameterError
 
 
@@ -101,38 +100,28 @@ def test_kl_weight_is_one_from_the_middle_on():
     assert {kl_weight(s, 300, "none") for s in range(300)} == {1.0}
 
 
-def test_range_test_reads_bounds_left_of_the_climb():
-    rates = 1e-5 * 1e5 ** (np.arange(100) / 99)
-    losses = 10 - 3 / (1 + (3e-3 / rates) ** 2) + (rates / 0.1) ** 2
-    found = read_range_test(rates, losses + np.random.default_rng(0).normal(0, 0.02, 100))
-    assert 3e-3 < found.high < 5e-2
-    assert found.low == pytest.approx(found.high / 10)
-    broken = losses.copy()
-    broken[-5:] = np.nan
-    assert np.isfinite(read_range_test(rates, broken).smoothed).all()
+@pytest.mark.parametrize(
+    ("given", "rates"),
+    [
+        ({}, (5e-4, 5e-3)),
+        ({"learning_rate_max": 0.1}, (0.01, 0.1)),
+        ({"learning_rate_min": 1e-3}, (1e-3, 5e-3)),
+        ({"learning_rate_min": 0.02}, (0.02, 0.04)),
+        ({"learning_rate_min": 0.01, "learning_rate_max": 0.03}, (0.01, 0.03)),
+    ],
+)
+def test_learning_rates_that_are_not_given_follow_from_those_that_are(given, rates):
+    assert learning_rates(TopicSettings(**given), "expression") == pytest.approx(rates)
 
 
-def test_range_test_of_a_flat_curve_reads_where_it_starts_to_climb():
-    rates = 1e-5 * 1e5 ** (np.arange(100) / 99)
-    for seed in range(5):
-        losses = 5 + (rates / 0.1) ** 2 + np.random.default_rng(seed).normal(0, 1e-3, 100)
-        assert 5e-4 < read_range_test(rates, losses, bounds=(0, 1)).high < 1e-2
+def test_accessibility_has_a_peak_of_its_own():
+    assert learning_rates(TopicSettings(), "accessibility") == pytest.approx((2e-3, 2e-2))
 
 
 def test_column_totals_equal_a_plain_sum():
     matrix = sparse.random(1300, 40, 0.1, format="csr", random_state=0, dtype=np.float32)
     cells = np.random.default_rng(0).permutation(1300)[:1100]
     np.testing.assert_allclose(column_totals(matrix, cells), matrix.toarray()[cells].sum(0, dtype=float), rtol=1e-12)
-
-
-def test_pooled_losses_equal_scipy():
-    rng = np.random.default_rng(0)
-    counts = sparse.csr_matrix(rng.poisson(0.7, (12, 9)).astype(np.float32))
-    training = np.arange(8)
-    pooled = counts[training].toarray().sum(0) + 0.5
-    dense = counts.toarray()
-    expected = -stats.multinomial.logpmf(dense, dense.sum(1), pooled / pooled.sum())
-    np.testing.assert_allclose(pooled_losses(counts, training), expected, rtol=1e-6)
 
 
 def test_fast_exponential_and_logarithm():
