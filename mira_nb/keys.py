@@ -61,6 +61,7 @@ CONNECTIVITIES: Final = "connectivities"
 
 # obs
 LEIDEN: Final = "leiden"
+CELL_LABEL: Final = "cell_label"  # names that the user gave to clusters
 PSEUDOTIME: Final = "pseudotime"
 LINEAGE_STATE: Final = "lineage_state"
 PSEUDOTIME_ALTERNATIVE: Final = "pseudotime_alternative"

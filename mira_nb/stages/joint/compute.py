@@ -29,7 +29,7 @@ N_CANDIDATES = 10
 
 @dataclass(frozen=True)
 class JointOutput:
-    """All that the stage computed before comparing."""
+    """All that the stage computed before comparing; `labels`: those that the user gave to clusters, per cell."""
 
     data: MuData
     params: JointParams
@@ -42,6 +42,7 @@ class JointOutput:
     neighbors: Neighbors
     graph: sparse.csr_matrix
     leiden: pd.Categorical
+    labels: pd.Categorical | None
     maps: dict[str, np.ndarray]
     seed: int
 
@@ -138,7 +139,8 @@ def compute(data: MuData, params: JointParams, context: Context) -> JointOutput:
     neighbors = nearest_neighbors(joint, k=params.n_neighbors, metric="manhattan", seed=context.seed)
     graph = connectivities(neighbors)
     context.progress(0.2, "clusters")
-    clusters = leiden(graph, resolution=params.resolution, seed=context.seed)
+    clusters = _categories(leiden(graph, resolution=params.resolution, seed=context.seed))
+    labels = _labels(clusters, context)
     maps = {}
     context.progress(0.25, "UMAP of the joint space")
     maps["joint"] = umap_layout(graph, joint, metric="manhattan", min_dist=params.min_dist, seed=context.seed)
@@ -151,8 +153,6 @@ def compute(data: MuData, params: JointParams, context: Context) -> JointOutput:
             min_dist=params.min_dist,
             seed=context.seed,
         )
-    names = [str(i) for i in range(int(clusters.max()) + 1)]
-    labels = pd.Categorical([names[i] for i in clusters], categories=names)
     return JointOutput(
         data=data,
         params=params,
@@ -164,10 +164,25 @@ def compute(data: MuData, params: JointParams, context: Context) -> JointOutput:
         weights=weights,
         neighbors=neighbors,
         graph=graph,
-        leiden=labels,
+        leiden=clusters,
+        labels=labels,
         maps=maps,
         seed=context.seed,
     )
+
+
+def _categories(clusters: np.ndarray) -> pd.Categorical:
+    """Return numbers of clusters as names in the order of the numbers."""
+    names = [str(i) for i in range(int(clusters.max()) + 1)]
+    return pd.Categorical([names[i] for i in clusters], categories=names)
+
+
+def _labels(clusters: pd.Categorical, context: Context) -> pd.Categorical | None:
+    """Return the label of every cell by the table given; None without one."""
+    from mira_nb.io.cluster_labels import label_cells, read_cluster_labels
+
+    path = context.resources.labels
+    return None if path is None else label_cells(read_cluster_labels(path), clusters, missing=MISSING_GROUP)
 
 
 def compare(joined: JointOutput, *, seed: int) -> Comparison:

@@ -28,6 +28,8 @@ def _topic_values(joined: JointOutput) -> pd.DataFrame:
 def _menu_values(joined: JointOutput) -> pd.DataFrame:
     values = joined.annotations.frame().reset_index(drop=True)
     values.index = pd.RangeIndex(joined.n_cells)
+    if joined.labels is not None:
+        values = pd.concat([pd.DataFrame({"label": pd.Categorical(joined.labels)}), values], axis=1)
     values["cluster (leiden)"] = pd.Categorical(joined.leiden)
     values = pd.concat([values, _topic_values(joined)], axis=1)
     values["log10 RNA counts"] = np.log10(joined.depths["n_counts"].to_numpy() + 1)

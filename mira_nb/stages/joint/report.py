@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from natsort import natsorted
 from scipy.sparse import csgraph
 
 from mira_nb.core.representation.neighbors import EXACT_LIMIT, LEIDEN_ITERATIONS
 from mira_nb.keys import (
     ATAC,
+    CELL_LABEL,
     CONNECTIVITIES,
     DISTANCES,
     JOINT_CONNECTIVITIES,
@@ -25,6 +27,7 @@ from mira_nb.keys import (
     X_UMAP_TOPICS,
 )
 from mira_nb.stages.result import Alert, Metric, Slot, Table
+from mira_nb.stages.shared.cells import MISSING_GROUP
 from mira_nb.stages.texts import Texts
 
 from .compute import Comparison, JointOutput, choose_markers
@@ -43,6 +46,7 @@ def _leading(means: pd.Series, *, n: int = 3) -> str:
 
 def slots(joined: JointOutput) -> dict[Slot, Any]:
     """Return what later stages read: the joint space, its graph, clusters and maps."""
+    labels = {} if joined.labels is None else {Slot("joint", "obs", CELL_LABEL): joined.labels}
     return {
         Slot("joint", "obsm", X_JOINT): joined.joint,
         Slot("joint", "uns", JOINT_WEIGHTS): {RNA: joined.weights.rna, ATAC: joined.weights.atac},
@@ -50,6 +54,7 @@ def slots(joined: JointOutput) -> dict[Slot, Any]:
         Slot("joint", "obsp", JOINT_DISTANCES): joined.neighbors.to_sparse(),
         Slot("joint", "obsp", JOINT_CONNECTIVITIES): joined.graph,
         Slot("joint", "obs", LEIDEN): joined.leiden,
+        **labels,
         Slot("rna", "obsm", X_UMAP_TOPICS): joined.maps[RNA],
         Slot("atac", "obsm", X_UMAP_TOPICS): joined.maps[ATAC],
         **_scanpy_slots(joined),
@@ -103,8 +108,10 @@ def cluster_table(joined: JointOutput) -> pd.DataFrame:
     groups = joined.annotations.groups
     for name in joined.leiden.categories:
         inside = np.asarray(joined.leiden == name)
+        label = {} if joined.labels is None else {"label": str(joined.labels[inside][0])}
         row = {
             "cluster": name,
+            **label,
             "n_cells": int(inside.sum()),
             "share": float(inside.mean()),
             "top_rna_topics": _leading(joined.rna_topics[inside].mean()),
@@ -125,7 +132,13 @@ def tables(joined: JointOutput, comparison: Comparison) -> list[Table]:
     n_cells, k = comparison.n_cells, comparison.k
     overlap = comparison.overlap.rename_axis("representation").reset_index()
     return [
-        TEXTS.table("clusters", cluster_table(joined), n_clusters=joined.n_clusters, groups=groups),
+        TEXTS.table(
+            "clusters",
+            cluster_table(joined),
+            n_clusters=joined.n_clusters,
+            groups=groups,
+            labelled=joined.labels is not None,
+        ),
         TEXTS.table("representations", comparison.scores, n_cells=n_cells, k=k, groups=groups),
         TEXTS.table("neighborhood_overlap", overlap, n_cells=n_cells, k=k, chance=comparison.chance_overlap),
     ]
@@ -137,6 +150,7 @@ def metrics(joined: JointOutput, comparison: Comparison) -> list[Metric]:
     shared = round(comparison.shared("RNA topics", "ATAC topics"), 4)
     out = [
         TEXTS.metric("clusters", joined.n_clusters, resolution=joined.params.resolution),
+        *_label_metrics(joined),
         TEXTS.metric("dimensions", joined.joint.shape[1]),
         *(
             TEXTS.metric("reliability", round(value, 4), modality=name.upper())
@@ -155,6 +169,25 @@ def metrics(joined: JointOutput, comparison: Comparison) -> list[Metric]:
     return out
 
 
+def _named(joined: JointOutput) -> list[str]:
+    """Return the labels that cells have, without the mark of cells that have none."""
+    return [] if joined.labels is None else [name for name in joined.labels.categories if name != MISSING_GROUP]
+
+
+def _unnamed(joined: JointOutput) -> list[str]:
+    """Return the clusters without a label, where labels were given."""
+    if joined.labels is None:
+        return []
+    return [str(name) for name in joined.leiden[np.asarray(joined.labels == MISSING_GROUP)].unique()]
+
+
+def _label_metrics(joined: JointOutput) -> list[Metric]:
+    if joined.labels is None:
+        return []
+    n_named = joined.n_clusters - len(_unnamed(joined))
+    return [TEXTS.metric("labels", len(_named(joined)), n_named=n_named, n_clusters=joined.n_clusters)]
+
+
 def alerts(joined: JointOutput, comparison: Comparison) -> list[Alert]:
     """Return what limits the joint representation, its comparison, and the genes that could not be drawn."""
     out = []
@@ -169,6 +202,10 @@ def alerts(joined: JointOutput, comparison: Comparison) -> list[Alert]:
     if not joined.neighbors.exact:
         out.append(TEXTS.alert("approximate_neighbors", limit=EXACT_LIMIT))
     out += _comparison_alerts(joined, comparison)
+    unnamed = natsorted(_unnamed(joined))
+    if unnamed and joined.labels is not None:
+        n_cells = int((joined.labels == MISSING_GROUP).sum())
+        out.append(TEXTS.alert("unnamed_clusters", clusters=unnamed, n_cells=n_cells, missing=MISSING_GROUP))
     missing = choose_markers(joined).missing
     if missing:
         out.append(TEXTS.alert("unknown_markers", missing=missing))
@@ -221,6 +258,7 @@ def methods(joined: JointOutput, comparison: Comparison) -> str:
         exact=joined.neighbors.exact,
         resolution=params.resolution,
         n_clusters=joined.n_clusters,
+        labels=_named(joined),
         min_dist=params.min_dist,
         groups=groups.name if comparison.has_groups and groups is not None else None,
         n_compared=comparison.n_cells,

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from mira_nb.errors import InputError, StoreError
-from mira_nb.keys import ATAC, ATAC_TOPIC_PREFIX, RNA, RNA_TOPIC_PREFIX, X_TOPICS
+from mira_nb.keys import ATAC, ATAC_TOPIC_PREFIX, CELL_LABEL, RNA, RNA_TOPIC_PREFIX, X_TOPICS
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -76,6 +76,16 @@ def cell_annotations(data: MuData, resources: Resources) -> CellAnnotations:
         groups=cell_annotation(data, resources.groups, option="--groups"),
         batch=cell_annotation(data, resources.batch, option="--batch"),
     )
+
+
+def cell_groups(data: MuData, resources: Resources) -> pd.Series | None:
+    """Return the groups to analyse: labels given to the clusters (``--labels``), else ``--groups``; None without both.
+
+    Only stages after the joint representation see labels; they are of the user's making, like ``--groups``, and later.
+    """
+    if resources.labels is not None and CELL_LABEL in data.obs:
+        return cell_annotation(data, CELL_LABEL, option="--labels")
+    return cell_annotation(data, resources.groups, option="--groups")
 
 
 def cell_depths(data: MuData) -> pd.DataFrame:
