@@ -55,6 +55,10 @@ Labels = Annotated[
     Path | None,
     typer.Option("--labels", help="Names of clusters: a table with columns cluster, label.", metavar="TABLE"),
 ]
+Subset = Annotated[
+    str | None,
+    typer.Option("--subset", help="Cells to analyse; topics are learned from all.", metavar="COLUMN=VALUE,..."),
+]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="One parameter; repeatable.", metavar="STAGE.NAME=VALUE")]
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML: {stage: {name: value}}.", metavar="FILE")]
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
@@ -116,6 +120,7 @@ def resources(
     start_cell: str | None,
     batch: str | None,
     labels: Path | None = None,
+    subset: str | None = None,
     *,
     progress: Callable[[str, float, str, float], None],
 ) -> Resources:
@@ -136,6 +141,7 @@ def resources(
         start_cell=start_cell,
         batch=batch,
         labels=labels,
+        subset=subset,
     )
 
 

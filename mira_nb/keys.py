@@ -82,6 +82,7 @@ TOPIC_FLAGS: Final = "topic_flags"  # within topic_model: flag of each topic, em
 ENRICHMENT_UNS: Final = "enrichment"
 MOTIFS_UNS: Final = "motifs"
 LINEAGE_TREE: Final = "lineage_tree"
+SUBSET: Final = "subset"  # of a run with --subset: column, values, and the mask over all cells of the input
 PEAK_SETS: Final = "peak_sets"
 # uns entries that scanpy's functions look for
 PCA: Final = "pca"

@@ -40,6 +40,8 @@ class Resources:
         Cell annotation (obs column) with the batch or sample (animal, donor): shown, and tested over by comparisons.
     labels
         Table that merges and names clusters of the joint graph: columns ``cluster`` and ``label``.
+    subset
+        Cells to analyse, ``COLUMN=VALUE,...``: topics are learned from all cells, everything after them from these.
     """
 
     tss: Path | None = None
@@ -51,6 +53,7 @@ class Resources:
     start_cell: str | None = None
     batch: str | None = None
     labels: Path | None = None
+    subset: str | None = None
 
     def has(self, name: str) -> bool:
         """Return whether the resource called `name` was given."""

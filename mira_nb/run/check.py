@@ -267,10 +267,10 @@ def _name_status(name: str, resources: Resources, data: MuData) -> tuple[Resourc
     if not value:
         return ResourceStatus(name), ()
     try:
-        findings = check_annotations(data, Resources(**{name: value}))
+        findings = check_annotations(data, Resources(**{name: value}, labels=resources.labels))
     except InputError as error:
         return ResourceStatus(name, problem=" ".join(str(error).split())), ()
-    detail = f" ({describe_column(data.obs[value])})" if name != "start_cell" else ""
+    detail = f" ({describe_column(data.obs[value])})" if name in {"groups", "batch"} else ""
     return ResourceStatus(name, f"{value}{detail}"), findings
 
 

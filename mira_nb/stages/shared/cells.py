@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from mira_nb.errors import InputError, StoreError
@@ -86,6 +87,20 @@ def cell_groups(data: MuData, resources: Resources) -> pd.Series | None:
     if resources.labels is not None and CELL_LABEL in data.obs:
         return cell_annotation(data, CELL_LABEL, option="--labels")
     return cell_annotation(data, resources.groups, option="--groups")
+
+
+def take_cells(data: MuData, mask: NDArray[np.bool_]) -> MuData:
+    """Return some cells of a MuData, with all that is stored of them.
+
+    Parameters
+    ----------
+    mask
+        (cells,) which cells to take.
+    """
+    import mudata
+
+    with mudata.set_options(pull_on_update=False):
+        return data[mask].copy()
 
 
 def cell_depths(data: MuData) -> pd.DataFrame:
