@@ -24,6 +24,7 @@ from .cli_options import (
     GeneSets,
     Genome,
     Groups,
+    Labels,
     Layer,
     MotifHits,
     Motifs,
@@ -35,6 +36,7 @@ from .cli_options import (
     Seed,
     Sets,
     StartCell,
+    Subset,
     Tenx,
     Title,
     Tss,
@@ -101,6 +103,8 @@ def run(
     groups: Groups = None,
     start_cell: StartCell = None,
     batch: Batch = None,
+    labels: Labels = None,
+    subset: Subset = None,
     params: ParamsFile = None,
     sets: Sets = None,
     until: Until = None,
@@ -113,7 +117,7 @@ def run(
 
     values = collect_parameters(params, sets or [])
     spec = input_spec(rna, atac, mudata, tenx, layer, pair_by, obs)
-    given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
+    given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch, labels, subset)
     request = RunRequest(
         spec=spec,
         resources=given,
@@ -174,12 +178,14 @@ def check(
     groups: Groups = None,
     start_cell: StartCell = None,
     batch: Batch = None,
+    labels: Labels = None,
+    subset: Subset = None,
 ) -> None:
     """Say what was found, what can run, and what each missing resource would unlock; runs nothing."""
     from mira_nb.run.inputs import check_run
 
     spec = input_spec(rna, atac, mudata, tenx, layer, pair_by, obs)
-    given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch)
+    given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch, labels, subset)
     found = check_run(spec, given)
     typer.echo(printable(found.render()))
     if found.problems:

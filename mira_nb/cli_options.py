@@ -51,6 +51,14 @@ StartCell = Annotated[str | None, typer.Option("--start-cell", help="Where it be
 Batch = Annotated[
     str | None, typer.Option("--batch", help="Cell annotation: batch, animal or donor.", metavar="COLUMN")
 ]
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", help="Names of clusters: a table with columns cluster, label.", metavar="TABLE"),
+]
+Subset = Annotated[
+    str | None,
+    typer.Option("--subset", help="Cells to analyse; topics are learned from all.", metavar="COLUMN=VALUE,..."),
+]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="One parameter; repeatable.", metavar="STAGE.NAME=VALUE")]
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML: {stage: {name: value}}.", metavar="FILE")]
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
@@ -111,6 +119,8 @@ def resources(
     groups: str | None,
     start_cell: str | None,
     batch: str | None,
+    labels: Path | None = None,
+    subset: str | None = None,
     *,
     progress: Callable[[str, float, str, float], None],
 ) -> Resources:
@@ -130,6 +140,8 @@ def resources(
         groups=groups,
         start_cell=start_cell,
         batch=batch,
+        labels=labels,
+        subset=subset,
     )
 
 

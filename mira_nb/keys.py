@@ -61,6 +61,7 @@ CONNECTIVITIES: Final = "connectivities"
 
 # obs
 LEIDEN: Final = "leiden"
+CELL_LABEL: Final = "cell_label"  # names that the user gave to clusters
 PSEUDOTIME: Final = "pseudotime"
 LINEAGE_STATE: Final = "lineage_state"
 PSEUDOTIME_ALTERNATIVE: Final = "pseudotime_alternative"
@@ -81,6 +82,7 @@ TOPIC_FLAGS: Final = "topic_flags"  # within topic_model: flag of each topic, em
 ENRICHMENT_UNS: Final = "enrichment"
 MOTIFS_UNS: Final = "motifs"
 LINEAGE_TREE: Final = "lineage_tree"
+SUBSET: Final = "subset"  # of a run with --subset: column, values, and the mask over all cells of the input
 PEAK_SETS: Final = "peak_sets"
 # uns entries that scanpy's functions look for
 PCA: Final = "pca"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from typing import Final
 
 LONGEST_LABEL: Final = 200
@@ -46,3 +48,18 @@ def spreadsheet_cell(text: str) -> str:
 def from_spreadsheet_cell(text: str) -> str:
     """Invert :func:`spreadsheet_cell`."""
     return text[1:] if text.startswith("'") and spreadsheet_cell(text[1:]) == text else text
+
+
+def suggest(name: str, options: Iterable[str], *, n: int = 3, shown: int = 10) -> str:
+    """Return similar names as text, or the first few when none is similar."""
+    known = [str(option) for option in options]
+    lower: dict[str, str] = {}
+    for option in known:
+        lower.setdefault(option.lower(), option)
+    close = [lower[match] for match in difflib.get_close_matches(name.lower(), list(lower), n=n)]
+    if close:
+        return f"close: {', '.join(map(repr, close))}"
+    if not known:
+        return "there are none"
+    more = f" and {len(known) - shown:,} more" if len(known) > shown else ""
+    return f"there are: {', '.join(map(repr, known[:shown]))}{more}"

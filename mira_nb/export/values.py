@@ -14,6 +14,7 @@ from mira_nb.errors import ParameterError
 from mira_nb.keys import (
     ATAC,
     ATAC_TOPIC_PREFIX,
+    CELL_LABEL,
     FATE_PROBABILITIES,
     LEIDEN,
     NITE_FDR,
@@ -130,8 +131,11 @@ class RunValues:
     @property
     def groups(self) -> str | None:
         """Annotation to group cells by: that of the run, else the clusters; None before there are any."""
-        given = (self.record.get("resources") or {}).get("groups")
-        return next((str(name) for name in (given, LEIDEN) if name and name in self.data.obs), None)
+        given = self.record.get("resources") or {}
+        label = CELL_LABEL if given.get("labels") else None
+        return next(
+            (str(name) for name in (label, given.get("groups"), LEIDEN) if name and name in self.data.obs), None
+        )
 
 
 def _names(modality: str, n: int) -> list[str]:

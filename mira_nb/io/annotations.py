@@ -1,17 +1,17 @@
-"""Checks of the names given with --groups, --batch and --start-cell against the data."""
+"""Checks of the names given with --groups, --batch, --start-cell and --subset against the data."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from mira_nb.errors import InputError
+from mira_nb.text import suggest
 
 from .resources import Resources
 from .spec import Finding
+from .subset import check_subset
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -20,7 +20,7 @@ _MAX_GROUPS = 100
 
 
 def check_annotations(data: MuData, resources: Resources) -> tuple[Finding, ...]:
-    """Check the annotation columns and the start cell that were named.
+    """Check the annotation columns, the subset and the start cell that were named.
 
     Raises
     ------
@@ -36,24 +36,11 @@ def check_annotations(data: MuData, resources: Resources) -> tuple[Finding, ...]
     for option, name in (("--groups", resources.groups), ("--batch", resources.batch)):
         if name is not None:
             findings += _check_column(data.obs, name, option)
+    if resources.subset is not None:
+        findings += check_subset(data.obs, resources.subset, labels=resources.labels)
     if resources.start_cell is not None:
         _check_cell(data.obs_names, resources.start_cell)
     return tuple(findings)
-
-
-def suggest(name: str, options: Iterable[str], *, n: int = 3, shown: int = 10) -> str:
-    """Return similar names as text, or the first few when none is similar."""
-    known = [str(option) for option in options]
-    lower: dict[str, str] = {}
-    for option in known:
-        lower.setdefault(option.lower(), option)
-    close = [lower[match] for match in difflib.get_close_matches(name.lower(), list(lower), n=n)]
-    if close:
-        return f"close: {', '.join(map(repr, close))}"
-    if not known:
-        return "there are none"
-    more = f" and {len(known) - shown:,} more" if len(known) > shown else ""
-    return f"there are: {', '.join(map(repr, known[:shown]))}{more}"
 
 
 def _check_column(obs: pd.DataFrame, name: str, option: str) -> list[Finding]:

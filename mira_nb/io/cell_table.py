@@ -38,10 +38,23 @@ class _Match:
     form: str
 
 
-def read_cell_table(path: Path) -> pd.DataFrame:
+def read_cell_table(
+    path: Path,
+    *,
+    option: str = _OPTION,
+    rows: str = "one row per cell",
+    columns: str = "a column of barcodes, and at least one annotation",
+) -> pd.DataFrame:
     """Read a table as text: CSV, TSV or another delimiter (plain or gzipped), .xlsx, .parquet, or obs of an .h5ad.
 
     Row names become the first column, called ``row name``.
+
+    Parameters
+    ----------
+    option
+        Command line option of the table, for messages.
+    rows, columns
+        What its rows and columns are expected to be, for messages.
 
     Raises
     ------
@@ -49,7 +62,7 @@ def read_cell_table(path: Path) -> pd.DataFrame:
         For a missing file, or one that is no table.
     """
     path = Path(path)
-    check_file(path, option=_OPTION)
+    check_file(path, option=option)
     name = path.name.lower()
     try:
         if name.endswith((".xlsx", ".xlsm")):
@@ -59,20 +72,20 @@ def read_cell_table(path: Path) -> pd.DataFrame:
         elif name.endswith((".h5ad", ".h5ad.gz")):
             from .formats import open_store, read_obs
 
-            with open_store(path, option=_OPTION) as file:
+            with open_store(path, option=option) as file:
                 table = read_obs(file).reset_index(names="row name")
         else:
             table = _read_text(path)
     except (ImportError, ValueError, OSError, EOFError, KeyError, csv.Error, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(
-            f"{path} ({_OPTION}) cannot be read as a table: {(str(error) or type(error).__name__).splitlines()[0]}.",
-            expected="a table with one row per cell and a header line.",
+            f"{path} ({option}) cannot be read as a table: {(str(error) or type(error).__name__).splitlines()[0]}.",
+            expected=f"a table with {rows} and a header line.",
             remedy="save it as CSV.",
         ) from error
     if table.shape[1] < 2 or not len(table):
         raise InputError(
-            f"{path} ({_OPTION}) has {len(table):,} rows and {table.shape[1]} columns.",
-            expected="a header line, a column of barcodes, and at least one annotation.",
+            f"{path} ({option}) has {len(table):,} rows and {table.shape[1]} columns.",
+            expected=f"a header line, {columns}.",
             remedy="check the delimiter: comma, tab, semicolon, bar and blank are recognised.",
         )
     table.columns = pd.Index([str(column).strip() or "row name" for column in table.columns])

@@ -38,6 +38,10 @@ class Resources:
         Name of the cell where the differentiation begins.
     batch
         Cell annotation (obs column) with the batch or sample (animal, donor): shown, and tested over by comparisons.
+    labels
+        Table that merges and names clusters of the joint graph: columns ``cluster`` and ``label``.
+    subset
+        Cells to analyse, ``COLUMN=VALUE,...``: topics are learned from all cells, everything after them from these.
     """
 
     tss: Path | None = None
@@ -48,6 +52,8 @@ class Resources:
     groups: str | None = None
     start_cell: str | None = None
     batch: str | None = None
+    labels: Path | None = None
+    subset: str | None = None
 
     def has(self, name: str) -> bool:
         """Return whether the resource called `name` was given."""
@@ -79,7 +85,7 @@ class Resources:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Resources:
         """Invert :meth:`to_json`; unknown names are ignored for forward compatibility."""
-        paths = {"tss", "genome", "motifs", "motif_hits"}
+        paths = {"tss", "genome", "motifs", "motif_hits", "labels"}
         out: dict[str, Any] = {}
         for item in fields(cls):
             value = values.get(item.name)

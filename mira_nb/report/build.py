@@ -84,7 +84,7 @@ def render(run: RunView, methods: Methods) -> tuple[str, Findings]:
         results=results,
         title=_title(run),
         created=str(run.record.get("updated") or run.record.get("created") or "")[:16].replace("T", " "),
-        counts=[(name, wording.number(value)) for name, value in run.shape.items()],
+        counts=_counts(facts),
         stages=stages,
         alerts=[alert for alert in alerts if alert["level"] in {"error", "warning"}],
         notes=[alert for alert in alerts if alert["level"] not in {"error", "warning"}],
@@ -103,6 +103,16 @@ def render(run: RunView, methods: Methods) -> tuple[str, Findings]:
         blocks=blocks,
     )  # fmt: skip
     return html, findings
+
+
+def _counts(facts: Facts) -> list[tuple[str, str]]:
+    """Return cells, genes and peaks of the input, and how many of the cells a run with a subset analyses."""
+    counts = {name: wording.number(value) for name, value in facts.run.shape.items()}
+    analysed = facts.metric("joint", "Cells analysed")
+    return [
+        (f"cells, {wording.number(int(analysed))} analysed" if name == "cells" and analysed else name, value)
+        for name, value in counts.items()
+    ]
 
 
 @cache

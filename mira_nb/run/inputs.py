@@ -102,7 +102,7 @@ def _check_resources(data: MuData, resources: Resources) -> None:
 
 def _check_annotations(store: RunStore, resources: Resources) -> list[dict[str, Any]]:
     """Check annotations that are named anew for the same files."""
-    if not any((resources.groups, resources.batch, resources.start_cell)):
+    if not any((resources.groups, resources.batch, resources.start_cell, resources.subset)):
         return []
     return [asdict(finding) for finding in check_annotations(read_h5mu(store.input_path), resources)]
 
@@ -115,7 +115,7 @@ def _resource_facts(resources: Resources, hashes: HashCache) -> dict[str, Any]:
         identity = resource_identity(resources, name, hashes)
         if identity:
             out[name] = [{"name": file, "sha256": value} for file, value in identity]
-    for name in ("groups", "start_cell", "batch"):
+    for name in ("groups", "start_cell", "batch", "subset"):
         if resources.has(name):
             out[name] = getattr(resources, name)
     return out

@@ -11,6 +11,7 @@ from typing import Any
 
 from mira_nb.errors import Cancelled, MiraError, ParameterError, StoreError
 from mira_nb.io.resources import Resources
+from mira_nb.keys import JOINT_STAGE
 from mira_nb.stages.base import Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.registry import get_stage, stage_names, stages_until, upstream
@@ -218,6 +219,8 @@ class _Run:
             if name not in self.keys:
                 status = self.stages.get(name, {}).get("status", "pending")
                 return f"it needs stage {name}, which is {status}"
+        if self.request.resources.subset and JOINT_STAGE in stage.uses and JOINT_STAGE not in self.keys:
+            return f"it needs stage {JOINT_STAGE}, which takes the cells of --subset"
         missing = stage.missing(self.request.resources)
         return f"give {missing} to run this stage" if missing else stage.skip_reason(self.parameters)
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mira_nb.errors import ParameterError
 from mira_nb.io.spec import Finding, InputSpec
-from mira_nb.keys import JOINT_STAGE, LEIDEN, PREPARE, TOPICS_ATAC, TOPICS_RNA, X_UMAP
+from mira_nb.keys import CELL_LABEL, JOINT_STAGE, LEIDEN, PREPARE, TOPICS_ATAC, TOPICS_RNA, X_UMAP
 from mira_nb.report.plain import Picture, PlainTable, render_plain
 from mira_nb.stages.joint.params import JointParams
 from mira_nb.stages.joint.projection import Projection, captions, matching, notes, project
@@ -46,7 +46,8 @@ def project_files(
     record = store.stage_record(JOINT_STAGE) or {}
     values = {row["name"]: row["value"] for row in record.get("parameters", [])}
     params = JointParams(**{name: value for name, value in values.items() if name in JointParams.model_fields})
-    chosen = column or (store.read_record().get("resources") or {}).get("groups") or LEIDEN
+    given = store.read_record().get("resources") or {}
+    chosen = column or (CELL_LABEL if given.get("labels") else given.get("groups")) or LEIDEN
     new = read_input(spec)
     found = project(new.data, reference, params, column=str(chosen), n_neighbors=n_neighbors)
     write_projection(found, out, title=f"Cells projected onto {Path(onto).resolve().name}", findings=new.findings)

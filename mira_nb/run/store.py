@@ -26,7 +26,8 @@ from mira_nb.report.reader import SCHEMA, read_stage_record, stage_folder
 from mira_nb.stages.base import Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.registry import stage_names
-from mira_nb.stages.result import Figure, Result, Slot, Table, apply_slots
+from mira_nb.stages.result import SUBSET_SLOT, Figure, Result, Slot, Table, apply_slots, cells_of_slots
+from mira_nb.stages.shared.cells import take_cells
 from mira_nb.text import from_spreadsheet_cell, spreadsheet_cell
 from mira_nb.version import __version__
 
@@ -135,10 +136,16 @@ class RunStore:
         return self.root / "cache" / "input.h5mu"
 
     def load_data(self, stages: Iterable[str]) -> MuData:
-        """Load the checked input with the values of `stages` written into it."""
+        """Load the checked input with the values of `stages` written into it; with a subset, its cells only."""
         data = read_h5mu(self.input_path)
+        mask = None
         for stage in stages:
-            apply_slots(data, read_slots(self.stage_dir(stage) / "slots.h5"))
+            slots = read_slots(self.stage_dir(stage) / "slots.h5")
+            subset = slots.get(SUBSET_SLOT)
+            if subset is not None:
+                mask = np.asarray(subset["mask"], dtype=bool)
+                data = take_cells(data, mask)
+            apply_slots(data, slots if mask is None else cells_of_slots(slots, mask))
         return data
 
     def write_results(self) -> Path:

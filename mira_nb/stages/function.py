@@ -80,6 +80,12 @@ def _run(
     except ParameterError as error:
         raise ParameterError(error.message, remedy=f"help(mira_nb.{stage.name}) explains every parameter") from None
     resources = resources or Resources()
+    if resources.subset is not None:
+        raise ParameterError(
+            f"resources.subset = {resources.subset!r}: a function does not take cells out of the MuData it is given",
+            expected="a MuData of the cells to analyse",
+            remedy="after the topics, take them yourself: mdata = mdata[mdata.obs[COLUMN].isin(VALUES)].copy()",
+        )
     check_data(mdata)
     check_upstream(mdata, stage)
     check_annotations(mdata, resources)

@@ -7,12 +7,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
+import numpy as np
 import pandas as pd
 from mudata import MuData
+from numpy.typing import NDArray
 
 from mira_nb.errors import ParameterError
+from mira_nb.keys import SUBSET
 
 Level = Literal["error", "warning", "info", "success"]
 Prominence = Literal["main", "detail"]
@@ -266,6 +269,29 @@ def _named(kind: str, name: str, items: Sequence[Item]) -> Item:
             return item
     known = ", ".join(item.name for item in items) or "none"
     raise ParameterError(f"this result has no {kind} {name!r}", expected=f"one of: {known}")
+
+
+SUBSET_SLOT: Final = Slot("joint", "uns", SUBSET)
+"""Slot of a run with ``--subset``: the values of its stage, and of those after it, are of a part of the cells."""
+
+
+def cells_of_slots(slots: Mapping[Slot, Any], mask: NDArray[np.bool_]) -> dict[Slot, Any]:
+    """Return values for some cells only: those of all cells are cut, those of the chosen cells stay.
+
+    Parameters
+    ----------
+    mask
+        (all cells,) the chosen cells.
+    """
+    out = {}
+    for slot, value in slots.items():
+        over_cells = slot.element in {"obs", "obsm", "obsp", "layers"} and np.shape(value)[0] == len(mask)
+        if over_cells and slot.element == "obsp":
+            value = value[mask][:, mask]
+        elif over_cells:
+            value = value[mask]
+        out[slot] = value
+    return out
 
 
 def apply_slots(data: MuData, slots: Mapping[Slot, Any]) -> None:

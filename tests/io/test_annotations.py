@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from mira_nb.errors import InputError
-from mira_nb.io.annotations import check_annotations, suggest
+from mira_nb.io.annotations import check_annotations
 from mira_nb.io.read import check_pair
 from mira_nb.io.resources import Resources
+from mira_nb.text import suggest
 
 
 @pytest.fixture

@@ -216,3 +216,13 @@ def test_equal_alerts_are_merged_and_odd_small_figures_get_a_row(tmp_path: Path)
     assert 'href="#topics_rna"' in found
     assert 'href="#topics_atac"' in found
     assert re.findall(r'<figure id="topics_rna-(f\d)" class="small"', text) == ["f0", "f1"]
+
+
+def test_the_head_says_how_many_cells_a_subset_has(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.stage("joint", metrics=[{"name": "Cells analysed", "value": 398, "key": True}]).save()
+    folder = run.finish(shape={"cells": 10309, "genes": 1677, "peaks": 25734})
+    head = re.search(r'class="kicker">(.*?)</p>', build_report(folder).read_text(encoding="utf-8"), re.S)
+    assert head is not None
+    assert "<b>10,309</b> cells, 398 analysed</span>" in head[1]
+    assert "<b>1,677</b> genes</span>" in head[1]

@@ -15,7 +15,7 @@ from mira_nb.core.statistics.sample_tests import SAMPLE_COLUMNS, compare_samples
 from mira_nb.errors import NotApplicable, ParameterError
 from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, MODELLED, MOTIF_SCORES, NITE_SCORE, RNA
 from mira_nb.stages.base import Context
-from mira_nb.stages.shared.cells import MISSING_GROUP, cell_annotation, topic_frame
+from mira_nb.stages.shared.cells import MISSING_GROUP, cell_annotation, cell_groups, topic_frame
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -138,10 +138,10 @@ def _labels(data: MuData, params: ComparisonsParams, context: Context) -> tuple[
 
     With ``grouping="auto"`` it is the first of groups, lineage states and clusters that has two groups of enough cells.
     """
-    given = cell_annotation(data, context.resources.groups, option="--groups")
+    given = cell_groups(data, context.resources)
     options: dict[str, Any] = {}
     if given is not None:
-        options["groups"] = (str(context.resources.groups), given)
+        options["groups"] = (str(given.name), given)
     for key in (LINEAGE_STATE, LEIDEN):
         if key in data.obs:
             options[key] = (key, data.obs[key])

@@ -40,7 +40,7 @@ class ComparisonsStage(Stage[ComparisonsParams]):
     Params: ClassVar[type[Params]] = ComparisonsParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA, TOPICS_ATAC, JOINT_STAGE)
     uses: ClassVar[tuple[str, ...]] = (MOTIFS, TRAJECTORY, REGULATION)
-    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch")
+    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "labels", "batch")
     writes: ClassVar[tuple[Slot, ...]] = ()
     look: ClassVar[str] = "Read the effect size before the p-value: with many cells small differences are significant."
     tune: ClassVar[str] = "Choose the annotation whose groups you want to compare."

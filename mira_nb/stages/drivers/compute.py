@@ -30,7 +30,7 @@ from mira_nb.keys import (
 )
 from mira_nb.stages.base import Context
 from mira_nb.stages.regulation.inputs import build_cells
-from mira_nb.stages.shared.cells import cell_annotation, topic_frame
+from mira_nb.stages.shared.cells import cell_groups, topic_frame
 from mira_nb.typing import Floats, Ints
 
 from .factors import cell_weights, factor_expression, families
@@ -368,7 +368,7 @@ def _add(
 
 def _labels(data: MuData, context: Context) -> pd.Series | None:
     """Return the groups of cells: given by the user, else lineage states, else clusters; None without any."""
-    given = cell_annotation(data, context.resources.groups, option="--groups")
+    given = cell_groups(data, context.resources)
     if given is not None:
         return given
     for key in (LINEAGE_STATE, LEIDEN):

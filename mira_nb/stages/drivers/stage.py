@@ -28,13 +28,14 @@ class DriversStage(Stage[DriversParams]):
     Params: ClassVar[type[Params]] = DriversParams
     needs: ClassVar[tuple[str, ...]] = (REGULATION, MOTIFS)
     uses: ClassVar[tuple[str, ...]] = (keys.JOINT_STAGE, keys.TRAJECTORY)
-    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "genome", "motifs")
+    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "labels", "genome", "motifs")
     writes: ClassVar[tuple[Slot, ...]] = (Slot("rna", "varm", keys.ISD_SCORES),)
     look: ClassVar[str] = "Factors at the top should have a motif and be expressed when the genes of the query are."
     tune: ClassVar[str] = "Name your own gene lists as queries to ask for the factors that drive them."
 
     def run(self, data: MuData, params: DriversParams, context: Context) -> Result:
         """Score genes and factors, test gene sets for drivers, and report."""
+        from mira_nb.stages.shared.cells import cell_groups
         from mira_nb.stages.shared.verdicts import caveat_alerts, data_caveats
 
         from .compute import compute
@@ -42,12 +43,13 @@ class DriversStage(Stage[DriversParams]):
         from .report import alerts, methods, metrics, tables
 
         found = compute(data, params, context)
+        groups = cell_groups(data, context.resources)
         context.progress(0.95, "tables and figures")
         return Result(
             slots={Slot("rna", "varm", keys.ISD_SCORES): found.score_frame()},
             tables=tables(found),
             figures=figures(found),
             metrics=metrics(found),
-            alerts=[*alerts(found), *(caveat_alerts(data_caveats(data)) if context.resources.groups is None else [])],
+            alerts=[*alerts(found), *(caveat_alerts(data_caveats(data)) if groups is None else [])],
             methods=methods(found),
         )

@@ -16,7 +16,8 @@ from mira_nb.keys import ATAC, MODELLED, RNA, TOPIC_ACTIVATIONS, X_LSI, X_PCA
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import MISSING_GROUP, CellAnnotations, cell_annotations, cell_depths, topic_frame
 
-from .weights import Weights, modality_weights
+from .selection import Selection, select
+from .weights import Weights
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -29,21 +30,47 @@ N_CANDIDATES = 10
 
 @dataclass(frozen=True)
 class JointOutput:
-    """All that the stage computed before comparing."""
+    """All that the stage computed before comparing; `data` are the cells that are analysed."""
 
     data: MuData
     params: JointParams
+    selection: Selection
     annotations: CellAnnotations
     depths: pd.DataFrame
     rna_topics: pd.DataFrame
     atac_topics: pd.DataFrame
-    joint: np.ndarray
-    weights: Weights
-    neighbors: Neighbors
-    graph: sparse.csr_matrix
-    leiden: pd.Categorical
     maps: dict[str, np.ndarray]
     seed: int
+
+    @property
+    def joint(self) -> np.ndarray:
+        """Coordinates of the cells in the joint space."""
+        return self.selection.space.coordinates
+
+    @property
+    def weights(self) -> Weights:
+        """Weights of the modalities in the joint space."""
+        return self.selection.space.weights
+
+    @property
+    def neighbors(self) -> Neighbors:
+        """Nearest neighbours in the joint space."""
+        return self.selection.space.neighbors
+
+    @property
+    def graph(self) -> sparse.csr_matrix:
+        """Weighted graph of the nearest neighbours."""
+        return self.selection.space.graph
+
+    @property
+    def leiden(self) -> pd.Categorical:
+        """Clusters of the cells that are analysed."""
+        return self.selection.space.clusters
+
+    @property
+    def labels(self) -> pd.Categorical | None:
+        """Labels that the user gave to clusters, per cell; None without."""
+        return self.selection.labels
 
     @property
     def n_cells(self) -> int:
@@ -125,23 +152,17 @@ class Comparison:
 
 
 def compute(data: MuData, params: JointParams, context: Context) -> JointOutput:
-    """Compute the joint space, its graph, clusters and maps."""
-    from mira_nb.core.representation.neighbors import connectivities, embed, leiden, nearest_neighbors, umap_layout
-    from mira_nb.core.representation.projections import joint_representation
+    """Compute the joint space of the cells to analyse, its graph, clusters and maps."""
+    from mira_nb.core.representation.neighbors import embed, umap_layout
 
+    chosen = select(data, params, context)
+    data, space = chosen.data, chosen.space
     rna, atac = topic_frame(data, RNA), topic_frame(data, ATAC)
-    weights = modality_weights(data, params.weights, floor=params.floor, context=context)
-    joint = joint_representation(
-        rna.to_numpy(), atac.to_numpy(), floor=params.floor, weights=(weights.rna, weights.atac)
-    )
-    context.progress(0.05, "neighbours in the joint space")
-    neighbors = nearest_neighbors(joint, k=params.n_neighbors, metric="manhattan", seed=context.seed)
-    graph = connectivities(neighbors)
-    context.progress(0.2, "clusters")
-    clusters = leiden(graph, resolution=params.resolution, seed=context.seed)
     maps = {}
     context.progress(0.25, "UMAP of the joint space")
-    maps["joint"] = umap_layout(graph, joint, metric="manhattan", min_dist=params.min_dist, seed=context.seed)
+    maps["joint"] = umap_layout(
+        space.graph, space.coordinates, metric="manhattan", min_dist=params.min_dist, seed=context.seed
+    )
     for step, (name, topics) in enumerate(((RNA, rna), (ATAC, atac))):
         context.progress(0.4 + 0.15 * step, f"UMAP of the {name.upper()} topics")
         maps[name] = embed(
@@ -151,20 +172,14 @@ def compute(data: MuData, params: JointParams, context: Context) -> JointOutput:
             min_dist=params.min_dist,
             seed=context.seed,
         )
-    names = [str(i) for i in range(int(clusters.max()) + 1)]
-    labels = pd.Categorical([names[i] for i in clusters], categories=names)
     return JointOutput(
         data=data,
         params=params,
+        selection=chosen,
         annotations=cell_annotations(data, context.resources),
         depths=cell_depths(data),
         rna_topics=rna,
         atac_topics=atac,
-        joint=joint,
-        weights=weights,
-        neighbors=neighbors,
-        graph=graph,
-        leiden=labels,
         maps=maps,
         seed=context.seed,
     )

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from mira_nb.charts.embedding import embedding_grid, menu_scatter, small_multiples
+from mira_nb.charts.projection import overlay
 from mira_nb.charts.representation import composition_bars, overlap_heatmap, score_chart, topic_heatmaps
 from mira_nb.charts.theme import topic_colors
+from mira_nb.io.subset import column_text
 from mira_nb.keys import ATAC, RNA, X_UMAP_LSI, X_UMAP_PCA
 from mira_nb.stages.result import Figure
 from mira_nb.stages.shared.cells import coordinates, gene_expression
@@ -28,6 +30,8 @@ def _topic_values(joined: JointOutput) -> pd.DataFrame:
 def _menu_values(joined: JointOutput) -> pd.DataFrame:
     values = joined.annotations.frame().reset_index(drop=True)
     values.index = pd.RangeIndex(joined.n_cells)
+    if joined.labels is not None:
+        values = pd.concat([pd.DataFrame({"label": pd.Categorical(joined.labels)}), values], axis=1)
     values["cluster (leiden)"] = pd.Categorical(joined.leiden)
     values = pd.concat([values, _topic_values(joined)], axis=1)
     values["log10 RNA counts"] = np.log10(joined.depths["n_counts"].to_numpy() + 1)
@@ -48,6 +52,17 @@ def map_figures(joined: JointOutput) -> list[Figure]:
         chart, packed = menu_scatter(coordinates(layout), values, title=figure.title)
         out.append(replace(figure, chart=chart, packed=packed))
     return out
+
+
+def _subset_figure(joined: JointOutput) -> list[Figure]:
+    """Draw the cells that are analysed among all cells; nothing without a subset."""
+    chosen = joined.selection
+    if chosen.subset is None or chosen.mask is None or chosen.all_map is None:
+        return []
+    names = column_text(pd.Series(chosen.values)).to_numpy(dtype=object)
+    image = overlay(chosen.all_map, chosen.all_map[chosen.mask], names)
+    column = chosen.subset.column
+    return [TEXTS.figure("subset", image=image, column=column, n_cells=joined.n_cells, n_all=chosen.n_all)]
 
 
 def topic_figures(joined: JointOutput) -> list[Figure]:
@@ -142,6 +157,7 @@ def cluster_figures(joined: JointOutput) -> list[Figure]:
 def figures(joined: JointOutput, comparison: Comparison) -> list[Figure]:
     """Return all figures in the order of the report."""
     return [
+        *_subset_figure(joined),
         *map_figures(joined),
         *topic_figures(joined),
         *comparison_figures(joined, comparison),

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from natsort import natsorted
 from scipy.sparse import csgraph
 
 from mira_nb.core.representation.neighbors import EXACT_LIMIT, LEIDEN_ITERATIONS
 from mira_nb.keys import (
     ATAC,
+    CELL_LABEL,
     CONNECTIVITIES,
     DISTANCES,
     JOINT_CONNECTIVITIES,
@@ -19,12 +21,14 @@ from mira_nb.keys import (
     LEIDEN,
     NEIGHBORS,
     RNA,
+    SUBSET,
     UMAP,
     X_JOINT,
     X_UMAP,
     X_UMAP_TOPICS,
 )
 from mira_nb.stages.result import Alert, Metric, Slot, Table
+from mira_nb.stages.shared.cells import MISSING_GROUP
 from mira_nb.stages.texts import Texts
 
 from .compute import Comparison, JointOutput, choose_markers
@@ -42,14 +46,18 @@ def _leading(means: pd.Series, *, n: int = 3) -> str:
 
 
 def slots(joined: JointOutput) -> dict[Slot, Any]:
-    """Return what later stages read: the joint space, its graph, clusters and maps."""
+    """Return what later stages read: the joint space, its graph, clusters and maps, and which cells they are of."""
+    subset = {Slot("joint", "uns", SUBSET): record} if (record := joined.selection.record()) else {}
+    labels = {} if joined.labels is None else {Slot("joint", "obs", CELL_LABEL): joined.labels}
     return {
+        **subset,
         Slot("joint", "obsm", X_JOINT): joined.joint,
         Slot("joint", "uns", JOINT_WEIGHTS): {RNA: joined.weights.rna, ATAC: joined.weights.atac},
         Slot("joint", "obsm", X_UMAP): joined.maps["joint"],
         Slot("joint", "obsp", JOINT_DISTANCES): joined.neighbors.to_sparse(),
         Slot("joint", "obsp", JOINT_CONNECTIVITIES): joined.graph,
         Slot("joint", "obs", LEIDEN): joined.leiden,
+        **labels,
         Slot("rna", "obsm", X_UMAP_TOPICS): joined.maps[RNA],
         Slot("atac", "obsm", X_UMAP_TOPICS): joined.maps[ATAC],
         **_scanpy_slots(joined),
@@ -103,8 +111,11 @@ def cluster_table(joined: JointOutput) -> pd.DataFrame:
     groups = joined.annotations.groups
     for name in joined.leiden.categories:
         inside = np.asarray(joined.leiden == name)
+        # one label, but for clusters of a subset, which may hold several clusters of all cells
+        label = {} if joined.labels is None else {"label": str(joined.labels[inside].value_counts().idxmax())}
         row = {
             "cluster": name,
+            **label,
             "n_cells": int(inside.sum()),
             "share": float(inside.mean()),
             "top_rna_topics": _leading(joined.rna_topics[inside].mean()),
@@ -124,8 +135,18 @@ def tables(joined: JointOutput, comparison: Comparison) -> list[Table]:
     groups = None if joined.annotations.groups is None else joined.annotations.groups.name
     n_cells, k = comparison.n_cells, comparison.k
     overlap = comparison.overlap.rename_axis("representation").reset_index()
+    whole = joined.selection.all_clusters
+    labelled, subset = joined.labels is not None, joined.selection.subset is not None
     return [
-        TEXTS.table("clusters", cluster_table(joined), n_clusters=joined.n_clusters, groups=groups),
+        TEXTS.table(
+            "clusters",
+            cluster_table(joined),
+            n_clusters=joined.n_clusters,
+            groups=groups,
+            labelled=labelled,
+            subset=subset,
+        ),
+        *([] if whole is None else [TEXTS.table("all_clusters", whole, labelled=labelled)]),
         TEXTS.table("representations", comparison.scores, n_cells=n_cells, k=k, groups=groups),
         TEXTS.table("neighborhood_overlap", overlap, n_cells=n_cells, k=k, chance=comparison.chance_overlap),
     ]
@@ -136,7 +157,9 @@ def metrics(joined: JointOutput, comparison: Comparison) -> list[Metric]:
     weights, k = joined.weights, comparison.k
     shared = round(comparison.shared("RNA topics", "ATAC topics"), 4)
     out = [
+        *_subset_metrics(joined),
         TEXTS.metric("clusters", joined.n_clusters, resolution=joined.params.resolution),
+        *_label_metrics(joined),
         TEXTS.metric("dimensions", joined.joint.shape[1]),
         *(
             TEXTS.metric("reliability", round(value, 4), modality=name.upper())
@@ -155,9 +178,43 @@ def metrics(joined: JointOutput, comparison: Comparison) -> list[Metric]:
     return out
 
 
+def _named(joined: JointOutput) -> list[str]:
+    """Return the labels that cells have, without the mark of cells that have none."""
+    return [] if joined.labels is None else [name for name in joined.labels.categories if name != MISSING_GROUP]
+
+
+def _unnamed(joined: JointOutput) -> list[str]:
+    """Return the clusters without a label, where labels were given."""
+    if joined.labels is None:
+        return []
+    clusters = pd.Series(joined.selection.clusters)
+    return natsorted(clusters[np.asarray(joined.labels == MISSING_GROUP)].unique())
+
+
+def _subset_metrics(joined: JointOutput) -> list[Metric]:
+    subset = joined.selection.subset
+    if subset is None:
+        return []
+    n_all = joined.selection.n_all
+    return [TEXTS.metric("subset", joined.n_cells, n_all=n_all, column=subset.column, values=subset.values)]
+
+
+def _label_metrics(joined: JointOutput) -> list[Metric]:
+    if joined.labels is None:
+        return []
+    n_clusters = pd.Series(joined.selection.clusters).nunique()
+    n_named = n_clusters - len(_unnamed(joined))
+    return [TEXTS.metric("labels", len(_named(joined)), n_named=n_named, n_clusters=n_clusters)]
+
+
 def alerts(joined: JointOutput, comparison: Comparison) -> list[Alert]:
     """Return what limits the joint representation, its comparison, and the genes that could not be drawn."""
     out = []
+    subset = joined.selection.subset
+    if subset is not None:
+        n_all = joined.selection.n_all
+        words = {"n_cells": joined.n_cells, "column": subset.column, "values": subset.values}
+        out.append(TEXTS.alert("subset", n_all=n_all, **words))
     n_parts = int(csgraph.connected_components(joined.graph, directed=False)[0])
     if n_parts > 1:
         out.append(TEXTS.alert("disconnected_graph", n_parts=n_parts))
@@ -169,6 +226,10 @@ def alerts(joined: JointOutput, comparison: Comparison) -> list[Alert]:
     if not joined.neighbors.exact:
         out.append(TEXTS.alert("approximate_neighbors", limit=EXACT_LIMIT))
     out += _comparison_alerts(joined, comparison)
+    unnamed = _unnamed(joined)
+    if unnamed and joined.labels is not None:
+        n_cells = int((joined.labels == MISSING_GROUP).sum())
+        out.append(TEXTS.alert("unnamed_clusters", clusters=unnamed, n_cells=n_cells, missing=MISSING_GROUP))
     missing = choose_markers(joined).missing
     if missing:
         out.append(TEXTS.alert("unknown_markers", missing=missing))
@@ -208,7 +269,12 @@ def _comparison_alerts(joined: JointOutput, comparison: Comparison) -> list[Aler
 def methods(joined: JointOutput, comparison: Comparison) -> str:
     """Return the methods paragraph with the numbers of this run."""
     params, weights, groups = joined.params, joined.weights, joined.annotations.groups
+    subset = joined.selection.subset
     return TEXTS.methods(
+        subset=None if subset is None else {"column": subset.column, "values": list(subset.values)},
+        n_cells=joined.n_cells,
+        n_all=joined.selection.n_all,
+        all_clusters=None if joined.selection.all_clusters is None else len(joined.selection.all_clusters),
         n_rna_topics=joined.rna_topics.shape[1],
         n_atac_topics=joined.atac_topics.shape[1],
         n_dimensions=joined.joint.shape[1],
@@ -221,6 +287,7 @@ def methods(joined: JointOutput, comparison: Comparison) -> str:
         exact=joined.neighbors.exact,
         resolution=params.resolution,
         n_clusters=joined.n_clusters,
+        labels=_named(joined),
         min_dist=params.min_dist,
         groups=groups.name if comparison.has_groups and groups is not None else None,
         n_compared=comparison.n_cells,

@@ -32,7 +32,7 @@ class JointStage(Stage[JointParams]):
     )
     Params: ClassVar[type[Params]] = JointParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA, TOPICS_ATAC)
-    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch")
+    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch", "labels", "subset")
     writes: ClassVar[tuple[Slot, ...]] = (
         Slot("joint", "obsm", keys.X_JOINT),
         Slot("joint", "obsm", keys.X_UMAP),

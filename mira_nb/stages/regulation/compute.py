@@ -30,7 +30,7 @@ from mira_nb.core.statistics.rank_tests import benjamini_hochberg
 from mira_nb.errors import ResourceError
 from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, RNA
 from mira_nb.stages.base import Context
-from mira_nb.stages.shared.cells import cell_annotation, topic_frame
+from mira_nb.stages.shared.cells import cell_groups, topic_frame
 from mira_nb.typing import Floats, Ints, Progress
 
 from .decay import decay_columns
@@ -222,7 +222,7 @@ class RegulationOutput:
             return "lineage state", self.data.obs[LINEAGE_STATE].astype(str).replace(
                 {"": "no state", "nan": "no state"}
             )
-        given = cell_annotation(self.data, self.context.resources.groups, option="--groups")
+        given = cell_groups(self.data, self.context.resources)
         if given is not None:
             return str(given.name), given
         if LEIDEN in self.data.obs:

@@ -40,7 +40,7 @@ class RegulationStage(Stage[RegulationParams]):
     needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA, TOPICS_ATAC)
     uses: ClassVar[tuple[str, ...]] = (keys.JOINT_STAGE, MOTIFS, TRAJECTORY)
     resources: ClassVar[tuple[tuple[str, ...], ...]] = (("tss",),)
-    optional_resources: ClassVar[tuple[str, ...]] = ("groups",)
+    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "labels")
     writes: ClassVar[tuple[Slot, ...]] = (
         Slot("rna", "varm", keys.RP_PARAMETERS),
         Slot("rna", "layers", keys.LITE_PREDICTION),

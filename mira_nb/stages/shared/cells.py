@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from mira_nb.errors import InputError, StoreError
-from mira_nb.keys import ATAC, ATAC_TOPIC_PREFIX, RNA, RNA_TOPIC_PREFIX, X_TOPICS
+from mira_nb.keys import ATAC, ATAC_TOPIC_PREFIX, CELL_LABEL, RNA, RNA_TOPIC_PREFIX, X_TOPICS
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -76,6 +77,30 @@ def cell_annotations(data: MuData, resources: Resources) -> CellAnnotations:
         groups=cell_annotation(data, resources.groups, option="--groups"),
         batch=cell_annotation(data, resources.batch, option="--batch"),
     )
+
+
+def cell_groups(data: MuData, resources: Resources) -> pd.Series | None:
+    """Return the groups to analyse: labels given to the clusters (``--labels``), else ``--groups``; None without both.
+
+    Only stages after the joint representation see labels; they are of the user's making, like ``--groups``, and later.
+    """
+    if resources.labels is not None and CELL_LABEL in data.obs:
+        return cell_annotation(data, CELL_LABEL, option="--labels")
+    return cell_annotation(data, resources.groups, option="--groups")
+
+
+def take_cells(data: MuData, mask: NDArray[np.bool_]) -> MuData:
+    """Return some cells of a MuData, with all that is stored of them.
+
+    Parameters
+    ----------
+    mask
+        (cells,) which cells to take.
+    """
+    import mudata
+
+    with mudata.set_options(pull_on_update=False):
+        return data[mask].copy()
 
 
 def cell_depths(data: MuData) -> pd.DataFrame:

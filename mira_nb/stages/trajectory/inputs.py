@@ -14,7 +14,7 @@ from mira_nb.core.representation.projections import joint_representation
 from mira_nb.core.trajectory.programmes import side_programmes
 from mira_nb.errors import InputError, NotApplicable
 from mira_nb.keys import ATAC, JOINT_DISTANCES, JOINT_WEIGHTS, RNA, X_JOINT
-from mira_nb.stages.shared.cells import CellAnnotations, cell_annotations, topic_frame
+from mira_nb.stages.shared.cells import CellAnnotations, cell_annotation, cell_groups, topic_frame
 
 from .start import Start, find_cell
 
@@ -92,7 +92,10 @@ def read_inputs(data: MuData, params: TrajectoryParams, context: Context) -> Inp
         A topic or group named does not exist, or too few cells or topics are left.
     """
     _check_topics(data, params)
-    annotations = cell_annotations(data, context.resources)
+    annotations = CellAnnotations(
+        groups=cell_groups(data, context.resources),
+        batch=cell_annotation(data, context.resources.batch, option="--batch"),
+    )
     rna, atac = topic_frame(data, RNA), topic_frame(data, ATAC)
     rows = np.arange(data.n_obs) if not params.only_groups else _group_rows(params, annotations)
     side = _side_programmes(rna, atac, rows, params, seed=context.seed)
@@ -192,7 +195,8 @@ def _group_rows(params: TrajectoryParams, annotations: CellAnnotations) -> np.nd
     """Return the rows of the groups to use."""
     if annotations.groups is None:
         raise InputError(
-            "only_groups names groups, but no annotation of the cells was given", remedy="give --groups COLUMN"
+            "only_groups names groups, but no annotation of the cells was given",
+            remedy="give --groups COLUMN or --labels TABLE",
         )
     known = sorted(set(annotations.groups))
     unknown = [name for name in params.only_groups if name not in known]

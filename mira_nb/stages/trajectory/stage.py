@@ -32,7 +32,7 @@ class TrajectoryStage(Stage[TrajectoryParams]):
     Params: ClassVar[type[Params]] = TrajectoryParams
     needs: ClassVar[tuple[str, ...]] = (JOINT_STAGE,)
     uses: ClassVar[tuple[str, ...]] = (MOTIFS,)
-    optional_resources: ClassVar[tuple[str, ...]] = ("start_cell", "groups")
+    optional_resources: ClassVar[tuple[str, ...]] = ("start_cell", "groups", "labels")
     writes: ClassVar[tuple[Slot, ...]] = (
         Slot("joint", "obs", keys.PSEUDOTIME),
         Slot("joint", "obs", keys.LINEAGE_STATE),

@@ -99,7 +99,7 @@ def find_cell(names: pd.Index, given: str | int, *, option: str) -> int:
     ParameterError
         There is no such cell.
     """
-    from mira_nb.io.annotations import suggest
+    from mira_nb.text import suggest
 
     text = str(given)
     if text in names:
