@@ -18,6 +18,7 @@ from mira_nb.charts import theme
 from . import embed, wording
 from .atlas import atlas_rows
 from .environment import FOLDER, page_environment
+from .explore.page import FILE, Explorer, prepare
 from .findings.collect import Findings, collect
 from .findings.facts import Facts
 from .findings.page import first_screen, run_palette
@@ -25,11 +26,18 @@ from .methods import Methods, build_methods
 from .reader import RunView, read_run
 from .sections import Builder, all_alerts
 
-SCRIPTS: Final = ("common.js", "packed.js", "page.js", "tables.js", "linked.js", "charts.js", "folds.js", "main.js")
+SCRIPTS: Final = (
+    "common.js", "packed.js", "page.js", "tables.js", "linked.js", "charts.js", "folds.js",
+    "values.js", "pens.js", "views.js", "explore.js", "main.js",
+)  # fmt: skip
+PROSE: Final = 400_000
+"""Bytes that texts and plain tables of a page may take beside its data and scripts."""
 
 
 def build_report(run: Path) -> Path:
     """Write ``report.html``, ``findings.json`` and ``.md``, ``methods.md`` and ``references.bib`` into a run folder.
+
+    Where genes or motifs do not fit into the report, ``values.mnv`` holds them all.
 
     Parameters
     ----------
@@ -51,8 +59,9 @@ def build_report(run: Path) -> Path:
     view = read_run(Path(run), verify=True)
     methods = build_methods(view)
     target = view.root / "report.html"
-    html, findings = render(view, methods)
+    html, findings, explorer = render(view, methods)
     _write(target, html)
+    _write_values(view.root / FILE, explorer.file)
     _write(view.root / "findings.json", findings.json())
     _write(view.root / "findings.md", findings.markdown(_title(view)))
     _write(view.root / "methods.md", methods.markdown)
@@ -60,14 +69,15 @@ def build_report(run: Path) -> Path:
     return target
 
 
-def render(run: RunView, methods: Methods) -> tuple[str, Findings]:
-    """Return the report as HTML, and the findings that it begins with."""
+def render(run: RunView, methods: Methods) -> tuple[str, Findings, Explorer]:
+    """Return the report as HTML, the findings that it begins with, and what its explorer holds."""
     palette = run_palette(Facts(run))
     builder = Builder(run, palette=palette)
     stages = builder.stages()
     facts = Facts(run, builder.anchors(stages))
     findings = collect(facts)
     results = first_screen(facts, findings, palette, builder.archive, builder.blocks)
+    preparation = prepare(facts, palette, builder.archive)
     alerts = all_alerts(run, stages) + _citation_alerts(methods)
     policy = embed.Policy()
     style = policy.style((FOLDER / "assets" / "report.css").read_text(encoding="utf-8"))
@@ -79,6 +89,7 @@ def render(run: RunView, methods: Methods) -> tuple[str, Findings]:
         *builder.blocks,
         embed.archive_block("archive", builder.archive.texts),
     ]
+    explorer = preparation.finish(PROSE + sum(map(len, [style, *scripts, *blocks])))
     html = _environment().get_template("report.html.j2").render(
         run=run,
         results=results,
@@ -100,9 +111,11 @@ def render(run: RunView, methods: Methods) -> tuple[str, Findings]:
         csp=policy.content(),
         style=style,
         scripts=scripts,
-        blocks=blocks,
+        explorer=explorer,
+        explorer_file=FILE,
+        blocks=[*blocks, *explorer.blocks],
     )  # fmt: skip
-    return html, findings
+    return html, findings, explorer
 
 
 def _counts(facts: Facts) -> list[tuple[str, str]]:
@@ -192,12 +205,20 @@ def _citation_alerts(methods: Methods) -> list[dict[str, Any]]:
     ]
 
 
-def _write(path: Path, text: str) -> None:
+def _write_values(path: Path, content: bytes) -> None:
+    """Write the file of values that the page does not hold; remove that of an earlier page that did not hold all."""
+    if content:
+        _write(path, content)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: str | bytes) -> None:
     """Write a file atomically: after a kill either the old or the new one is there."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content if isinstance(content, bytes) else content.encode("utf-8"))
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:

@@ -90,6 +90,13 @@ def archive_block(identifier: str, texts: Mapping[str, str]) -> Markup:
     return Markup(f'<script type="text/plain" id="{escape(identifier)}">{packed}</script>')
 
 
+def base64_block(identifier: str, content: bytes) -> Markup:
+    """Return bytes for the page's scripts as base64."""
+    return Markup(
+        f'<script type="text/plain" id="{escape(identifier)}">{base64.b64encode(content).decode("ascii")}</script>'
+    )
+
+
 def read_archive(page: str, identifier: str) -> dict[str, str]:
     """Read :func:`archive_block` back from a page: name to text.
 

@@ -108,7 +108,7 @@ def chart_view(
                 note = f"{point_limit:,} of {dataset['n']:,} points, drawn at random, are shown."
             datasets[name] = _sampled(dataset, point_limit)
     linked_data = {
-        name: {"n": data["n"], "columns": [_with_reference(c, archive) for c in data["columns"]]}
+        name: {"n": data["n"], "columns": [with_reference(c, archive) for c in data["columns"]]}
         for name, data in datasets.items()
     }
     n_inline = _n_inline(spec)
@@ -147,7 +147,8 @@ def _without_rows(spec: dict[str, Any], archive: Archive) -> tuple[dict[str, Any
     return ({**spec, "datasets": kept} if moved else spec), moved
 
 
-def _with_reference(column: Mapping[str, Any], archive: Archive) -> dict[str, Any]:
+def with_reference(column: Mapping[str, Any], archive: Archive) -> dict[str, Any]:
+    """Move the data of a packed column into the archive; ``ref`` is their name there."""
     out = dict(column)
     if "data" in out:
         out["ref"] = archive.add(out.pop("data"))

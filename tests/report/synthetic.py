@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from mira_nb.charts import embedding, linked, packed, theme
 from mira_nb.stages.registry import BUILT_IN
@@ -146,6 +147,57 @@ class StageFolder:
         self.run.states[self.record["stage"]] = {"status": "done", **{key: self.record[key] for key in keys}}
 
 
+def write_results(
+    root: Path,
+    xy: pd.DataFrame,
+    counts: Any,
+    genes: list[str],
+    *,
+    obs: dict[str, Any] | None = None,
+    fates: pd.DataFrame | None = None,
+    topics: pd.DataFrame | None = None,
+    motifs: pd.DataFrame | None = None,
+    barcodes: list[str] | None = None,
+) -> Path:
+    """Write results.h5mu with a joint map, counts, and what else is given for the cells."""
+    from anndata import AnnData
+    from mudata import MuData
+
+    from mira_nb.run.store import write_h5mu
+
+    index = pd.Index(barcodes or [f"CELL{i:06d}-1" for i in range(len(xy))])
+    rna = AnnData(sparse.csr_matrix(counts, dtype=np.float32), obs=pd.DataFrame(index=index))
+    rna.var_names = genes
+    rna.var["modelled"] = True
+    atac = AnnData(sparse.csr_matrix((len(xy), 1), dtype=np.float32), obs=pd.DataFrame(index=index))
+    if topics is not None:
+        rna.obsm["X_topics"] = topics.to_numpy()
+    data = MuData({"rna": rna, "atac": atac})
+    data.obsm["X_umap"] = xy.to_numpy()
+    for name, values in (obs or {}).items():
+        data.obs[name] = np.asarray(values)
+    for name, frame in (("fate_probabilities", fates), ("motif_scores", motifs)):
+        if frame is not None:
+            data.obsm[name] = frame.set_axis(index)
+    write_h5mu(data, root / "results.h5mu")
+    return root / "results.h5mu"
+
+
+def _results(root: Path, xy: pd.DataFrame, values: pd.DataFrame, rng: np.random.Generator) -> None:
+    n = len(xy)
+    label = values["leiden"].astype(str).to_numpy()
+    write_results(
+        root,
+        xy,
+        rng.poisson(0.4, (n, 60)) + 8 * (values["leiden"].astype(int).to_numpy()[:, None] == np.arange(60) % 7),
+        [f"GENE{i}" for i in range(60)],
+        obs={"leiden": label, "pseudotime": xy["x"] - xy["x"].min(), "lineage_state": np.where(xy["y"] > 0, "A", "B")},
+        fates=pd.DataFrame({"A": (xy["y"] > 0).astype(float), "B": (xy["y"] <= 0).astype(float)}),
+        topics=values.drop(columns="leiden"),
+        motifs=pd.DataFrame(rng.normal(size=(n, 4)), columns=["TF1", "TF2", "TF3", "TF4"]),
+    )
+
+
 def example_run(root: Path, *, n_cells: int = 2000, n_topics: int = 7) -> Path:
     """Write a whole run with every kind of thing a report shows."""
     run = RunFolder(root)
@@ -199,6 +251,7 @@ def example_run(root: Path, *, n_cells: int = 2000, n_topics: int = 7) -> Path:
         "reason": "give --genome with --motifs or --motif-hits to run this stage",
     }
     _trajectory(run, xy, values, rng)
+    _results(root, xy, values, rng)
     run.states["regulation"] = {
         "status": "failed",
         "error": {

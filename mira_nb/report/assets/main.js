@@ -11,6 +11,7 @@ page.unpack().then(() => {
   });
   charts.setUp();
   folds.setUp();
+  explore.setUp();
   page.setUpLinks();
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 }).catch((error) => {

@@ -1,0 +1,240 @@
+"""The explorer for the page: columns of the cells at once, values of genes and motifs in the room that is left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import yaml
+from markupsafe import Markup
+
+from mira_nb.charts import packed
+from mira_nb.errors import StoreError
+from mira_nb.keys import LEIDEN, LINEAGE_STATE, MOTIFS, PSEUDOTIME, TRAJECTORY
+from mira_nb.report import embed
+from mira_nb.report.colors import Palette
+from mira_nb.report.environment import sentence_environment
+from mira_nb.report.figures import Archive, with_reference
+from mira_nb.report.findings.cards import called_drivers
+from mira_nb.report.findings.facts import Facts, number
+
+from . import packing
+from .source import SCALE, CellColumn, Source, is_number, labels, read_source
+
+PAGE_LIMIT: Final = 9_400_000
+"""Bytes that the whole page may take; genes and motifs fill what the rest leaves."""
+
+LEAST_ROOM: Final = 500_000
+"""Bytes for genes and motifs in a page that is larger than the limit without them."""
+
+MOTIF_PART: Final = 0.25
+"""Part of the room that motifs may take."""
+
+FILE: Final = "values.mnv"
+"""File in the run folder with all genes and motifs, written where the page does not hold them all."""
+
+DEPTH: Final = "RNA counts of the cell"
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What the template shows of the explorer.
+
+    Attributes
+    ----------
+    reason
+        Why there is none ('' where there is one).
+    notes
+        What was sampled or left out.
+    blocks
+        Data for the page's scripts.
+    file
+        Content of :data:`FILE`; empty where the page holds everything.
+    left_out
+        Names of the genes that are not in the page.
+    """
+
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    blocks: tuple[Markup, ...] = ()
+    file: bytes = b""
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def captions(self) -> dict[str, str]:
+        """Return the caption of each view."""
+        return {name: _words("captions", name) for name in _texts()["captions"]}
+
+
+@dataclass
+class Preparation:
+    """The explorer before it is known how much room there is for values."""
+
+    source: Source | None
+    reason: str = ""
+    payload: dict[str, Any] = field(default_factory=dict)
+    genes: packing.ValueSet | None = None
+    motifs: packing.ValueSet | None = None
+
+    def finish(self, rest: int) -> Explorer:
+        """Put as many genes and motifs into the page as it has room for, beside a rest of so many bytes."""
+        source, genes, motifs = self.source, self.genes, self.motifs
+        if source is None or genes is None or motifs is None:
+            return Explorer(reason=self.reason)
+        room = int(max(PAGE_LIMIT - rest, LEAST_ROOM) * 3 / 4)  # base64 makes four bytes of three
+        some_motifs = motifs.first(int(room * MOTIF_PART))
+        some_genes = genes.first(room - sum(map(len, some_motifs.chunks)))
+        sets = (some_genes, some_motifs)
+        left_out = genes.features[len(some_genes.features) :]
+        whole = not left_out and len(some_motifs.features) == len(motifs.features)
+        n_cells, cells = len(source.barcodes), source.cells
+        chunks = [chunk for item in sets for chunk in item.chunks]
+        payload = {**self.payload, "left_out": list(left_out), "start": _start(some_genes, self.payload)}
+        return Explorer(
+            notes=tuple(_notes(source, some_genes, genes, some_motifs, motifs)),
+            blocks=(
+                embed.json_block("explore-data", payload),
+                embed.json_block("explore-values", packing.header(sets, n_cells=n_cells, cells=cells)),
+                *(embed.base64_block(f"values-{number}", chunk) for number, chunk in enumerate(chunks)),
+            ),
+            file=b"" if whole else packing.to_file((genes, motifs), n_cells=n_cells, cells=cells),
+            left_out=tuple(left_out),
+        )
+
+
+def prepare(facts: Facts, palette: Palette, archive: Archive) -> Preparation:
+    """Read and pack what the explorer shows; columns of the cells go into the page's archive.
+
+    Parameters
+    ----------
+    facts
+        The run folder.
+    palette
+        Colours of its groups and states.
+    archive
+        Data of the page.
+    """
+    try:
+        source = read_source(facts.run.root)
+    except StoreError as error:
+        return Preparation(None, reason=_words("reasons", "missing", reason=str(error).splitlines()[0]))
+    order = np.argsort(-source.variability(), kind="stable")
+    genes = packing.pack_counts("genes", source.counts[:, order], [source.genes[i] for i in order])
+    by_use = motif_order(facts, source.motifs)
+    motifs = packing.pack_levels("motifs", source.motif_scores[:, by_use], [source.motifs[i] for i in by_use])
+    return Preparation(source, payload=_payload(source, facts, palette, archive), genes=genes, motifs=motifs)
+
+
+def motif_order(facts: Facts, names: Sequence[str]) -> list[int]:
+    """Return the motifs' places: called drivers first, then by their best test over topics, then as they stand."""
+    called = {row["factor"] for row in called_drivers(facts)}
+    best: dict[str, float] = {}
+    for row in facts.rows(MOTIFS, "motif_enrichment"):
+        value = number(row.get("pvalue"))
+        if value is not None:
+            best[row["factor"]] = min(value, best.get(row["factor"], 1.0))
+    return sorted(range(len(names)), key=lambda i: (names[i] not in called, best.get(names[i], 1.0)))
+
+
+def _payload(source: Source, facts: Facts, palette: Palette, archive: Archive) -> dict[str, Any]:
+    frame = pd.DataFrame({"x": source.xy[:, 0], "y": source.xy[:, 1], DEPTH: source.depth.astype(np.int64)})
+    kinds: dict[str, packed.Kind] = {}
+    colors, features = {}, []
+    for column in source.columns:
+        name = _unused(column.name, frame)
+        if is_number(column.values):
+            frame[name] = column.values.to_numpy(dtype=np.float64, na_value=np.nan)
+            if column.part != "column":
+                kinds[name] = "u8"
+        else:
+            frame[name] = labels(column.values)
+            colors[name] = palette.of([str(item) for item in frame[name].cat.categories])
+        kind = column.part
+        features.append({"kind": kind, "name": column.name, "column": name, "title": _title(column)})
+    features.append({"kind": "column", "name": DEPTH, "column": DEPTH, "title": DEPTH})
+    dataset = packed.pack(frame, kinds=kinds)
+    time = next((item for item in source.columns if item.name == PSEUDOTIME and is_number(item.values)), None)
+    return {
+        "dataset": {"n": dataset["n"], "columns": [with_reference(item, archive) for item in dataset["columns"]]},
+        "features": features,
+        "titles": {item["column"]: item["title"] for item in features},
+        "colors": colors,
+        "groups": group_order(list(colors), source, str((facts.run.record.get("resources") or {}).get("groups") or "")),
+        "depth": DEPTH,
+        "scale": SCALE,
+        "barcodes": archive.add(embed.plain_json(list(source.barcodes))),
+        "time": PSEUDOTIME if time else None,
+        "time_reason": "" if time else _words("reasons", "time", reason=facts.reason(TRAJECTORY)),
+        "lineages": _lineages(features, palette) if time else [],
+    }
+
+
+def group_order(names: list[str], source: Source, given: str) -> list[str]:
+    """Return the label columns, the one to begin with first: lineage states, the given groups, clusters."""
+    several = {item.name for item in source.columns if not is_number(item.values) and item.values.nunique() > 1}
+    wanted = [name for name in (LINEAGE_STATE, given, LEIDEN) if name in several]
+    return [*dict.fromkeys(name for name in wanted if name in names), *(n for n in names if n not in wanted)]
+
+
+def _lineages(features: list[dict[str, Any]], palette: Palette) -> list[dict[str, Any]]:
+    """Return the lineages with the column of their probabilities; all cells are one where there are none."""
+    fates = [item for item in features if item["kind"] == "fate"]
+    if not fates:
+        return [{"name": "all cells", "column": None, "color": "#0072B2"}]
+    colors = palette.of([item["name"] for item in fates])
+    return [{"name": item["name"], "column": item["column"], "color": colors[item["name"]]} for item in fates]
+
+
+def _unused(name: str, frame: pd.DataFrame) -> str:
+    """Return a column name that the frame does not have: a cell annotation may be called ``x`` or like a topic."""
+    out = name
+    while out in frame.columns:
+        out += "'"
+    return out
+
+
+def _title(column: CellColumn) -> str:
+    if column.part == "fate":
+        return f"probability of {column.name}"
+    return str(_texts()["titles"].get(column.name, column.name))
+
+
+def _start(genes: packing.ValueSet, payload: dict[str, Any]) -> dict[str, str]:
+    """Return what is shown first: the gene that varies most, else a column."""
+    if genes.features:
+        return {"kind": "gene", "name": genes.features[0]}
+    first = payload["features"][0]
+    return {"kind": first["kind"], "name": first["name"]}
+
+
+def _notes(
+    source: Source,
+    genes: packing.ValueSet,
+    all_genes: packing.ValueSet,
+    motifs: packing.ValueSet,
+    all_motifs: packing.ValueSet,
+) -> list[str]:
+    out = []
+    if len(source.barcodes) < source.n_all:
+        out.append(_words("notes", "sampled", n=len(source.barcodes), n_all=source.n_all))
+    for name, kept, known in (("genes", genes, all_genes), ("motifs", motifs, all_motifs)):
+        if len(kept.features) < len(known.features):
+            out.append(_words("notes", name, n_kept=len(kept.features), n_all=len(known.features)))
+    return out
+
+
+@cache
+def _texts() -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = yaml.safe_load((Path(__file__).parent / "texts.yaml").read_text("utf-8"))
+    return found
+
+
+def _words(part: str, name: str, **values: Any) -> str:
+    text = sentence_environment().from_string(_texts()[part][name]).render(values)
+    return re.sub(r"\s+", " ", text).strip().replace("..", ".")
