@@ -286,6 +286,12 @@ def dashboard(
     port: Annotated[int | None, typer.Option("--port", help="Port; default: a free one.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.", metavar="HOST")] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host", help="Name by which a reverse proxy addresses the server; repeatable.", metavar="NAME"
+        ),
+    ] = None,
     base: Annotated[
         Path | None,
         typer.Option("--root", help="Folder of data and runs that the start page offers; default: DIR.", metavar="DIR"),
@@ -294,7 +300,7 @@ def dashboard(
     """Serve start page and panels with Voila, by default to this machine only; prints the address with its token."""
     from mira_nb.panels.serve import serve
 
-    serve(folder, port=port, host=host, root=base, open_browser=browser)
+    serve(folder, port=port, host=host, root=base, open_browser=browser, names=allow_host or ())
 
 
 @app.command()

@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "cli_batch": FOUNDATION | {"cli_errors", "cli_terminal", "comparison", "run"},
     "cli_compare": {"comparison"},
     "cli_errors": FOUNDATION | {"cli_terminal"},
-    "cli_share": FOUNDATION | {"cli_errors", "cli_options", "run"},
+    "cli_share": FOUNDATION | {"cli_errors", "cli_options", "panels", "run"},
     "cli_options": FOUNDATION | {"io"},
     "cli_terminal": FOUNDATION,
     "__main__": {"cli"},
