@@ -11,15 +11,17 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from .cli_batch import run_many
 from .cli_compare import compare
 from .cli_errors import fail, reports_errors
 from .cli_options import (
     Atac,
     Batch,
+    BatchFile,
     Compute,
     GeneSets,
     Genome,
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from mira_nb.io.resources import Resources
     from mira_nb.run.pipeline import RunOutcome
 
+T = TypeVar("T")
+
 app = typer.Typer(
     name="mira-nb",
     help="From paired single-cell RNA and ATAC counts to a finished MIRA analysis in one HTML report.",
@@ -65,6 +69,10 @@ app = typer.Typer(
 
 # the embedded set is a panel of 900 genes: against all genes of a genome every set of it would look enriched
 DEMO_PARAMETERS = {"enrichment": {"background": "modelled"}}
+
+
+_NOT_SHARED = frozenset({"out", "sets", "compute", "batch_file"})
+"""Options of `run` that no single run of a batch file has."""
 
 
 def _version(value: bool) -> None:
@@ -111,11 +119,17 @@ def run(
     seed: Seed = 0,
     title: Title = "",
     compute: Compute = None,
+    batch_file: BatchFile = None,
 ) -> None:
     """Run every stage whose inputs, parameters or code changed, and build the report."""
+    options = {name: value for name, value in locals().items() if name not in _NOT_SHARED}
     from mira_nb.run.pipeline import RunRequest, run_pipeline
 
     values = collect_parameters(params, sets or [])
+    if batch_file is not None:
+        options["params"] = values
+        _interruptible(lambda: run_many(batch_file, out, options, compute=compute, sink=_print_progress))
+        return
     spec = input_spec(rna, atac, mudata, tenx, layer, pair_by, obs)
     given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch, labels, subset)
     request = RunRequest(
@@ -278,6 +292,12 @@ def dashboard(
     port: Annotated[int | None, typer.Option("--port", help="Port; default: a free one.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.", metavar="HOST")] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host", help="Name by which a reverse proxy addresses the server; repeatable.", metavar="NAME"
+        ),
+    ] = None,
     base: Annotated[
         Path | None,
         typer.Option("--root", help="Folder of data and runs that the start page offers; default: DIR.", metavar="DIR"),
@@ -286,7 +306,7 @@ def dashboard(
     """Serve start page and panels with Voila, by default to this machine only; prints the address with its token."""
     from mira_nb.panels.serve import serve
 
-    serve(folder, port=port, host=host, root=base, open_browser=browser)
+    serve(folder, port=port, host=host, root=base, open_browser=browser, names=allow_host or ())
 
 
 @app.command()
@@ -320,7 +340,7 @@ def _prepare_demo_folder(out: Path) -> None:
     (out / "cache").mkdir(parents=True, exist_ok=True)
 
 
-def _interruptible(action: Callable[[], RunOutcome]) -> RunOutcome:
+def _interruptible(action: Callable[[], T]) -> T:
     """Let a termination signal end the kernels properly, like Ctrl-C."""
 
     def stop(signum: int, frame: object) -> None:

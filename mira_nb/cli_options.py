@@ -73,6 +73,14 @@ Compute = Annotated[
         metavar="WHERE",
     ),
 ]
+BatchFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--batch-file",
+        help="YAML of many runs, each into a folder below --out; the other options hold for all.",
+        metavar="FILE.yaml",
+    ),
+]
 Discard = Annotated[
     bool, typer.Option("--discard", help="Restore even if there is no room to keep the present state, which is lost.")
 ]

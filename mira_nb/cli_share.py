@@ -9,6 +9,7 @@ import typer
 
 from .cli_errors import reports_errors
 from .cli_options import Discard
+from .errors import ParameterError
 
 share = typer.Typer()
 
@@ -49,3 +50,53 @@ def restore(
     from mira_nb.run.versions import restore_version
 
     typer.echo(restore_version(folder, version, discard=discard))
+
+
+@share.command()
+@reports_errors
+def pack(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The zip.", metavar="FILE.zip")] = None,
+    binder: Annotated[
+        Path | None, typer.Option("--binder", help="Folder for a repository that Binder opens.", metavar="DIR")
+    ] = None,
+    inputs: Annotated[
+        bool, typer.Option("--inputs", help="Put the input files in, so that stages can be computed again.")
+    ] = False,
+) -> None:
+    """Write a run as one zip for `mira-nb open`, or as a repository folder for Binder."""
+    if (out is None) == (binder is None):
+        raise ParameterError("what is to be written is not said", expected="one of --out FILE.zip and --binder DIR")
+    if out is not None:
+        from mira_nb.run.pack import pack_run
+
+        typer.echo(pack_run(folder, out, inputs=inputs))
+    if binder is not None:
+        from mira_nb.run.binder import pack_binder
+
+        path, notes = pack_binder(folder, binder, inputs=inputs)
+        for note in notes:
+            typer.echo(f"warning: {note}", err=True)
+        typer.echo(path)
+
+
+@share.command(name="open")
+@reports_errors
+def open_zip(
+    file: Annotated[Path, typer.Argument(metavar="ZIP", help="A file of `mira-nb pack`.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Run folder to make; default: beside the zip.", metavar="DIR")
+    ] = None,
+    serve: Annotated[bool, typer.Option(help="Serve the dashboard; else only unpack.")] = True,
+    port: Annotated[int | None, typer.Option("--port", help="Port; default: a free one.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Unpack a run that `mira-nb pack` wrote, and open its dashboard."""
+    from mira_nb.run.pack import open_pack
+
+    folder = open_pack(file, out)
+    typer.echo(folder, err=serve)
+    if serve:
+        from mira_nb.panels.serve import serve as serve_dashboard
+
+        serve_dashboard(folder, port=port, open_browser=browser)

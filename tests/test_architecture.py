@@ -46,11 +46,12 @@ MAY_IMPORT = {
     "panels": FOUNDATION | {"run", "stages", "charts", "io", "report"},
     "api": FOUNDATION | {"stages", "run", "io", "datasets"},
     "cli": FOUNDATION
-    | {"cli_compare", "cli_errors", "cli_options", "cli_share", "cli_terminal"}
+    | {"cli_batch", "cli_compare", "cli_errors", "cli_options", "cli_share", "cli_terminal"}
     | {"panels", "export", "run", "stages", "io", "report", "datasets"},
+    "cli_batch": FOUNDATION | {"cli_errors", "cli_terminal", "comparison", "run"},
     "cli_compare": {"comparison"},
     "cli_errors": FOUNDATION | {"cli_terminal"},
-    "cli_share": FOUNDATION | {"cli_errors", "cli_options", "run"},
+    "cli_share": FOUNDATION | {"cli_errors", "cli_options", "panels", "run"},
     "cli_options": FOUNDATION | {"io"},
     "cli_terminal": FOUNDATION,
     "__main__": {"cli"},

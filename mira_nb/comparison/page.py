@@ -21,8 +21,17 @@ from .runs import ComparedRun, read_runs
 TEXTS: Final = Path(__file__).with_name("texts.yaml")
 
 
-def compare_runs(folders: Sequence[Path], out: Path) -> Path:
+def compare_runs(folders: Sequence[Path], out: Path, *, notes: Sequence[str] = ()) -> Path:
     """Compare two or more finished runs and write the page; return its path.
+
+    Parameters
+    ----------
+    folders
+        The run folders; the others are compared with the first.
+    out
+        The HTML file.
+    notes
+        Sentences for the head of the page.
 
     Raises
     ------
@@ -31,15 +40,15 @@ def compare_runs(folders: Sequence[Path], out: Path) -> Path:
     InputError
         A folder holds no run, or none of its stages is done.
     """
-    write_bytes(out, render(read_runs(folders)).encode("utf-8"))
+    write_bytes(out, render(read_runs(folders), notes).encode("utf-8"))
     return out
 
 
-def render(runs: Sequence[ComparedRun]) -> str:
-    """Return the page as HTML."""
+def render(runs: Sequence[ComparedRun], more: Sequence[str] = ()) -> str:
+    """Return the page as HTML, with more notes at its head."""
     first, others = runs[0].name, [run.name for run in runs[1:]]
     files = {run.name: tuple(str(item.get("sha256")) for item in run.view.record.get("inputs") or ()) for run in runs}
-    notes = []
+    notes = list(more)
     if len(set(files.values())) > 1:
         differing = [name for name in others if files[name] != files[first]]
         notes.append(_text("different_inputs", runs=", ".join([first, *differing])))

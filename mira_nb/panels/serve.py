@@ -8,11 +8,13 @@ import socket
 import sys
 import threading
 import webbrowser
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from mira_nb.errors import ParameterError, StoreError
+from mira_nb.errors import ParameterError
+from mira_nb.run.notebooks import dashboard_notebook
 
 from .state import ROOT_VARIABLE, RUN_VARIABLE
 
@@ -30,6 +32,7 @@ def serve(
     host: str = LOOPBACK,
     root: Path | None = None,
     open_browser: bool = True,
+    names: Sequence[str] = (),
 ) -> None:
     """Serve the dashboard until the process is ended.
 
@@ -48,6 +51,8 @@ def serve(
         Folder whose files the start page offers and below which runs lie; None: `folder`, or that of the run.
     open_browser
         Open the page in the default browser.
+    names
+        Names by which a reverse proxy addresses the server.
 
     Raises
     ------
@@ -64,7 +69,7 @@ def serve(
 
     cookie = f"mira-nb-{port}"
     server = DashboardServer.instance()
-    server.guard = Guard(token, cookie, () if host in EVERYWHERE else (host,))
+    server.guard = Guard(token, cookie, names if host in EVERYWHERE else (host, *names))
     server.announce = partial(announce, folder, token, server, open_browser=open_browser)
     signed_in = [f"--IdentityProvider.cookie_name={cookie}", "--IdentityProvider.cookie_options=samesite=Strict"]
     server.initialize([*arguments(port, host=host), *signed_in])
@@ -90,7 +95,7 @@ def announce(folder: Path, token: str, server: Any, *, open_browser: bool) -> No
 def arguments(port: int, *, host: str = LOOPBACK) -> list[str]:
     """Return the command line of Voila: our template, one kernel ready in advance, private sockets, no files served."""
     return [
-        str(notebook_path()),
+        str(dashboard_notebook()),
         f"--port={port}",
         "--Voila.port_retries=0",
         f"--Voila.ip={host}",
@@ -118,16 +123,6 @@ def environment(folder: Path | None, root: Path | None = None) -> dict[str, str]
         out[RUN_VARIABLE] = str(path) if is_run else ""
         out[ROOT_VARIABLE] = str(Path(root).resolve() if root else path.parent if is_run else path)
     return out
-
-
-def notebook_path() -> Path:
-    """Return the notebook of the dashboard: of the installed package, else of the repository (editable install)."""
-    package = Path(__file__).resolve().parents[1]
-    candidates = [folder / "notebooks" / "dashboard.ipynb" for folder in (package, package.parent)]
-    for path in candidates:
-        if path.exists():
-            return path
-    raise StoreError(f"dashboard.ipynb is not at {' or '.join(map(str, candidates))}", remedy="install mira-nb again")
 
 
 def free_port() -> int:

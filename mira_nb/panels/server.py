@@ -57,7 +57,7 @@ class Guard:
         """
         host = request.host.lower()
         if _hostname(host) not in self.hosts:
-            return "This server does not answer to that Host; `mira-nb dashboard --host NAME` adds one."
+            return "This server does not answer to that Host; `mira-nb dashboard --allow-host NAME` adds one."
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host:
             return "Requests from pages of another origin are refused."

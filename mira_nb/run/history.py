@@ -137,7 +137,7 @@ def keep(root: Path, reason: str, *, say: Say = lambda _: None) -> Version | Non
     facts = {"made": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "reason": reason, "done": done}
     with replaced_folder(target) as folder:
         for path in _versioned(root):
-            _place(path, folder / path.relative_to(root))
+            place(path, folder / path.relative_to(root))
         write_json(folder / "version.json", facts)
     return versions(root)[-1]
 
@@ -187,7 +187,7 @@ def restore(root: Path, number: int, *, write_results: Callable[[], Any], discar
     for name in sorted(there):
         with replaced_folder(root / "stages" / name) as folder:
             for path in _files(chosen.folder / "stages" / name):
-                _place(path, folder / path.relative_to(chosen.folder / "stages" / name))
+                place(path, folder / path.relative_to(chosen.folder / "stages" / name))
     for folder in (root / "stages").glob("[!.]*"):
         if folder.name not in there:
             shutil.rmtree(folder)
@@ -233,7 +233,7 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _place(source: Path, target: Path) -> None:
+def place(source: Path, target: Path) -> None:
     """Link a file, or copy it where an editor may write into it or the file system has no links."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.name not in _OPENED:
@@ -249,5 +249,5 @@ def _place(source: Path, target: Path) -> None:
 def _replace(source: Path, target: Path) -> None:
     work = target.with_name(f".{target.name}.restored")
     work.unlink(missing_ok=True)
-    _place(source, work)
+    place(source, work)
     work.replace(target)

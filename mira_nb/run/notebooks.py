@@ -32,6 +32,16 @@ SOCKET_PATH_LIMIT = 100
 _OUT_OF_MEMORY: Final = re.compile("MemoryError|can't allocate memory|[Cc]annot allocate memory|bad_alloc")
 
 
+def dashboard_notebook() -> Path:
+    """Return the notebook of the dashboard: of the installed package, else of the repository (editable install)."""
+    package = Path(__file__).resolve().parents[1]
+    candidates = [folder / "notebooks" / "dashboard.ipynb" for folder in (package, package.parent)]
+    for path in candidates:
+        if path.exists():
+            return path
+    raise StoreError(f"dashboard.ipynb is not at {' or '.join(map(str, candidates))}", remedy="install mira-nb again")
+
+
 def template_path(stage: str) -> Path:
     """Return the template of a stage.
 

@@ -29,6 +29,7 @@ from .notebooks import ProgressSink, execute_template
 from .place import check_names, check_place, use_writable_numba_cache
 from .provenance import command_line, merged_versions, package_versions, platform_facts
 from .record import NOT_ASKED, RUNNING, STOPPED
+from .reuse import take_over
 from .store import RunStore
 
 
@@ -57,6 +58,8 @@ class RunRequest:
     compute
         Where independent work is done: a number of processes, address of a Dask scheduler, or a file for dask-jobqueue;
         None: as the environment says, else this machine's processes. Results do not depend on it.
+    donors
+        Other run folders whose results are taken over where the key of a stage is the same.
     """
 
     spec: InputSpec
@@ -70,6 +73,7 @@ class RunRequest:
     command: str = ""
     title: str = ""
     compute: str | None = None
+    donors: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,7 @@ class _Run:
             self.keys[name] = key
             self._note(name, "done", stored=stored)
             return
-        if self._skipped_before(name, key) and not force:
+        if not force and (self._skipped_before(name, key) or self._taken_over(stage, key)):
             return
         self._execute(stage, key)
 
@@ -247,6 +251,20 @@ class _Run:
             resources=self.request.resources,
             hashes=self.hashes,
         )
+
+    def _taken_over(self, stage: Stage[Any], key: str) -> bool:
+        """Whether another run has the result, which is then put into this one."""
+        if not self.request.donors:
+            return False
+        keep_replaced(self.store.root, stage.name, stage.title, say=partial(self._say, "history"))
+        donor = take_over(self.store, stage.name, key, self.request.donors, self.hashes)
+        if donor is None:
+            return False
+        self.keys[stage.name] = key
+        self._note(stage.name, "done", stored=self.store.stage_record(stage.name))
+        if self.sink is not None:
+            self.sink(stage.name, 1.0, f"taken over from {donor.name}", -1)
+        return True
 
     def _execute(self, stage: Stage[Any], key: str) -> None:
         name = stage.name

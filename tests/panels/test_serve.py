@@ -12,12 +12,15 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from mira_nb.errors import ParameterError
 from mira_nb.panels import serve
 from mira_nb.panels.browser_widgets import ASSETS, SHARED, stylesheet
 from mira_nb.panels.page import query_string
+from mira_nb.panels.server import Guard
 from mira_nb.panels.state import ROOT_VARIABLE, RUN_VARIABLE
+from mira_nb.run.notebooks import dashboard_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,7 +82,7 @@ def test_the_style_sheet_names_every_status() -> None:
 
 
 def test_the_dashboard_notebook_carries_no_output_and_its_template() -> None:
-    notebook = nbformat.read(serve.notebook_path(), as_version=4)
+    notebook = nbformat.read(dashboard_notebook(), as_version=4)
     nbformat.validate(notebook)
     assert notebook.metadata["voila"]["template"] == "mira_nb"
     assert all(not cell.outputs for cell in notebook.cells)
@@ -114,3 +117,21 @@ def test_binder_shows_the_demonstration_that_it_computes() -> None:
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     assert Path(shown) == ROOT / "runs" / "demo"
     assert "mira-nb demo --out runs/demo" in (folder / "postBuild").read_text()
+
+
+def test_a_reverse_proxy_is_answered_under_the_names_that_are_allowed() -> None:
+    headers = HTTPHeaders({"Host": "lab.example.org", "Origin": "https://lab.example.org"})
+    line = RequestStartLine("GET", "/?token=t", "HTTP/1.1")
+    request = HTTPServerRequest(start_line=line, headers=headers, host="lab.example.org")
+    assert "--allow-host" in Guard("t", "cookie").refusal(request, "secret")
+    guard = Guard("t", "cookie", ("Lab.example.org",))
+    assert guard.refusal(request, "secret") == ""
+    headers["Origin"] = "https://evil.example.org"
+    assert "another origin" in guard.refusal(request, "secret")
+
+
+def test_the_dockerfile_serves_what_it_computes_to_its_network_only() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert "mira-nb demo --out /runs/demo" in text
+    assert re.search(r"^USER (?!root)", text, re.MULTILINE)
+    assert '"--host", "0.0.0.0"' in text

@@ -1,0 +1,60 @@
+"""``run --batch-file``: many runs, and one page that compares them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from .cli_errors import fail
+from .cli_terminal import say
+from .errors import MiraError, ParameterError
+from .text import printable
+
+
+def run_many(file: Path, out: Path, given: Mapping[str, Any], *, compute: str | None, sink: Any) -> None:
+    """Run what a file lists, each into its folder below `out`; then compare those with results.
+
+    Parameters
+    ----------
+    file
+        The YAML file.
+    out
+        The folder of the runs.
+    given
+        Options of the command line by name: they hold for every run that sets nothing else.
+    compute
+        Where independent work is done.
+    sink
+        Shows the progress of a run.
+    """
+    from .comparison.page import compare_runs
+    from .run.batch import read_batch, run_batch, write_outcomes
+
+    if (out / "run.json").exists():
+        raise ParameterError(f"--out {out} is a run folder", expected="a folder for the runs of the batch file")
+    defaults = {name: value for name, value in given.items() if value not in (None, "")}
+    runs = read_batch(file, defaults)
+    outcomes = []
+    for item in run_batch(runs, out, compute=compute, say=lambda name: say(f"== {name}"), sink=sink):
+        outcomes.append(item)
+        stages = ", ".join(item.outcome.failed) if item.outcome else ""
+        say(f"{item.name}: {item.message or (f'failed: {stages}' if stages else 'done')}")
+    typer.echo(printable(str(write_outcomes(outcomes, out))))
+    notes = [f"Run {item.name} has no results: {item.message}" for item in outcomes if item.outcome is None]
+    notes += [
+        f"In run {item.name} these stages failed: {', '.join(item.outcome.failed)}."
+        for item in outcomes
+        if item.outcome and item.outcome.failed
+    ]
+    folders = [item.folder for item in outcomes if item.outcome and "done" in item.outcome.statuses.values()]
+    if len(folders) > 1:
+        try:
+            typer.echo(printable(str(compare_runs(folders, out / "comparison.html", notes=notes))))
+        except MiraError as error:
+            fail(f"the runs cannot be compared: {error}", 1)
+    failed = [item.name for item in outcomes if item.failed]
+    if failed:
+        fail(f"failed: {', '.join(failed)} ({len(failed)} of {len(outcomes)} runs); runs.csv says why", 1)

@@ -1,0 +1,248 @@
+"""A run folder as one zip: report, results and everything the dashboard reads; made, and opened again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from mira_nb.errors import InputError, ParameterError
+from mira_nb.report.intact import sha256
+from mira_nb.version import __version__
+
+from .files import replaced_folder, write_json
+from .lock import locked
+from .record import RUNNING
+from .store import RunStore
+
+MARK: Final = "mira-nb-pack.json"
+"""File of a pack that says what it is; it lies beside run.json."""
+FORMAT: Final = 1
+INPUTS: Final = "inputs"
+"""Folder of a pack for the input and resource files."""
+FILES: Final = (
+    "run.json", "report.html", "findings.json", "findings.md", "methods.md", "references.bib", "results.h5mu",
+    "cache/input.h5mu",
+)  # fmt: skip
+FOLDERS: Final = ("stages", "explorer")
+OPENED: Final = ".opened.json"
+"""File of an unpacked folder that names the zip it came from."""
+_PACKED: Final = frozenset({".png", ".xlsx", ".gz", ".zip"})
+
+
+def packed_files(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield relative name and path of what belongs to a finished run: no versions, caches or progress files."""
+    for name in FILES:
+        if (root / name).is_file():
+            yield name, root / name
+    for folder in FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            relative = path.relative_to(root)
+            hidden = any(part.startswith(".") for part in relative.parts)
+            if path.is_file() and not path.is_symlink() and not hidden:
+                yield relative.as_posix(), path
+
+
+def portable_record(root: Path, *, inputs: bool) -> tuple[dict[str, Any], list[tuple[str, Path]]]:
+    """Return run.json without folders of this machine, and the files to put beside it as ``inputs/NAME``.
+
+    Raises
+    ------
+    InputError
+        When `inputs` are wanted and a file is no longer where the run read it.
+    """
+    record = RunStore(root).read_record()
+    taken: dict[str, Path] = {}
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, list):
+            return [moved(item) for item in value]
+        if not isinstance(value, str) or not os.path.isabs(value):  # noqa: PTH117
+            return value
+        path, name = Path(value), Path(value).name
+        if taken.get(name, path) != path:
+            name = f"{len(taken)}-{name}"
+        taken[name] = path
+        return f"{INPUTS}/{name}"
+
+    for part in ("input_spec", "resource_paths"):
+        record[part] = {name: moved(value) for name, value in record.get(part, {}).items()}
+    if not inputs:
+        return record, []
+    missing = [str(path) for path in taken.values() if not path.exists()]
+    if missing:
+        raise InputError(
+            f"these files are not where the run read them: {', '.join(missing)}",
+            remedy="pack without --inputs, or put them back",
+        )
+    files = []
+    for name, path in taken.items():
+        below = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+        files += [(f"{INPUTS}/{name}/{x.relative_to(path).as_posix()}" if path.is_dir() else f"{INPUTS}/{name}", x)
+                  for x in below]  # fmt: skip
+    return record, files
+
+
+def check_finished(root: Path) -> None:
+    """Refuse a folder without a run, or one that is being written to."""
+    record = RunStore(root).read_record() if (root / "run.json").exists() else {}
+    if not record:
+        raise ParameterError(f"{root} holds no run.json", expected="the --out folder of `mira-nb run`")
+    running = [name for name, entry in record.get("stages", {}).items() if entry.get("reason") == RUNNING]
+    if running:
+        raise ParameterError(f"stage {running[0]} of {root} is being computed", remedy="wait for it to end")
+
+
+def pack_run(root: Path, out: Path, *, inputs: bool = False) -> Path:
+    """Write a run folder as one zip and return its path.
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    out
+        The zip; an earlier one of this name is replaced.
+    inputs
+        Put input and resource files in, too, so that stages can be computed again elsewhere.
+
+    Raises
+    ------
+    ParameterError
+        There is no run, or it is being written to; `out` is no zip.
+    """
+    root, out = Path(root), Path(out)
+    if out.suffix != ".zip":
+        raise ParameterError(f"--out {out}", expected="a name that ends with .zip")
+    check_finished(root)
+    name = root.resolve().name
+    work = out.with_name(f".{out.name}.tmp")
+    work.parent.mkdir(parents=True, exist_ok=True)
+    with locked(root):
+        record, files = portable_record(root, inputs=inputs)
+        try:
+            with zipfile.ZipFile(work, "w") as archive:
+                head = {"format": FORMAT, "package_version": __version__, "run": name, "inputs": inputs}
+                archive.writestr(f"{name}/{MARK}", json.dumps(head, indent=1) + "\n", zipfile.ZIP_DEFLATED)
+                archive.writestr(f"{name}/run.json", json.dumps(record, indent=1) + "\n", zipfile.ZIP_DEFLATED)
+                for relative, path in [*packed_files(root), *files]:
+                    if relative != "run.json":
+                        kind = zipfile.ZIP_STORED if path.suffix in _PACKED else zipfile.ZIP_DEFLATED
+                        archive.write(path, f"{name}/{relative}", kind, compresslevel=6)
+            work.replace(out)
+        finally:
+            work.unlink(missing_ok=True)
+    return out
+
+
+def open_pack(file: Path, out: Path | None = None) -> Path:
+    """Unpack a zip of :func:`pack_run` and return the run folder; a folder that it was unpacked to before is taken.
+
+    Parameters
+    ----------
+    file
+        The zip.
+    out
+        The run folder to make; None: beside the zip, named as the zip.
+
+    Raises
+    ------
+    InputError
+        The file is no such zip, is damaged, or names files outside of its folder.
+    ParameterError
+        The folder holds something else.
+    """
+    file = Path(file)
+    target = Path(out) if out is not None else file.with_suffix("")
+    try:
+        digest = sha256(file)
+        with zipfile.ZipFile(file) as archive:
+            top = _checked_names(file, archive)
+            if target.exists():
+                if _opened(target) == digest:
+                    return target
+                if not target.is_dir() or any(target.iterdir()):
+                    raise ParameterError(
+                        f"{target} is there already and did not come from {file.name} as it is now",
+                        remedy="give another folder with --out",
+                    )
+            _check_room(file, archive, target)
+            with replaced_folder(target) as folder:
+                _unpack(archive, top, folder)
+                _localise(folder, target)
+                write_json(folder / OPENED, {"zip": file.name, "sha256": digest})
+    except zipfile.BadZipFile as error:
+        raise InputError(
+            f"{file} is no whole zip ({error})", expected="a file of `mira-nb pack`", remedy="get it again"
+        ) from None
+    return target
+
+
+def _checked_names(file: Path, archive: zipfile.ZipFile) -> str:
+    """Return the one folder at the top of a pack, or refuse."""
+    names = archive.namelist()
+    tops = {PurePosixPath(name).parts[0] for name in names if PurePosixPath(name).parts}
+    top = next(iter(tops), "")
+    if len(tops) != 1 or f"{top}/{MARK}" not in names or f"{top}/run.json" not in names:
+        raise InputError(f"{file} holds no run", expected="a file of `mira-nb pack RUN --out FILE.zip`")
+    for info in archive.infolist():
+        path = PurePosixPath(info.filename)
+        linked = stat.S_ISLNK(info.external_attr >> 16)
+        if path.is_absolute() or ".." in path.parts or "\\" in info.filename or ":" in path.parts[0] or linked:
+            raise InputError(f"{file}: {info.filename!r} leads out of its folder", remedy="do not use this file")
+    head = json.loads(archive.read(f"{top}/{MARK}"))
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
+        raise InputError(
+            f"{file} has a format that this version does not know",
+            expected=f"format {FORMAT}",
+            remedy="use a newer mira_nb",
+        )
+    return top
+
+
+def _check_room(file: Path, archive: zipfile.ZipFile, target: Path) -> None:
+    needed = sum(info.file_size for info in archive.infolist())
+    place = next(folder for folder in (target.absolute(), *target.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise InputError(
+            f"{file} needs {needed / 1e6:,.0f} MB unpacked, and {place} has room for {free / 1e6:,.0f} MB",
+            remedy="make space, or give another folder with --out",
+        )
+
+
+def _unpack(archive: zipfile.ZipFile, top: str, folder: Path) -> None:
+    for info in archive.infolist():
+        if info.is_dir() or info.filename == f"{top}/{MARK}":
+            continue
+        path = folder.joinpath(*PurePosixPath(info.filename).parts[1:])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(info) as source, path.open("wb") as to:
+            shutil.copyfileobj(source, to)
+
+
+def _localise(folder: Path, target: Path) -> None:
+    """Let run.json name the input files below the unpacked folder."""
+    path = folder / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    place = target.resolve()
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, list):
+            return [moved(item) for item in value]
+        return str(place / value) if isinstance(value, str) and value.startswith(f"{INPUTS}/") else value
+
+    for part in ("input_spec", "resource_paths"):
+        record[part] = {name: moved(value) for name, value in record.get(part, {}).items()}
+    write_json(path, record)
+
+
+def _opened(target: Path) -> str:
+    try:
+        return str(json.loads((target / OPENED).read_text(encoding="utf-8"))["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
