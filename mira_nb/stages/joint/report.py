@@ -213,8 +213,8 @@ def alerts(joined: JointOutput, comparison: Comparison) -> list[Alert]:
     subset = joined.selection.subset
     if subset is not None:
         n_all = joined.selection.n_all
-        words = {"n_cells": joined.n_cells, "column": subset.column, "values": subset.values}
-        out.append(TEXTS.alert("subset", n_all=n_all, **words))
+        column, values = subset.column, subset.values
+        out.append(TEXTS.alert("subset", n_cells=joined.n_cells, n_all=n_all, column=column, values=values))
     n_parts = int(csgraph.connected_components(joined.graph, directed=False)[0])
     if n_parts > 1:
         out.append(TEXTS.alert("disconnected_graph", n_parts=n_parts))
