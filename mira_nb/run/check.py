@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal, Protocol
 
 import pandas as pd
 from mudata import MuData
 
-from mira_nb.chromosomes import match_chromosomes
 from mira_nb.errors import InputError
 from mira_nb.io.annotations import check_annotations
-from mira_nb.io.gene_sets import match_gene_sets, name_gene_sets, read_gene_sets
-from mira_nb.io.genome import chromosome_names
-from mira_nb.io.motif_files import read_motifs
-from mira_nb.io.motif_hits import read_motif_hits
 from mira_nb.io.read import read_input
 from mira_nb.io.resources import ANNOTATIONS, FILES, Resources, option_name
 from mira_nb.io.spec import Finding, InputSpec
-from mira_nb.io.tss import name_sites, read_tss
-from mira_nb.keys import ATAC, CHROM, RNA
+from mira_nb.keys import ATAC, RNA
 from mira_nb.stages.base import Memory
 
+from .check_files import READERS
 from .memory import MORE_MEMORY, Size, available_mb, needed_mb, shortage
 
 _WIDTH: Final = 110
@@ -260,7 +254,7 @@ def _file_status(name: str, resources: Resources, data: MuData) -> ResourceStatu
     findings: list[Finding] = []
     for path in paths:
         try:
-            summary, more = _READERS[name](path, data)
+            summary, more = READERS[name](path, data)
         except InputError as error:
             return ResourceStatus(name, problem=" ".join(str(error).split()), findings=tuple(findings))
         summaries.append(f"{path.name}: {summary}")
@@ -278,89 +272,6 @@ def _name_status(name: str, resources: Resources, data: MuData) -> tuple[Resourc
         return ResourceStatus(name, problem=" ".join(str(error).split())), ()
     detail = f" ({describe_column(data.obs[value])})" if name != "start_cell" else ""
     return ResourceStatus(name, f"{value}{detail}"), findings
-
-
-Reader = Callable[[Path, MuData], tuple[str, Sequence[Finding]]]
-
-
-def _check_tss(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
-    table = read_tss(path)
-    genes = data.mod[RNA].var_names
-    named = name_sites(table, data.mod[RNA].var)
-    findings = list(table.findings)
-    if named.n_genes and named.how != "gene names of the file with the names of the genes of the data":
-        findings.append(Finding("info", f"Start sites were matched by {named.how}"))
-    findings += _check_chromosomes(table.frame["chrom"], data.mod[ATAC].var[CHROM].astype(str))
-    if named.n_genes < 0.5 * len(genes):
-        cause = f"the data have {', '.join(map(str, genes[:3]))}, the file {', '.join(table.frame['gene'].head(3))}"
-        title = f"Only {named.n_genes:,} of {len(genes):,} genes have a TSS"
-        findings.append(Finding("warning", title, cause, "use the same species and gene names."))
-    n_genes = table.frame["gene"].nunique()
-    return (
-        f"{len(table.frame):,} sites of {n_genes:,} genes; {named.n_genes:,} of the data's {len(genes):,} genes",
-        findings,
-    )
-
-
-def _check_chromosomes(theirs: pd.Series, ours: pd.Series) -> list[Finding]:
-    """Report chromosomes of the peaks that the TSS file does not have, with those of both sides."""
-    matched = match_chromosomes(ours, theirs).mapping
-    lost = ours[~ours.isin(list(matched))]
-    if matched and len(lost) <= 0.05 * len(ours):
-        return []
-    shown = f"peaks: {', '.join(lost.unique()[:4])}; TSS file: {', '.join(theirs.unique()[:4])}"
-    if not matched:
-        title = "No chromosome is both in the TSS file and in the peaks"
-        return [Finding("warning", title, shown, "use the same assembly and the same names of chromosomes.")]
-    title = f"{len(lost):,} of {len(ours):,} peaks are on chromosomes without a TSS"
-    return [Finding("warning", title, shown, "use the same assembly.")]
-
-
-def _check_genome(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
-    names = chromosome_names(path)
-    chrom = data.mod[ATAC].var[CHROM].astype(str)
-    translated = match_chromosomes(chrom, names).mapping
-    if not translated:
-        raise InputError(
-            f"{path.name} shares no chromosome with the peaks (genome: {', '.join(names[:3])}; "
-            f"peaks: {', '.join(chrom.unique()[:3])}).",
-            expected="the genome assembly to which the data were aligned.",
-        )
-    n_in = int(chrom.isin(list(translated)).sum())
-    return f"{len(names):,} sequences; {n_in:,} of {len(chrom):,} peaks lie on them", ()
-
-
-def _check_motifs(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
-    motifs = read_motifs(path)
-    genes = {str(gene).upper() for gene in data.mod[RNA].var_names}
-    n_in = sum(any(part.strip() in genes for part in motif.name.upper().split("::")) for motif in motifs)
-    findings = []
-    if not n_in:
-        cause = f"the motifs have names such as {', '.join(motif.name for motif in motifs[:3])}"
-        remedy = "use motifs named by gene symbols: factors cannot be compared with their expression without them."
-        findings.append(Finding("warning", "No motif's factor is a gene of the data", cause, remedy))
-    return f"{len(motifs):,} motifs; the factors of {n_in:,} are genes of the data", findings
-
-
-def _check_gene_sets(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
-    sets = name_gene_sets(read_gene_sets(path), data.mod[RNA].var)
-    matched = match_gene_sets(sets, [str(gene) for gene in data.mod[RNA].var_names])
-    summary = f"{len(sets.sets):,} sets; {matched.n_matched:,} of {matched.n_symbols:,} symbols are genes of the data"
-    return summary, (*sets.findings, *matched.findings)
-
-
-def _check_hits(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
-    hits = read_motif_hits(path, data.mod[ATAC].var)
-    return f"{hits.hits.nnz:,} hits of {len(hits.factors):,} factors", hits.findings
-
-
-_READERS: Final[Mapping[str, Reader]] = {
-    "tss": _check_tss,
-    "genome": _check_genome,
-    "motifs": _check_motifs,
-    "gene_sets": _check_gene_sets,
-    "motif_hits": _check_hits,
-}
 
 
 def describe_column(column: pd.Series) -> str:
