@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import gzip
 import shutil
@@ -122,7 +123,9 @@ def _damaged_gzip(path: Path, error: BaseException, kind: type[InputError]) -> I
 
 
 def read_lines(path: Path, *, option: str) -> Iterator[str]:
-    """Yield the lines of a text file, plain or gzipped, without line ends; UTF-8 with or without a byte order mark.
+    """Yield the lines of a text file, plain or gzipped, without line ends (of Unix, Windows or old Mac OS).
+
+    UTF-8 with or without a byte order mark, UTF-16 with one (text saved by Excel); other bytes are read as Latin-1.
 
     Raises
     ------
@@ -135,17 +138,32 @@ def read_lines(path: Path, *, option: str) -> Iterator[str]:
     opener = gzip.open if packed else open
     try:
         with opener(path, "rb") as handle:
+            if handle.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+                handle.seek(0)
+                yield from (line.rstrip("\r\n") for line in codecs.getreader("utf-16")(handle))
+                return
+            handle.seek(0)
             for number, raw in enumerate(handle):
-                if number == 0:
-                    raw = raw.removeprefix(b"\xef\xbb\xbf")
-                if b"\x00" in raw:
+                line = raw.removeprefix(codecs.BOM_UTF8) if number == 0 else raw
+                if b"\x00" in line:
                     raise ResourceError(
                         f"{path} ({option}) is not a text file (line {number + 1} holds binary data).",
                         expected="plain or gzipped text.",
                         remedy="give the text file itself.",
                     )
-                yield raw.decode("utf-8", "replace").rstrip("\r\n")
+                yield from _text(line.rstrip(b"\r\n")).split("\r")
+    except UnicodeError as error:
+        raise ResourceError(
+            f"{path} ({option}) is not a text file ({error}).", expected="text in UTF-8.", remedy="save it as UTF-8."
+        ) from error
     except (EOFError, OSError, zlib.error) as error:
         if packed:
             raise _damaged_gzip(path, error, ResourceError) from error
         raise ResourceError(f"{path} ({option}) cannot be read: {error}.", remedy="copy the file again.") from error
+
+
+def _text(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")

@@ -50,3 +50,24 @@ def symbol_column(var: pd.DataFrame) -> str | None:
             if not pd.api.types.is_numeric_dtype(values) and not is_ensembl(values.dropna()) and values.nunique() > 1:
                 return lower[name]
     return None
+
+
+_SPECIES: Final = {"ENSG": "human", "ENSMUSG": "mouse", "ENSRNOG": "rat", "ENSDARG": "zebrafish", "ENSMMUG": "macaque"}
+_ENOUGH: Final = 20
+
+
+def likely_species(names: Any) -> str:
+    """Return the species that gene names look like, '' where that cannot be told.
+
+    Ensembl identifiers name it. Symbols of human genes are in upper case, those of mouse and rat begin with a capital.
+    """
+    text = pd.Series(np.unique(np.asarray(names, dtype=object).astype(str)))
+    prefix = text.str.extract(r"^(ENS[A-Z]*G)\d{6,}", expand=False).dropna()
+    if len(prefix) > 0.5 * len(text) and prefix.nunique() == 1:
+        return _SPECIES.get(prefix.iloc[0], "")
+    symbols = text[text.str.fullmatch(r"[A-Za-z]{3,}[0-9]*")]
+    if len(symbols) < _ENOUGH:
+        return ""
+    if symbols.str.fullmatch(r"[A-Z]+[0-9]*").mean() > 0.8:
+        return "human"
+    return "mouse or rat" if symbols.str.fullmatch(r"[A-Z][a-z]+[0-9]*").mean() > 0.8 else ""

@@ -14,10 +14,12 @@ from mira_nb.errors import InputError
 from mira_nb.io.cluster_labels import read_cluster_labels
 from mira_nb.io.gene_sets import match_gene_sets, name_gene_sets, read_gene_sets
 from mira_nb.io.genome import chromosome_names
+from mira_nb.io.identifiers import likely_species
 from mira_nb.io.motif_files import read_motifs
 from mira_nb.io.motif_hits import read_motif_hits
 from mira_nb.io.spec import Finding
-from mira_nb.io.tss import name_sites, read_tss
+from mira_nb.io.tss import read_tss
+from mira_nb.io.tss_genes import NamedSites, name_sites
 from mira_nb.keys import ATAC, CHROM, RNA
 
 Reader = Callable[[Path, MuData], tuple[str, Sequence[Finding]]]
@@ -30,16 +32,46 @@ def _check_tss(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     findings = list(table.findings)
     if named.n_genes and named.how != "gene names of the file with the names of the genes of the data":
         findings.append(Finding("info", f"Start sites were matched by {named.how}"))
-    findings += _check_chromosomes(table.frame["chrom"], data.mod[ATAC].var[CHROM].astype(str))
-    if named.n_genes < 0.5 * len(genes):
-        cause = f"the data have {', '.join(map(str, genes[:3]))}, the file {', '.join(table.frame['gene'].head(3))}"
-        title = f"Only {named.n_genes:,} of {len(genes):,} genes have a TSS"
-        findings.append(Finding("warning", title, cause, "use the same species and gene names."))
+    if named.n_spelt:
+        title = f"{named.n_spelt:,} genes have a TSS under a name with other separators"
+        findings.append(Finding("info", title, "such as HLA.A for HLA-A, which R makes"))
+    findings += _check_species(genes, table.frame)
+    peaks = data.mod[ATAC].var[CHROM].astype(str)
+    findings += _check_chromosomes(table.frame["chrom"], peaks)
+    if named.lost:
+        findings.append(_lost_genes(named, genes, table.frame["gene"]))
+    near = match_chromosomes(named.frame["chrom"], peaks).mapping
+    on = named.frame["chrom"].isin(list(near))
+    wanted = named.frame["gene"].isin(set(genes.astype(str)))
+    alone = set(named.frame["gene"][wanted]) - set(named.frame["gene"][wanted & on])
+    if alone and near:
+        title = f"{len(alone):,} genes have their TSS on chromosomes without peaks only"
+        chroms = named.frame["chrom"][named.frame["gene"].isin(alone)].unique()
+        findings.append(Finding("info", title, f"e.g. {sorted(alone)[0]} ({', '.join(map(str, chroms[:4]))})"))
     n_genes = table.frame["gene"].nunique()
     return (
         f"{len(table.frame):,} sites of {n_genes:,} genes; {named.n_genes:,} of the data's {len(genes):,} genes",
         findings,
     )
+
+
+def _lost_genes(named: NamedSites, genes: pd.Index, theirs: pd.Series) -> Finding:
+    """Say why genes of the data have no start site; a warning when these are most of them."""
+    reasons = "; ".join(f"{n:,} {reason}, e.g. {gene}" for reason, (n, gene) in named.reasons().items())
+    if named.n_genes < 0.5 * len(genes):
+        shown = f"the data have {', '.join(map(str, genes[:3]))}, the file {', '.join(theirs.unique()[:3])}"
+        title = f"Only {named.n_genes:,} of {len(genes):,} genes have a TSS"
+        return Finding("warning", title, f"{shown}; {reasons}", "use the same species and gene names.")
+    return Finding("info", f"{len(named.lost):,} of {len(genes):,} genes have no TSS", reasons)
+
+
+def _check_species(genes: pd.Index, sites: pd.DataFrame) -> list[Finding]:
+    """Warn where the names of the genes look like those of another species than the names in the file."""
+    ours, theirs = likely_species(genes), likely_species(sites["gene"]) or likely_species(sites["gene_id"])
+    if not ours or not theirs or ours == theirs:
+        return []
+    cause = f"genes of the data look like those of {ours} ({genes[0]}), of the file {theirs} ({sites['gene'].iloc[0]})"
+    return [Finding("warning", "The TSS file may be of another species", cause, "give the data's own annotation.")]
 
 
 def _check_chromosomes(theirs: pd.Series, ours: pd.Series) -> list[Finding]:

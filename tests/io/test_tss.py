@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from mira_nb.errors import ResourceError
-from mira_nb.io.tss import name_sites, read_tss
+from mira_nb.io.tss import read_tss
+from mira_nb.io.tss_genes import name_sites
 
 # gene on + from 100 to 200: TSS 100; gene on - from 300 to 400: TSS 399
 WANTED = {("Aa", "chr1", 100, "+"), ("Bb", "chr2", 399, "-")}
@@ -67,6 +68,24 @@ FORMATS = {
     "gff3 whose transcripts are missing": "chr1\te\tgene\t101\t200\t.\t+\t.\tID=g1;gene_name=Aa\n"
     "chr1\te\tmRNA\t101\t200\t.\t+\t.\tID=t1;Parent=g1;gene_name=Aa\n"
     "chr2\te\tpseudogene\t301\t400\t.\t-\t.\tID=g2;gene_name=Bb\n",
+    "genePred without a bin": "".join(
+        REFGENE.format(*row).removeprefix("585\t") + "\n"
+        for row in ((1, "chr1", "+", 100, 200, "Aa"), (2, "chr2", "-", 300, 400, "Bb"))
+    ),
+    "biomart of transcripts": "Gene stable ID\tGene name\tChromosome/scaffold name\tTranscript start (bp)\t"
+    "Transcript end (bp)\tStrand\nENSG1\tAa\tchr1\t101\t200\t1\nENSG2\tBb\tchr2\t301\t400\t-1\n",
+    "biomart in R": "ensembl_gene_id,external_gene_name,chromosome_name,start_position,end_position,strand\n"
+    "ENSG1,Aa,chr1,101,200,1\nENSG2,Bb,chr2,301,400,-1\n",
+    "row names without a column name": '"seqnames"\t"start"\t"end"\t"width"\t"strand"\t"gene_name"\n'
+    '"1"\t"chr1"\t101\t200\t100\t"+"\t"Aa"\n"2"\t"chr2"\t301\t400\t100\t"-"\t"Bb"\n',
+    "bed with five columns": "chr1\t100\t200\tAa\t+\nchr2\t300\t400\tBb\t-\n",
+    "bed with blanks": "chr1 100 200 Aa 0 +\nchr2 300 400 Bb 0 -\n",
+    "semicolons and words": "chrom;start;end;gene;strand\nchr1;100;200;Aa;forward\nchr2;300;400;Bb;reverse\n",
+    "gff3 with sequences": GFF3.format("chr1", 101, 200, "+", "Aa")
+    + "\n"
+    + GFF3.format("chr2", 301, 400, "-", "Bb")
+    + "\n##FASTA\n>chr1\nACGT\n",
+    "old mac lines": "chrom\tstart\tend\tstrand\tgene\rchr1\t100\t200\t+\tAa\rchr2\t300\t400\t-\tBb\r",
     "windows lines": "\ufeffchrom\tstart\tend\tstrand\tgene\r\nchr1\t100\t200\t+\tAa\r\nchr2\t300\t400\t-\tBb\r\n",
 }
 
@@ -84,6 +103,51 @@ def test_every_layout_gives_the_same_sites(tmp_path, name, packed):
     path.write_bytes(gzip.compress(content) if packed else content)
     assert sites(path) == WANTED
     assert read_tss(path).findings == ()
+
+
+def test_text_that_excel_saves_is_read(tmp_path):
+    (tmp_path / "t.txt").write_bytes(FORMATS["table"].encode("utf-16"))
+    assert sites(tmp_path / "t.txt") == WANTED
+
+
+@pytest.mark.parametrize(
+    ("content", "finding"),
+    [
+        (
+            # what Signac writes of its annotation: a row per part of a transcript, which are no start sites
+            '"seqnames","start","end","width","strand","tx_id","gene_name","type"\n'
+            '"chr1",101,120,20,"+","T1","Aa","utr"\n"chr1",150,200,51,"+","T1","Aa","exon"\n'
+            '"chr2",390,400,11,"-","T2","Bb","exon"\n"chr2",301,310,10,"-","T2","Bb","cds"\n',
+            "4 parts of transcripts were joined to 2 transcripts",
+        ),
+        (
+            "chrom\tstart\tend\tstrand\tgene\nchr1\t100\t200\t+\tAa\nchr2\t400\t300\t-\tBb\n",
+            "Start and end of 1 rows were exchanged",
+        ),
+        (
+            "chrom\tstart\tend\tstrand\tgene\nchr1\t101\t101\t+\tAa\nchr2\t400\t400\t-\tBb\n",
+            "Start sites are written as points (start = end)",
+        ),
+    ],
+)
+def test_what_was_assumed_is_said(tmp_path, content, finding):
+    (tmp_path / "t.txt").write_text(content)
+    assert sites(tmp_path / "t.txt") == WANTED
+    assert [found.title for found in read_tss(tmp_path / "t.txt").findings] == [finding]
+
+
+def test_genes_of_the_data_are_lost_for_a_reason(tmp_path):
+    (tmp_path / "t.tsv").write_text(
+        "chrom\tstart\tend\tstrand\tgene\nchr1\t1\t5\t+\tHLA-A\nchr1\t9\t5\t+\tLOST\nchr1\t9\t5\t+\tKEPT\n"
+        "chr1\t5\t9\t+\tKEPT\n"
+    )
+    named = name_sites(read_tss(tmp_path / "t.tsv"), pd.DataFrame(index=["HLA.A", "LOST", "NONE", "NADA", "KEPT"]))
+    assert named.n_genes == 2
+    assert named.n_spelt == 1
+    assert named.reasons() == {
+        "not in the file": (2, "NONE"),
+        "rows with an end that is not behind the start": (1, "LOST"),
+    }
 
 
 def test_all_sites_are_kept_and_one_is_chosen_by_the_rule(tmp_path):
@@ -126,6 +190,8 @@ def test_unusable_rows_are_counted(tmp_path):
         ("a\tb\n1\t2\n", "lacks chrom, gene_symbol, start and end (or tss), strand"),
         ("\n# nothing\n", "has no rows"),
         ("chrom\tstart\tend\tstrand\tgene\nchr1\tx\ty\t+\tA\n", "none of 1 rows"),
+        ("chrom\tstart\tend\tstrand\tgene\nchr1\t1\t2\t0\tA\nchr1\t1\t2\t1\tB\n", "the strands are 0 and 1"),
+        ('chr1\tx\tCDS\t1\t5\t.\t+\t0\tgene_id "A"; transcript_id "B";\n', "no row of a gene, a transcript or an exon"),
     ],
 )
 def test_refused(tmp_path, content, expected):

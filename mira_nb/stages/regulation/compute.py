@@ -304,7 +304,8 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     StoreError
         A topic model is missing or does not fit the data.
     """
-    from mira_nb.io.tss import name_sites, read_tss
+    from mira_nb.io.tss import read_tss
+    from mira_nb.io.tss_genes import name_sites
 
     path = context.resources.tss
     if path is None:

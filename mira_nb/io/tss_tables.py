@@ -1,0 +1,220 @@
+"""Tables of start sites with a header: UCSC's Table Browser, Ensembl BioMart, R's data frames and GRanges, and others.
+
+Rows come out 0-based and half-open. Where a table has a row per exon, rows of one transcript are joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from mira_nb.errors import ResourceError
+
+from .gff import Row
+from .peaks import CHROM_COLUMNS, END_COLUMNS, START_COLUMNS
+from .spec import Finding
+
+OPTION: Final = "--tss"
+EXPECTED: Final = (
+    "BED with six columns, a table with columns chrom, start, end, strand, gene_symbol, a GTF file, or UCSC refGene."
+)
+STRANDS: Final = {
+    "+": "+", "-": "-", "1": "+", "-1": "-", "+1": "+", "1.0": "+", "-1.0": "-",
+    "plus": "+", "minus": "-", "forward": "+", "reverse": "-", "fwd": "+", "rev": "-", "f": "+", "r": "-",
+    "positive": "+", "negative": "-", "\N{MINUS SIGN}": "-", "\N{EN DASH}": "-",
+}  # fmt: skip
+"""Spellings of the two strands, in lower case."""
+UNSTRANDED: Final = (".", "", "*", "0", "?", "na", "nan")
+GENE_COLUMNS: Final = (
+    "gene_symbol", "genesymbol", "symbol", "gene_name", "genename", "gene name", "name2", "hgnc_symbol", "hgnc symbol",
+    "mgi_symbol", "mgi symbol", "external_gene_name", "gene", "genes", "gene_id", "geneid", "gene stable id",
+    "ensembl_gene_id", "name",
+)  # fmt: skip
+_ID_COLUMNS: Final = ("gene_id", "geneid", "gene stable id", "ensembl_gene_id", "ensembl_id")
+_TRANSCRIPT_COLUMNS: Final = (
+    "tx_id", "transcript_id", "transcript stable id", "ensembl_transcript_id", "transcript", "tx_name",
+)  # fmt: skip
+_TYPE_COLUMNS: Final = ("type", "feature", "feature_type")
+_PARTS: Final = ("exon", "cds", "utr", "5utr", "3utr", "five_prime_utr", "three_prime_utr", "gap")
+_WHOLE: Final = ("transcript", "mrna")
+_TSS_COLUMNS: Final = ("tss", "tss_position", "tss_pos")
+# columns of Ensembl BioMart and its R package: positions count from 1
+_BIOMART_TSS: Final = ("transcription start site (tss)", "transcription_start_site")
+_BIOMART_START: Final = ("transcript start (bp)", "transcript_start", "gene start (bp)", "start_position")
+_BIOMART_END: Final = ("transcript end (bp)", "transcript_end", "gene end (bp)", "end_position")
+_CHROM: Final = (*CHROM_COLUMNS, "chromosome/scaffold name", "chromosome_name")
+_START: Final = (*START_COLUMNS, "txstart", "tx_start", "gene_start")
+_END: Final = (*END_COLUMNS, "txend", "tx_end", "gene_end")
+
+
+@dataclass
+class Rows:
+    """Rows of a file, how many were read, how many could not be, and what was assumed."""
+
+    rows: list[Row]
+    n_read: int
+    n_bad: int
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The positions of the columns of a table, None for those it does not have."""
+
+    separator: str | None
+    n_columns: int
+    chrom: int | None
+    start: int | None
+    end: int | None
+    strand: int | None
+    gene: int | None
+    gene_id: int | None
+    transcript: int | None
+    kind: int | None
+    tss: int | None
+    width: int | None
+    shift: int
+
+    def missing(self) -> list[str]:
+        """Return the names of required columns that the table lacks."""
+        needed = {
+            "chrom": self.chrom is None,
+            "gene_symbol": self.gene is None,
+            "start and end (or tss)": self.tss is None and (self.start is None or self.end is None),
+            "strand": self.strand is None,
+        }
+        return [name for name, absent in needed.items() if absent]
+
+
+def read_header(first: str) -> Header:
+    """Read the first line of a table; UCSC's ``hg38.kgXref.geneSymbol`` counts as ``geneSymbol``."""
+    separator = next((mark for mark in "\t;," if mark in first), None)
+    names = [name.strip().strip('"') for name in first.lstrip("#").split(separator)]
+    names = [name.rsplit(".", 1)[-1] if name.count(".") == 2 else name for name in names]
+    lower = {name.lstrip("#").lower(): number for number, name in reversed(list(enumerate(names)))}
+
+    def find(options: tuple[str, ...]) -> int | None:
+        return next((lower[name] for name in options if name in lower), None)
+
+    tss, biomart = find(_TSS_COLUMNS), find(_BIOMART_TSS)
+    start, end = find(_START), find(_END)
+    one_based = tss is None and biomart is not None
+    if start is None and end is None and (starts := _pair(lower)) is not None:
+        (start, end), one_based = starts, True
+    return Header(
+        separator=separator,
+        n_columns=len(names),
+        chrom=find(_CHROM),
+        start=start,
+        end=end,
+        strand=find(("strand", "orientation")),
+        gene=find(GENE_COLUMNS),
+        gene_id=find(_ID_COLUMNS),
+        transcript=find(_TRANSCRIPT_COLUMNS),
+        kind=find(_TYPE_COLUMNS),
+        tss=biomart if tss is None else tss,
+        width=find(("width",)),
+        shift=int(one_based),
+    )
+
+
+def _pair(lower: dict[str, int]) -> tuple[int, int] | None:
+    """Return BioMart's columns of start and end that belong together, transcripts before genes."""
+    for start, end in zip(_BIOMART_START, _BIOMART_END, strict=True):
+        if start in lower and end in lower:
+            return lower[start], lower[end]
+    return None
+
+
+@dataclass
+class _Read:
+    """One row, its kind and transcript ('' without such columns)."""
+
+    row: Row
+    kind: str
+    transcript: str
+
+
+def parse_table(lines: Iterator[str], path: Path) -> Rows:
+    """Read a table whose first line names the columns.
+
+    Raises
+    ------
+    ResourceError
+        When needed columns are missing, or strands are written 0 and 1, which tools use either way round.
+    """
+    first = next(lines)
+    header = read_header(first)
+    if header.missing():
+        raise ResourceError(
+            f"{path} ({OPTION}) lacks {', '.join(header.missing())}; its first line is {first[:160]!r}.",
+            expected=EXPECTED,
+            remedy="name the columns in the first line, or give the strand of every gene as + or -.",
+        )
+    read: list[_Read] = []
+    n_rows = n_bad = n_one_based = 0
+    for line in lines:
+        n_rows += 1
+        fields = [value.strip().strip('"') for value in line.split(header.separator)]
+        if len(fields) == header.n_columns + 1:  # row names, which R's write.table gives no column name
+            fields = fields[1:]
+        try:
+            found = _table_row(fields, header)
+            if header.width is not None and header.tss is None:
+                n_one_based += int(found.row[2]) - int(found.row[1]) + 1 == int(fields[header.width])
+            read.append(found)
+        except (IndexError, ValueError):
+            n_bad += 1
+    _check_strands(path, {found.row[3] for found in read})
+    if read and n_one_based > 0.9 * len(read):  # a table of R's GRanges
+        for found in read:
+            chrom, start, *rest = found.row
+            found.row = (chrom, str(int(start) - 1), *rest)  # type: ignore[assignment]
+    rows, findings = _transcripts(path, read)
+    return Rows(rows, n_rows, n_bad, findings)
+
+
+def _check_strands(path: Path, strands: set[str]) -> None:
+    if strands == {"0", "1"}:
+        raise ResourceError(
+            f"{path} ({OPTION}): the strands are 0 and 1, and tools disagree on which of them is +.",
+            expected="strands + and -, or 1 and -1.",
+            remedy="replace them (HOMER writes 0 for +).",
+        )
+
+
+def _table_row(fields: list[str], header: Header) -> _Read:
+    def text(position: int | None) -> str:
+        return "" if position is None else fields[position]
+
+    start, end = text(header.start), text(header.end)
+    if header.tss is not None:
+        position = int(float(fields[header.tss])) - header.shift
+        start, end = str(position), str(position + 1)
+    elif header.shift:
+        start = str(int(start) - header.shift)
+    row = (text(header.chrom), start, end, text(header.strand), text(header.gene), text(header.gene_id))
+    return _Read(row, text(header.kind).lower(), text(header.transcript) if header.tss is None else "")
+
+
+def _transcripts(path: Path, read: list[_Read]) -> tuple[list[Row], list[Finding]]:
+    """Return a row per transcript: rows of transcripts where there are any, else the extent of their exons."""
+    whole = [found.row for found in read if found.kind in _WHOLE]
+    if whole:
+        return whole, []
+    parts = [found for found in read if found.kind in _PARTS and found.transcript]
+    if not parts:
+        return [found.row for found in read], []
+    joined: dict[tuple[str, str], Row] = {}
+    for found in parts:
+        chrom, start, end, *rest = found.row
+        key = found.transcript, chrom
+        if key in joined:
+            start = str(min(int(start), int(joined[key][1])))
+            end = str(max(int(end), int(joined[key][2])))
+        joined[key] = (chrom, start, end, *rest)  # type: ignore[assignment]
+    title = f"{len(parts):,} parts of transcripts were joined to {len(joined):,} transcripts"
+    cause = f"{path.name} has rows of {', '.join(sorted({found.kind for found in parts}))}"
+    return list(joined.values()), [Finding("info", title, cause)]
