@@ -54,6 +54,7 @@ MAY_IMPORT = {
     "cli_share": FOUNDATION | {"cli_errors", "cli_options", "panels", "run"},
     "cli_options": FOUNDATION | {"io"},
     "cli_terminal": FOUNDATION,
+    "stubs": {"api", "stages"},
     "__main__": {"cli"},
     "__init__": {"api", "stages", "version"},
 }
