@@ -18,7 +18,7 @@ from mira_nb.stages.registry import BUILT_IN, get_stage
 
 PACKAGE: Final = Path(__file__).resolve().parent
 
-FUNCTIONS: Final = tuple(name for name in api.__all__ if inspect.isfunction(getattr(api, name)))
+FUNCTIONS: Final = tuple(name for name in vars(api)["__all__"] if inspect.isfunction(getattr(api, name)))
 """Public functions that are not those of a stage."""
 
 HEAD: Final = '''"""Signatures of the public functions, made by `python -m mira_nb.stubs`."""
@@ -46,7 +46,7 @@ def api_stub() -> str:
 
 def package_stub() -> str:
     """Return the text of ``__init__.pyi``: what ``import mira_nb`` gives."""
-    names = (*api.__all__, *BUILT_IN)
+    names = (*vars(api)["__all__"], *BUILT_IN)
     lines = [
         '"""Public names of the package. Made by `python -m mira_nb.stubs`."""\n',
         *(f"from .api import {name} as {name}" for name in names),
