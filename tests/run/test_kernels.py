@@ -123,8 +123,8 @@ def test_a_forked_stage_lists_the_packages_that_it_used_only(
         shown = _run(
             tmp_path,
             monkeypatch,
-            f"from mira_nb.run.open_stage import open_stage\nstage = open_stage('prepare', {{'run_dir': {str(root)!r}}})",
-            "stage.run()",
+            "from mira_nb.run.open_stage import open_stage",
+            f"stage = open_stage('prepare', {{'run_dir': {str(root)!r}}})\nstage.run()",
             "import json\nfrom mira_nb.run.provenance import package_versions\nprint(json.dumps(package_versions()))",
         )
     versions = json.loads(shown.splitlines()[-1])
