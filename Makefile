@@ -108,7 +108,7 @@ format: setup-test  ## Format the code
 
 templates: setup  ## Bring the parameter cells of the templates and the function signatures up to date
 	@$(BIN)/python -m mira_nb.run.templates
-	@$(BIN)/python -m mira_nb.run.stubs
+	@$(BIN)/python -m mira_nb.stubs
 
 atlas: report  ## Draw docs/atlas.md and its pictures from the embedded data set
 	@$(BIN)/python -m mira_nb.report.atlas_docs $(REPORT_DIR) docs

@@ -1,4 +1,4 @@
-"""Public names of the package. Made by `python -m mira_nb.run.stubs`."""
+"""Public names of the package. Made by `python -m mira_nb.stubs`."""
 
 from .api import Resources as Resources
 from .api import embedded_data as embedded_data

@@ -1,4 +1,4 @@
-"""Signatures of the public functions, made by `python -m mira_nb.run.stubs`."""
+"""Signatures of the public functions, made by `python -m mira_nb.stubs`."""
 
 from pathlib import Path
 from typing import Literal
@@ -12,18 +12,30 @@ from mira_nb.stages.result import Result
 from mira_nb.stages.shared.model import Model
 from mira_nb.typing import Progress
 
+def embedded_data(
+    *,
+    size: Literal['default', 'small'] = 'small',
+    seed: int = 0,
+    folder: str | Path | None = None,
+) -> tuple[MuData, Resources]: ...
+def load_model(
+    run: str | Path,
+    modality: Literal['rna', 'atac'],
+) -> Model: ...
+def pair(
+    rna: AnnData,
+    atac: AnnData,
+) -> MuData: ...
 def read(
     *,
     rna: str | Path | None = None,
     atac: str | Path | None = None,
     mudata: str | Path | None = None,
     tenx: str | Path | None = None,
+    obs: str | Path | None = None,
+    layer: str | None = None,
+    pair_by: str | None = None,
 ) -> MuData: ...
-def pair(rna: AnnData, atac: AnnData) -> MuData: ...
-def embedded_data(
-    *, size: Literal["default", "small"] = "small", seed: int = 0, folder: str | Path | None = None
-) -> tuple[MuData, Resources]: ...
-def load_model(run: str | Path, modality: Literal["rna", "atac"]) -> Model: ...
 def prepare(
     mdata: MuData,
     *,

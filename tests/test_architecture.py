@@ -45,15 +45,8 @@ MAY_IMPORT = {
     "comparison": FOUNDATION | {"core", "run", "report"},
     "panels": FOUNDATION | {"run", "stages", "charts", "io", "report"},
     "api": FOUNDATION | {"stages", "run", "io", "datasets"},
-    "cli": FOUNDATION
-    | {"cli_batch", "cli_compare", "cli_errors", "cli_options", "cli_share", "cli_terminal"}
-    | {"panels", "export", "run", "stages", "io", "report", "datasets"},
-    "cli_batch": FOUNDATION | {"cli_errors", "cli_terminal", "comparison", "run"},
-    "cli_compare": {"comparison"},
-    "cli_errors": FOUNDATION | {"cli_terminal"},
-    "cli_share": FOUNDATION | {"cli_errors", "cli_options", "panels", "run"},
-    "cli_options": FOUNDATION | {"io"},
-    "cli_terminal": FOUNDATION,
+    "cli": FOUNDATION | {"panels", "comparison", "export", "run", "stages", "io", "report", "datasets"},
+    "stubs": {"api", "stages"},
     "__main__": {"cli"},
     "__init__": {"api", "stages", "version"},
 }

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from mira_nb.cli_terminal import system_message
+from mira_nb.cli.terminal import system_message
 
 HDF5 = (
     "Unable to extend file properly, errno = 27, error message = 'file too large' (file write failed: time = Thu\n, "
@@ -38,7 +38,7 @@ def test_the_system_refuses_in_one_short_message(error: OSError, status: int, pa
 def test_a_closed_stream_is_open_in_child_processes_too(number: int) -> None:
     child = "import os, sys; [os.fstat(n) for n in range(3)]; sys.stderr.flush(); os._exit(7)"
     code = (
-        f"import os, subprocess, sys; os.close({number}); from mira_nb.cli_terminal import open_streams; "
+        f"import os, subprocess, sys; os.close({number}); from mira_nb.cli.terminal import open_streams; "
         f"open_streams(); os._exit(subprocess.run([sys.executable, '-c', {child!r}]).returncode)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -200,6 +200,7 @@ def _citation_alerts(methods: Methods) -> list[dict[str, Any]]:
             "title": "A citation in the methods text has no reference",
             "cause": ", ".join(methods.unknown),
             "remedy": "add the entry to references.bib",
+            "code": "report.unknown_citation",
             "stages": [{"id": "methods", "title": "Methods"}],
         }
     ]

@@ -192,7 +192,7 @@ def _made_before(title: str) -> dict[str, str]:
     """Return the alert of a section whose result is older than what it was made from."""
     return {
         "level": "warning",
-        "code": "outdated",
+        "code": "run.outdated",
         "title": f"Made before the change of {title}",
         "cause": "This section shows the earlier result, which no longer fits the stages before it.",
         "remedy": "Run the stage again to renew it.",

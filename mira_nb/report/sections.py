@@ -18,6 +18,8 @@ from .tables import read_table
 
 LEVELS = ("error", "warning", "info", "success")
 SERIOUS = ("error", "warning")
+INPUT = "input.finding"
+"""Code of the findings of the input check, which carry none of their own."""
 IDLE = "No action needed"
 """How the remedy of a note begins that asks for nothing; such notes stay in the section of their stage."""
 
@@ -203,32 +205,28 @@ def metric(item: Mapping[str, Any]) -> dict[str, str]:
 
 def all_alerts(run: RunView, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return every alert of the run, most severe first, failed stages and findings of the input check included."""
-    found = [_alert(item, "Input check", "provenance") for item in run.record.get("findings") or ()]
+    findings = run.record.get("findings") or ()
+    found = [_alert({"code": INPUT, **item}, "Input check", "provenance") for item in findings]
     for stage in stages:
         if stage["status"] == "failed":
             error = stage["error"]
             lines = error["message"].strip().splitlines() or [error["type"]]
-            found.append(
-                {
-                    "level": "error",
-                    "title": f"Stage {stage['title']} failed",
-                    "cause": lines[0],
-                    "remedy": " ".join(lines[1:]).removeprefix("What to do: "),
-                    "stage": stage["title"],
-                    "stage_id": stage["id"],
-                }
-            )
+            failed = {
+                "level": "error",
+                "title": f"Stage {stage['title']} failed",
+                "cause": lines[0],
+                "remedy": " ".join(lines[1:]).removeprefix("What to do: "),
+                "code": "run.stage_failed",
+            }
+            found.append(_alert(failed, stage["title"], stage["id"]))
         elif stage["status"] == "skipped" and stage["reason"]:
-            found.append(
-                {
-                    "level": "info",
-                    "title": f"Stage {stage['title']} was skipped",
-                    "cause": "",
-                    "remedy": stage["reason"],
-                    "stage": stage["title"],
-                    "stage_id": stage["id"],
-                }
-            )
+            skipped = {
+                "level": "info",
+                "title": f"Stage {stage['title']} was skipped",
+                "remedy": stage["reason"],
+                "code": "run.stage_skipped",
+            }
+            found.append(_alert(skipped, stage["title"], stage["id"]))
         found += [alert for alert in stage["alerts"] if not alert["remedy"].startswith(IDLE)]
     return _merged(sorted(found, key=lambda alert: LEVELS.index(alert["level"])))
 
@@ -237,7 +235,7 @@ def _merged(alerts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Merge the same alert of several stages into one, with a link to each of them."""
     out: dict[tuple[str, ...], dict[str, Any]] = {}
     for alert in alerts:
-        key = (alert["level"], alert["title"], alert["cause"], alert["remedy"])
+        key = (alert["level"], alert["title"], alert["cause"], alert["remedy"], alert["code"])
         known = out.setdefault(key, {**alert, "stages": []})
         known["stages"].append({"id": alert["stage_id"], "title": alert["stage"]})
     return list(out.values())
@@ -251,7 +249,12 @@ def _alerts(stage: StageView, identifier: str) -> list[dict[str, Any]]:
         shown = wording.number(item.get("value"))
         said = any(alert["level"] in SERIOUS and shown in f"{alert['title']} {alert['cause']}" for alert in out)
         if text and not said:
-            missed = {"level": "warning", "title": text, "cause": str(item.get("help") or "")}
+            missed = {
+                "level": "warning",
+                "title": text,
+                "cause": str(item.get("help") or ""),
+                "code": "report.value_out_of_range",
+            }
             out.append(_alert(missed, stage.title, identifier))
     return out
 
@@ -263,6 +266,7 @@ def _alert(item: Mapping[str, Any], stage: str, identifier: str) -> dict[str, An
         "title": str(item.get("title") or ""),
         "cause": str(item.get("cause") or ""),
         "remedy": str(item.get("remedy") or ""),
+        "code": str(item.get("code") or ""),
         "stage": stage,
         "stage_id": identifier,
     }

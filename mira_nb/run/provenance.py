@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from mira_nb.version import __version__
 
+from .used_packages import used_packages
+
 MODULES: Final = {
     "numpy": "numpy", "scipy": "scipy", "pandas": "pandas", "h5py": "h5py", "anndata": "anndata", "mudata": "mudata",
     "scanpy": "scanpy", "torch": "torch", "pyro-ppl": "pyro", "numba": "numba", "scikit-learn": "sklearn",
@@ -21,18 +23,18 @@ MODULES: Final = {
     "pyfaidx": "pyfaidx", "biopython": "Bio", "altair": "altair", "vl-convert-python": "vl_convert",
     "matplotlib": "matplotlib", "papermill": "papermill", "optuna": "optuna", "distributed": "distributed",
 }  # fmt: skip
-"""Packages that can change a number or a figure, and the module by which it is seen that one was loaded."""
+"""Packages that can change a number or a figure, and the module by which it is seen that one was used."""
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of Python, of this package, and of everything in :data:`MODULES` that this process loaded."""
+    """Return the versions of Python, of this package, and of everything in :data:`MODULES` that this process used."""
     out = {"mira-nb": __version__, "python": platform.python_version()}
-    for name, module in MODULES.items():
-        if module in sys.modules:
-            try:
-                out[name] = metadata.version(name)
-            except metadata.PackageNotFoundError:
-                out[name] = str(getattr(sys.modules[module], "__version__", "unknown"))
+    used = used_packages(MODULES)
+    for name in filter(used.__contains__, MODULES):
+        try:
+            out[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            out[name] = str(getattr(sys.modules[MODULES[name]], "__version__", "unknown"))
     return out
 
 

@@ -100,7 +100,9 @@ class Session:
                 self._result = self.stage.run(self.load(), self.params, context)
         except NotApplicable as error:
             self._skipped = error.reason
-            self._result = Result(alerts=[Alert("info", "This stage was skipped", error.message, error.remedy or "")])
+            code = f"{self.stage.name}.not_applicable"
+            alert = Alert("info", "This stage was skipped", error.message, error.remedy or "", code=code)
+            self._result = Result(alerts=[alert])
         self._seconds = time.perf_counter() - started
         self.progress(1.0, "done")
         return self._result

@@ -203,7 +203,7 @@ def test_table_numbers_equal_the_file(example: Path) -> None:
 
 
 def test_equal_alerts_are_merged_and_odd_small_figures_get_a_row(tmp_path: Path) -> None:
-    alert = {"level": "warning", "title": "Only 300 cells", "cause": "c", "remedy": "r"}
+    alert = {"level": "warning", "title": "Only 300 cells", "cause": "c", "remedy": "r", "code": "topics.few_cells"}
     run = RunFolder(tmp_path / "r")
     for name in ("topics_rna", "topics_atac"):
         stage = run.stage(name, alerts=[alert])
@@ -213,6 +213,8 @@ def test_equal_alerts_are_merged_and_odd_small_figures_get_a_row(tmp_path: Path)
     text = build_report(run.finish()).read_text()
     found = text[text.index('<section id="alerts"') : text.index('<section id="key-figures"')]
     assert found.count("Only 300 cells") == 1
+    assert found.count('data-code="topics.few_cells"') == 1
+    assert found.count('<code class="code">topics.few_cells</code>') == 1
     assert 'href="#topics_rna"' in found
     assert 'href="#topics_atac"' in found
     assert re.findall(r'<figure id="topics_rna-(f\d)" class="small"', text) == ["f0", "f1"]
@@ -226,3 +228,28 @@ def test_the_head_says_how_many_cells_a_subset_has(tmp_path: Path) -> None:
     assert head is not None
     assert "<b>10,309</b> cells, 398 analysed</span>" in head[1]
     assert "<b>1,677</b> genes</span>" in head[1]
+
+
+def codes(text: str) -> list[str]:
+    """Codes of the alerts in the section of alerts, notes included, in their order."""
+    section = text[text.index('<section id="alerts"') : text.index("</section>", text.index('<section id="alerts"'))]
+    assert section.count('<li class="alert ') == section.count("data-code=")
+    return re.findall(r'data-code="([^"]+)"', section)
+
+
+def test_alerts_that_no_stage_makes_have_a_code(tmp_path: Path) -> None:
+    """A failed and a skipped stage, a finding of the input, a value out of its range, a citation without reference."""
+    run = RunFolder(tmp_path / "r")
+    run.stage("prepare", metrics=[{"name": "Depth", "value": 1.0, "good_above": 2.0}], methods="So [@nobody].").save()
+    run.states["topics_rna"] = {"status": "failed", "error": {"message": "no memory\nWhat to do: get more"}}
+    run.states["topics_atac"] = {"status": "skipped", "reason": "not asked for"}
+    finding = {"level": "warning", "title": "Two cells left out", "cause": "", "remedy": ""}
+    found = codes(build_report(run.finish(findings=[finding])).read_text())
+    assert found[0] == "run.stage_failed"
+    assert set(found) == {
+        "run.stage_failed",
+        "run.stage_skipped",
+        "input.finding",
+        "report.value_out_of_range",
+        "report.unknown_citation",
+    }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mira_nb.cli import collect_parameters
+from mira_nb.cli.options import collect_parameters
 from mira_nb.errors import ParameterError
 
 

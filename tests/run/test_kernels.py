@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 from mira_nb.errors import StageError
 from mira_nb.run import notebooks
 from mira_nb.run.kernels.manager import KernelServer, kernel_server, running_server
+from mira_nb.run.store import RunStore
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kernels are forked on Linux only")
 
@@ -103,3 +107,26 @@ def test_kernels_end_with_the_server() -> None:
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_forked_stage_lists_the_packages_that_it_used_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo_store: Callable[[str], RunStore]
+) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(demo_store("prepare").root, root)
+    loaded = "import sys\nprint({'palantir', 'MOODS', 'torch', 'matplotlib'} <= set(sys.modules))"
+    with kernel_server():
+        deadline = time.monotonic() + 120
+        while _run(tmp_path, monkeypatch, loaded) != "True\n":
+            assert time.monotonic() < deadline, "the server does not load its libraries"
+            time.sleep(0.5)
+        shown = _run(
+            tmp_path,
+            monkeypatch,
+            "from mira_nb.run.open_stage import open_stage",
+            f"stage = open_stage('prepare', {{'run_dir': {str(root)!r}}})\nstage.run()",
+            "import json\nfrom mira_nb.run.provenance import package_versions\nprint(json.dumps(package_versions()))",
+        )
+    versions = json.loads(shown.splitlines()[-1])
+    assert {"anndata", "mudata", "scanpy", "scikit-learn", "umap-learn", "numba"} <= set(versions)
+    assert not {"palantir", "MOODS-python", "torch", "gseapy", "optuna"} & set(versions)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mira_nb.run import session
+from mira_nb.run.store import RunStore
+
+from . import fakes
 
 
 def test_names_in_captions_stay_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,3 +22,13 @@ def test_names_in_captions_stay_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "<img" not in html
     assert "<script" not in html
     assert "href" not in html
+
+
+def test_a_stage_with_nothing_to_analyse_says_so_by_a_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(fakes, "EMPTY", {"motifs"})
+    stage = fakes.Fake()
+    monkeypatch.setattr(stage, "name", "motifs", raising=False)
+    opened = session.Session(stage, RunStore(tmp_path), fakes.FakeParams(), seed=0)
+    monkeypatch.setattr(opened, "load", lambda: None)
+    (alert,) = opened.run().alerts
+    assert (alert.code, alert.cause) == ("motifs.not_applicable", "there is one group")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from mira_nb.errors import ParameterError
-from mira_nb.run import stubs
 from mira_nb.run.listing import parameter_listing
 from mira_nb.stages.registry import BUILT_IN, get_stage, stages_until, upstream
 
@@ -49,8 +48,3 @@ def test_one_description_feeds_all(name: str) -> None:
         assert f"{name}.{item.name} = " in listed
         assert all(" ".join(words) in " ".join(text.replace("#", " ").split()) for text in (documented, cell, listed))
         assert rows[item.name]["used"] == (7 if item.name == "n_topics" else rows[item.name]["value"])
-
-
-def test_signatures_for_editors_are_up_to_date() -> None:
-    assert (stubs.PACKAGE / "api.pyi").read_text(encoding="utf-8") == stubs.api_stub()
-    assert (stubs.PACKAGE / "__init__.pyi").read_text(encoding="utf-8") == stubs.package_stub()

@@ -190,6 +190,34 @@ def test_every_alert_has_a_code() -> None:
     assert not made
 
 
+def made_outside_of_stages(path: Path) -> Iterator[tuple[str, ast.expr | None]]:
+    """Place and code of every alert that a module makes: ``Alert(...)``, or a dict with a level and a title."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        fields: dict[str | None, ast.expr] = {}
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Alert":
+            fields = {"level": node, "title": node, **{item.arg: item.value for item in node.keywords}}
+        elif isinstance(node, ast.Dict):
+            names = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
+            fields = dict(zip(names, node.values, strict=True))
+        if {"level", "title"} <= set(fields):
+            yield f"{path.name}:{node.lineno}", fields.get("code")
+
+
+def test_every_alert_of_run_and_report_has_a_code() -> None:
+    """Alerts that no stage makes have one too, written ``part.kind``; ``_alert`` passes on what it is given."""
+    found = [
+        (place, code)
+        for part in ("run", "report", "comparison", "export")
+        for path in sorted((STAGES.parent / part).rglob("*.py"))
+        for place, code in made_outside_of_stages(path)
+    ]
+    assert len(found) >= 6
+    assert not [place for place, code in found if code is None]
+    constant = [code.value for _, code in found if isinstance(code, ast.Constant)]
+    assert len(constant) == len(set(constant)) >= 5
+    assert all(re.fullmatch(r"[a-z]+\.[a-z_]+", code) for code in constant), constant
+
+
 def test_a_missing_value_is_an_error() -> None:
     texts = Texts("mira_nb.stages.prepare")
     alert = texts.alert("few_cells", n_cells=1312, threshold=5000)

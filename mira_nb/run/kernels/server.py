@@ -20,6 +20,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from mira_nb.run.provenance import MODULES
+from mira_nb.run.used_packages import ImportRecord, record_imports
+
 LIBRARIES = (
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
@@ -57,6 +60,7 @@ class _Server:
         self.answers = answers
         self.buffer = b""
         self.status: dict[int, int | None] = {}
+        self.imports: ImportRecord = record_imports(MODULES)
 
     def serve(self) -> None:
         """Serve until standard input closes."""
@@ -114,6 +118,7 @@ class _Server:
             return pid
         code = 1
         try:
+            self.imports.forked = True
             _become_kernel(request, self.answers)
             code = 0
         except SystemExit as ended:

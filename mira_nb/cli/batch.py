@@ -8,10 +8,11 @@ from typing import Any
 
 import typer
 
-from .cli_errors import fail
-from .cli_terminal import say
-from .errors import MiraError, ParameterError
-from .text import printable
+from mira_nb.errors import MiraError, ParameterError
+from mira_nb.text import printable
+
+from .errors import fail
+from .terminal import say
 
 
 def run_many(file: Path, out: Path, given: Mapping[str, Any], *, compute: str | None, sink: Any) -> None:
@@ -30,8 +31,8 @@ def run_many(file: Path, out: Path, given: Mapping[str, Any], *, compute: str | 
     sink
         Shows the progress of a run.
     """
-    from .comparison.page import compare_runs
-    from .run.batch import read_batch, run_batch, write_outcomes
+    from mira_nb.comparison.page import compare_runs
+    from mira_nb.run.batch import read_batch, run_batch, write_outcomes
 
     if (out / "run.json").exists():
         raise ParameterError(f"--out {out} is a run folder", expected="a folder for the runs of the batch file")

@@ -1,21 +1,27 @@
 """Static signatures of the Python functions, ``mira_nb/api.pyi``, for editors and type checkers.
 
-``python -m mira_nb.run.stubs`` rewrites the file in the repository; a test holds it equal.
+``python -m mira_nb.stubs`` rewrites the file in the repository; a test holds it equal.
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
+from mira_nb import api
 from mira_nb.stages.base import Stage
 from mira_nb.stages.registry import BUILT_IN, get_stage
 
-PACKAGE: Final = Path(__file__).resolve().parents[1]
+PACKAGE: Final = Path(__file__).resolve().parent
 
-HEAD: Final = '''"""Signatures of the public functions, made by `python -m mira_nb.run.stubs`."""
+FUNCTIONS: Final = tuple(name for name in vars(api)["__all__"] if inspect.isfunction(getattr(api, name)))
+"""Public functions that are not those of a stage."""
+
+HEAD: Final = '''"""Signatures of the public functions, made by `python -m mira_nb.stubs`."""
 
 from pathlib import Path
 from typing import Literal
@@ -29,34 +35,37 @@ from mira_nb.stages.result import Result
 from mira_nb.stages.shared.model import Model
 from mira_nb.typing import Progress
 
-def read(
-    *,
-    rna: str | Path | None = None,
-    atac: str | Path | None = None,
-    mudata: str | Path | None = None,
-    tenx: str | Path | None = None,
-) -> MuData: ...
-def pair(rna: AnnData, atac: AnnData) -> MuData: ...
-def embedded_data(
-    *, size: Literal["default", "small"] = "small", seed: int = 0, folder: str | Path | None = None
-) -> tuple[MuData, Resources]: ...
-def load_model(run: str | Path, modality: Literal["rna", "atac"]) -> Model: ...
 '''
 
 
 def api_stub() -> str:
     """Return the text of ``api.pyi``."""
-    return HEAD + "".join(_function(get_stage(name)) for name in BUILT_IN)
+    functions = [_signature(getattr(api, name)) for name in FUNCTIONS]
+    return HEAD + "".join([*functions, *(_function(get_stage(name)) for name in BUILT_IN)])
 
 
 def package_stub() -> str:
     """Return the text of ``__init__.pyi``: what ``import mira_nb`` gives."""
-    names = ("Resources", "embedded_data", "load_model", "pair", "read", *BUILT_IN)
+    names = (*vars(api)["__all__"], *BUILT_IN)
     lines = [
-        '"""Public names of the package. Made by `python -m mira_nb.run.stubs`."""\n',
+        '"""Public names of the package. Made by `python -m mira_nb.stubs`."""\n',
         *(f"from .api import {name} as {name}" for name in names),
         "from .version import __version__ as __version__",
     ]
+    return "\n".join(lines) + "\n"
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    """Return the signature of a function as written in its module, where annotations are not evaluated."""
+    signature = inspect.signature(function)
+    parameters, lines, starred = signature.parameters.values(), [f"def {function.__name__}("], False
+    for item in parameters:
+        if item.kind is item.KEYWORD_ONLY and not starred:
+            lines.append("    *,")
+            starred = True
+        default = "" if item.default is item.empty else f" = {item.default!r}"
+        lines.append(f"    {item.name}: {item.annotation}{default},")
+    lines.append(f") -> {signature.return_annotation}: ...")
     return "\n".join(lines) + "\n"
 
 

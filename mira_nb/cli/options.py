@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import ParameterError
+from mira_nb.errors import ParameterError
 
 if TYPE_CHECKING:
     from mira_nb.io.resources import Resources

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from .cli_errors import reports_errors
-from .cli_options import Discard
-from .errors import ParameterError
+from mira_nb.errors import ParameterError
+
+from .errors import reports_errors
+from .options import Discard
 
 share = typer.Typer()
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import typer
 
-from .text import printable
+from mira_nb.text import printable
 
 
 def say(message: str, *, end: bool = True) -> None:

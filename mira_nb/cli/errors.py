@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 
 import typer
 
-from .cli_terminal import say, system_message
-from .errors import MiraError
+from mira_nb.errors import MiraError
+
+from .terminal import say, system_message
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from .cli_batch import run_many
-from .cli_compare import compare
-from .cli_errors import fail, reports_errors
-from .cli_options import (
+from mira_nb.errors import ParameterError
+from mira_nb.text import printable
+
+from .batch import run_many
+from .compare import compare
+from .errors import fail, reports_errors
+from .options import (
     Atac,
     Batch,
     BatchFile,
@@ -47,10 +50,8 @@ from .cli_options import (
     input_spec,
     resources,
 )
-from .cli_share import share
-from .cli_terminal import open_streams, say
-from .errors import ParameterError
-from .text import printable
+from .share import share
+from .terminal import open_streams, say
 
 if TYPE_CHECKING:
     from mira_nb.io.resources import Resources
@@ -386,7 +387,3 @@ def main() -> None:
     """Entry point."""
     open_streams()
     app()
-
-
-if __name__ == "__main__":
-    main()
