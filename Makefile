@@ -94,8 +94,10 @@ test: setup-test browser lint  ## Lint and run every test
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 # Runs are kept: a second call computes only what changed.
-acceptance: setup-test  ## Score whole runs of further seeds against their truth
-	@MIRA_NB_ACCEPTANCE_DIR=$(abspath $(MIRA_NB_ACCEPTANCE_DIR)) $(BIN)/python -m pytest -m acceptance $(PYTEST_ARGS)
+acceptance: export MIRA_NB_ACCEPTANCE_DIR := $(abspath $(MIRA_NB_ACCEPTANCE_DIR))
+acceptance: setup-test  ## Further seeds, whole real data, killed runs; writes docs/acceptance.md
+	@status=0; $(BIN)/python -m pytest -m acceptance $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/python -m tests.e2e.acceptance; exit $$status
 
 lint: setup-test  ## ruff format, ruff check, mypy
 	@$(BIN)/ruff format --check .

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.e2e.acceptance import record
+
 N_KILLS = 10
 SETTINGS = ("mode=paper", "n_trials=6", "n_folds=2", "n_seeds=1", "max_topics=4")
 
@@ -45,6 +47,7 @@ def test_a_run_killed_at_random_moments_ends_the_same(tmp_path: Path) -> None:
         process.kill()  # nothing if it has ended; its kernels end with it
         process.wait()
     assert killed
+    record("killed runs", "runs killed", str(killed), str(N_KILLS))
     subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True)
     found = tables(tmp_path / "undisturbed")
     assert "trials.csv" in found

@@ -6,7 +6,6 @@ Seed 0 belongs to every test run; the other seeds are run by ``make acceptance``
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import roc_auc_score
 
 from mira_nb.run.store import read_h5mu
+from tests.e2e.acceptance import folder, record
 from tests.e2e.commands import mira_nb
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -29,13 +29,19 @@ SEEDS = (0, *(pytest.param(seed, marks=pytest.mark.acceptance) for seed in (1, 2
 class Truth:
     """A finished run of the embedded data beside its truth."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
+        self.seed = seed
         self.data: MuData = read_h5mu(folder / "results.h5mu")
         self.arrays = dict(np.load(folder / "data" / "truth.npz"))
         self.facts = json.loads((folder / "data" / "truth.json").read_text(encoding="utf-8"))
         self.genes = pd.read_csv(folder / "data" / "truth_genes.tsv", sep="\t", index_col="gene_symbol")
         self.factors = pd.read_csv(folder / "data" / "truth_factors.tsv", sep="\t")
+
+    def record(self, figure: str, value: float | str, wanted: str = "") -> None:
+        """Keep a figure of a seed that belongs to the acceptance tests."""
+        if self.seed:
+            record(f"embedded data, seed {self.seed}", figure, value, wanted)
 
     def table(self, stage: str, name: str) -> pd.DataFrame:
         return pd.read_csv(self.folder / "stages" / stage / "tables" / f"{name}.csv", keep_default_na=False)
@@ -51,8 +57,7 @@ def run_folder(seed: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a seed's run: new for seed 0, kept for the others, so that only what changed is computed again."""
     if seed == 0:
         return tmp_path_factory.mktemp("truth") / "run"
-    kept = Path(os.environ.get("MIRA_NB_ACCEPTANCE_DIR") or "acceptance-results")
-    return kept.resolve() / f"seed-{seed}"
+    return folder() / f"seed-{seed}"
 
 
 @pytest.fixture(scope="module", params=SEEDS, ids=lambda seed: f"seed-{seed}")
@@ -60,7 +65,7 @@ def truth(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     out = run_folder(request.param, tmp_path_factory)
     done = mira_nb("demo", "--out", out, "--seed", str(request.param))
     assert done.returncode == 0, done.stderr[-3000:]
-    return Truth(out)
+    return Truth(out, request.param)
 
 
 def correlations(planted: NDArray, fitted: NDArray) -> NDArray:
@@ -74,6 +79,7 @@ def test_topics(truth: Truth, modality: str) -> None:
     found = correlations(truth.arrays[f"theta_{modality}"], truth.data.mod[modality].obsm["X_topics"])
     matched = found[linear_sum_assignment(-found)]
     scores = dict(zip(truth.facts["topics"], matched.round(3), strict=True))
+    truth.record(f"{modality.upper()}, mean correlation of matched topics", matched.mean(), "> .85")
     assert matched.mean() > 0.85, scores
     assert sorted(matched)[1] > 0.8, scores
 
@@ -114,6 +120,7 @@ def test_trajectory(truth: Truth) -> None:
     obs = truth.data.obs
     known = np.isfinite(obs["pseudotime"].to_numpy(float))
     rho = stats.spearmanr(obs["pseudotime"][known], truth.arrays["pseudotime"][known]).statistic
+    truth.record("Spearman correlation of pseudotime", rho, "> .9")
     assert known.all()
     assert rho > 0.9
     ends = truth.table("trajectory", "terminal_states")
@@ -122,7 +129,9 @@ def test_trajectory(truth: Truth) -> None:
     assert sorted(lineage[accepted["cell"]]) == [0, 1, 2]
     tree = truth.table("trajectory", "lineage_tree")
     times = sorted(pd.to_numeric(tree["branch_time"]).dropna())
-    np.testing.assert_allclose(times, sorted(truth.facts["branch_times"].values()), atol=0.08)
+    planted = sorted(truth.facts["branch_times"].values())
+    truth.record("branch times", ", ".join(f"{t:.2f}" for t in times), ", ".join(f"{t:.2f}" for t in planted))
+    np.testing.assert_allclose(times, planted, atol=0.08)
 
 
 def test_regulation(truth: Truth) -> None:
@@ -133,6 +142,9 @@ def test_regulation(truth: Truth) -> None:
     planted = kind.isin(["LITE", "NITE"]) & score.notna()
     auc = roc_auc_score(kind[planted] == "NITE", score[planted])
     rates = called.groupby(kind).mean()
+    truth.record("NITE score, area under the ROC curve", auc, "> .95")
+    truth.record("planted NITE genes called", rates["NITE"], "> .75")
+    truth.record("LITE genes called", rates["LITE"], "< .05")
     assert auc > 0.95
     assert rates["LITE"] < 0.05  # the false discovery rate asked for, over the whole table
     assert rates["NITE"] > 0.75
