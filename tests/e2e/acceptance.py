@@ -20,7 +20,8 @@ HEAD = """# What the long tests measured
 
 `make acceptance` runs what takes too long for every change: further seeds of the embedded data against what was
 planted, whole real data, the published search for the number of topics, and runs that are killed. It goes on where it
-stopped, keeps its runs in `acceptance-results/`, and writes this page. Figures without a wanted value are reported, not judged.
+stopped, keeps its runs in `acceptance-results/`, and writes this page. Figures without a wanted value are reported, not
+judged.
 
 | Test | Figure | Value | Wanted | Measured |
 |---|---|---:|---:|---|
