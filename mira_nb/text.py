@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 LONGEST_LABEL: Final = 200
 """Characters of a label; longer ones are cut where data are read."""
+
+LIST_LIMIT: Final = 8
+"""Names that a list in a sentence spells out; the rest is counted."""
 
 _UNDRAWABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _UNPRINTABLE: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -63,3 +66,21 @@ def suggest(name: str, options: Iterable[str], *, n: int = 3, shown: int = 10) -
         return "there are none"
     more = f" and {len(known) - shown:,} more" if len(known) > shown else ""
     return f"there are: {', '.join(map(repr, known[:shown]))}{more}"
+
+
+def listed(names: Iterable[Any], limit: int = LIST_LIMIT, between: str = ", ") -> str:
+    """Join names; beyond `limit` the rest is counted."""
+    items = [str(name) for name in names]
+    rest = len(items) - limit
+    return between.join(items[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+SENTENCE_FILTERS: Final[dict[str, Callable[..., str]]] = {
+    "n": lambda value: f"{int(value):,}",
+    "g": lambda value, digits=6: f"{value:.{digits}g}",
+    "fixed": lambda value, digits=2: f"{value:,.{digits}f}",
+    "percent": lambda value, digits=0: f"{value:.{digits}%}",
+    "listed": listed,
+    "plural": lambda value, one, many: one if value == 1 else many,
+}
+"""Filters of every template that makes sentences of values."""

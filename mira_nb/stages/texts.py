@@ -11,20 +11,19 @@ error, so that no sentence is shown with a hole.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
+
+from mira_nb.text import SENTENCE_FILTERS
 
 from .result import Alert, Figure, Metric, Table
 
 if TYPE_CHECKING:
     import jinja2
     import pandas as pd
-
-LIST_LIMIT = 8
-"""Names that a list in a sentence spells out; the rest is counted."""
 
 
 @dataclass(frozen=True)
@@ -154,19 +153,5 @@ def _environment() -> jinja2.Environment:
     import jinja2
 
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)
-    environment.filters |= {
-        "n": lambda value: f"{int(value):,}",
-        "g": lambda value, digits=6: f"{value:.{digits}g}",
-        "fixed": lambda value, digits=2: f"{value:,.{digits}f}",
-        "percent": lambda value, digits=0: f"{value:.{digits}%}",
-        "listed": _listed,
-        "plural": lambda value, one, many: one if value == 1 else many,
-    }
+    environment.filters |= SENTENCE_FILTERS
     return environment
-
-
-def _listed(names: Iterable[Any], limit: int = LIST_LIMIT) -> str:
-    """Join names by commas; beyond `limit` the rest is counted."""
-    items = [str(name) for name in names]
-    rest = len(items) - limit
-    return ", ".join(items[:limit]) + (f" and {rest} more" if rest > 0 else "")
