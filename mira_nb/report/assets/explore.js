@@ -9,6 +9,7 @@ const explore = (() => {
   let state = null;
   let views_ = [];
   let listed = [];
+  let begunLoci = null;
   let active = -1;
 
   const entries = () => [
@@ -55,7 +56,14 @@ const explore = (() => {
     const context = view.canvas.getContext("2d");
     context.setTransform(dense, 0, 0, dense, 0, 0);
     view.draw(pens.onCanvas(context), w, h, pens.look(page.isDark()), state);
-    view.plot.setAttribute("aria-label", `${view.title}: ${state.feature.label}. ${state.words}`);
+    view.plot.setAttribute("aria-label", view.id === "explore-locus" ? locusWords() : `${view.title}: ${state.feature.label}. ${state.words}`);
+  };
+  const locusWords = () => {
+    if (!state.locus) return state.locusReason;
+    const { name, chrom, tss, strand, rows } = state.locus;
+    const best = rows.reduce((a, b) => (b.weight > a.weight ? b : a), rows[0]);
+    return `Locus of ${name}: start site ${chrom}:${format(tss, "integer")} (${strand}), ${rows.length} peaks; the largest weight, ${format(best.weight)}, `
+      + `is ${format(Math.round(best.distance), "integer")} bp away.`;
   };
   const redrawAll = () => views_.forEach(redraw);
   const saveAs = {
@@ -76,7 +84,13 @@ const explore = (() => {
       return new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
     },
   };
-  const fileName = (view, kind) => `${view.id}-${state.feature.title}`.replace(/[^\w.-]+/g, "_") + `.${kind}`;
+  const contentOf = async (view, kind) => {
+    if (kind === "bedgraph") return [locus.bedGraph(state.locus), kind];
+    if (kind === "igv") return [locus.session(state.locus), "igv.zip"];
+    if (kind === "csv") return [view.id === "explore-locus" ? locus.csv(state.locus) : cellsCsv(), kind];
+    return [await saveAs[kind](view), kind];
+  };
+  const fileName = (view, kind) => `${view.id}-${view.id === "explore-locus" ? state.locus.name : state.feature.title}`.replace(/[^\w.-]+/g, "_") + `.${kind}`;
 
   const cellsCsv = () => {
     const { feature, group } = state;
@@ -112,16 +126,29 @@ const explore = (() => {
   };
 
   // ---------------------------------------------------------------- choosing
-  const choose = async (entry, { remember = true } = {}) => {
+  // the locus stays where it is while something else than a gene is shown
+  const follow = async (entry) => {
+    if (!data.loci) return;
+    begunLoci ??= locus.start(data.loci);
+    await begunLoci;
+    if (entry.kind === "gene") {
+      state.locus = await locus.of(entry.name);
+      state.locusReason = `${entry.name} has no fitted LITE model in this page.`;
+    } else if (!state.locus) state.locusReason = "Choose a gene to see its locus.";
+    page.byId("explore-locus").querySelector("summary").textContent = state.locus ? `Locus of ${state.locus.name}` : "Locus";
+    for (const button of page.byId("explore-locus").querySelectorAll("button")) button.disabled = !state.locus;
+  };
+  const choose = async (entry, { remember = true, unfold = true } = {}) => {
     const started = performance.now();
     const feature = await featureOf(entry);
     if (!feature.group && !feature.data) return;
     state.feature = feature;
-    state.overlay = null;
+    await follow(entry);
     page.byId("explore-find").value = entry.title;
     tell();
     redrawAll();
     const root = page.byId("explore");
+    if (unfold && entry.kind === "gene" && state.locus) page.byId("explore-locus").open = true;
     root.dataset.shown = `${entry.kind}/${entry.name}`;
     root.dataset.took = String(Math.round(performance.now() - started));
     if (remember) history.replaceState(null, "", `${PREFIX}${entry.kind}/${encodeURIComponent(entry.name)}`);
@@ -236,6 +263,7 @@ const explore = (() => {
       "explore-map": { draw: views.map, height: square },
       "explore-violins": { draw: views.violins, height: square },
       "explore-courses": { draw: views.courses, height: square },
+      "explore-locus": { draw: locus.draw, height: () => Math.max(240, locus.height()) },
     };
     views_ = [...document.querySelectorAll("#explore .view")].map((root) => {
       const plot = root.querySelector(".plot");
@@ -245,7 +273,14 @@ const explore = (() => {
       for (const button of root.querySelectorAll("button[data-kind]")) {
         button.addEventListener("click", async () => {
           const { kind } = button.dataset;
-          common.save(fileName(view, kind), kind === "csv" ? cellsCsv() : await saveAs[kind](view), "text/csv");
+          const [content, ending] = await contentOf(view, kind);
+          common.save(fileName(view, ending), content, "text/csv");
+        });
+      }
+      for (const button of root.querySelectorAll("button[data-move]")) {
+        button.addEventListener("click", () => {
+          locus.move(state.locus, button.dataset.move);
+          redraw(view);
         });
       }
       new ResizeObserver(() => redraw(view)).observe(plot);
@@ -259,7 +294,8 @@ const explore = (() => {
     store = values.fromPage(page.json("explore-values"));
     const all = data.time ? numbersOf(data.time) : null;
     state = {
-      n: data.dataset.n, x: numbersOf("x"), y: numbersOf("y"), depth: numbersOf(data.depth), feature: null, overlay: null,
+      n: data.dataset.n, x: numbersOf("x"), y: numbersOf("y"), depth: numbersOf(data.depth), feature: null, locus: null, locusReason: data.locus_reason,
+      groupColors: Object.assign({}, ...Object.values(data.colors)),
       group: data.groups.length ? groupOf(data.groups[0]) : null, time: all, timeReason: data.time_reason,
       lineages: data.lineages.map(({ name, column, color }) => ({
         name, color, weights: column ? numbersOf(column) : new Float64Array(data.dataset.n).fill(1) })),
@@ -268,7 +304,7 @@ const explore = (() => {
     setUpViews();
     setUpFile(setUpBox());
     addEventListener("hashchange", fromAddress);
-    if (!fromAddress()) await choose(find(data.start.kind, data.start.name), { remember: false });
+    if (!fromAddress()) await choose(find(data.start.kind, data.start.name), { remember: false, unfold: false });
   };
 
   const setUp = () => {

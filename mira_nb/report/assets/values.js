@@ -85,8 +85,8 @@ const values = (() => {
     return { header, read, has: (set, feature) => Boolean(places.get(set)?.has(feature)) };
   };
 
-  const fromPage = (header) => reader(header, (chunk) => {
-    const text = atob(page.byId(`values-${chunk}`).textContent);
+  const fromPage = (header, blocks = "values") => reader(header, (chunk) => {
+    const text = atob(page.byId(`${blocks}-${chunk}`).textContent);
     const out = new Uint8Array(text.length);
     for (let i = 0; i < text.length; i += 1) out[i] = text.charCodeAt(i);
     return out;

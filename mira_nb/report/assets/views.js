@@ -263,13 +263,13 @@ const views = (() => {
       pen.path([[left, y(t)], [right, y(t)]], { stroke: look.faint });
       pen.text(left - 5, y(t), format(Number(t.toPrecision(6))), { size: 10.5, fill: look.soft, anchor: "end" });
     }
+    pen.text(11, (10 + bottom) / 2, cut(pen, state.feature.label, bottom, 11), { fill: look.ink, anchor: "middle", angle: -90 });
     for (const line of lines) {
       const upper = line.points.map((p) => [x(p.t), y(p.mean + 2 * p.se)]);
       const lower = line.points.map((p) => [x(p.t), y(p.mean - 2 * p.se)]).reverse();
       pen.path([...upper, ...lower], { fill: line.color, alpha: 0.16 });
     }
     for (const line of lines) pen.path(line.points.map((p) => [x(p.t), y(p.mean)]), { stroke: line.color, width: 2.2 });
-    if (state.overlay) pen.path(state.overlay.map(([t, v]) => [x(t), y(v)]), { stroke: look.ink, width: 1.6, dash: [5, 4] });
     let at = left;
     for (const line of lines) {
       const words = cut(pen, line.name, 120, 11);

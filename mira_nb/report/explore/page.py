@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from mira_nb.charts import packed
 from mira_nb.errors import StoreError
-from mira_nb.keys import LEIDEN, LINEAGE_STATE, MOTIFS, PSEUDOTIME, TRAJECTORY
+from mira_nb.keys import LEIDEN, LINEAGE_STATE, MOTIFS, PSEUDOTIME, REGULATION, TRAJECTORY
 from mira_nb.report import embed
 from mira_nb.report.colors import Palette
 from mira_nb.report.environment import sentence_environment
@@ -25,7 +25,8 @@ from mira_nb.report.findings.cards import called_drivers
 from mira_nb.report.findings.facts import Facts, number
 
 from . import packing
-from .source import SCALE, CellColumn, Source, is_number, labels, read_source
+from .locus import Loci, read_loci
+from .source import SCALE, CellColumn, Source, is_number, labels, read_source, results
 
 PAGE_LIMIT: Final = 9_400_000
 """Bytes that the whole page may take; genes and motifs fill what the rest leaves."""
@@ -38,6 +39,9 @@ MOTIF_PART: Final = 0.25
 
 FILE: Final = "values.mnv"
 """File in the run folder with all genes and motifs, written where the page does not hold them all."""
+
+PROMOTER_BP: Final = 1_500
+"""Half-width of the proximal set where the run does not state it, as in the paper."""
 
 DEPTH: Final = "RNA counts of the cell"
 
@@ -81,6 +85,7 @@ class Preparation:
     payload: dict[str, Any] = field(default_factory=dict)
     genes: packing.ValueSet | None = None
     motifs: packing.ValueSet | None = None
+    loci: Loci | None = None
 
     def finish(self, rest: int) -> Explorer:
         """Put as many genes and motifs into the page as it has room for, beside a rest of so many bytes."""
@@ -88,6 +93,7 @@ class Preparation:
         if source is None or genes is None or motifs is None:
             return Explorer(reason=self.reason)
         room = int(max(PAGE_LIMIT - rest, LEAST_ROOM) * 3 / 4)  # base64 makes four bytes of three
+        room = max(room - (self.loci.n_bytes if self.loci else 0), 0)
         some_motifs = motifs.first(int(room * MOTIF_PART))
         some_genes = genes.first(room - sum(map(len, some_motifs.chunks)))
         sets = (some_genes, some_motifs)
@@ -97,11 +103,12 @@ class Preparation:
         chunks = [chunk for item in sets for chunk in item.chunks]
         payload = {**self.payload, "left_out": list(left_out), "start": _start(some_genes, self.payload)}
         return Explorer(
-            notes=tuple(_notes(source, some_genes, genes, some_motifs, motifs)),
+            notes=tuple(_notes(source, some_genes, genes, some_motifs, motifs, self.loci)),
             blocks=(
                 embed.json_block("explore-data", payload),
                 embed.json_block("explore-values", packing.header(sets, n_cells=n_cells, cells=cells)),
                 *(embed.base64_block(f"values-{number}", chunk) for number, chunk in enumerate(chunks)),
+                *_locus_blocks(self.loci),
             ),
             file=b"" if whole else packing.to_file((genes, motifs), n_cells=n_cells, cells=cells),
             left_out=tuple(left_out),
@@ -121,14 +128,37 @@ def prepare(facts: Facts, palette: Palette, archive: Archive) -> Preparation:
         Data of the page.
     """
     try:
-        source = read_source(facts.run.root)
+        return _prepared(facts, palette, archive)
     except StoreError as error:
         return Preparation(None, reason=_words("reasons", "missing", reason=str(error).splitlines()[0]))
+
+
+def _prepared(facts: Facts, palette: Palette, archive: Archive) -> Preparation:
+    source = read_source(facts.run.root)
     order = np.argsort(-source.variability(), kind="stable")
     genes = packing.pack_counts("genes", source.counts[:, order], [source.genes[i] for i in order])
     by_use = motif_order(facts, source.motifs)
     motifs = packing.pack_levels("motifs", source.motif_scores[:, by_use], [source.motifs[i] for i in by_use])
-    return Preparation(source, payload=_payload(source, facts, palette, archive), genes=genes, motifs=motifs)
+    payload = _payload(source, facts, palette, archive)
+    factors = [
+        row["factor"] for row in sorted(called_drivers(facts), key=lambda row: -(number(row["effect_size"]) or 0))
+    ]
+    with results(facts.run.root) as file:
+        loci = read_loci(file, genes.features, next(iter(payload["groups"]), ""), factors)
+    if loci is not None:
+        loci.facts["promoter_bp"] = facts.parameter(REGULATION, "promoter_bp") or PROMOTER_BP
+    payload["loci"] = None if loci is None else archive.add(embed.plain_json(loci.facts))
+    payload["locus_reason"] = "" if loci else _words("reasons", "locus", reason=facts.reason(REGULATION))
+    return Preparation(source, payload=payload, genes=genes, motifs=motifs, loci=loci)
+
+
+def _locus_blocks(loci: Loci | None) -> Iterator[Markup]:
+    """Yield the header of the loci and their chunks."""
+    if loci is None:
+        return
+    yield embed.json_block("explore-loci", packing.header(loci.sets, n_cells=loci.n_peaks, cells=""))
+    chunks = (chunk for item in loci.sets for chunk in item.chunks)
+    yield from (embed.base64_block(f"loci-{place}", chunk) for place, chunk in enumerate(chunks))
 
 
 def motif_order(facts: Facts, names: Sequence[str]) -> list[int]:
@@ -219,6 +249,7 @@ def _notes(
     all_genes: packing.ValueSet,
     motifs: packing.ValueSet,
     all_motifs: packing.ValueSet,
+    loci: Loci | None,
 ) -> list[str]:
     out = []
     if len(source.barcodes) < source.n_all:
@@ -226,6 +257,8 @@ def _notes(
     for name, kept, known in (("genes", genes, all_genes), ("motifs", motifs, all_motifs)):
         if len(kept.features) < len(known.features):
             out.append(_words("notes", name, n_kept=len(kept.features), n_all=len(known.features)))
+    if loci is not None and loci.n_left_out:
+        out.append(_words("notes", "loci", n_kept=loci.n_genes, n_all=loci.n_genes + loci.n_left_out))
     return out
 
 

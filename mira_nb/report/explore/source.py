@@ -100,7 +100,7 @@ def results(root: Path) -> Iterator[h5py.File]:
     Raises
     ------
     StoreError
-        When there is none, or it cannot be read.
+        When there is none, or what the block reads from it is missing or damaged.
     """
     import h5py
 
@@ -112,7 +112,10 @@ def results(root: Path) -> Iterator[h5py.File]:
     except OSError as error:
         raise StoreError(f"{path.name} cannot be read ({error})", remedy="repeat the command of the run") from None
     with file:
-        yield file
+        try:
+            yield file
+        except (KeyError, ValueError, TypeError, IndexError, OSError) as error:
+            raise StoreError(f"{path.name} cannot be read ({error})", remedy="repeat the command of the run") from None
 
 
 def element(file: h5py.File, path: str) -> Any:
@@ -136,10 +139,7 @@ def read_source(root: Path) -> Source:
         When results.h5mu is missing or damaged, or holds no joint map yet.
     """
     with results(root) as file:
-        try:
-            return _source(file)
-        except (KeyError, ValueError, TypeError, OSError) as error:
-            raise StoreError(f"results.h5mu cannot be read ({error})", remedy="repeat the command of the run") from None
+        return _source(file)
 
 
 def _source(file: h5py.File) -> Source:
