@@ -84,6 +84,7 @@ MOTIFS_UNS: Final = "motifs"
 LINEAGE_TREE: Final = "lineage_tree"
 SUBSET: Final = "subset"  # of a run with --subset: column, values, and the mask over all cells of the input
 PEAK_SETS: Final = "peak_sets"
+PRIMED_GENES: Final = "primed_genes"
 # uns entries that scanpy's functions look for
 PCA: Final = "pca"
 HVG: Final = "hvg"

@@ -350,7 +350,7 @@ def test_primed_genes_follow_the_stated_rule(tss: Path) -> None:
     from dataclasses import replace
 
     from mira_nb.stages.regulation.compute import compute
-    from mira_nb.stages.regulation.score_tests import primed_counts, primed_genes
+    from mira_nb.stages.regulation.primed import primed_counts, primed_genes
     from mira_nb.stages.regulation.streams import stream_figures, stream_frame
 
     data = multiome()

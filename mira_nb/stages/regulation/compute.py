@@ -33,6 +33,7 @@ from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import cell_groups, topic_frame
 from mira_nb.typing import Floats, Ints, Progress
 
+from .branches import find_branches
 from .decay import decay_columns
 from .inputs import build_cells, chosen_genes, peak_sets
 
@@ -300,13 +301,14 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     ResourceError
         No transcription start sites were given, or no gene has a peak in its window.
     InputError
-        A requested gene is not in the data.
+        A requested gene, or a group or topic of a branch, is not in the data.
     StoreError
         A topic model is missing or does not fit the data.
     """
     from mira_nb.io.tss import read_tss
     from mira_nb.io.tss_genes import name_sites
 
+    find_branches(data, params, context.resources)  # a wrong name is refused before anything is fitted
     path = context.resources.tss
     if path is None:
         raise ResourceError("no transcription start sites were given", remedy="give --tss FILE")

@@ -29,13 +29,12 @@ from mira_nb.typing import Floats
 from .compute import RegulationOutput
 from .lineages import lineage_figures
 from .links import link_figures
+from .primed import NO_BRANCH, primed_counts, primed_genes
 from .score_tests import (
     STAR_LEVEL,
     cell_tests,
     lineage_cells,
     log_score,
-    primed_counts,
-    primed_genes,
     star,
     topic_genes,
     topic_tests,
@@ -345,6 +344,7 @@ def track_files(found: RegulationOutput) -> list[ExportFile]:
 
 
 def _primed_figures(found: RegulationOutput, primed: pd.DataFrame) -> list[Figure]:
+    primed = primed[primed["class"] != NO_BRANCH]
     if not len(primed):
         return []
     p, counts = found.params, primed_counts(found, primed)

@@ -12,8 +12,10 @@ from mira_nb.stages.result import Figure, Table
 from mira_nb.stages.shared.cells import topic_frame
 from mira_nb.stages.texts import Texts
 
+from .branches import lineage_nodes
 from .compute import RegulationOutput
-from .score_tests import COLUMNS, STAR_LEVEL, against_rest, lineage_nodes, log_score, star, terminal_tests, topic_genes
+from .primed import terminal_tests
+from .score_tests import COLUMNS, STAR_LEVEL, against_rest, log_score, star, topic_genes
 
 TEXTS = Texts(__package__)
 
@@ -61,7 +63,7 @@ def _terminal_figure(found: RegulationOutput, primed: pd.DataFrame) -> list[Figu
 # ---------------------------------------------------------------------- topics by state
 def state_topics(found: RegulationOutput) -> dict[str, list[str]]:
     """Return the topics of each state: those whose mean proportion is highest there; empty without a branch."""
-    nodes = lineage_nodes(found)
+    nodes = lineage_nodes(found.data)
     if nodes is None or len(nodes) < 2:
         return {}
     states = found.data.obs[LINEAGE_STATE].astype(str).to_numpy()

@@ -62,13 +62,19 @@ class RegulationParams(Params):
     n_top: int = param(200, "Number of top genes per expression topic whose NITE scores are compared.", ge=5, le=5000)
     fold_change: float = param(1.0, "Primed genes: smallest log2 fold change between populations.", ge=0, advanced=True)
     de_level: float = param(0.1, "Primed genes: largest adjusted p-value.", gt=0, le=1, advanced=True)
+    branches: list[str] = param(
+        [],
+        "Primed and terminal genes: branches between groups of your own, besides those of the lineage tree, as "
+        "'precursor | lineage 1 | lineage 2' or 'precursor 1 > lineage 1 | precursor 2 > lineage 2'; '@ TOPIC' at the "
+        "end names the accessibility topic of the branch.",
+    )
     branch_cells: int = param(
         200, "Primed genes: number of cells at the branch point.", unit="cells", ge=5, advanced=True
     )
     branch_topic: str = param(
         "",
-        "Primed genes: accessibility topic whose top cells are the branch cells; empty: cells nearest to the branch "
-        "time.",
+        "Primed genes: accessibility topic whose top cells are the branch cells, of every branch that names none; "
+        "empty: cells nearest to the branch time.",
         advanced=True,
     )
     primed_differential: float = param(

@@ -13,11 +13,13 @@ from mira_nb.core.regulation.geometry import NO_CHROMOSOME, NO_TSS
 from mira_nb.stages.result import Alert, Metric, Table
 from mira_nb.stages.texts import Texts
 
+from .branches import find_branches
 from .compute import RegulationOutput
 from .decay import INFORMED, SIDES, decay_columns, informed_decay, shown_map
 from .lineages import state_table
 from .links import link_results
-from .score_tests import cell_tests, primed_counts, primed_genes, terminal_tests, topic_tests
+from .primed import primed_counts, primed_genes, terminal_tests
+from .score_tests import cell_tests, topic_tests
 
 if TYPE_CHECKING:
     from .params import RegulationParams
@@ -236,5 +238,9 @@ def _untrusted(found: RegulationOutput) -> list[Alert]:
 def methods(found: RegulationOutput) -> str:
     """Return the paragraph for the methods section."""
     return TEXTS.methods(
-        params=found.params, n_genes=int(found.ok.sum()), null=found.null, error_share=found.error_share
+        params=found.params,
+        n_genes=int(found.ok.sum()),
+        null=found.null,
+        error_share=found.error_share,
+        branches=bool(find_branches(found.data, found.params, found.context.resources)),
     )

@@ -67,6 +67,7 @@ class RegulationStage(Stage[RegulationParams]):
 
         from .compute import compute
         from .figures import figures, track_files
+        from .primed import primed_genes, stored_classes
         from .report import alerts, methods, metrics, tables
 
         def part(first: float, last: float):  # type: ignore[no-untyped-def]
@@ -86,6 +87,7 @@ class RegulationStage(Stage[RegulationParams]):
                 Slot("rna", "var", keys.NITE_FDR): found.per_gene(found.fdr),
                 Slot("rna", "var", keys.NITE_SHARE): found.per_gene(found.nite_share),
                 Slot("rna", "uns", keys.PEAK_SETS): found.stored_sets(),
+                Slot("rna", "uns", keys.PRIMED_GENES): stored_classes(primed_genes(found)),
                 Slot("joint", "obs", keys.NITE_SCORE): found.cell_score,
             },
             tables=mark_lineage_tables(tables(found), limits, names=OVER_LINEAGES),
