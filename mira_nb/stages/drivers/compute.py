@@ -11,9 +11,7 @@ from natsort import natsorted, ns
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mira_nb.core.regulation.deletion import DeletionScores, delete_factors, driver_test
-from mira_nb.core.regulation.geometry import OK, PeakSets
-from mira_nb.core.regulation.model import Fits, Gauge
+from mira_nb.core.regulation.deletion import DeletionScores, driver_test
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg, log2_fold_change, rank_sum
 from mira_nb.errors import StoreError
 from mira_nb.keys import (
@@ -23,18 +21,17 @@ from mira_nb.keys import (
     MOTIF_HITS,
     MOTIFS_UNS,
     NITE_SCORE,
-    PEAK_SETS,
     RNA,
-    RP_PARAMETERS,
     TOPIC_ACTIVATIONS,
 )
 from mira_nb.stages.base import Context
-from mira_nb.stages.regulation.inputs import build_cells
 from mira_nb.stages.shared.cells import cell_groups, topic_frame
 from mira_nb.typing import Floats, Ints
 
 from .factors import cell_weights, factor_expression, families
-from .matched import add_decoy_test, decoy_hits, peak_covariates, site_design
+from .matched import add_decoy_test
+from .primed import CONTRAST_COLUMNS, LineageSets, add_sets, contrast_tests, lineage_sets
+from .scores import score, stored_lite
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -98,6 +95,10 @@ class DriversOutput:
         Names of the user's gene sets that are no genes of the regulation stage.
     table
         One row per tested gene set and factor: :data:`COLUMNS`, :data:`FURTHER`, label.
+    lineages
+        Sets of the lineages of every branch: primed genes, and those that are not.
+    contrast
+        Tests of primed against not primed genes, one row per lineage and factor.
     n_decoys
         Decoys scored beside the factors.
     matched
@@ -118,6 +119,8 @@ class DriversOutput:
     skipped: dict[str, tuple[int, int]]
     unknown: dict[str, list[str]]
     table: pd.DataFrame
+    lineages: list[LineageSets]
+    contrast: pd.DataFrame
     n_decoys: int
     matched: tuple[str, ...]
     nite_score: Floats
@@ -162,67 +165,6 @@ def factor_labels(factors: pd.DataFrame) -> list[str]:
     return [str(label) for label in labels.where(~labels.duplicated(), factors["id"])]
 
 
-def stored_lite(data: MuData) -> tuple[list[str], Ints, PeakSets, Fits]:
-    """Return genes, their positions, peak sets over all peaks, and LITE parameters as the stage regulation left them.
-
-    Raises
-    ------
-    StoreError
-        The stage regulation has not run.
-    """
-    rna = data.mod[RNA]
-    if RP_PARAMETERS not in rna.varm or PEAK_SETS not in rna.uns:
-        raise StoreError("the data hold no LITE models", remedy="run the stage regulation first")
-    stored = rna.uns[PEAK_SETS]
-    genes = [str(name) for name in stored["genes"]]
-    position = rna.var_names.get_indexer(genes).astype(np.int64)
-    values = rna.varm[RP_PARAMETERS]
-    part = values.iloc[position]
-
-    def columns(*names: str) -> Floats:
-        return part[list(names)].to_numpy(np.float64)
-
-    n = len(genes)
-    zeros = np.zeros(n, dtype=np.int64)
-    sets = PeakSets(
-        genes=tuple(genes),
-        indptr=np.asarray(stored["indptr"], dtype=np.int64),
-        peak=np.asarray(stored["peak"], dtype=np.int64),
-        distance=np.asarray(stored["distance"], dtype=np.float64),
-        region=np.asarray(stored["region"]).astype(np.int8),
-        chrom=np.asarray(stored["chrom"]).astype(object),
-        tss=np.asarray(stored["tss"], dtype=np.int64),
-        strand=np.asarray(stored["strand"]).astype(object),
-        n_tss=zeros,
-        n_masked=zeros,
-        own_promoter_masked=zeros.astype(bool),
-        status=np.full(n, OK, dtype=object),
-    )
-    likelihood = columns("log_likelihood").ravel()
-    fits = Fits(
-        a=columns("a_upstream", "a_proximal", "a_downstream"),
-        decay_kb=columns("decay_upstream_kb", "decay_downstream_kb"),
-        gamma=columns("gamma").ravel(),
-        bias=columns("bias").ravel(),
-        theta=columns("theta").ravel(),
-        bn_mean=columns("bn_mean").ravel(),
-        bn_sd=columns("bn_sd").ravel(),
-        log_likelihood=likelihood,
-        log_posterior=likelihood,
-        iterations=zeros,
-        converged=np.isfinite(likelihood),
-    )
-    return genes, position, sets, fits
-
-
-def _over_modelled(sets: PeakSets, modelled: Ints, n_peaks: int) -> PeakSets:
-    """Renumber the peaks of the whole matrix by those of the accessibility model."""
-    place = np.full(n_peaks, -1, dtype=np.int64)
-    place[modelled] = np.arange(len(modelled))
-    values = {name: getattr(sets, name) for name in sets.__dataclass_fields__}
-    return PeakSets(**{**values, "peak": place[sets.peak]})
-
-
 def compute(data: MuData, params: DriversParams, context: Context) -> DriversOutput:
     """Score all fitted genes against all factors, then test every gene set for driver factors.
 
@@ -232,43 +174,27 @@ def compute(data: MuData, params: DriversParams, context: Context) -> DriversOut
         The stages motifs or regulation have not run, or their results do not fit together.
     """
     factors, hits = stored_motifs(data)
-    genes, position, sets, lite = stored_lite(data)
-    gauge: Gauge = "model" if str(data.mod[RNA].uns[PEAK_SETS].get("normalizer", "median")) == "model" else "median"
-    cells, modelled = build_cells(data, position, gauge=gauge)
-    sets = _over_modelled(sets, modelled, data.mod[ATAC].n_vars)
-    covariates = peak_covariates(data, modelled, sets, context)
-    real = hits[modelled]
-    decoys = decoy_hits(real, covariates, params, context.seed)
-    both = delete_factors(
-        cells,
-        sets,
-        lite,
-        sparse.hstack([real, decoys], format="csr"),
-        n_cells=params.n_cells,
-        n_bins=params.n_bins,
-        seed=context.seed,
-        n_threads=context.n_threads,
-        progress=lambda fraction, message: context.progress(0.9 * fraction, message),
-    )
+    genes, position, *_ = stored_lite(data)
+    found = score(data, params, context, hits)
     context.progress(0.9, "driver tests")
-    n = real.shape[1]
-    deletion = DeletionScores(both.scores[:, :n], both.n_cells, both.n_sites[:, :n])
-    decoy_scores = both.scores[:, n:]
-    scored = np.asarray(np.isfinite(deletion.scores).all(axis=1))
+    scores = found.deletion.scores
+    scored = np.asarray(np.isfinite(scores).all(axis=1))
+    lineages = lineage_sets(data, genes, scored) if params.primed else []
     queries, sources, unknown = _queries(data, params, context, genes, position, scored)
+    add_sets(lineages, queries, sources)
     sizes = {name: (int(mask.sum()), int((scored & ~mask).sum())) for name, mask in queries.items()}
     skipped = {name: size for name, size in sizes.items() if min(size) < LEAST_GENES}
     labels = factor_labels(factors)
     tested = {name: mask for name, mask in queries.items() if name not in skipped}
-    table = pd.DataFrame(columns=[*COLUMNS, *FURTHER, "label"])
+    family = families(factors, labels, context, min_similarity=params.family_similarity)
+    named = factors.assign(label=labels, family=family)
+    table, contrast = pd.DataFrame(columns=[*COLUMNS, *FURTHER, "label"]), pd.DataFrame(columns=list(CONTRAST_COLUMNS))
     if tested:
         weights = cell_weights(data, list(tested), sources, tested, genes, _labels(data, context))
-        expression = factor_expression(data, factors, weights)
-        family = families(factors, labels, context, min_similarity=params.family_similarity)
-        rows = _published_tests(deletion, tested, factors.assign(label=labels, family=family), expression)
+        rows = _published_tests(found.deletion, tested, named, factor_expression(data, factors, weights))
         masks = np.stack(list(tested.values()))[:, scored]
-        designs = site_design(real, covariates), site_design(decoys, covariates)
-        table = add_decoy_test(rows, deletion.scores[scored], decoy_scores[scored], masks, designs, params)
+        table = add_decoy_test(rows, scores[scored], found.decoys[scored], masks, found.designs, params)
+        contrast = contrast_tests(lineages, scores, found.decoys, named, found.designs, params, least=LEAST_GENES)
     return DriversOutput(
         data=data,
         params=params,
@@ -276,14 +202,16 @@ def compute(data: MuData, params: DriversParams, context: Context) -> DriversOut
         position=position,
         factors=factors,
         labels=labels,
-        deletion=deletion,
+        deletion=found.deletion,
         queries=queries,
         sources=sources,
         skipped=skipped,
         unknown=unknown,
         table=table,
-        n_decoys=decoys.shape[1],
-        matched=tuple(covariates.columns),
+        lineages=lineages,
+        contrast=contrast,
+        n_decoys=found.decoys.shape[1],
+        matched=found.matched,
         nite_score=data.mod[RNA].var[NITE_SCORE].to_numpy(float)[position],
     )
 

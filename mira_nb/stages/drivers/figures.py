@@ -10,6 +10,7 @@ from mira_nb.stages.result import Figure
 from mira_nb.stages.texts import Texts
 
 from .compute import DriversOutput
+from .primed import LineageSets
 from .targets import compared_queries, target_comparison
 
 TEXTS = Texts(__package__)
@@ -19,7 +20,7 @@ def figures(found: DriversOutput) -> list[Figure]:
     """Return the figures: bars of the best factors, two gene sets, NITE scores of two factors' targets."""
     if not len(found.table):
         return []
-    return [_bars(found), *_two_sets(found), *_target_nite(found)]
+    return [_bars(found), *_two_sets(found), *_branch_sets(found), *_target_nite(found)]
 
 
 def _bars(found: DriversOutput) -> Figure:
@@ -36,10 +37,28 @@ def _bars(found: DriversOutput) -> Figure:
 
 
 def _two_sets(found: DriversOutput) -> list[Figure]:
-    """Return the scatter of Extended Data Fig. 5f; empty where fewer than two gene sets were tested."""
+    """Return the scatter of the two sets chosen; empty where fewer than two gene sets were tested."""
     pair = compared_queries(found)
-    if len(pair) != 2:
-        return []
+    return [_scatter(found, (pair[0], pair[1]), "two_sets")] if len(pair) == 2 else []
+
+
+def _branch_sets(found: DriversOutput) -> list[Figure]:
+    """Return, per branch, the scatters of primed and of not primed genes of its lineages (Extended Data Fig. 5f)."""
+    tested = set(found.table["query"])
+    branches: dict[str, list[LineageSets]] = {}
+    for item in found.lineages:
+        branches.setdefault(item.branch, []).append(item)
+    out = []
+    for number, items in enumerate(branches.values(), 1):
+        for kind, name in enumerate(("primed_sets", "not_primed_sets")):
+            pair = [item.names[kind] for item in items if item.names[kind] in tested]
+            if len(pair) == 2:
+                out.append(_scatter(found, (pair[0], pair[1]), f"{name}_{number}"))
+    return out
+
+
+def _scatter(found: DriversOutput, pair: tuple[str, str], name: str) -> Figure:
+    """Draw the driver tests of one gene set against those of another."""
     first, second = (found.table[found.table["query"] == name].set_index("label") for name in pair)
     second = second.loc[first.index]
     frame = pd.DataFrame(
@@ -51,17 +70,16 @@ def _two_sets(found: DriversOutput) -> list[Figure]:
             "y_called": second["called"].to_numpy(bool),
         }
     )
-    return [
-        TEXTS.figure(
-            "two_sets",
-            two_set_scatter(frame, first=pair[0], second=pair[1]),
-            first=pair[0],
-            second=pair[1],
-            n_factors=len(frame),
-            n_first=first["n_query"].iloc[0],
-            n_second=second["n_query"].iloc[0],
-        )
-    ]
+    return TEXTS.figure(
+        "two_sets",
+        two_set_scatter(frame, first=pair[0], second=pair[1]),
+        name=name,
+        first=pair[0],
+        second=pair[1],
+        n_factors=len(frame),
+        n_first=first["n_query"].iloc[0],
+        n_second=second["n_query"].iloc[0],
+    )
 
 
 def _target_nite(found: DriversOutput) -> list[Figure]:

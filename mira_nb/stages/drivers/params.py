@@ -23,6 +23,11 @@ class DriversParams(Params):
     )
     topics: bool = param(True, "Whether to test the top genes of each expression topic.")
     groups: bool = param(True, "Whether to test the marker genes of each group of cells.")
+    primed: bool = param(
+        True,
+        "Whether to test, for each lineage of a branch, its primed genes and those that are not primed, and to compare "
+        "the two.",
+    )
     level: float = param(
         0.05,
         "False discovery rate, over all pairs of gene set and factor, below which a driver may be called.",

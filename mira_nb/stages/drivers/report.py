@@ -41,6 +41,18 @@ def tables(found: DriversOutput) -> list[Table]:
         ),
         TEXTS.table("queries", sizes, n_listed=MAX_LISTED),
     ]
+    if len(found.contrast):
+        out.append(
+            TEXTS.table(
+                "primed_contrast",
+                found.contrast,
+                n_decoys=found.n_decoys,
+                level=found.params.level,
+                least=found.params.min_effect,
+                n_lineages=found.contrast["query"].nunique(),
+                n_called=int(found.contrast["called"].astype(bool).sum()),
+            )
+        )
     _, row = target_comparison(found)
     if len(row):
         out.append(TEXTS.table("target_nite_test", row))
@@ -95,6 +107,7 @@ def methods(found: DriversOutput) -> str:
         n_decoys=found.n_decoys,
         n_match=found.params.n_match,
         matched=found.matched,
+        lineages=[item.names[0] for item in found.lineages],
         level=found.params.level,
         least=found.params.min_effect,
     )
