@@ -56,7 +56,7 @@ def gene_page(data: CellData, gene: str) -> list[Part]:
             ("cells that express it", "n_expressing"), ("position", "chrom"), ("note", "status"),
         ]  # fmt: skip
         facts = [(label, row.iloc[0][name]) for label, name in shown if name in row and pd.notna(row.iloc[0][name])]
-        parts.append(Part("Regulation", pd.DataFrame(facts, columns=["", "value"])))
+        parts.append(Part("Regulation", pd.DataFrame(facts, columns=["fact", "value"])))
     elif REGULATION in data.done:
         parts.append(Part("Regulation", text="The run has no model of this gene."))
     topics = _activations(data, gene)
