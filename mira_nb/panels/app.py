@@ -14,6 +14,7 @@ from mira_nb.stages.registry import stage_names
 
 from . import markup
 from .browser_widgets import FileButtons, Reply, StageList, inside, stylesheet, vega_bundle
+from .explorer_tab import NAME, ExplorerTab
 from .follow import Follower
 from .job import JobController, JobRequest, JobState
 from .panel import StagePanel
@@ -93,6 +94,7 @@ class Dashboard:
         self._job = JobState()
         self.run: RunState = read_run(self.store)
         self.panels: dict[str, StagePanel] = {}
+        self.explorer = ExplorerTab(self.store, self.propose)
         self.job_bar = JobBar(self.jobs)
         self._build(message)
         self.refresh(force=True)
@@ -176,8 +178,11 @@ class Dashboard:
             {"id": "report", **label, "disabled": job.active, "bytes": report.stat().st_size if report.exists() else -1}
         ]
         self.stages.items = [
-            {"name": name, "title": state.title, "status": state.status, "label": LABELS[state.status]}
-            for name, state in self.run.stages.items()
+            *self.explorer.items(),
+            *(
+                {"name": name, "title": state.title, "status": state.status, "label": LABELS[state.status]}
+                for name, state in self.run.stages.items()
+            ),
         ]
         self.versions.update(busy=job.active)
         for panel in self.panels.values():
@@ -188,15 +193,24 @@ class Dashboard:
         """Show the panel of the chosen stage; it is made when it is first looked at."""
         with self._lock:
             name = self.stages.selected
-            if name not in self.panels:
-                panel = StagePanel(name, self.store, start=self.start, gather=self._parameters)
-                panel.update(self.run, busy=self._job.active)
-                self.panels[name] = panel
-            wanted = self.panels[name].widget
+            wanted = self.explorer.widget() if name == NAME else self._panel(name).widget
             if list(self.main.children) != [wanted]:
                 self.main.children = [wanted]
 
+    def _panel(self, name: str) -> StagePanel:
+        if name not in self.panels:
+            panel = StagePanel(name, self.store, start=self.start, gather=self._parameters)
+            panel.update(self.run, busy=self._job.active)
+            self.panels[name] = panel
+        return self.panels[name]
+
     # ------------------------------------------------------------------ act
+    def propose(self, stage: str, values: Mapping[str, Any]) -> None:
+        """Put values into the form of a stage, for the reader to run it."""
+        form = self._panel(stage).form
+        if form is not None:
+            form.set_values({**form.raw(), **values})
+
     def start(self, request: JobRequest) -> None:
         """Start a job and show it."""
         self.jobs.start(request)

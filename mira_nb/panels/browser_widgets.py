@@ -42,7 +42,7 @@ def script(*names: str) -> str:
 @cache
 def stylesheet() -> str:
     """Return the style sheet of the panels."""
-    return (ASSETS / "panels.css").read_text()
+    return "".join((ASSETS / name).read_text(encoding="utf-8") for name in ("panels.css", "explorer.css"))
 
 
 @cache

@@ -90,3 +90,13 @@ class SinglePanel:
 def show(stage: str, run: Path | str) -> Any:
     """Return the panel of a stage, which follows the run folder."""
     return SinglePanel(stage, run).watch().widget
+
+
+def explore(run: Path | str) -> Any:
+    """Return the explorer of a run folder: map, search, selections, names."""
+    from .explorer_tab import ExplorerTab
+
+    page = ExplorerTab(RunStore(Path(run)), lambda *_: None)
+    shown = widgets.VBox([widgets.HTML(f"<style>{stylesheet()}</style>"), page.widget()])
+    shown.add_class("mn-app")
+    return shown

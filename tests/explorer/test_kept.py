@@ -1,0 +1,80 @@
+"""Selections and names: kept as plain tables, by one of two pages at a time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mira_nb.errors import ParameterError
+from mira_nb.explorer.kept import Kept
+
+
+def test_selections_are_a_table_of_cells(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    assert kept.selections() == {}
+    assert kept.keep_selection("  early   cells ", ["c2", "=c1"]) == "early cells"
+    kept.keep_selection("late", ["c3"])
+    kept.keep_selection("late", ["c3", "c4"])
+    assert Kept(tmp_path).selections() == {"early cells": ["c2", "=c1"], "late": ["c3", "c4"]}
+    assert list(pd.read_csv(kept.selections_file)) == ["cell", "selection"]
+    assert "'=c1" in kept.selections_file.read_text()  # for spreadsheets
+    kept.rename_selection("late", "end")
+    with pytest.raises(ParameterError, match="already"):
+        kept.rename_selection("end", "early cells")
+    kept.drop_selection("early cells")
+    assert kept.selections() == {"end": ["c3", "c4"]}
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 41, "a|b"])
+def test_what_is_no_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ParameterError, match="no name"):
+        Kept(tmp_path).keep_selection(name, ["c1"])
+
+
+def test_an_empty_selection_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="no cell"):
+        Kept(tmp_path).keep_selection("a", [])
+
+
+def test_groups_are_selections_without_common_cells(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.keep_selection("a", ["c1", "c2"])
+    kept.keep_selection("b", ["c3"])
+    kept.keep_selection("c", ["c2", "c3"])
+    table = pd.read_csv(kept.groups(["a", "b"]))
+    assert dict(zip(table["cell"], table["selection"], strict=True)) == {"c1": "a", "c2": "a", "c3": "b"}
+    with pytest.raises(ParameterError, match="1 cells are in more than one"):
+        kept.groups(["a", "c"])
+
+
+def test_topics_and_clusters_have_names_that_can_be_taken_back(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.name_topic("e1", "Cell cycle")
+    kept.name_topic("a1", "Enhancers")
+    with pytest.raises(ParameterError, match="another topic"):
+        kept.name_topic("e2", "Cell cycle")
+    kept.name_topic("e1", "Cycle")
+    kept.name_topic("a1", "")
+    assert kept.topics() == {"e1": "Cycle"}
+    kept.label("0", "HSC")
+    kept.label("1", "HSC")
+    assert pd.read_csv(kept.labels_file, dtype=str).to_dict("list") == {"cluster": ["0", "1"], "label": ["HSC", "HSC"]}
+    kept.label("0", " ")
+    assert kept.labels() == {"1": "HSC"}
+
+
+def test_two_pages_lose_nothing(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: Kept(tmp_path).keep_selection(f"s{i}", [f"c{i}"]), range(24)))
+    assert len(Kept(tmp_path).selections()) == 24
+
+
+def test_a_file_of_other_columns_is_named(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.folder.mkdir()
+    kept.selections_file.write_text("a,b\n1,2\n")
+    with pytest.raises(ParameterError, match=r"selections\.csv has the columns a, b"):
+        kept.selections()
