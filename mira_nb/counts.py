@@ -146,8 +146,7 @@ def suspicion(matrix: sparse.csr_matrix) -> str:
         return ""
     totals = np.asarray(matrix.sum(axis=1)).ravel()[rows]
     spread = float(totals.std() / totals.mean())
-    rounding = float(np.sqrt(np.median(n_genes[rows]) / 12) / np.median(totals))
-    if spread < min(max(_EQUAL_TOTALS, 5 * rounding), 2 * _EQUAL_TOTALS):
+    if spread < _EQUAL_TOTALS:
         return f"all cells have nearly the same total ({np.median(totals):,.0f}, spread {spread:.1%})"
     least = np.array([matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]].min() for row in rows[:2000]])
     above = float((least > 1).mean())
