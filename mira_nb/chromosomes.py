@@ -33,7 +33,7 @@ class ChromosomeMatch:
 def match_chromosomes(wanted: Iterable[object], available: Iterable[object]) -> ChromosomeMatch:
     """Match chromosome names: equal names first, else without ``chr``, with M equal to MT and ignoring case.
 
-    Nothing beyond prefix, case and the mitochondrion is guessed.
+    Nothing beyond :func:`plain_name` is guessed: prefixes, case, leading zeros, the mitochondrion and accessions.
 
     Parameters
     ----------
@@ -54,26 +54,47 @@ def match_chromosomes(wanted: Iterable[object], available: Iterable[object]) -> 
     return ChromosomeMatch(mapping, {name: counted[name] for name in sorted(counted) if name not in reached})
 
 
+ASSEMBLY: Final = (
+    r"^(GRC[a-z]\d+|hg\d\d|mm\d\d?|rn\d|danRer\d+|dm\d|ce\d+|T2T[-_]CHM13v?[\d.]*|Rnor_[\d.]+|mRatBN[\d.]+)[-_]+"
+)
+"""Names of assemblies as tools write them before names of chromosomes and genes (``GRCh38_chr1``)."""
 _REFSEQ: Final = re.compile(r"^nc_(\d{6})\.\d+$")
+_GENBANK: Final = re.compile(r"^cm(\d{6})\.\d+$")
 
 
-def refseq_chromosome(name: str) -> str:
-    """Return the chromosome of a human or mouse RefSeq accession (``NC_000001.11``: 1); other names as they are.
+def accession_chromosome(name: str) -> str:
+    """Return the chromosome of an accession of human or mouse (``NC_000001.11``, ``CM000663.2``: 1); else the name.
 
     The numbers of the accessions are those of GRCh37, GRCh38, GRCm38 and GRCm39; the version does not matter.
     """
+    genbank = _GENBANK.match(name.lower())
+    if genbank and 663 <= int(genbank.group(1)) <= 686:
+        return _numbered(int(genbank.group(1)) - 662, 23)
+    if genbank and 994 <= int(genbank.group(1)) <= 1014:
+        return _numbered(int(genbank.group(1)) - 993, 20)
     match = _REFSEQ.match(name.lower())
     number = int(match.group(1)) if match else 0
     if number in {12920, 5089}:
         return "MT"
     if 1 <= number <= 24:
-        return {23: "X", 24: "Y"}.get(number, str(number))
+        return _numbered(number, 23)
     if 67 <= number <= 87:
-        return {86: "X", 87: "Y"}.get(number, str(number - 66))
+        return _numbered(number - 66, 20)
     return name
 
 
+def _numbered(number: int, x: int) -> str:
+    """Return the chromosome of a number where X follows the autosomes, and Y follows X."""
+    return {x: "X", x + 1: "Y"}.get(number, str(number))
+
+
 def plain_name(name: str) -> str:
-    """Return the form of a chromosome name that all its spellings share: ``chrMT``, ``MT`` and ``m`` give ``m``."""
-    text = refseq_chromosome(name.strip()).casefold().removeprefix("chr")
+    """Return the form of a chromosome name that all its spellings share.
+
+    ``chrMT``, ``MT`` and ``m`` give ``m``; ``chr01``, ``GRCh38_chr1`` and ``NC_000001.11`` give ``1``.
+    """
+    bare = re.sub(ASSEMBLY, "", name.strip())
+    text = accession_chromosome(bare).casefold().removeprefix("chr")
+    if text.isdigit():
+        return text.lstrip("0") or "0"
     return "m" if text == "mt" else text

@@ -17,6 +17,7 @@ from mira_nb.errors import InputError
 Problem = Literal["text", "nan", "negative", "fractions", "above_one", "empty"]
 _TEST_BLOCK: Final = 1_000_000
 _TOLERANCE: Final = 1e-4  # values this close to an integer are rounded: float files of counts are common
+_EQUAL_TOTALS: Final = 0.06  # relative spread; depths of cells differ by 20 % and more
 _NOUNS: Final = {"nan": "missing or infinite", "negative": "negative", "fractions": "fractional"}
 
 
@@ -131,6 +132,27 @@ def _guess(matrix: sparse.csr_matrix) -> str:
     if head.data.max() < 20:
         return "log-normalised (or TF-IDF) values"
     return "normalised or corrected values"
+
+
+def suspicion(matrix: sparse.csr_matrix) -> str:
+    """Return why whole numbers may not be counts of molecules ('' when nothing speaks against it).
+
+    Cells differ in depth, and nearly every cell has genes with a single molecule. Rounded values of cells scaled to one
+    total, or of their logarithms, lack one or the other.
+    """
+    n_genes = np.diff(matrix.indptr)
+    rows = np.flatnonzero(n_genes >= 10)
+    if len(rows) < 50:
+        return ""
+    totals = np.asarray(matrix.sum(axis=1)).ravel()[rows]
+    spread = float(totals.std() / totals.mean())
+    if spread < _EQUAL_TOTALS:
+        return f"all cells have nearly the same total ({np.median(totals):,.0f}, spread {spread:.1%})"
+    least = np.array([matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]].min() for row in rows[:2000]])
+    above = float((least > 1).mean())
+    if above > 0.5:
+        return f"the smallest value above zero is {np.median(least):.0f} in the median cell, and above 1 in {above:.0%}"
+    return ""
 
 
 def finish_counts(matrix: sparse.csr_matrix) -> sparse.csr_matrix:

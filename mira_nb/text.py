@@ -59,7 +59,9 @@ def suggest(name: str, options: Iterable[str], *, n: int = 3, shown: int = 10) -
     lower: dict[str, str] = {}
     for option in known:
         lower.setdefault(option.lower(), option)
-    close = [lower[match] for match in difflib.get_close_matches(name.lower(), list(lower), n=n)]
+    wanted = name.lower()
+    bare = wanted.split(":", 1)[-1]  # rna:cell_type, as MuData shows it
+    close = [lower[match] for match in difflib.get_close_matches(bare if bare in lower else wanted, list(lower), n=n)]
     if close:
         return f"close: {', '.join(map(repr, close))}"
     if not known:

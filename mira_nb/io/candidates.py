@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mira_nb.counts import ValueProblem, count_error, find_problem, finish_counts
+from mira_nb.counts import ValueProblem, count_error, find_problem, finish_counts, suspicion
 from mira_nb.errors import InputError
 
 from .formats import RawModality, is_count_layer
@@ -51,6 +51,12 @@ def choose_counts(raw: RawModality, role: str, log: Log, *, layer: str | None = 
     if key != "X" and ("X" not in raw.matrices or "X" in problems):
         why = "X is missing" if "X" not in raw.matrices else f"X is not made of counts ({_in_words(problems['X'][0])})"
         log.note(f"{raw.source}: counts were taken from {key}", cause=why)
+    if role == "rna" and (why := suspicion(best[1])):
+        log.warn(
+            f"{raw.source}: {key} holds whole numbers that may be rounded normalised values",
+            cause=f"{why}; {_totals(best[1])}",
+            remedy="give raw counts; topics of other values mislead. --layer says which matrix holds them.",
+        )
     return _counted(raw, role, best, log)
 
 

@@ -6,7 +6,7 @@ where it contradicts, nothing is paired.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,12 +16,13 @@ import pandas as pd
 from mira_nb.errors import InputError
 
 from .pairing import Counted, Log, examples
+from .samples import bare_barcodes, sample_keys
 
 RULES: Final = ("names", "order", "suffix", "prefix")
 """Rules of ``--pair-by``; any other word is the name of a column of barcodes."""
-_BARCODE: Final = r"(?:^|[^A-Za-z])([ACGTN]{8,})(?:$|[^A-Za-z])"
 _NEARLY_ALL: Final = 0.9
 _TOLERATED: Final = 0.01
+_LEVELS: Final = range(5)
 _COMPLEMENT: Final = str.maketrans("ACGTN", "TGCAN")
 
 
@@ -32,11 +33,6 @@ class Pairing:
     rna: np.ndarray
     atac: np.ndarray
     rule: str
-
-
-def bare_barcodes(names: pd.Index | pd.Series) -> pd.Series:
-    """Return the barcode sequence inside every name; missing where there is none."""
-    return pd.Series(np.asarray(names, dtype=object)).astype(str).str.extract(_BARCODE, expand=False)
 
 
 def pair_cells(rna: Counted, atac: Counted, *, pair_by: str | None, log: Log) -> tuple[np.ndarray, np.ndarray]:
@@ -83,6 +79,13 @@ def _report(rna: Counted, atac: Counted, found: Pairing, pair_by: str | None, lo
         log.drop("cells_only_in_atac", only_atac)
         better = [] if pair_by else [offer for offer in _offers(rna, atac) if offer[1] > n_shared]
         few = n_shared < 0.5 * min(rna.counts.shape[0], atac.counts.shape[0])
+        if few and better:
+            raise InputError(
+                f"Only {n_shared:,} of {rna.counts.shape[0]:,} cells of {rna.source} and {atac.counts.shape[0]:,} of "
+                f"{atac.source} have the same name, and another rule pairs nearly all.",
+                expected="names that are the same cell in both.",
+                remedy=f"{_offer_text(better)}; --pair-by names keeps the {n_shared:,}.",
+            )
         (log.warn if few or better else log.note)(
             f"{n_shared:,} cells are in both modalities and were kept",
             cause=f"{only_rna:,} cells are only in {rna.source}, {only_atac:,} only in {atac.source}",
@@ -94,10 +97,12 @@ def _report(rna: Counted, atac: Counted, found: Pairing, pair_by: str | None, lo
         )
 
 
-def _by_rule(rna: Counted, atac: Counted, rule: str, *, levels: tuple[int, ...] = (0, 1, 2)) -> Pairing | None:
+def _by_rule(rna: Counted, atac: Counted, rule: str, *, levels: Sequence[int] = _LEVELS) -> Pairing | None:
     """Pair by one rule; return None when it does not give every cell a key of its own.
 
-    ``levels`` are the forms of a rule that are tried: as it says, barcodes alone, barcodes and the last number.
+    ``levels`` are the forms of a rule that are tried: as it says, barcodes alone, barcodes and the last number, and
+    barcodes with samples by the barcodes that they share. The first that pairs nearly all cells is taken, else the one
+    that pairs most.
     """
     if rule == "order":
         if rna.counts.shape[0] != atac.counts.shape[0]:
@@ -110,13 +115,15 @@ def _by_rule(rna: Counted, atac: Counted, rule: str, *, levels: tuple[int, ...] 
         rows = np.arange(rna.counts.shape[0])
         return Pairing(rows, rows, rule)
     if rule in RULES:
+        best: Pairing | None = None
+        enough = _NEARLY_ALL * min(rna.counts.shape[0], atac.counts.shape[0])
         for level, (left, right) in enumerate(name_keys(rna.obs.index, atac.obs.index, rule)):
-            if level not in levels:
-                continue
-            found = match_names(left, right, rule)
-            if found is not None and len(found.rna):
-                return found
-        return None
+            found = match_names(left, right, rule) if level in levels else None
+            if found is not None and len(found.rna) > (len(best.rna) if best else 0):
+                best = found
+            if best is not None and len(best.rna) >= enough:
+                break
+        return best
     return _by_column(rna, atac, rule)
 
 
@@ -147,13 +154,14 @@ def name_keys(rna: pd.Index, atac: pd.Index, rule: str) -> Iterator[tuple[pd.Ser
     strip = _without_suffix if rule == "suffix" else _without_prefix
     yield strip(left), strip(right)
     yield bare_barcodes(left), bare_barcodes(right)
-    # samples share barcodes: the last number of a name tells them apart
-    yield (
-        *(
-            bare_barcodes(names) + "|" + names.str.extract(r"(\d+)$", expand=False).fillna("")
-            for names in (left, right)
-        ),
-    )  # type: ignore[misc]
+    # samples share barcodes: the last number of a name tells them apart, or how many barcodes samples share
+    numbered = [
+        bare_barcodes(names) + "|" + names.str.extract(r"(\d+)$", expand=False).fillna("") for names in (left, right)
+    ]
+    yield numbered[0], numbered[1]
+    none = pd.Series([None] * len(left), dtype=object), pd.Series([None] * len(right), dtype=object)
+    yield sample_keys(left, right, "after" if rule == "suffix" else "before") or none
+    yield sample_keys(left, right, "around") or none
 
 
 def _without_suffix(names: pd.Series) -> pd.Series:
@@ -180,8 +188,16 @@ def match_names(left: pd.Series, right: pd.Series, rule: str) -> Pairing | None:
 
 
 # ---------------------------------------------------------------- names that identify no cell
+def _row_numbers(part: Counted) -> pd.Series | None:
+    """Return the numbers in names such as 12 or Cell_12, None where names are of another kind or differ in more."""
+    parts = pd.Series(part.obs.index.astype(str)).str.extract(r"^([A-Za-z]*[ _.:-]?)(\d{1,9})$")
+    if not len(parts) or parts[1].isna().any() or parts[0].nunique() > 1:
+        return None
+    return parts[1].astype(np.int64)
+
+
 def _numbered(part: Counted) -> bool:
-    return bool(part.obs.index.astype(str).str.fullmatch(r"\d+").all())
+    return _row_numbers(part) is not None
 
 
 def _check_row_numbers(rna: Counted, atac: Counted) -> None:
@@ -189,7 +205,7 @@ def _check_row_numbers(rna: Counted, atac: Counted) -> None:
     if not (_numbered(rna) and _numbered(atac)) or rna.counts.shape[0] == atac.counts.shape[0]:
         return
     for part in (rna, atac):
-        numbers = np.sort(part.obs.index.astype(np.int64).to_numpy())
+        numbers = np.sort(np.asarray(_row_numbers(part)))
         if not (numbers == np.arange(len(numbers)) + numbers[0]).all() or numbers[0] > 1:
             continue
         found = _by_rule(rna, atac, "names")
@@ -273,7 +289,7 @@ def _offers(rna: Counted, atac: Counted) -> list[tuple[str, int, str]]:
     columns = dict.fromkeys([*_barcode_columns(rna), *_barcode_columns(atac)])
     out: list[tuple[str, int, str]] = []
     for rule, level in [
-        *((rule, level) for level in range(3) for rule in ("suffix", "prefix")),
+        *((rule, level) for level in _LEVELS for rule in ("suffix", "prefix")),
         *((c, 0) for c in columns),
     ]:
         if out and rule not in columns:

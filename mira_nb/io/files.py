@@ -43,6 +43,8 @@ def check_file(path: Path, *, option: str, error: type[InputError] = InputError)
             remedy = "give counts with --rna, --atac, --mudata or --tenx; here, name a file."
         elif inside := _matrices_inside(path):
             remedy = f"it holds {', '.join(inside)}: name that."
+        elif option == "--tenx":
+            remedy = "it holds no matrix.mtx and no .h5 file: name the folder filtered_feature_bc_matrix."
         raise error(f"{path} ({option}) is {kind}, not a file.", expected="the path of a file.", remedy=remedy)
     try:
         with path.open("rb") as handle:

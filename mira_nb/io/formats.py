@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
 import pandas as pd
 from scipy import sparse
 
@@ -17,6 +16,7 @@ from mira_nb.errors import InputError
 
 from .counts import to_csr
 from .files import check_source, is_zarr, unpacked
+from .frames import read_frame, with_labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -117,7 +117,7 @@ def detect_format(file: Any) -> Format:
         return "h5mu"
     if "obs" in file and "var" in file:
         return "h5ad"
-    if "matrix" in file and "barcodes" in file["matrix"]:
+    if "matrix" in file and hasattr(file["matrix"], "keys") and "barcodes" in file["matrix"]:
         return "tenx"
     groups = [file[name] for name in file if hasattr(file[name], "keys")]
     if len(groups) == 1 and {"barcodes", "genes", "gene_names", "indptr"} <= set(groups[0]):
@@ -133,6 +133,12 @@ def expect_format(file: Any, wanted: Format, *, path: Path, option: str) -> None
     content = ", ".join(sorted(file)[:8]) or "nothing"
     if found == "unknown":
         remedy = f"give {_NAMES[wanted]}, or convert the file first."
+        if "col_attrs" in file:
+            remedy = "this is a loom file: read it with anndata.io.read_loom(FILE) and save it with write_h5ad."
+        elif "assays" in file:
+            remedy = "this is Seurat's h5Seurat: export it by the ten lines of docs/how-to/import-from-r.md."
+        elif "barcode_idx" in file:
+            remedy = "this is Cell Ranger's molecule_info.h5: give filtered_feature_bc_matrix.h5 of the same folder."
     else:
         remedy = f"give it with {_OPTION[found]} instead."
         if found == "tenx":
@@ -146,10 +152,9 @@ def expect_format(file: Any, wanted: Format, *, path: Path, option: str) -> None
 
 def read_h5ad_group(group: Any, *, source: str) -> RawModality:
     """Describe one AnnData inside an open file: ``X``, then layers named like counts, then ``raw``."""
-    from anndata.io import read_elem
-
-    obs, var = _frame(group["obs"], read_elem), _frame(group["var"], read_elem)
-    obs = _with_labels(obs, group.get("uns"))
+    unread: list[str] = []
+    obs, var = read_frame(group["obs"], "obs", unread), read_frame(group["var"], "var", unread)
+    obs = with_labels(obs, group["obs"], group.get("uns"))
     matrices: dict[str, Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]] = {}
     if "X" in group and _shape(group["X"]) is not None:
         matrices["X"] = _loader(group["X"], obs, var, source)
@@ -158,8 +163,7 @@ def read_h5ad_group(group: Any, *, source: str) -> RawModality:
         matrices[f"layers[{name!r}]"] = _loader(layers[name], obs, var, source)
     raw = group.get("raw")
     if raw is not None and hasattr(raw, "keys") and "X" in raw and "var" in raw:
-        matrices["raw.X"] = _loader(raw["X"], obs, _frame(raw["var"], read_elem), source)
-    unread: list[str] = []
+        matrices["raw.X"] = _loader(raw["X"], obs, read_frame(raw["var"], "raw.var", unread), source)
     for element in ("obsm", "varm", "obsp", "varp", "uns"):
         if element in group:
             unread += [f"{element}[{name!r}]" for name in group[element]]
@@ -168,16 +172,12 @@ def read_h5ad_group(group: Any, *, source: str) -> RawModality:
 
 def read_obs(file: Any) -> pd.DataFrame:
     """Read the cell table at the top of a .h5mu file."""
-    from anndata.io import read_elem
-
-    return _frame(file["obs"], read_elem)
+    return read_frame(file["obs"])
 
 
 def read_var(group: Any) -> pd.DataFrame:
     """Read the feature table of one AnnData inside an open file."""
-    from anndata.io import read_elem
-
-    return _frame(group["var"], read_elem)
+    return read_frame(group["var"])
 
 
 def modality_from_anndata(adata: AnnData, *, source: str) -> RawModality:
@@ -218,35 +218,6 @@ def _loader(
     return load
 
 
-def _frame(node: Any, read_elem: Callable[[Any], Any]) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if hasattr(node, "keys"):
-            frame = read_elem(node)
-        else:  # AnnData before 0.7: one compound data set
-            table = node[()]
-            frame = pd.DataFrame({name: _text(table[name]) for name in table.dtype.names})
-            index = next((name for name in ("_index", "index") if name in frame), frame.columns[0])
-            frame = frame.set_index(index)
-    frame.index = pd.Index(_text(frame.index.to_numpy()), name=None)
-    return frame
-
-
-def _with_labels(frame: pd.DataFrame, uns: Any) -> pd.DataFrame:
-    """Replace integer codes by their labels, which AnnData before 0.7 kept in ``uns[COLUMN_categories]``."""
-    if uns is None or not hasattr(uns, "keys"):
-        return frame
-    for name in frame.columns:
-        labels = uns.get(f"{name}_categories")
-        codes = frame[name]
-        if labels is None or not pd.api.types.is_integer_dtype(codes):
-            continue
-        texts = [str(text) for text in np.atleast_1d(_text(labels[()]))]
-        if codes.min() >= -1 and codes.max() < len(texts) and len(set(texts)) == len(texts):
-            frame[name] = pd.Categorical.from_codes(codes.to_numpy(np.int64), categories=pd.Index(texts))
-    return frame
-
-
 def _shape(node: Any) -> tuple[int, ...] | None:
     if not hasattr(node, "keys"):
         return getattr(node, "shape", None)
@@ -275,14 +246,6 @@ def _ordered(layers: Mapping[str, Any]) -> list[str]:
     return sorted(names, key=lambda name: rank.get(_plain(name), len(rank)))
 
 
-def _text(values: Any) -> Any:
-    """Decode bytes to str, leave other values as they are; index values always become str."""
-    array = np.asarray(values)
-    if array.dtype.kind == "S" or (array.dtype == object and len(array) and isinstance(array[0], bytes)):
-        return np.array([item.decode("utf-8", "replace") for item in array], dtype=object)
-    return array
-
-
 def _describe_head(path: Path, head: bytes) -> str:
     if head.startswith(b"PK"):
         return "it is a zip archive"
@@ -297,6 +260,8 @@ def _describe_head(path: Path, head: bytes) -> str:
 
 def _conversion_hint(path: Path) -> str:
     name = path.name.lower()
+    if "fragments" in name or name.endswith((".bed", ".bed.gz", ".bam")):
+        return "these are reads or fragments: give their counts per peak (cells x peaks), e.g. from Cell Ranger ARC."
     if ".mtx" in name:
         return "call it matrix.mtx, with barcodes.tsv and features.tsv beside it, and give the folder."
     if name.endswith((".rds", ".rda", ".rdata")):

@@ -82,8 +82,14 @@ def read_gene_sets(path: Path) -> GeneSets:
     for number, line in enumerate(read_lines(path, option=_OPTION), start=1):
         if not line.strip():
             continue
-        fields = line.split("\t")
-        term = fields[0].strip()
+        fields = [_unquoted(field) for field in line.split("\t")]
+        if number == 2 and _is_gmx(fields):
+            raise ResourceError(
+                f"{path} ({_OPTION}) has one gene set per column (GMX), its second line holds their descriptions.",
+                expected=_EXPECTED,
+                remedy="transpose the table: one set per line.",
+            )
+        term = fields[0]
         symbols = [symbol for field in fields[2:] if (symbol := field.split(",")[0].strip())]
         if len(fields) < 3 or not term or not symbols:
             n_empty += 1
@@ -114,6 +120,19 @@ def read_gene_sets(path: Path) -> GeneSets:
         findings.append(Finding("info", title, f"{len(repeated):,} sets: {shown}"))
     name = path.name.removesuffix(".gz").removesuffix(".gmt")
     return GeneSets(name, {term: tuple(symbols) for term, symbols in sets.items()}, tuple(findings), descriptions)
+
+
+def _unquoted(field: str) -> str:
+    text = field.strip()
+    return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def _is_gmx(fields: list[str]) -> bool:
+    """Return whether a line holds nothing but descriptions: the second line of a GMX file."""
+    texts = [field.lower() for field in fields]
+    return len(texts) > 2 and all(
+        text in {"na", "n/a", ""} or text.startswith(("http://", "https://")) for text in texts
+    )
 
 
 def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:

@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from mira_nb.chromosomes import ASSEMBLY
+
 ENSEMBL: Final = r"ENS[A-Z]{0,6}G\d{6,}(?:\.\d+)?(?:_PAR_Y)?"
 """An Ensembl gene identifier, with or without a version."""
 SYMBOL_COLUMNS: Final = (
@@ -15,19 +17,16 @@ SYMBOL_COLUMNS: Final = (
     "hgnc_symbol", "mgi_symbol", "name", "gene", "genes",
 )  # fmt: skip
 ID_COLUMNS: Final = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "ensembl_gene_id", "feature_id", "id")
-_ASSEMBLY: Final = (
-    r"^(GRC[a-z]\d+|hg\d\d|mm\d\d?|rn\d|danRer\d+|dm\d|ce\d+|T2T[-_]CHM13v?[\d.]*|Rnor_[\d.]+|mRatBN[\d.]+)[-_]+"
-)
 
 
 def assembly_prefix(names: pd.Series) -> pd.Series:
     """Return the assembly before every name (``GRCh38`` in ``GRCh38_TP53``); missing where there is none."""
-    return names.str.extract(_ASSEMBLY, expand=False)
+    return names.str.extract(ASSEMBLY, expand=False)
 
 
 def without_assembly(names: pd.Series) -> pd.Series:
     """Return names without the assembly before them."""
-    return names.str.replace(_ASSEMBLY, "", regex=True)
+    return names.str.replace(ASSEMBLY, "", regex=True)
 
 
 def is_ensembl(names: Any) -> bool:

@@ -18,7 +18,7 @@ from mira_nb.keys import CHROM, END, START
 from . import formats
 from .counts import to_csr
 from .files import read_lines
-from .peaks import peak_coordinates
+from .peaks import looks_like_peaks, peak_coordinates
 from .spec import Finding
 
 _OPTION: Final = "--motif-hits"
@@ -107,6 +107,12 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
 
 def _factors(path: Path, var: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in ("id", "name") if name not in var]
+    if missing and looks_like_peaks(var.index):
+        raise ResourceError(
+            f"{path.name} ({_OPTION}) is transposed: its columns are peaks ({', '.join(map(str, var.index[:2]))}).",
+            expected=_EXPECTED,
+            remedy="write it again the other way round: adata.T.write_h5ad(FILE).",
+        )
     if missing:
         raise ResourceError(
             f"{path.name} ({_OPTION}): var lacks {' and '.join(missing)}; "
@@ -139,10 +145,11 @@ def _align(path: Path, obs: pd.DataFrame, peaks: pd.DataFrame) -> tuple[np.ndarr
         rows: dict[tuple[str, int, int], int] = {}
         for row, key in zip(np.flatnonzero(coordinates.valid), keys, strict=True):
             rows.setdefault(key, int(row))
-        wanted = zip(peaks[CHROM].astype(str), peaks[START], peaks[END], strict=True)
-        found = np.array([rows.get((c, int(s), int(e)), -1) for c, s, e in wanted], dtype=np.int64)
-        if (found >= 0).any():
-            return found, "coordinates"
+        for shift, how in ((0, "coordinates"), (1, "coordinates; its starts count from 1")):
+            wanted = zip(peaks[CHROM].astype(str), peaks[START] + shift, peaks[END], strict=True)
+            found = np.array([rows.get((c, int(s), int(e)), -1) for c, s, e in wanted], dtype=np.int64)
+            if (found >= 0).any():
+                return found, how
     numbered = bool(obs.index.astype(str).str.fullmatch(r"\d+").all())
     if (by_name >= 0).any() and not numbered:
         return by_name, "name"

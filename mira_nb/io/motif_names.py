@@ -9,6 +9,11 @@ import numpy as np
 
 _HOCOMOCO: Final = re.compile(r"^([A-Za-z0-9-]+)_(?:HUMAN|MOUSE)\.H\d+\w*\.|^([A-Za-z0-9-]+)\.H1[2-9]\w*\.")
 _JASPAR: Final = re.compile(r"^MA\d{4}\.\d+[._]")
+_CISBP: Final = re.compile(r"^\(([^()]+)\)_\([A-Z][a-z]+_[a-z]+\)")
+_UNIPROT: Final = re.compile(r"^([A-Z0-9-]{2,})_(?:HUMAN|MOUSE|RAT)$")
+_JOLMA: Final = re.compile(r"^([A-Za-z0-9-]+)_(?:DBD|full)(?:_\d+)?$")
+_TRANSFAC: Final = re.compile(r"^[A-Z]\$([A-Z0-9]+)_[A-Z0-9]+$")
+_GUESS: Final = re.compile(r"^\d+-[ACGTRYSWKMBDHVN]+,BestGuess:([^/(]+)")
 _HOMER: Final = re.compile(r"^([^/(]+)(?:\([^)]*\))?/")
 
 
@@ -16,9 +21,14 @@ def factor_name(identifier: str, name: str) -> str:
     """Return the factor that a motif's name stands for.
 
     HOCOMOCO's ``CTCF_HUMAN.H11MO.0.A`` and ``CTCF.H12CORE.0.P.B``, JASPAR's ``MA0139.2.CTCF`` and HOMER's
-    ``CTCF(Zf)/CD4+-CTCF-ChIP-Seq(Barski_et_al.)/Homer`` all give CTCF; other names are returned as they are.
+    ``CTCF(Zf)/CD4+-CTCF-ChIP-Seq(Barski_et_al.)/Homer`` all give CTCF, and so do CIS-BP's
+    ``(CTCF)_(Homo_sapiens)_(DBD_1.00)``, UniProt's ``CTCF_HUMAN``, ``CTCF_full_1``, TRANSFAC's ``V$CTCF_01`` and
+    what HOMER guesses of a new motif; other names are returned as they are.
     """
-    given = name or identifier
+    given = identifier if not name or name.startswith("/") or re.fullmatch(r"(?:MEME|DREME|STREME)-\d+", name) else name
+    for pattern in (_CISBP, _UNIPROT, _JOLMA, _TRANSFAC, _GUESS):
+        if found := pattern.match(given):
+            return found.group(1).replace(":", "::")
     hocomoco = _HOCOMOCO.match(given)
     if hocomoco:
         return hocomoco.group(1) or hocomoco.group(2)

@@ -9,13 +9,16 @@ import pandas as pd
 
 from mira_nb.errors import InputError
 
-from .identifiers import assembly_prefix, is_ensembl, symbol_column, without_assembly
+from .identifiers import ENSEMBL, assembly_prefix, is_ensembl, symbol_column, without_assembly
 
 if TYPE_CHECKING:
     from .formats import RawModality
     from .pairing import Counted, Log
 
 _LITERAL: Final = r"b(['\"])(.*)\1"
+_BOTH: Final = rf"^(?:(?P<id>{ENSEMBL})[_|:;-](?P<symbol>.+)|(?P<symbol2>.+)[_|:;-](?P<id2>{ENSEMBL}))$"
+_MONTHS: Final = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+_DATE: Final = rf"(?i)\d{{1,2}}-(?:{_MONTHS})|(?:{_MONTHS})-\d{{1,2}}|\d{{4}}-\d\d-\d\d(?: 00:00:00)?"
 
 
 def without_bytes(raw: RawModality, log: Log) -> RawModality:
@@ -84,7 +87,31 @@ def tidy_features(part: Counted, role: str, log: Log) -> Counted:
         names = _without_assembly(names, part.source, log)
     if (names.to_numpy() != part.var.index.to_numpy()).any():
         part = replace(part, var=part.var.set_axis(pd.Index(names)))
-    return _with_symbols(part, log) if role == "rna" else part
+    if role != "rna":
+        return part
+    dates = part.var.index[part.var.index.astype(str).str.fullmatch(_DATE)]
+    if len(dates):
+        log.warn(
+            f"{part.source}: {len(dates):,} genes have dates for names",
+            cause=f"a spreadsheet turned them into dates, e.g. {dates[0]!s}",
+            remedy="take the names from the original file: MARCHF1, SEPTIN2, DELEC1.",
+        )
+    return _with_symbols(_split_names(part, log), log)
+
+
+def _split_names(part: Counted, log: Log) -> Counted:
+    """Take identifier and symbol apart where every name holds both (``ENSG00000141510_TP53``)."""
+    parts = pd.Series(part.var.index.astype(str)).str.extract(_BOTH)
+    first = parts["id"].notna()
+    identifier, symbol = parts["id"].where(first, parts["id2"]), parts["symbol"].where(first, parts["symbol2"])
+    if not len(parts) or identifier.isna().any():
+        return part
+    log.note(
+        f"{part.source}: names of genes hold identifier and symbol",
+        cause=f"e.g. {part.var.index[0]!s}; symbols name the genes",
+    )
+    var = part.var.set_axis(pd.Index(symbol.to_numpy(dtype=object)))
+    return replace(part, var=var if "gene_ids" in var else var.assign(gene_ids=identifier.to_numpy(dtype=object)))
 
 
 def _without_assembly(names: pd.Series, source: str, log: Log) -> pd.Series:

@@ -24,7 +24,12 @@ NAME_COLUMNS: Final = ("interval", "peak", "peaks", "peak_id", "region", "coordi
 # dashes, dots, colons and underscores (GL000194.1, HLA-DRB1*15:01, chrUn_KI270742v1)
 # R writes 100000 as 1e+05
 _NUMBER: Final = r"(?:[0-9]{1,9}(?:\.[0-9]+)?[eE]\+?[0-9]{1,2}|[0-9][0-9,]*)"
-_NAME: Final = rf"^(?P<chrom>.*\S)\s*[:_\-.|]\s*(?P<start>{_NUMBER})\s*[:_\-.|]+\s*(?P<end>{_NUMBER})$"
+# GRanges and bedtools write a strand behind it
+_NAME: Final = (
+    rf"^(?P<chrom>.*[^\s:_\-.|])[:_\-.|\s]+(?P<start>{_NUMBER})[:_\-.|\s]+(?P<end>{_NUMBER})"
+    r"(?::[+\-*.]|\([+\-*.]\))?$"
+)
+_WORDS: Final = r"(?i)^(?:peaks?|atac|regions?|interval|locus|bin|tile|window|c?cre)(?:[_\-.]?\d+)?[:_\-.|]+(?=chr)"
 _MAX_POSITION: Final = 2**40
 _EXAMPLES: Final = "chr1:1000-1500, chr1-1000-1500 or chr1_1000_1500"
 
@@ -201,6 +206,9 @@ def _plain_chromosomes(names: pd.Series) -> tuple[pd.Series, list[Finding]]:
             return without_assembly(names), [Finding("info", title, f"e.g. {names.iloc[0]}")]
         shown = ", ".join(f"{name} {n:,}" for name, n in counted.items())
         return names, [Finding("warning", f"the peaks belong to {len(counted)} assemblies", shown)]
+    if len(names) and names.str.contains(_WORDS).all():
+        title, example = "a word before the chromosome names was taken off", names.iloc[0]
+        return names.str.replace(_WORDS, "", regex=True), [Finding("info", title, f"e.g. {example}")]
     distinct = pd.Series(names.unique())
     numbered = distinct[distinct.str.contains(r"\d")]
     changed = numbered.str.fullmatch(r"X\d+")

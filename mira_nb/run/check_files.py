@@ -21,6 +21,7 @@ from mira_nb.io.spec import Finding
 from mira_nb.io.tss import read_tss
 from mira_nb.io.tss_genes import NamedSites, name_sites
 from mira_nb.keys import ATAC, CHROM, RNA
+from mira_nb.stages.motifs.hits import describe_motifs
 
 Reader = Callable[[Path, MuData], tuple[str, Sequence[Finding]]]
 
@@ -104,8 +105,9 @@ def _check_genome(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
 
 def _check_motifs(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     motifs = read_motifs(path)
-    genes = {str(gene).upper() for gene in data.mod[RNA].var_names}
-    n_in = sum(any(part.strip() in genes for part in motif.name.upper().split("::")) for motif in motifs)
+    genes = [str(gene) for gene in data.mod[RNA].var_names]
+    described = describe_motifs([motif.id for motif in motifs], [motif.name for motif in motifs], genes)
+    n_in = int((described["genes"] != "").sum())
     findings = []
     if not n_in:
         cause = f"the motifs have names such as {', '.join(motif.name for motif in motifs[:3])}"

@@ -56,6 +56,11 @@ def test_findings(pair):
     assert "missing for 1 cells" in missing.title
 
 
+def test_names_as_mudata_shows_them_are_suggested(pair):
+    with pytest.raises(InputError, match="close: 'cluster'"):
+        check_annotations(pair.data, Resources(groups="atac:cluster"))
+
+
 def test_suggest():
     assert suggest("Clstr", ["cluster", "batch"]) == "close: 'cluster'"
     assert suggest("x", []) == "there are none"

@@ -110,3 +110,23 @@ def test_droplets_are_recognised(rna):
     obs = rna.obs.iloc[:0].reindex([f"c{i}" for i in range(n)])
     candidates.check_droplets(Counted("raw.h5ad", counts, obs, rna.var.iloc[:50]), log)
     assert "looks like droplets" in log.findings[0].title
+
+
+def log_rounded(x: sparse.csr_matrix) -> sparse.csr_matrix:
+    dense = x.toarray()
+    return sparse.csr_matrix(np.rint(np.log1p(dense / dense.sum(axis=1, keepdims=True) * 1e4)).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"), [(rounded, "all cells have nearly the same total (300"), (log_rounded, "the smallest value")]
+)
+def test_rounded_values_without_counts_beside_them_are_suspicious(rna, atac, write, change, why):
+    # depths as different as those of real cells
+    rng = np.random.default_rng(0)
+    depth = rng.gamma(6.0, 0.5, (len(rna), 1))
+    rna.X = sparse.csr_matrix(rng.poisson(depth * np.ones((1, rna.n_vars))).astype(np.float32))
+    assert "rounded" not in titles(read_input(write(rna, atac)))
+    rna.X = change(rna.X)
+    said = titles(read_input(write(rna, atac)))
+    assert "warning: rna.h5ad: X holds whole numbers that may be rounded normalised values" in said
+    assert why in said

@@ -146,3 +146,36 @@ def test_transposed_matrices_are_named(rna, atac, which):
     parts[which] = parts[which].T.copy()
     with pytest.raises(InputError, match="is transposed: its columns are the cells"):
         check_pair(parts["rna"], parts["atac"])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "rule"),
+    [
+        ("{bc}-1-{k0}", "{bc}-{k}", "suffix"),  # scanpy's concatenation against cellranger aggr
+        ("{letter}_{bc}-1", "{letter}#{bc}-1", "prefix"),  # Seurat's merge against ArchR
+        ("{letter}_{bc}-1", "{bc}-{k}", "suffix"),
+        ("{bc}-{k}", "{bc}-{other}", "suffix"),  # samples in another order: equal names are other cells
+        ("{bc}-1_{k}", "{low}-1_{k}", "suffix"),
+    ],
+)
+def test_samples_named_differently_correspond_by_their_barcodes(rna, atac, write, ours, theirs, rule):
+    bare = [name.split("-")[0] for name in rna.obs_names]
+    bare[110:140] = bare[:30]
+    forms = [
+        {"bc": bc, "low": bc.lower(), "k": k, "k0": k - 1, "other": 3 - k, "letter": "AB"[k - 1]}
+        for bc, k in zip(bare, np.repeat([1, 2], 110), strict=True)
+    ]
+    rna.obs_names, atac.obs_names = ([text.format(**form) for form in forms] for text in (ours, theirs))
+    spec = write(rna, atac)
+    with pytest.raises(InputError, match=f"--pair-by {rule} pairs 220 cells"):
+        read_input(spec)
+    paired_by_row(read_input(replace(spec, pair_by=rule)), rna, atac, np.arange(220))
+
+
+@pytest.mark.parametrize("name", ["{}", "Cell_{}", "obs.{}"])
+def test_numbered_names_are_confirmed_by_nothing(rna, atac, write, name):
+    rna.obs_names = [name.format(i) for i in range(len(rna))]
+    atac.obs_names = rna.obs_names
+    assert "warning: The cell names are numbers, which nothing in the files confirms" in titles(
+        read_input(write(rna, atac))
+    )

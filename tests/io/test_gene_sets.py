@@ -80,3 +80,26 @@ def test_genes_in_the_place_of_descriptions_belong_to_the_set(tmp_path):
     assert named.findings[-1].level == "warning"
     described = "".join(f"S{i}\tna\tG{3 * i + 1}\tG{3 * i + 2}\n" for i in range(4))
     assert name_gene_sets(read_gene_sets(write(tmp_path, described)), var).sets["S1"] == ("G4", "G5")
+
+
+def test_other_line_ends_encodings_and_quotes_give_the_same_sets(tmp_path):
+    text = "S1\tna\tA\tB\nM\u00e9ni\u00e8re\t\tC\tD\n"
+    wanted = {"S1": ("A", "B"), "M\u00e9ni\u00e8re": ("C", "D")}
+    quoted = "".join("\t".join(f'"{field}"' for field in line.split("\t")) + "\n" for line in text.splitlines())
+    for content in (
+        text.encode(),
+        text.encode("utf-8-sig"),
+        text.encode("utf-16"),
+        text.encode("latin-1"),
+        text.replace("\n", "\r").encode(),
+        text.replace("\n", "\r\n").encode(),
+        quoted.encode(),
+    ):
+        (tmp_path / "s.gmt").write_bytes(content)
+        assert dict(read_gene_sets(tmp_path / "s.gmt").sets) == wanted
+
+
+def test_a_set_per_column_is_refused(tmp_path):
+    (tmp_path / "s.gmt").write_text("S1\tS2\tS3\nna\tna\tna\nA\tB\tC\nD\tE\tF\n")
+    with pytest.raises(ResourceError, match="one gene set per column"):
+        read_gene_sets(tmp_path / "s.gmt")

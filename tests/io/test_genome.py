@@ -192,6 +192,13 @@ def test_what_archives_make_of_a_genome(tmp_path, text):
         ("NC_000087.8", "chrY"),
         ("NC_005089.1", "chrM"),
         ("NC_012920.1", "MT"),
+        ("CM000663.2", "chr1"),
+        ("CM000685.2", "chrX"),
+        ("CM001013.3", "X"),
+        ("CM001014.3", "chrY"),
+        ("NC_000086.8", "chrX"),
+        ("chr01", "1"),
+        ("GRCh38_chr7", "chr7"),
     ],
 )
 def test_accessions_of_human_and_mouse_are_chromosomes(accession, chromosome):

@@ -203,6 +203,13 @@ def test_four_by_four_with_a_row_per_letter_stays(tmp_path):
         ("MA0006.1", "Ahr::Arnt", "Ahr::Arnt"),
         ("x", "ETS:RUNX(ETS,Runt)/Jurkat-RUNX1-ChIP-Seq(GSE17954)/Homer", "ETS::RUNX"),
         ("x", "HLA-A", "HLA-A"),
+        ("M07944_2.00", "(CTCF)_(Homo_sapiens)_(DBD_1.00)", "CTCF"),
+        ("M1", "CTCF_HUMAN", "CTCF"),
+        ("GATA1_DBD_2", "", "GATA1"),
+        ("M00001", "V$MYOD_01", "MYOD"),
+        ("x", "1-NDRCCACYAGRKGGCRSHN,BestGuess:CTCF(Zf)/CD4+/Homer(0.95)", "CTCF"),
+        ("CTCF", "MEME-1", "CTCF"),
+        ("CTCF", "/name=x", "CTCF"),
     ],
 )
 def test_names_of_collections_give_factors(identifier, name, wanted):

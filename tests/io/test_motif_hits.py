@@ -30,13 +30,15 @@ def hits():
     return sparse.random(12, 2, density=0.5, format="csr", random_state=1, dtype=np.float32)
 
 
-@pytest.mark.parametrize("how", ["name", "coordinates", "names without chr"])
+@pytest.mark.parametrize("how", ["name", "coordinates", "names without chr", "starts from 1"])
 def test_alignment(tmp_path, hits, how):
     peaks = peak_table()
     order = np.random.default_rng(0).permutation(12)
     obs = pd.DataFrame(index=peaks.index)
     if how == "coordinates":
         obs = peaks.set_axis([f"p{i}" for i in range(12)])
+    if how == "starts from 1":
+        obs = peaks.assign(start=peaks["start"] + 1).set_axis([str(i) for i in range(12)])
     if how == "names without chr":
         obs = pd.DataFrame(index=peaks.index.str.removeprefix("chr"))
     found = read_motif_hits(write(tmp_path / "h.h5ad", hits[order], obs.iloc[order]), peaks)
@@ -124,3 +126,13 @@ def test_row_numbers_without_coordinates_are_refused(tmp_path, hits):
     path = write(tmp_path / "h.h5ad", hits, pd.DataFrame(index=peaks.index))
     with pytest.raises(ResourceError, match="named by numbers"):
         read_motif_hits(path, peaks)
+
+
+def test_factors_as_rows_are_called_transposed(tmp_path):
+    peaks = peak_table()
+    names = pd.DataFrame({"id": ["M1"], "name": ["Aa"]}, index=["M1"])
+    ad.AnnData(np.ones((1, 12), np.float32), obs=names, var=pd.DataFrame(index=peaks.index)).write_h5ad(
+        tmp_path / "h.h5ad"
+    )
+    with pytest.raises(ResourceError, match="is transposed: its columns are peaks"):
+        read_motif_hits(tmp_path / "h.h5ad", peaks)

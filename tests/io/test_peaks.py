@@ -168,6 +168,12 @@ def test_columns_without_width_are_reported_and_names_used():
         (["GRCh38_chr1:1-5", "GRCh38_chrX:1-5"], ["chr1", "chrX"]),
         (["mm10___chr1:1-5", "mm10___chr2:1-5"], ["chr1", "chr2"]),
         (["X1:1-5", "X2:1-5", "1:3-4"], ["X1", "X2", "1"]),  # platypus
+        (["peak_chr1_1_5", "peak_chrX_1_5"], ["chr1", "chrX"]),
+        (["peak_7::chr1:1-5(+)", "peak_8::chr2:1-5(-)"], ["chr1", "chr2"]),
+        (["ATAC-chr1-1-5", "ATAC-chr2-1-5"], ["chr1", "chr2"]),
+        (["Gm_chr1:1-5", "Gm_chr2:1-5"], ["Gm_chr1", "Gm_chr2"]),
+        (["chr1:1-5:*", "chr2:1-5:+"], ["chr1", "chr2"]),
+        (["chr1 1 5", "chr2 1 5"], ["chr1", "chr2"]),
         (["Hic-chr-1-82483-83603", "Hic-chr-2-1-3"], ["Hic-chr-1", "Hic-chr-2"]),
     ],
 )
