@@ -22,13 +22,14 @@ from .explore.page import FILE, Explorer, prepare
 from .findings.collect import Findings, collect
 from .findings.facts import Facts
 from .findings.page import first_screen, run_palette
+from .glossary import terms
 from .methods import Methods, build_methods
 from .reader import RunView, read_run
 from .sections import Builder, all_alerts
 
 SCRIPTS: Final = (
     "common.js", "packed.js", "page.js", "tables.js", "linked.js", "charts.js", "folds.js",
-    "values.js", "pens.js", "views.js", "zip.js", "locus.js", "explore.js", "main.js",
+    "values.js", "pens.js", "views.js", "zip.js", "locus.js", "explore.js", "glossary.js", "main.js",
 )  # fmt: skip
 PROSE: Final = 400_000
 """Bytes that texts and plain tables of a page may take beside its data and scripts."""
@@ -86,6 +87,7 @@ def render(run: RunView, methods: Methods) -> tuple[str, Findings, Explorer]:
     blocks = [
         embed.json_block("chart-themes", {"light": theme.config(), "dark": theme.config(dark=True)}),
         embed.json_block("texts", _texts(methods, record_text)),
+        embed.json_block("glossary", [term.record() for term in terms()]),
         *builder.blocks,
         embed.archive_block("archive", builder.archive.texts),
     ]
@@ -111,6 +113,7 @@ def render(run: RunView, methods: Methods) -> tuple[str, Findings, Explorer]:
         csp=policy.content(),
         style=style,
         scripts=scripts,
+        glossary=terms(),
         explorer=explorer,
         explorer_file=FILE,
         blocks=[*blocks, *explorer.blocks],

@@ -40,7 +40,7 @@ class Builder:
     ids: set[str] = field(
         default_factory=lambda: {
             *("results", "result-map", "result-tree", "result-topics", "alerts", "key-figures"),
-            *("methods", "atlas", "provenance", "top", "main", "explore"),
+            *("methods", "atlas", "provenance", "top", "main", "explore", "topic-pages"),
         }
     )
 

@@ -49,7 +49,12 @@ def outline(example: Path) -> Outline:
 
 def test_ids_are_unique_and_links_lead_somewhere(outline: Outline) -> None:
     assert len(outline.ids) == len(set(outline.ids))
-    assert {link[1:] for link in outline.links if link.startswith("#")} <= set(outline.ids)
+    shown = {link.removeprefix("#explore:") for link in outline.links if link.startswith("#explore:")}
+    genes, topics = {f"gene/GENE{i}" for i in range(60)}, {f"topic/e{i}" for i in range(1, 8)}
+    assert shown & genes
+    assert topics <= shown <= genes | topics
+    inside = {link[1:] for link in outline.links if link.startswith("#") and not link.startswith("#explore:")}
+    assert inside <= set(outline.ids)
     assert set(BUILT_IN) <= set(outline.ids)
     assert {"joint-umap", "joint-clusters", "methods", "provenance", "alerts"} <= set(outline.ids)
 

@@ -45,8 +45,7 @@ const explore = (() => {
 
   // ---------------------------------------------------------------- drawing
   const sizes = (view) => [Math.max(220, Math.round(view.plot.clientWidth)), view.height(view.plot.clientWidth)];
-  const redraw = (view) => {
-    if (!state?.feature || !view.plot.clientWidth) return;
+  const paintOn = (view) => {
     const [w, h] = sizes(view);
     const dense = devicePixelRatio || 1;
     view.canvas.width = Math.round(w * dense);
@@ -56,6 +55,10 @@ const explore = (() => {
     const context = view.canvas.getContext("2d");
     context.setTransform(dense, 0, 0, dense, 0, 0);
     view.draw(pens.onCanvas(context), w, h, pens.look(page.isDark()), state);
+  };
+  const redraw = (view) => {
+    if (!state?.feature || !view.plot.clientWidth) return;
+    paintOn(view);
     view.plot.setAttribute("aria-label", view.id === "explore-locus" ? locusWords() : `${view.title}: ${state.feature.label}. ${state.words}`);
   };
   const locusWords = () => {
@@ -307,8 +310,24 @@ const explore = (() => {
     if (!fromAddress()) await choose(find(data.start.kind, data.start.name), { remember: false, unfold: false });
   };
 
+  // the map of a topic's page, drawn when the page is opened
+  const topicMap = async (root, ready) => {
+    const plot = root.querySelector(".plot");
+    await ready();
+    const entry = state && find("topic", root.dataset.topic);
+    if (!entry) return;
+    const canvas = make("canvas");
+    plot.replaceChildren(canvas);
+    const feature = await featureOf(entry);
+    const view = { id: "", title: "", plot, canvas, height: (w) => Math.min(340, w), draw: (pen, w, h, look) => views.map(pen, w, h, look, { ...state, feature }) };
+    const paint = () => plot.clientWidth && paintOn(view);
+    new ResizeObserver(paint).observe(plot);
+    page.onTheme(paint);
+  };
+
   const setUp = () => {
     const root = document.querySelector("#explore .explorer");
+    for (const plot of root ? [] : document.querySelectorAll(".topic-page .plot")) plot.hidden = true;
     if (!root) return;
     let begun = null;
     const begin = () => {
@@ -316,6 +335,9 @@ const explore = (() => {
         root.before(make("p", { class: "problem", role: "alert", text: `The explorer cannot be shown: ${error.message}` }));
       });
     };
+    for (const node of document.querySelectorAll(".topic-page")) {
+      node.addEventListener("toggle", () => node.open && topicMap(node, () => { begin(); return begun; }), { once: true });
+    }
     if (location.hash.startsWith(PREFIX)) begin();
     page.near([root], begin);
   };

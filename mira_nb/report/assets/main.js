@@ -12,6 +12,7 @@ page.unpack().then(() => {
   charts.setUp();
   folds.setUp();
   explore.setUp();
+  glossary.setUp();
   page.setUpLinks();
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 }).catch((error) => {

@@ -62,6 +62,8 @@ class Explorer:
         Content of :data:`FILE`; empty where the page holds everything.
     left_out
         Names of the genes that are not in the page.
+    genes, topics
+        Names that the explorer can be sent to.
     """
 
     reason: str = ""
@@ -69,6 +71,8 @@ class Explorer:
     blocks: tuple[Markup, ...] = ()
     file: bytes = b""
     left_out: tuple[str, ...] = ()
+    genes: frozenset[str] = frozenset()
+    topics: frozenset[str] = frozenset()
 
     @property
     def captions(self) -> dict[str, str]:
@@ -112,6 +116,8 @@ class Preparation:
             ),
             file=b"" if whole else packing.to_file((genes, motifs), n_cells=n_cells, cells=cells),
             left_out=tuple(left_out),
+            genes=frozenset(some_genes.features),
+            topics=frozenset(item["name"] for item in payload["features"] if item["kind"] == "topic"),
         )
 
 

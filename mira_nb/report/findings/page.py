@@ -16,6 +16,7 @@ from .collect import Findings
 from .facts import Facts
 from .model import ICONS, WORDS
 from .pictures import joint_map, lineage_tree
+from .topics import page_id, topic_pages
 
 PICTURES: Final = (
     ("result-map", "Joint map", "joint", "umap_joint", "No joint map"),
@@ -68,7 +69,12 @@ def first_screen(
         }
         for item in findings.items
     ]
-    return {"pictures": pictures, "sentences": sentences, "topics": _rows(findings.cards, palette)}
+    return {
+        "pictures": pictures,
+        "sentences": sentences,
+        "topics": _rows(findings.cards, palette),
+        "topic_pages": topic_pages(facts, findings.cards, palette),
+    }
 
 
 def _rows(cards: tuple[Card, ...], palette: Palette) -> list[dict[str, Any]]:
@@ -90,7 +96,7 @@ def _rows(cards: tuple[Card, ...], palette: Palette) -> list[dict[str, Any]]:
                 "motifs": ", ".join(motifs),
                 "state": card.state,
                 "drivers": ", ".join(card.drivers),
-                "links": card.links,
+                "links": {**card.links, "topic": f"#{page_id(card.topic)}", "partner": f"#{page_id(card.partner)}"},
             }
         )
     return out
