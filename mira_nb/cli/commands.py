@@ -23,38 +23,27 @@ from .compare import compare
 from .errors import fail, reports_errors
 from .options import (
     Atac,
-    Batch,
     BatchFile,
     Compute,
-    GeneSets,
-    Genome,
-    Groups,
-    Labels,
+    Given,
     Layer,
-    MotifHits,
-    Motifs,
     Mudata,
-    Obs,
     PairBy,
     ParamsFile,
     Rna,
     Seed,
     Sets,
-    StartCell,
-    Subset,
     Tenx,
     Title,
-    Tss,
     Until,
     collect_parameters,
     input_spec,
-    resources,
+    takes,
 )
 from .share import share
 from .terminal import open_streams, say
 
 if TYPE_CHECKING:
-    from mira_nb.io.resources import Resources
     from mira_nb.run.pipeline import RunOutcome
 
 T = TypeVar("T")
@@ -70,10 +59,6 @@ app = typer.Typer(
 
 # the embedded set is a panel of 900 genes: against all genes of a genome every set of it would look enriched
 DEMO_PARAMETERS = {"enrichment": {"background": "modelled"}}
-
-
-_NOT_SHARED = frozenset({"out", "sets", "compute", "batch_file"})
-"""Options of `run` that no single run of a batch file has."""
 
 
 def _version(value: bool) -> None:
@@ -95,25 +80,10 @@ def root(
 
 @app.command()
 @reports_errors
+@takes(Given)
 def run(
     out: Annotated[Path, typer.Option("--out", help="Run folder, new or from an earlier run.", metavar="DIR")],
-    rna: Rna = None,
-    atac: Atac = None,
-    mudata: Mudata = None,
-    tenx: Tenx = None,
-    obs: Obs = None,
-    layer: Layer = None,
-    pair_by: PairBy = None,
-    tss: Tss = None,
-    genome: Genome = None,
-    motifs: Motifs = None,
-    gene_sets: GeneSets = None,
-    motif_hits: MotifHits = None,
-    groups: Groups = None,
-    start_cell: StartCell = None,
-    batch: Batch = None,
-    labels: Labels = None,
-    subset: Subset = None,
+    given: Given,
     params: ParamsFile = None,
     sets: Sets = None,
     until: Until = None,
@@ -123,19 +93,16 @@ def run(
     batch_file: BatchFile = None,
 ) -> None:
     """Run every stage whose inputs, parameters or code changed, and build the report."""
-    options = {name: value for name, value in locals().items() if name not in _NOT_SHARED}
     from mira_nb.run.pipeline import RunRequest, run_pipeline
 
     values = collect_parameters(params, sets or [])
     if batch_file is not None:
-        options["params"] = values
+        options = {**vars(given), "params": values, "until": until, "seed": seed, "title": title}
         _interruptible(lambda: run_many(batch_file, out, options, compute=compute, sink=_print_progress))
         return
-    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by, obs)
-    given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch, labels, subset)
     request = RunRequest(
-        spec=spec,
-        resources=given,
+        spec=given.spec(),
+        resources=given.resources(_print_progress),
         out=out,
         parameters=values,
         until=until,
@@ -177,31 +144,14 @@ def demo(
 
 @app.command()
 @reports_errors
+@takes(Given)
 def check(
-    rna: Rna = None,
-    atac: Atac = None,
-    mudata: Mudata = None,
-    tenx: Tenx = None,
-    obs: Obs = None,
-    layer: Layer = None,
-    pair_by: PairBy = None,
-    tss: Tss = None,
-    genome: Genome = None,
-    motifs: Motifs = None,
-    gene_sets: GeneSets = None,
-    motif_hits: MotifHits = None,
-    groups: Groups = None,
-    start_cell: StartCell = None,
-    batch: Batch = None,
-    labels: Labels = None,
-    subset: Subset = None,
+    given: Given,
 ) -> None:
     """Say what was found, what can run, and what each missing resource would unlock; runs nothing."""
     from mira_nb.run.inputs import check_run
 
-    spec = input_spec(rna, atac, mudata, tenx, layer, pair_by, obs)
-    given = _given(tss, genome, motifs, gene_sets, motif_hits, groups, start_cell, batch, labels, subset)
-    found = check_run(spec, given)
+    found = check_run(given.spec(), given.resources(_print_progress))
     typer.echo(printable(found.render()))
     if found.problems:
         fail("\n".join(found.problems), 2)
@@ -240,8 +190,6 @@ def project(
 @reports_errors
 def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder.")]) -> None:
     """Build report.html again from the run folder."""
-    if not (folder / "run.json").exists():
-        raise ParameterError(f"{folder} holds no run.json", expected="the --out folder of `mira-nb run`")
     from mira_nb.report.build import build_report
 
     typer.echo(build_report(folder))
@@ -327,11 +275,6 @@ app.registered_commands += share.registered_commands
 def _over(below: Mapping[str, Mapping[str, Any]], values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Parameters by stage and name, `values` winning over those below."""
     return {stage: {**below.get(stage, {}), **values.get(stage, {})} for stage in {**below, **values}}
-
-
-def _given(*named: Any) -> Resources:
-    """Return the resources that were named, with the progress of downloads on the terminal."""
-    return resources(*named, progress=_print_progress)
 
 
 def _prepare_demo_folder(out: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -118,39 +120,82 @@ def input_spec(
     return InputSpec(rna=rna, atac=atac, mudata=mudata, tenx=tenx, layer=layer, pair_by=pair_by, obs=obs)
 
 
-def resources(
-    tss: Path | None,
-    genome: Path | None,
-    motifs: Path | None,
-    gene_sets: list[Path] | None,
-    motif_hits: Path | None,
-    groups: str | None,
-    start_cell: str | None,
-    batch: str | None,
-    labels: Path | None = None,
-    subset: str | None = None,
-    *,
-    progress: Callable[[str, float, str, float], None],
-) -> Resources:
-    """Return the resources that were named; those of the catalogue are downloaded."""
-    from mira_nb.io.catalogue import local_file
-    from mira_nb.io.resources import Resources
+@dataclass(frozen=True)
+class Given:
+    """Options of the commands that read an experiment: its input files, resources and annotations."""
 
-    def say(fraction: float, message: str) -> None:
-        progress("download", fraction, message, -1)
+    rna: Rna = None
+    atac: Atac = None
+    mudata: Mudata = None
+    tenx: Tenx = None
+    obs: Obs = None
+    layer: Layer = None
+    pair_by: PairBy = None
+    tss: Tss = None
+    genome: Genome = None
+    motifs: Motifs = None
+    gene_sets: GeneSets = None
+    motif_hits: MotifHits = None
+    groups: Groups = None
+    start_cell: StartCell = None
+    batch: Batch = None
+    labels: Labels = None
+    subset: Subset = None
 
-    return Resources(
-        tss=tss,
-        genome=genome and local_file(genome, "genome", progress=say),
-        motifs=motifs and local_file(motifs, "motifs", progress=say),
-        gene_sets=tuple(gene_sets or ()),
-        motif_hits=motif_hits,
-        groups=groups,
-        start_cell=start_cell,
-        batch=batch,
-        labels=labels,
-        subset=subset,
-    )
+    def spec(self) -> InputSpec:
+        """Return the input that was named, or refuse half of one or two."""
+        return input_spec(self.rna, self.atac, self.mudata, self.tenx, self.layer, self.pair_by, self.obs)
+
+    def resources(self, progress: Callable[[str, float, str, float], None]) -> Resources:
+        """Return the resources that were named; those of the catalogue are downloaded."""
+        from mira_nb.io.catalogue import local_file
+        from mira_nb.io.resources import Resources
+
+        def say(fraction: float, message: str) -> None:
+            progress("download", fraction, message, -1)
+
+        return Resources(
+            tss=self.tss,
+            genome=self.genome and local_file(self.genome, "genome", progress=say),
+            motifs=self.motifs and local_file(self.motifs, "motifs", progress=say),
+            gene_sets=tuple(self.gene_sets or ()),
+            motif_hits=self.motif_hits,
+            groups=self.groups,
+            start_cell=self.start_cell,
+            batch=self.batch,
+            labels=self.labels,
+            subset=self.subset,
+        )
+
+
+def takes(group: type[Given]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Turn the parameter ``given`` of a command into options, one per field of `group`, in its place.
+
+    typer makes options of a signature, so that those of several commands would have to be written in each of them.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        options = get_type_hints(group, include_extras=True)
+        parameters: list[Parameter] = []
+        for item in signature(command).parameters.values():
+            if item.name == "given":
+                parameters += [
+                    Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=options[field.name])
+                    for field in fields(group)
+                ]
+            else:
+                parameters.append(item.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[item.name]))
+
+        def wrapped(**values: Any) -> None:
+            command(given=group(**{field.name: values.pop(field.name) for field in fields(group)}), **values)
+
+        wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+        wrapped.__annotations__ = {item.name: item.annotation for item in parameters}
+        wrapped.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        return wrapped
+
+    return decorate
 
 
 def collect_parameters(file: Path | None, sets: list[str]) -> dict[str, dict[str, Any]]:

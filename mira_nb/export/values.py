@@ -62,16 +62,17 @@ class RunValues:
 
         Raises
         ------
+        InputError
+            When the folder holds no run.
         ParameterError
-            When the folder holds no run, or none with results.
+            When the run has no results.
         """
-        if not (run / "run.json").exists():
-            raise ParameterError(f"{run} holds no run.json", expected="the --out folder of `mira-nb run`")
+        record = RunStore(run).existing_record()
         if not (run / "results.h5mu").exists():
             raise ParameterError(
                 f"{run} holds no results.h5mu", expected="a run with a finished stage", remedy="finish the run first"
             )
-        return cls(read_h5mu(run / "results.h5mu"), RunStore(run).read_record(), run)
+        return cls(read_h5mu(run / "results.h5mu"), record, run)
 
     @property
     def rna(self) -> AnnData:

@@ -78,8 +78,10 @@ class Dashboard:
 
     Raises
     ------
+    InputError
+        When the folder holds no run.
     StoreError
-        When the folder holds no readable run.
+        When its record cannot be read.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ class SinglePanel:
 
     Raises
     ------
-    StoreError
+    InputError
         When the folder holds no run.
     """
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mira_nb.errors import StoreError
+from mira_nb.run.store import RunStore
 
 from . import markup
 from .app import Dashboard, JobBar
@@ -123,7 +123,7 @@ class Shell:
         back = [self.back] if self.root is not None else []
         if not (folder / "run.json").exists():
             if not JobController(folder).folder.read():
-                raise StoreError(f"{folder} holds no run.json", expected="the --out folder of `mira-nb run`")
+                RunStore(folder).existing_record()
             self.view, self._bar = folder, JobBar(JobController(folder))
             head = widgets.HTML(f"<h1>{markup.text(folder.name)}</h1>")
             head.add_class("mn-header")

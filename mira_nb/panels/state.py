@@ -101,16 +101,12 @@ def read_run(store: RunStore, *, running: str = "") -> RunState:
 
     Raises
     ------
+    InputError
+        When the folder holds no run.
     StoreError
-        When the folder holds no run, or one that cannot be read.
+        When its record cannot be read.
     """
-    record = store.read_record()
-    if not record:
-        raise StoreError(
-            f"{store.root} holds no run.json",
-            expected="the --out folder of `mira-nb run` or `mira-nb demo`",
-            remedy="run `mira-nb run ... --until prepare --out DIR` first",
-        )
+    record = store.existing_record()
     reader = _Reader(store, record, running)
     stages = {name: reader.state(name) for name in stage_names()}
     return RunState(store.root, record, stages, annotation_names(store.input_path))

@@ -86,10 +86,8 @@ class Worker:
     def _pipeline(self) -> tuple[str, int]:
         from mira_nb.run.pipeline import RunRequest, run_pipeline
 
-        record = self.store.read_record()
         new = self.request.get("new") or {}
-        if not record and not new:
-            raise MiraError(f"{self.store.root} holds no run", remedy="make one with `mira-nb run` first")
+        record = self.store.read_record() if new else self.store.existing_record()
         stage, upto = str(self.request["stage"]), bool(self.request["upto"])
         renew = tuple(self.request.get("renew") or ())
         outcome = run_pipeline(

@@ -97,13 +97,7 @@ def read_run(run: Path, *, verify: bool = False) -> RunView:
         When run.json is damaged.
     """
     root = Path(run)
-    record = read_record(root)
-    if not record:
-        raise InputError(
-            f"{root} holds no run.json",
-            expected="a run folder",
-            remedy="give the folder that was --out of `mira-nb run`",
-        )
+    record = existing_record(root)
     if verify:
         _check_shown(root / "run.json", record)
     states = record.get("stages") or {}
@@ -126,6 +120,26 @@ def _check_shown(path: Path, record: Mapping[str, Any]) -> None:
     for name, entry in record.get("stages", {}).items():
         if (entry or {}).get("status", "pending") not in get_args(Status):
             raise StoreError(f"{path} is damaged: stage {name!r} has status {entry['status']!r}", remedy=remedy)
+
+
+def existing_record(root: Path) -> dict[str, Any]:
+    """Return run.json of a folder that must hold a run.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    StoreError
+        As :func:`read_record`.
+    """
+    record = read_record(root)
+    if not record:
+        raise InputError(
+            f"{root} holds no run.json",
+            expected="the --out folder of `mira-nb run` or `mira-nb demo`",
+            remedy="give that folder, or make a run first",
+        )
+    return record
 
 
 def read_record(root: Path) -> dict[str, Any]:

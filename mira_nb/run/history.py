@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mira_nb.errors import ParameterError, StoreError
+from mira_nb.report.reader import read_record
 
 from .files import replaced_folder, write_json
 from .intact import RECORDS
@@ -115,8 +116,8 @@ def keep(root: Path, reason: str, *, say: Say = lambda _: None) -> Version | Non
     """
     root = Path(root)
     try:
-        record = json.loads((root / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = read_record(root)
+    except StoreError:  # there is nothing that could be restored
         return None
     # a stage that is being computed again is marked as running, but its old result is still there
     entries = record.get("stages", {})

@@ -33,8 +33,7 @@ def load_run(run: str | Path, stages: tuple[str, ...]) -> MuData:
         There is no run in the folder, or one of the stages is not done.
     """
     store = RunStore(Path(run))
-    if not store.record.path.exists():
-        raise InputError(f"{run} holds no run.json", expected="the --out folder of `mira-nb run`")
+    store.existing_record()
     lacking = [name for name in stages if name not in store.finished()]
     if lacking:
         raise InputError(

@@ -90,9 +90,7 @@ def portable_record(root: Path, *, inputs: bool) -> tuple[dict[str, Any], list[t
 
 def check_finished(root: Path) -> None:
     """Refuse a folder without a run, or one that is being written to."""
-    record = RunStore(root).read_record() if (root / "run.json").exists() else {}
-    if not record:
-        raise ParameterError(f"{root} holds no run.json", expected="the --out folder of `mira-nb run`")
+    record = RunStore(root).existing_record()
     running = [name for name, entry in record.get("stages", {}).items() if entry.get("reason") == RUNNING]
     if running:
         raise ParameterError(f"stage {running[0]} of {root} is being computed", remedy="wait for it to end")
@@ -227,8 +225,7 @@ def _unpack(archive: zipfile.ZipFile, top: str, folder: Path) -> None:
 
 def _localise(folder: Path, target: Path) -> None:
     """Let run.json name the input files below the unpacked folder."""
-    path = folder / "run.json"
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = RunStore(folder).read_record()
     place = target.resolve()
 
     def moved(value: Any) -> Any:
@@ -238,7 +235,7 @@ def _localise(folder: Path, target: Path) -> None:
 
     for part in ("input_spec", "resource_paths"):
         record[part] = {name: moved(value) for name, value in record.get(part, {}).items()}
-    write_json(path, record)
+    write_json(folder / "run.json", record)
 
 
 def _opened(target: Path) -> str:

@@ -22,7 +22,7 @@ from mudata import MuData
 
 from mira_nb.charts import packed
 from mira_nb.errors import StoreError
-from mira_nb.report.reader import SCHEMA, read_stage_record, stage_folder
+from mira_nb.report.reader import SCHEMA, existing_record, read_stage_record, stage_folder
 from mira_nb.stages.base import Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.registry import stage_names
@@ -54,6 +54,10 @@ class RunStore:
     def record(self) -> RunRecord:
         """The record of the run, run.json."""
         return RunRecord(self.root)
+
+    def existing_record(self) -> dict[str, Any]:
+        """Return run.json; refuse a folder without one (InputError)."""
+        return existing_record(self.root)
 
     def read_record(self) -> dict[str, Any]:
         """Return run.json, or an empty dict before the first run."""

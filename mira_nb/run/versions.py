@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mira_nb.errors import ParameterError
-
 from .history import LIMIT_VARIABLE, Version, limit_bytes, remove, restore, versions
 from .intact import file_facts
 from .lock import locked
@@ -59,6 +57,5 @@ def remove_version(root: Path, number: int) -> str:
 
 def _check(root: Path) -> RunStore:
     store = RunStore(root)
-    if not store.record.path.exists():
-        raise ParameterError(f"{root} holds no run.json", expected="the --out folder of `mira-nb run`")
+    store.existing_record()
     return store

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mira_nb.errors import StoreError
+from mira_nb.errors import InputError
 from mira_nb.panels import markup
 from mira_nb.panels.job import JobState
 from mira_nb.panels.state import annotation_names, choose_run, load_stage, read_run
@@ -78,7 +78,7 @@ def test_a_damaged_result_counts_as_none(store: RunStore) -> None:
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"holds no run\.json"):
+    with pytest.raises(InputError, match=r"holds no run\.json"):
         read_run(RunStore(tmp_path))
     assert annotation_names(tmp_path / "nothing.h5mu") == ()
     assert load_stage("prepare") is not None

@@ -5,11 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from mira_nb.cli.options import collect_parameters
+from mira_nb.cli import app
+from mira_nb.cli.options import Given, collect_parameters, takes
 from mira_nb.errors import ParameterError
 
 
@@ -93,3 +98,48 @@ def test_version() -> None:
     from mira_nb import __version__
 
     assert run_cli("--version").stdout.strip() == f"mira-nb {__version__}"
+
+
+def options_of(command: str) -> list[str]:
+    found = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    return [item.name for item in found]
+
+
+def test_run_and_check_read_an_experiment_by_the_same_options() -> None:
+    given = [item.name for item in fields(Given)]
+    assert options_of("check") == given
+    own = ["params", "sets", "until", "seed", "title", "compute", "batch_file"]
+    assert options_of("run") == ["out", *given, *own]
+
+
+def test_options_in_a_group_reach_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[Given] = []
+
+    @takes(Given)
+    def command(out: Annotated[Path, typer.Option()], given: Given, seed: Annotated[int, typer.Option()] = 3) -> None:
+        seen.append(given)
+        assert (out, seed) == (Path("o"), 4)
+
+    small = typer.Typer()
+    small.command()(command)
+    arguments = [
+        "--out",
+        "o",
+        "--rna",
+        "r.h5ad",
+        "--atac",
+        "a.h5ad",
+        "--gene-sets",
+        "x",
+        "--gene-sets",
+        "y",
+        "--seed",
+        "4",
+    ]
+    result = CliRunner().invoke(small, [*arguments, "--groups", "state", "--seed", "4"])
+    assert result.exit_code == 0, result.output
+    (given,) = seen
+    assert given == Given(rna=Path("r.h5ad"), atac=Path("a.h5ad"), gene_sets=[Path("x"), Path("y")], groups="state")
+    assert given.spec().rna == Path("r.h5ad")
+    made = given.resources(lambda *told: None)
+    assert (made.gene_sets, made.groups, made.labels) == ((Path("x"), Path("y")), "state", None)

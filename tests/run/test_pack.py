@@ -68,7 +68,7 @@ def test_without_inputs_no_folder_of_this_machine_is_told(request_: RunRequest, 
 
 
 def test_what_is_not_a_finished_run_is_not_packed(request_: RunRequest, tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match=r"no run\.json"):
+    with pytest.raises(InputError, match=r"no run\.json"):
         pack_run(tmp_path, tmp_path / "a.zip")
     run_pipeline(request_)
     with pytest.raises(ParameterError, match=r"\.zip"):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from mira_nb.errors import StoreError
+import mira_nb
+from mira_nb.errors import InputError, StoreError
+from mira_nb.report.reader import existing_record
+from mira_nb.run.history import keep
 from mira_nb.run.record import RUNNING, STOPPED, RunRecord
 from mira_nb.stages.registry import BUILT_IN, get_stage
+
+PACKAGE = Path(mira_nb.__file__).parent
 
 
 def test_every_stage_has_an_entry_with_its_title(tmp_path: Path) -> None:
@@ -60,3 +67,30 @@ def test_a_damaged_record_is_refused(tmp_path: Path, text: str, message: str) ->
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(StoreError, match=message):
         RunRecord(tmp_path).read()
+
+
+def test_one_function_refuses_a_folder_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no run\.json[\s\S]*make a run first"):
+        existing_record(tmp_path)
+    sources = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+    said = [path.name for path, text in sources.items() if '} holds no run.json"' in text]
+    assert said == ["reader.py"]
+
+
+def test_one_function_reads_run_json() -> None:
+    """No other module parses the file: a path that ends with run.json goes into no json.loads."""
+    parsed = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        for function in [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]:
+            source = ast.get_source_segment(text, function) or ""
+            if '"run.json"' in source and re.search(r"json\.loads?\(", source):
+                parsed.append(f"{path.name}: {function.name}")
+    assert parsed == ["reader.py: read_record"]
+
+
+def test_a_damaged_record_makes_no_version(tmp_path: Path) -> None:
+    assert keep(tmp_path, "nothing there") is None
+    (tmp_path / "run.json").write_text("{")
+    assert keep(tmp_path, "it is damaged") is None
+    assert not (tmp_path / "history").exists()
