@@ -61,10 +61,11 @@ def fitted(data: mudata.MuData, **params: Any) -> Any:
     ok[[3, 70]] = False
     score = rng.gamma(1.0, 8.0, N_GENES)
     score[~ok] = np.nan
+    given = RegulationParams(branch_cells=30, **params)
     return SimpleNamespace(
         data=data,
-        params=RegulationParams(branch_cells=30, **params),
-        context=SimpleNamespace(resources=GROUPS),
+        params=given,
+        branches=find_branches(data, given, GROUPS),
         position=np.arange(N_GENES),
         genes=[str(name) for name in data.mod["rna"].var_names],
         ok=ok,

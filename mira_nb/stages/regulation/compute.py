@@ -33,7 +33,7 @@ from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import cell_groups, topic_frame
 from mira_nb.typing import Floats, Ints, Progress
 
-from .branches import find_branches
+from .branches import Branch, find_branches
 from .decay import decay_columns
 from .inputs import build_cells, chosen_genes, peak_sets
 
@@ -85,6 +85,8 @@ class RegulationOutput:
         Rows of the TSS table.
     tss_findings
         What reading the TSS file found.
+    branches
+        Branches of the lineage tree and those that the user names.
     """
 
     data: MuData
@@ -104,6 +106,7 @@ class RegulationOutput:
     chromosomes: ChromosomeMatch
     n_tss_rows: int
     tss_findings: tuple[Any, ...]
+    branches: list[Branch]
 
     @cached_property
     def ok(self) -> NDArray[np.bool_]:
@@ -308,7 +311,7 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     from mira_nb.io.tss import read_tss
     from mira_nb.io.tss_genes import name_sites
 
-    find_branches(data, params, context.resources)  # a wrong name is refused before anything is fitted
+    branches = find_branches(data, params, context.resources)  # a wrong name is refused before anything is fitted
     path = context.resources.tss
     if path is None:
         raise ResourceError("no transcription start sites were given", remedy="give --tss FILE")
@@ -357,4 +360,5 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
         chromosomes=match_chromosomes(table.frame["chrom"], peaks["chrom"]),
         n_tss_rows=len(table.frame),
         tss_findings=tuple(table.findings),
+        branches=branches,
     )

@@ -14,7 +14,7 @@ from mira_nb.core.statistics.rank_tests import benjamini_hochberg, log2_ratio_of
 from mira_nb.keys import RNA
 from mira_nb.typing import Floats
 
-from .branches import Branch, find_branches
+from .branches import Branch
 from .compute import RegulationOutput
 from .score_tests import against_rest
 
@@ -36,13 +36,12 @@ def primed_genes(found: RegulationOutput) -> pd.DataFrame:
     higher than in the precursor in one of the two (Extended Methods, IFE differentially-expressed terminal genes).
     Columns: :data:`COLUMNS`.
     """
-    branches = find_branches(found.data, found.params, found.context.resources)
-    if not branches:
+    if not found.branches:
         return pd.DataFrame(columns=list(COLUMNS))
     counts = sparse.csr_matrix(found.data.mod[RNA].X, dtype=np.float64)
     total = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)
     expression = sparse.csr_matrix(sparse.diags(1e4 / total) @ counts[:, found.position]).log1p()
-    rows = [row for branch in branches for row in _rows(branch, expression, found)]
+    rows = [row for branch in found.branches for row in _rows(branch, expression, found)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -13,7 +13,6 @@ from mira_nb.core.regulation.geometry import NO_CHROMOSOME, NO_TSS
 from mira_nb.stages.result import Alert, Metric, Table
 from mira_nb.stages.texts import Texts
 
-from .branches import find_branches
 from .compute import RegulationOutput
 from .decay import INFORMED, SIDES, decay_columns, informed_decay, shown_map
 from .lineages import state_table
@@ -242,5 +241,5 @@ def methods(found: RegulationOutput) -> str:
         n_genes=int(found.ok.sum()),
         null=found.null,
         error_share=found.error_share,
-        branches=bool(find_branches(found.data, found.params, found.context.resources)),
+        branches=bool(found.branches),
     )
