@@ -19,6 +19,7 @@ from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
 from mira_nb.stages.drivers.params import DriversParams
 from mira_nb.stages.drivers.stage import DriversStage
+from mira_nb.stages.regulation.branches import find_branches
 from mira_nb.stages.regulation.links import COLUMNS, named_factors
 from mira_nb.stages.regulation.params import RegulationParams
 from mira_nb.stages.regulation.report import prior_interval
@@ -405,6 +406,7 @@ def test_primed_genes_follow_the_stated_rule(tss: Path) -> None:
         "parent": np.array(["", "root", "A, B", "A, B", "root"]),
         "branch_time": np.array([0.4, 0.4, np.nan, np.nan, np.nan]),
     }
+    found = replace(found, branches=find_branches(data, found.params, Resources()))
     coinciding = primed_genes(found).set_index(["lineage", "gene"])
     assert set(coinciding["branch"]) == {"A, B"}
     pd.testing.assert_series_equal(coinciding["terminal"].sort_index(), table["terminal"].sort_index())
