@@ -128,6 +128,21 @@ def test_arrows_inside_a_stage(package: Path) -> None:
             assert not {item for item in imports(path, ast.walk(tree(path))) if layer(item) == "charts"}
 
 
+@pytest.mark.parametrize("package", STAGE_PACKAGES, ids=lambda path: path.name)
+def test_no_stage_imports_another(package: Path) -> None:
+    """What two stages need stands in stages/shared, which imports no stage; of stages/ itself they see what all see."""
+    others = {f"mira_nb.stages.{path.name}" for path in STAGE_PACKAGES} - {f"mira_nb.stages.{package.name}"}
+    found = {
+        f"{path.stem}: {item}"
+        for folder in (package, PACKAGE / "stages" / "shared")
+        for path in folder.rglob("*.py")
+        for item in imports(path, ast.walk(tree(path)))
+        if ".".join(item.split(".")[:3]) in others
+    }
+    assert len(others) >= 9
+    assert not found
+
+
 def test_core_has_no_loose_modules() -> None:
     assert {path.name for path in (PACKAGE / "core").glob("*.py")} == {"__init__.py", "motifs.py"}
 

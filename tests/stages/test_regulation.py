@@ -197,7 +197,7 @@ def test_decay_distances_are_posterior_means_with_an_interval(regulated: tuple[m
 def test_models_keep_the_maximum_a_posteriori(regulated: tuple[mudata.MuData, Result]) -> None:
     """The stored parameters reproduce the stored LITE prediction; the posterior means would not."""
     from mira_nb.stages.drivers.scores import stored_lite
-    from mira_nb.stages.regulation.inputs import build_cells
+    from mira_nb.stages.shared.regulation_cells import build_cells
 
     data, result = regulated
     genes = table(result, "genes").set_index("gene")

@@ -14,7 +14,7 @@ from mira_nb.core.regulation.model import Fits, Gauge
 from mira_nb.errors import StoreError
 from mira_nb.keys import ATAC, PEAK_SETS, RNA, RP_PARAMETERS
 from mira_nb.stages.base import Context
-from mira_nb.stages.regulation.inputs import build_cells
+from mira_nb.stages.shared.regulation_cells import build_cells
 from mira_nb.typing import Floats, Ints
 
 from .matched import decoy_hits, peak_covariates, site_design

@@ -31,11 +31,12 @@ from mira_nb.errors import ResourceError
 from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, RNA
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import cell_groups, topic_frame
+from mira_nb.stages.shared.regulation_cells import build_cells
 from mira_nb.typing import Floats, Ints, Progress
 
 from .branches import Branch, find_branches
 from .decay import decay_columns
-from .inputs import build_cells, chosen_genes, peak_sets
+from .inputs import chosen_genes, peak_sets
 
 if TYPE_CHECKING:
     from mudata import MuData
