@@ -196,7 +196,7 @@ def check(
     labels: Labels = None,
     subset: Subset = None,
 ) -> None:
-    """Say what was found, what can run, and what each missing resource would unlock; runs nothing."""
+    """Report what was found, what can run, and what each missing resource would unlock; runs nothing."""
     from mira_nb.run.inputs import check_run
 
     spec = input_spec(rna, atac, mudata, tenx, layer, pair_by, obs)
@@ -325,7 +325,7 @@ app.registered_commands += share.registered_commands
 
 
 def _over(below: Mapping[str, Mapping[str, Any]], values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Parameters by stage and name, `values` winning over those below."""
+    """Return parameters by stage and name, `values` winning over those below."""
     return {stage: {**below.get(stage, {}), **values.get(stage, {})} for stage in {**below, **values}}
 
 
@@ -342,7 +342,7 @@ def _prepare_demo_folder(out: Path) -> None:
 
 
 def _interruptible(action: Callable[[], T]) -> T:
-    """Let a termination signal end the kernels properly, like Ctrl-C."""
+    """Handle a termination signal like Ctrl-C, so that kernels are ended properly."""
 
     def stop(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -369,7 +369,7 @@ def _print_progress(stage: str, fraction: float, message: str, remaining: float)
 
 
 def _finish(outcome: RunOutcome) -> None:
-    """Say what happened; exit status 1 when a stage failed."""
+    """Report what happened; exit status 1 when a stage failed."""
     for name, status in outcome.statuses.items():
         state = "done" if status == "done" and name in outcome.computed else status
         if status == "done" and name not in outcome.computed:
@@ -384,6 +384,6 @@ def _finish(outcome: RunOutcome) -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the command line."""
     open_streams()
     app()
