@@ -82,3 +82,29 @@ def test_parameters_of_pages_exist() -> None:
             if not any(pattern.fullmatch(".".join(known)) for known in names):
                 unknown.append(f"{page}: {stage}.{name}")
     assert unknown == []
+
+
+def cited() -> list[tuple[str, str]]:
+    """File and page of every citation of a decision in code, tests, templates and documentation."""
+    root = DECISIONS.parents[1]
+    files = [
+        path for folder in ("mira_nb", "templates", "notebooks", "tests") for path in sorted((root / folder).rglob("*"))
+    ]
+    files += [
+        *root.glob("*.md"),
+        *sorted((root / "docs").glob("*.md")),
+        *sorted((root / "docs" / "how-to").glob("*.md")),
+    ]
+    found = []
+    for path in files:
+        if path.suffix in {".py", ".md", ".ipynb", ".yaml", ".html", ".j2", ".jinja2"} and path != Path(__file__):
+            text = path.read_text(encoding="utf-8")
+            name = str(path.relative_to(root))
+            found += [(name, page) for page in re.findall(r"decisions/([\w-]+\.md)", text)]
+            found += [(name, match) for match in re.findall(r"DECISIONS.{0,8}", text)]
+    return found
+
+
+def test_every_cited_page_exists() -> None:
+    assert len(cited()) > 20
+    assert [(file, page) for file, page in cited() if page not in {*PAGES, "index.md"}] == []

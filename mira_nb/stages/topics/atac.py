@@ -26,9 +26,15 @@ class TopicsAtacStage(Stage[TopicsAtacParams]):
     needs: ClassVar[tuple[str, ...]] = (PREPARE,)
     uses: ClassVar[tuple[str, ...]] = (TUNING_ATAC,)
     writes: ClassVar[tuple[Slot, ...]] = (
-        Slot("atac", "obsm", keys.X_TOPICS),
-        Slot("atac", "varm", keys.TOPIC_ACTIVATIONS),
-        Slot("atac", "uns", keys.TOPIC_MODEL),
+        Slot("atac", "obsm", keys.X_TOPICS, "cells x topics", "proportion, rows sum to 1"),
+        Slot(
+            "atac",
+            "varm",
+            keys.TOPIC_ACTIVATIONS,
+            "peaks x topics",
+            "standard deviations; NaN where not modelled",
+        ),
+        Slot("atac", "uns", keys.TOPIC_MODEL, "mapping", "arrays of the fitted model"),
     )
     memory: ClassVar[Memory] = Memory(720, 38)
     look: ClassVar[str] = (

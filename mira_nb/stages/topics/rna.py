@@ -28,9 +28,18 @@ class TopicsRnaStage(Stage[TopicsRnaParams]):
     needs: ClassVar[tuple[str, ...]] = (PREPARE,)
     uses: ClassVar[tuple[str, ...]] = (TUNING_RNA,)
     writes: ClassVar[tuple[Slot, ...]] = (
-        Slot("rna", "obsm", keys.X_TOPICS),
-        Slot("rna", "varm", keys.TOPIC_ACTIVATIONS),
-        Slot("rna", "uns", keys.TOPIC_MODEL),
+        Slot("rna", "obsm", keys.X_TOPICS, "cells x topics", "proportion, rows sum to 1"),
+        Slot(
+            "rna",
+            "varm",
+            keys.TOPIC_ACTIVATIONS,
+            "genes x topics",
+            "standard deviations; NaN where not modelled",
+        ),
+        Slot("rna", "uns", keys.TOPIC_MODEL, "mapping", "arrays of the fitted model"),
+    )
+    also_writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("rna", "obs", keys.READ_DEPTH, "cells", "counts; where the model estimates it"),
     )
     memory: ClassVar[Memory] = Memory(660, 20)
     look: ClassVar[str] = (

@@ -27,7 +27,9 @@ class TuningAtacStage(Stage[TuningAtacParams]):
     )
     Params: ClassVar[type[Params]] = TuningAtacParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE,)
-    writes: ClassVar[tuple[Slot, ...]] = (Slot("atac", "uns", keys.TUNING),)
+    writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("atac", "uns", keys.TUNING, "mapping", "number of topics, settings, stability of each topic"),
+    )
     memory: ClassVar[Memory] = Memory(700, 40)
     look: ClassVar[str] = (
         "The curve of the loss should fall steeply up to the chosen number of topics and be nearly flat beyond it."
@@ -56,5 +58,5 @@ class TuningAtacStage(Stage[TuningAtacParams]):
         )
 
     def skip_reason(self, parameters: AllParams) -> str:
-        """Say that the number of topics was given, if it was."""
+        """Return that the number of topics was given, if it was."""
         return reason_to_skip(TOPICS_ATAC, parameters)
