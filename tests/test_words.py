@@ -17,7 +17,7 @@ Lay Leave Limit Link List Listen Load Lock Look Make Map Mark Match Maximise Mea
 Note Offer Open Order Pack Pair Parse Pass Place Point Pool Predict Print Project Put Query Read Recognise
 Record Reduce Refuse Release Remove Render Renumber Repair Replace Report Restore Return Run Scale Scan Score Screen
 Search Select Send Separate Serve Set Show Simulate Smooth Solve Split Stack Standardise Start Stop Store Sum Sweep
-Take Terminate Test Train Translate Try Tune Turn Undo Update Validate Wait Warn Weigh Wrap Write Yield
+Take Terminate Test Train Translate Try Tune Turn Undo Unpack Update Validate Wait Warn Weigh Wrap Write Yield
 """
 VERBS = frozenset(_VERBS.split())
 """First words of summaries, imperative. A new verb is added here; Give, Say, Bring, Let and Tell have better ones."""

@@ -226,7 +226,7 @@ def _unpack(archive: zipfile.ZipFile, top: str, folder: Path) -> None:
 
 
 def _localise(folder: Path, target: Path) -> None:
-    """Let run.json name the input files below the unpacked folder."""
+    """Make run.json name the input files below the unpacked folder."""
     path = folder / "run.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     place = target.resolve()

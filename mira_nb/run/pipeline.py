@@ -253,7 +253,7 @@ class _Run:
         )
 
     def _taken_over(self, stage: Stage[Any], key: str) -> bool:
-        """Whether another run has the result, which is then put into this one."""
+        """Return whether another run has the result, which is then put into this one."""
         if not self.request.donors:
             return False
         keep_replaced(self.store.root, stage.name, stage.title, say=partial(self._say, "history"))
