@@ -9,11 +9,14 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from mira_nb.report.atlas import read_atlas
+from mira_nb.errors import MiraError
+from mira_nb.report.atlas import drawn_items, picture_name
 from mira_nb.stages.base import Stage
 from mira_nb.stages.checks import slot_text
 from mira_nb.stages.describe import format_value
 from mira_nb.stages.registry import BUILT_IN, get_stage, upstream
+from mira_nb.stages.result import Slot
+from mira_nb.stubs import FUNCTIONS, signature
 
 DOCS = Path(__file__).resolve().parent
 
@@ -26,27 +29,27 @@ def setup(app: Any) -> dict[str, Any]:
 
 def write(docs: Path) -> list[Path]:
     """Write all pages; returns their paths."""
-    pages = {
-        "reference/index.md": _reference_index(),
-        "stages/index.md": _stage_index(),
-        "gallery/index.md": _gallery(),
-        "reference/result.md": _class_page("mira_nb.stages.result", ("Result", "Figure", "Table", "Metric", "Alert")),
-        "reference/read.md": _function_page("read"),
-        "reference/pair.md": _function_page("pair"),
-        "reference/embedded_data.md": _function_page("embedded_data"),
-        "reference/Resources.md": _class_page("mira_nb.io.resources", ("Resources",)),
-    }
-    for name in BUILT_IN:
-        pages[f"reference/{name}.md"] = _stage_function(name)
-        pages[f"stages/{name}.md"] = _stage_page(get_stage(name))
     written = []
-    for name, text in pages.items():
+    for name, text in _pages(docs).items():
         path = docs / name
         path.parent.mkdir(exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
         written.append(path)
     return written
+
+
+def _pages(docs: Path) -> dict[str, str]:
+    """Return the text of every page by its path below the documentation folder."""
+    pages = {
+        "reference/index.md": _reference_index(),
+        "stages/index.md": _stage_index(),
+        "gallery/index.md": _gallery(docs),
+        "reference/result.md": _class_page("mira_nb.stages.result", ("Result", "Figure", "Table", "Metric", "Alert")),
+        "reference/Resources.md": _class_page("mira_nb.io.resources", ("Resources",)),
+    }
+    pages |= {f"reference/{name}.md": _function_page(name) for name in (*FUNCTIONS, *BUILT_IN)}
+    return pages | {f"stages/{name}.md": _stage_page(get_stage(name)) for name in BUILT_IN}
 
 
 def copy_tutorial(docs: Path) -> None:
@@ -71,9 +74,7 @@ def _stage_page(stage: Stage[Any]) -> str:
     )
     before = ", ".join(f"[{name}]({name}.md)" for name in upstream(stage.name)) or "nothing"
     used = ", ".join(f"[{name}]({name}.md)" for name in stage.uses)
-    written = (
-        "\n".join(f"- `{slot_text(slot)}`" for slot in stage.writes) or "- nothing in the MuData; tables and figures"
-    )
+    written = _slots((*stage.writes, *stage.also_writes))
     return f"""# {stage.name}: {stage.title}
 
 {stage.purpose}
@@ -99,20 +100,31 @@ Set one by `--set {stage.name}.NAME=VALUE`, in the panel, in the notebook's firs
 {_texts(stage)}"""
 
 
+def _slots(slots: tuple[Slot, ...]) -> str:
+    """Return keys with shape and unit as a table."""
+    if not slots:
+        return "Nothing in the MuData; tables and figures."
+    rows = "\n".join(f"| `{slot_text(slot)}` | {_cell(slot.shape)} | {_cell(slot.unit)} |" for slot in slots)
+    return f"| Key | Shape | Values |\n|---|---|---|\n{rows}"
+
+
 def _texts(stage: Stage[Any]) -> str:
     """Return the stage's tables and figures by name, with the template of each caption."""
-    import yaml
-
-    module = inspect.getmodule(type(stage))
-    folder = Path(str(module.__file__)).parent / "texts" if module else Path()
     parts = []
     for kind in ("figures", "tables"):
-        file = folder / f"{kind}.yaml"
-        if file.exists():
-            entries = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        if entries := _entries(stage, kind):
             parts.append(f"\n## {kind.capitalize()}\n")
             parts += [f"- `{name}`: {_cell(_plain(entry['title']))}" for name, entry in entries.items()]
     return "\n".join(parts) + "\n"
+
+
+def _entries(stage: Stage[Any], kind: str) -> dict[str, dict[str, Any]]:
+    """Return the texts of a stage's figures or tables, by name."""
+    import yaml
+
+    module = inspect.getmodule(type(stage))
+    file = Path(str(module.__file__)).parent / "texts" / f"{kind}.yaml" if module else Path()
+    return (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.is_file() else {}
 
 
 def _plain(title: str) -> str:
@@ -141,24 +153,11 @@ The stages run in this order; each reads what those before it wrote.
 """
 
 
-def _stage_function(name: str) -> str:
-    import mira_nb
-
-    function = getattr(mira_nb, name)
-    parameters = ", ".join(["mdata", "*", *(item.name for item in get_stage(name).Params.describe())])
-    return _function(f"mira_nb.{name}", f"({parameters}, ...)", function)
-
-
 def _function_page(name: str) -> str:
     import mira_nb
 
-    function = getattr(mira_nb, name)
-    signature = str(inspect.signature(function)).replace("'", "")
-    return _function(f"mira_nb.{name}", signature, function)
-
-
-def _function(name: str, signature: str, function: Any) -> str:
-    return f"# {name}\n\n```{{eval-rst}}\n.. py:function:: {name}{signature}\n\n{_indented(function)}\n```\n"
+    body = _indented(getattr(mira_nb, name))
+    return f"# mira_nb.{name}\n\n```{{eval-rst}}\n.. py:function:: mira_nb.{name}{signature(name)}\n\n{body}\n```\n"
 
 
 def _indented(function: Any) -> str:
@@ -180,7 +179,7 @@ def _class_page(module: str, names: tuple[str, ...]) -> str:
 
 
 def _reference_index() -> str:
-    names = ["read", "pair", "embedded_data", "Resources", *BUILT_IN, "result"]
+    names = [*FUNCTIONS, "Resources", *BUILT_IN, "result"]
     tree = "\n".join(names)
     return f"""# Python functions
 
@@ -195,21 +194,39 @@ writes its keys into the MuData and returns a [Result](result.md).
 """
 
 
-def _gallery() -> str:
-    """Return every picture of the atlas once, with the stage and the figure's name."""
-    shown: dict[str, str] = {}
-    for panel in read_atlas():
-        for item in panel.items:
-            picture = DOCS / "atlas" / f"{item.stage}-{item.name}.png"
-            if picture.exists() and picture.name not in shown:
-                shown[picture.name] = (
-                    f"## {item.name}\n\nStage [{item.stage}](../stages/{item.stage}.md). {_cell(panel.what)}.\n\n"
-                    f"![{item.name} of stage {item.stage}](../atlas/{picture.name})\n"
-                )
-    body = "\n".join(shown.values())
+def _gallery(docs: Path) -> str:
+    """Return every figure of the atlas by stage: picture, title, and the panels of the paper that it stands for.
+
+    Raises
+    ------
+    MiraError
+        When a picture is missing, which fails the build.
+    """
+    figures = drawn_items()
+    missing = [name for name in map(picture_name, figures) if not (docs / "atlas" / name).is_file()]
+    if missing:
+        raise MiraError(
+            f"{docs / 'atlas'} lacks {', '.join(missing)}",
+            expected="a picture of every figure that the atlas names",
+            remedy="run `make atlas`",
+        )
+    parts = []
+    for name in BUILT_IN:
+        stage = get_stage(name)
+        items = [item for item in figures if item.stage == name]
+        if items:
+            parts.append(f"## {stage.title}\n\nStage [{name}](../stages/{name}.md).\n")
+        for item in items:
+            title = _plain(_entries(stage, "figures").get(item.name, {}).get("title", item.name))
+            panels = ", ".join(panel.label for panel in figures[item])
+            parts.append(
+                f"### {_cell(title)}\n\nFigure `{item.name}`; the paper's Extended Data {panels}.\n\n"
+                f"![{item.name} of stage {name}](../atlas/{picture_name(item)})\n"
+            )
+    body = "\n".join(parts)
     return f"""# Gallery
 
-Figures of the report, from the embedded data set. [The atlas](../atlas.md) says which panel of the paper each stands
-for.
+All {len(figures)} figures of the report that stand for panels of the paper, from the embedded data set; in the report
+most of them are interactive. [The atlas](../atlas.md) says what the paper shows in each panel and how to read it here.
 
 {body}"""

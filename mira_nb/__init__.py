@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Public names, also those not imported yet."""
+    """Return the public names, also those not imported yet."""
     return sorted({*globals(), "__all__", *_FUNCTIONS, *_stages()})
 
 

@@ -69,6 +69,14 @@ def _signature(function: Callable[..., Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def signature(name: str) -> str:
+    """Return the signature of a public function in one line, with types and defaults."""
+    text = _signature(getattr(api, name)) if name in FUNCTIONS else _function(get_stage(name))
+    _, *parameters, returned = text.splitlines()
+    inside = " ".join(line.strip() for line in parameters).removesuffix(",")
+    return f"({inside}{returned.removesuffix(': ...')}"
+
+
 def _function(stage: Stage[Any]) -> str:
     lines = [f"def {stage.name}(", "    mdata: MuData,", "    *,"]
     lines += [

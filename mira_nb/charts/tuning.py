@@ -16,7 +16,7 @@ STATES = {"complete": CATEGORICAL[0], "pruned": MUTED, "compared": HIGHLIGHT, "f
 
 
 def loss_curve(curve: pd.DataFrame, *, chosen: int, one_standard_error: int | None = None) -> alt.LayerChart:
-    """Loss against the number of topics with its spread; the choice and the one-standard-error choice as lines.
+    """Draw loss and spread against the number of topics; the choice and the one-standard-error choice as lines.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def loss_curve(curve: pd.DataFrame, *, chosen: int, one_standard_error: int | No
 
 
 def trial_history(trials: pd.DataFrame) -> alt.LayerChart:
-    """Loss of every trial in order, coloured by its state, and the best so far among comparable ones.
+    """Draw the loss of every trial in order, coloured by its state, and the best so far among comparable ones.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def trial_history(trials: pd.DataFrame) -> alt.LayerChart:
 
 
 def importances(values: Mapping[str, float]) -> alt.Chart:
-    """Fraction of the loss's variance over trials that each parameter explains, as bars."""
+    """Draw the fraction of the loss's variance over trials that each parameter explains, as bars."""
     frame = pd.DataFrame({"parameter": list(values), "importance": list(values.values())})
     return (
         alt.Chart(frame)
@@ -97,7 +97,7 @@ def importances(values: Mapping[str, float]) -> alt.Chart:
 
 
 def parallel_coordinates(trials: pd.DataFrame, names: Sequence[str]) -> alt.Chart:
-    """One line per trial across its parameters, each scaled to its range; colour: loss.
+    """Draw one line per trial across its parameters, each scaled to its range; colour: loss.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def parallel_coordinates(trials: pd.DataFrame, names: Sequence[str]) -> alt.Char
 
 
 def stability_strip(table: pd.DataFrame, matched: np.ndarray) -> alt.LayerChart:
-    """Correlation of each topic with its match in every refit; tick: mean over the refits.
+    """Draw the correlation of each topic with its match in every refit; tick: mean over the refits.
 
     Parameters
     ----------

@@ -148,7 +148,7 @@ def demo(
 def check(
     given: Given,
 ) -> None:
-    """Say what was found, what can run, and what each missing resource would unlock; runs nothing."""
+    """Report what was found, what can run, and what each missing resource would unlock; runs nothing."""
     from mira_nb.run.inputs import check_run
 
     found = check_run(given.spec(), given.resources(_print_progress))
@@ -273,7 +273,7 @@ app.registered_commands += share.registered_commands
 
 
 def _over(below: Mapping[str, Mapping[str, Any]], values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Parameters by stage and name, `values` winning over those below."""
+    """Return parameters by stage and name, `values` winning over those below."""
     return {stage: {**below.get(stage, {}), **values.get(stage, {})} for stage in {**below, **values}}
 
 
@@ -285,7 +285,7 @@ def _prepare_demo_folder(out: Path) -> None:
 
 
 def _interruptible(action: Callable[[], T]) -> T:
-    """Let a termination signal end the kernels properly, like Ctrl-C."""
+    """Handle a termination signal like Ctrl-C, so that kernels are ended properly."""
 
     def stop(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -312,7 +312,7 @@ def _print_progress(stage: str, fraction: float, message: str, remaining: float)
 
 
 def _finish(outcome: RunOutcome) -> None:
-    """Say what happened; exit status 1 when a stage failed."""
+    """Report what happened; exit status 1 when a stage failed."""
     for name, status in outcome.statuses.items():
         state = "done" if status == "done" and name in outcome.computed else status
         if status == "done" and name not in outcome.computed:
@@ -327,6 +327,6 @@ def _finish(outcome: RunOutcome) -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the command line."""
     open_streams()
     app()

@@ -41,7 +41,7 @@ Genome = Annotated[
 ]
 Motifs = Annotated[
     Path | None,
-    typer.Option("--motifs", help="Motifs, .jaspar or .meme; or jaspar:vertebrates, downloaded once.", metavar="FILE"),
+    typer.Option("--motifs", help="JASPAR, MEME or TRANSFAC; or jaspar:vertebrates, downloaded once.", metavar="FILE"),
 ]
 GeneSets = Annotated[list[Path] | None, typer.Option("--gene-sets", help="GMT file; repeatable.", metavar="FILE")]
 MotifHits = Annotated[
@@ -199,7 +199,7 @@ def takes(group: type[Given]) -> Callable[[Callable[..., None]], Callable[..., N
 
 
 def collect_parameters(file: Path | None, sets: list[str]) -> dict[str, dict[str, Any]]:
-    """Parameters by stage from a YAML file and from ``STAGE.NAME=VALUE`` texts, the latter winning.
+    """Return parameters by stage from a YAML file and from ``STAGE.NAME=VALUE`` texts, the latter winning.
 
     Raises
     ------

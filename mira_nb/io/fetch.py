@@ -289,4 +289,4 @@ class _Source:
         self.done = 0
 
     def close(self) -> None:
-        """Do nothing more: there is no bar to remove."""
+        """Ignore the end: there is no bar to remove."""

@@ -87,7 +87,7 @@ def _replacements(values: Iterable[str], *, different: bool) -> dict[str, str]:
 
 
 def _keep_apart(known: list[str], new: dict[str, str]) -> None:
-    """Give numbers to labels cut to the same text; labels that differ in control characters only become one."""
+    """Add numbers to labels cut to the same text; labels that differ in control characters only become one."""
     owners: dict[str, str] = {clean_label(value): clean_label(value) for value in known if value not in new}
     for value in new:
         whole, text = clean_label(value), new[value]

@@ -47,7 +47,7 @@ def stylesheet() -> str:
 
 @cache
 def vega_bundle() -> bytes:
-    """Vega, Vega-Lite and vega-embed as one script.
+    """Return Vega, Vega-Lite and vega-embed as one script.
 
     Building it takes seconds, so it is kept in the user's cache folder.
     """

@@ -182,7 +182,7 @@ class ParamsForm:
         self.reset_button.disabled = disabled
 
     def _show_changes(self) -> None:
-        """Say at the fold and on the reset button how many parameters were changed."""
+        """Show at the fold and on the reset button how many parameters were changed."""
         changed = set(self.changed)
         hidden = {spec.name for spec in self.specs if spec.advanced}
         if self.fold is not None:

@@ -99,6 +99,27 @@ def read_atlas(path: Path = FILE) -> tuple[Panel, ...]:
     return panels
 
 
+def drawn_items(panels: Iterable[Panel] | None = None) -> dict[Item, list[Panel]]:
+    """Return every figure that the panels name, in their order, with the panels that it answers or adds to.
+
+    Parameters
+    ----------
+    panels
+        Panels to look through; None: all of them.
+    """
+    found: dict[Item, list[Panel]] = {}
+    for panel in read_atlas() if panels is None else panels:
+        for item in panel.items:
+            if item.kind == "figures":
+                found.setdefault(item, []).append(panel)
+    return found
+
+
+def picture_name(item: Item) -> str:
+    """Return the name of a figure's picture in the documentation folder ``atlas``."""
+    return f"{item.stage}-{item.name}.png"
+
+
 def _panel(entry: Mapping[str, Any], path: Path) -> Panel:
     expected = {"panel", "what", "items", "function", "needs", "reading"}
     if set(entry) != expected:

@@ -1,7 +1,8 @@
 """Draw the atlas of figures for the documentation: ``python -m mira_nb.report.atlas_docs RUN_DIR DOCS_DIR``.
 
-Writes ``DOCS_DIR/atlas.md`` and ``DOCS_DIR/atlas/STAGE-NAME.png`` from a run folder (that of ``mira-nb demo``). A
-picture is at most :data:`MAX_BYTES` large; clouds of many points are drawn from a sample.
+Writes ``DOCS_DIR/atlas.md`` and ``DOCS_DIR/atlas/STAGE-NAME.png``, one for every figure that the atlas names, from a
+run folder (that of ``mira-nb demo``). The page shows the first of each panel, the gallery all of them. A picture is at
+most :data:`MAX_BYTES` large; clouds of many points are drawn from a sample.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from mira_nb.charts import packed, theme
 from mira_nb.errors import InputError
 
 from . import embed
-from .atlas import Item, Panel, read_atlas
+from .atlas import Item, Panel, drawn_items, picture_name, read_atlas
 from .reader import RunView, read_run
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ _HEAD: Final = """# Atlas of figures
 
 Every panel of the Extended Data figures and every Extended Data table of the MIRA paper (Lynch et al., *Nature
 Methods* 2022), the function that makes its kind, where it stands in the report, and what it looks like on the embedded
-data set. Panels that are the same kind of figure on another data set share a picture. The report of every run ends
-with the same list, with links to its own figures.
+data set. Panels that are the same kind of figure on another data set share a picture; the
+[gallery](gallery/index.md) has all figures named here. The report of every run ends with the same list, with links to
+its own figures.
 
 The embedded data set is simulated: {cells} cells, {genes} genes and {peaks} peaks of a differentiation from one
 progenitor to three end states. `make atlas` draws this page again.
@@ -69,7 +71,7 @@ def write_docs(run: Path, docs: Path, *, partial: bool = False) -> Path:
     Raises
     ------
     InputError
-        When the run lacks a figure or table that the atlas names first, unless `partial`.
+        When the run lacks a figure or table that the atlas names, unless `partial`.
     """
     view = read_run(Path(run))
     panels = read_atlas()
@@ -79,8 +81,8 @@ def write_docs(run: Path, docs: Path, *, partial: bool = False) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
-    for item in sorted({panel.items[0] for panel in panels}, key=lambda item: (item.stage, item.name)):
-        if item.kind == "figures" and _record(view, item) is not None:
+    for item in drawn_items(panels):
+        if _record(view, item) is not None:
             (Path(docs) / _picture_name(item)).write_bytes(picture(_path(view, item)))
     target = Path(docs) / "atlas.md"
     target.write_text(markdown(view, panels, docs=Path(docs)), encoding="utf-8")
@@ -88,7 +90,7 @@ def write_docs(run: Path, docs: Path, *, partial: bool = False) -> Path:
 
 
 def _picture_name(item: Item) -> str:
-    return f"atlas/{item.stage}-{item.name}.png"
+    return f"atlas/{picture_name(item)}"
 
 
 def _record(view: RunView, item: Item) -> dict[str, Any] | None:
@@ -105,7 +107,7 @@ def _require(view: RunView, panels: Sequence[Panel]) -> None:
     lacking = [
         f"{panel.label} ({item.stage}/{item.kind}/{item.name})"
         for panel in panels
-        for item in panel.items[:1]
+        for item in panel.items
         if _record(view, item) is None
     ]
     if lacking:

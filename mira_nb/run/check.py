@@ -121,7 +121,7 @@ class CheckReport:
         return tuple(status.problem for status in self.resources if status.problem)
 
     def render(self) -> str:
-        """Plain text for a terminal."""
+        """Return plain text for a terminal."""
         return "\n".join([*self._render_input(), *self._render_resources(), *self._render_stages()])
 
     def _render_input(self) -> list[str]:
@@ -223,7 +223,7 @@ def resource_statuses(resources: Resources, data: MuData) -> tuple[list[Resource
 
 
 def stage_statuses(requirements: Mapping[str, Requirement], usable: set[str]) -> tuple[StageStatus, ...]:
-    """Which stages can run with the usable resources; a stage also waits for stages it needs.
+    """Return which stages can run with the usable resources; a stage also waits for stages it needs.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def _name_status(name: str, resources: Resources, data: MuData) -> tuple[Resourc
 
 
 def describe_column(column: pd.Series) -> str:
-    """Say in words what a cell annotation holds."""
+    """Return in words what a cell annotation holds."""
     filled = column.dropna()
     n = int(filled.nunique())
     missing = f", missing for {len(column) - len(filled):,} cells" if len(filled) < len(column) else ""

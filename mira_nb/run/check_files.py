@@ -57,7 +57,7 @@ def _check_tss(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
 
 
 def _lost_genes(named: NamedSites, genes: pd.Index, theirs: pd.Series) -> Finding:
-    """Say why genes of the data have no start site; a warning when these are most of them."""
+    """Report why genes of the data have no start site; a warning when these are most of them."""
     reasons = "; ".join(f"{n:,} {reason}, e.g. {gene}" for reason, (n, gene) in named.reasons().items())
     if named.n_genes < 0.5 * len(genes):
         shown = f"the data have {', '.join(map(str, genes[:3]))}, the file {', '.join(theirs.unique()[:3])}"

@@ -37,7 +37,7 @@ TASKS_AHEAD = 32
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -219,7 +219,7 @@ def _processes(text: str) -> int | None:
 
 @contextmanager
 def compute_for_kernels(setting: str | None) -> Iterator[None]:
-    """Tell the kernels of a run where to compute; jobs of a queue are asked for here, once for all stages.
+    """Set for the kernels of a run where to compute; jobs of a queue are asked for here, once for all stages.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Atomic JSON write; NaN and infinities are refused because browsers cannot read them."""
+    """Write JSON atomically; NaN and infinities are refused because browsers cannot read them."""
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False, default=_plain) + "\n").encode())
 
 
@@ -49,7 +49,7 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def replaced_folder(target: Path) -> Iterator[Path]:
-    """Give a temporary folder that replaces `target` when the block ends without an error."""
+    """Yield a temporary folder and atomically replace `target` with it when the block ends without an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     work.chmod(0o755)
@@ -75,7 +75,7 @@ def size_of(path: Path) -> int:
 
 
 def _sha256_below(folder: Path) -> str:
-    """SHA-256 over names and contents of all files below a folder."""
+    """Return the SHA-256 over names and contents of all files below a folder."""
     digest = hashlib.sha256()
     for item in files_below(folder):
         digest.update(f"{item.relative_to(folder).as_posix()}\0{sha256(item)}\n".encode())
@@ -97,7 +97,7 @@ class HashCache:
         self._known: dict[str, str] = known if isinstance(known, dict) else {}
 
     def sha256(self, path: Path) -> str:
-        """SHA-256 of a file or of all files below a folder, from memory when sizes and times are unchanged."""
+        """Return the SHA-256 of a file or of all files below a folder, as known when sizes and times are unchanged."""
         stats = [(item, item.stat()) for item in files_below(path)]
         state = "|".join(f"{x.st_ino}|{x.st_size}|{x.st_mtime_ns}|{x.st_ctime_ns}" for _, x in stats)
         if path.is_dir():

@@ -28,7 +28,7 @@ def stage_key(
     resources: Resources,
     hashes: HashCache,
 ) -> str:
-    """Key of a stage's result.
+    """Return the key of a stage's result.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def stage_key(
 
 
 def resource_names(stage: Stage[Any]) -> list[str]:
-    """Every resource that can change the stage's result."""
+    """Return the names of all resources that can change the stage's result."""
     return sorted({name for option in stage.resources for name in option} | set(stage.optional_resources))
 
 
 def resource_identity(resources: Resources, name: str, hashes: HashCache) -> Any:
-    """Content hashes of a resource's files, or its text for an annotation."""
+    """Return the content hashes of a resource's files, or its text for an annotation."""
     files = resources.files(name)
     if files:
         return [[path.name, hashes.sha256(path)] for path in files]
@@ -63,5 +63,5 @@ def resource_identity(resources: Resources, name: str, hashes: HashCache) -> Any
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of a JSON value."""
+    """Return the SHA-256 of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

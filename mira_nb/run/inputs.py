@@ -77,7 +77,7 @@ def prepare_input(
 
 
 def _input_files(spec: InputSpec) -> dict[str, Path]:
-    """Input files by role; each must exist."""
+    """Return the input files by role; each must exist."""
     spec.kind()
     files = spec.by_role()
     for role, path in files.items():
@@ -108,7 +108,7 @@ def _check_annotations(store: RunStore, resources: Resources) -> list[dict[str, 
 
 
 def _resource_facts(resources: Resources, hashes: HashCache) -> dict[str, Any]:
-    """Names and hashes of the resource files, names of the annotations; missing files are refused."""
+    """Return names and hashes of the resource files and names of the annotations; missing files are refused."""
     out: dict[str, Any] = {}
     for name in FILES:
         resources.require_files(name)

@@ -19,7 +19,7 @@ MORE_MEMORY: Final = (
 
 
 def peak_rss_mb() -> float:
-    """Largest memory of this process so far, in MB."""
+    """Return the largest memory of this process so far, in MB."""
     # getrusage also counts the process this one was forked from; Linux knows better
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")

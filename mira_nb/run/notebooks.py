@@ -126,7 +126,7 @@ def _literal(path: Path) -> str:
 
 @contextmanager
 def kernel_config() -> Iterator[Config]:
-    """Give a stage's kernel sockets in a folder only the user can read, instead of open ports; removed at the end.
+    """Yield settings that put a kernel's sockets in a folder only the user can read, instead of open ports.
 
     A socket's path may have some 100 characters; where the temporary folder's is too long, and on Windows, the kernel
     listens on 127.0.0.1 as usual.
@@ -169,7 +169,7 @@ def _dead_kernel(stage: str) -> StageError:
 
 
 def _plain_traceback(lines: list[str]) -> str:
-    """Traceback without terminal colours."""
+    """Return a traceback without terminal colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))
 
 

@@ -224,7 +224,7 @@ def _unpack(archive: zipfile.ZipFile, top: str, folder: Path) -> None:
 
 
 def _localise(folder: Path, target: Path) -> None:
-    """Let run.json name the input files below the unpacked folder."""
+    """Make run.json name the input files below the unpacked folder."""
     record = RunStore(folder).read_record()
     place = target.resolve()
 

@@ -154,7 +154,7 @@ class _Run:
         return self.record["stages"]
 
     def step(self, name: str) -> None:
-        """Bring one stage up to date."""
+        """Update one stage."""
         stage = get_stage(name)
         reason = self._blocked(stage)
         if reason:
@@ -214,7 +214,7 @@ class _Run:
             self.sink(name, 0.0, f"warning: {message}", -1)
 
     def _skipped_before(self, name: str, key: str) -> bool:
-        """Whether the stage found, with the same key, that the data give it nothing to analyse."""
+        """Return whether the stage found, with the same key, that the data give it nothing to analyse."""
         entry = self.stages.get(name, {})
         return bool(entry.get("status") == "skipped" and entry.get("key") == key)
 
@@ -232,7 +232,7 @@ class _Run:
         return self._key_with(stage, self.parameters[stage.name], self.request.seed)
 
     def _stored_key(self, stage: Stage[Any], stored: Mapping[str, Any]) -> str:
-        """Key that a stored result would have now, with the parameters it was made with."""
+        """Return the key that a stored result would have now, with the parameters it was made with."""
         values = {row["name"]: row["value"] for row in stored["parameters"]}
         try:
             params = stage.Params.parse(stage.name, values)
@@ -253,7 +253,7 @@ class _Run:
         )
 
     def _taken_over(self, stage: Stage[Any], key: str) -> bool:
-        """Whether another run has the result, which is then put into this one."""
+        """Return whether another run has the result, which is then put into this one."""
         if not self.request.donors:
             return False
         keep_replaced(self.store.root, stage.name, stage.title, say=partial(self._say, "history"))

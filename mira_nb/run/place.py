@@ -113,7 +113,7 @@ def _remedy(error: OSError) -> str:
 
 
 def use_writable_numba_cache() -> None:
-    """Let numba keep compiled functions in a private folder where it could neither beside the code nor in HOME.
+    """Point numba to a private folder where neither that of the code nor HOME can be written.
 
     Acts through ``NUMBA_CACHE_DIR``, before numba is loaded; one that was set stays.
     """
@@ -133,7 +133,7 @@ def _user_cache() -> Path:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether files could be made in a folder, or in the nearest one above that exists."""
+    """Return whether files could be made in a folder, or in the nearest one above that exists."""
     for place in (folder, *folder.parents):
         if place.exists():
             return place.is_dir() and os.access(place, os.W_OK | os.X_OK)

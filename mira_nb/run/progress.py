@@ -35,7 +35,7 @@ class ProgressFile:
 
 
 def read_progress(folder: Path, stage: str) -> dict[str, float | str] | None:
-    """Latest progress of a stage, or None; ``remaining`` is the extrapolated number of seconds (or -1)."""
+    """Return the latest progress of a stage, or None; ``remaining`` is extrapolated, in seconds (or -1)."""
     try:
         state: dict[str, float | str] = json.loads((folder / f"{stage}.json").read_text())
     except (OSError, ValueError):

@@ -57,7 +57,7 @@ def _whole(other: RunStore, stage: str, hashes: HashCache) -> dict[str, Any] | N
 
 
 def _name_folder(notebook: Path, donor: Path, root: Path) -> None:
-    """Let the executed notebook name the run folder that it now belongs to."""
+    """Make the executed notebook name the run folder that it now belongs to."""
     old, new = (json.dumps(str(folder.resolve()), ensure_ascii=False)[1:-1] for folder in (donor, root))
     # a path within a cell's source is quoted once more
     text = notebook.read_text(encoding="utf-8").replace(f'{old}\\"', f'{new}\\"').replace(f'{old}"', f'{new}"')

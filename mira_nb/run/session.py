@@ -75,7 +75,7 @@ class Session:
         return self.store.load_data(upstream_stages(self.stage, self.store))
 
     def resources(self) -> Resources:
-        """Resources of the run."""
+        """Return the resources of the run."""
         return Resources.from_json(self.store.read_record().get("resource_paths", {}))
 
     def run(self) -> Result:

@@ -65,11 +65,11 @@ class RunStore:
 
     # ------------------------------------------------------------------ stages
     def stage_dir(self, stage: str) -> Path:
-        """Folder of one stage."""
+        """Return the folder of one stage."""
         return stage_folder(self.root, stage)
 
     def notebook_path(self, stage: str) -> Path:
-        """Path of the stage's executed template."""
+        """Return the path of the stage's executed template."""
         return self.stage_dir(stage) / "notebook.ipynb"
 
     def stage_record(self, stage: str) -> dict[str, Any] | None:
@@ -77,7 +77,7 @@ class RunStore:
         return read_stage_record(self.root, stage)
 
     def finished(self) -> list[str]:
-        """Stages with a valid stored result, in order: those that run.json calls done."""
+        """Return the stages with a valid stored result, in order: those that run.json calls done."""
         states = self.read_record().get("stages", {})
         return [
             name
@@ -193,7 +193,7 @@ def write_slots(path: Path, slots: Mapping[Slot, Any]) -> None:
 
 
 def read_slots(path: Path) -> dict[Slot, Any]:
-    """Inverse of :func:`write_slots`, in the order in which they were written."""
+    """Read what :func:`write_slots` wrote, in the order in which it was written."""
     from anndata.io import read_elem
 
     out: dict[Slot, Any] = {}
@@ -205,7 +205,7 @@ def read_slots(path: Path) -> dict[Slot, Any]:
 
 
 def _storable(value: Any) -> Any:
-    """Series become plain arrays or categoricals, which is what anndata's element format knows."""
+    """Convert series to plain arrays or categoricals, which is what anndata's element format knows."""
     if isinstance(value, pd.Series):
         value = value.array if isinstance(value.dtype, pd.CategoricalDtype) else value.to_numpy()
     if isinstance(value, np.ndarray) and value.dtype.kind == "O":
@@ -252,7 +252,7 @@ def plain_cells(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure_spec(figure: Figure) -> dict[str, Any]:
-    """Vega-Lite of a figure with its packed data attached."""
+    """Return the Vega-Lite of a figure with its packed data attached."""
     chart = figure.chart if isinstance(figure.chart, dict) else figure.chart.to_dict()
     return packed.attach(chart, figure.packed) if figure.packed else chart
 

@@ -25,7 +25,7 @@ seed = 0  # seed of every random number
 
 
 def parameters_source(stage: Stage[Any]) -> str:
-    """Source of the ``parameters`` cell: one assignment per parameter, with its help as the comment."""
+    """Return the source of the ``parameters`` cell: one assignment per parameter, with its help as the comment."""
     defaults = stage.Params().model_dump(mode="json")
     lines = [HEAD.rstrip()]
     for item in stage.Params.describe():
@@ -40,7 +40,7 @@ def parameters_cell(notebook: Any) -> Any:
 
 
 def refresh(path: Path, stage: Stage[Any]) -> bool:
-    """Bring one template up to date; returns whether it changed."""
+    """Update one template; returns whether it changed."""
     notebook = nbformat.read(path, as_version=4)
     cell = parameters_cell(notebook)
     wanted = parameters_source(stage)

@@ -60,7 +60,7 @@ class ImportRecord:
         return found
 
     def _counts(self, module: str, importer: Mapping[str, Any] | None) -> bool:
-        """Whether an import shows that this process uses a package.
+        """Return whether an import shows that this process uses a package.
 
         Libraries look for each other (is this an array of torch's?): one that imports another counts only where it
         declares it.

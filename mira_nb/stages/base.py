@@ -97,7 +97,9 @@ class Stage(ABC, Generic[P]):
     optional_resources
         Resources that change the result when given.
     writes
-        Keys by which it is seen that the stage was run on a MuData.
+        Keys by which it is seen that the stage was run on a MuData, each with its shape and unit.
+    also_writes
+        Keys that it writes besides, for scanpy or in some runs only, with shape and unit.
     memory
         What it needs at its peak; the default is that of a stage that copies neither matrix.
     look, tune
@@ -113,6 +115,7 @@ class Stage(ABC, Generic[P]):
     resources: ClassVar[tuple[tuple[str, ...], ...]] = ()
     optional_resources: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[Slot, ...]] = ()
+    also_writes: ClassVar[tuple[Slot, ...]] = ()
     memory: ClassVar[Memory] = Memory(660, 25)
     look: ClassVar[str] = ""
     tune: ClassVar[str] = ""
@@ -122,14 +125,14 @@ class Stage(ABC, Generic[P]):
         """Compute; must not change `data`."""
 
     def missing(self, resources: Resources) -> str:
-        """Say which resource to give ('' when the stage can run)."""
+        """Return which resource to give ('' when the stage can run)."""
         if not self.resources or any(all(map(resources.has, option)) for option in self.resources):
             return ""
         options = (" with ".join("--" + name.replace("_", "-") for name in option) for option in self.resources)
         return " or ".join(options)
 
     def skip_reason(self, parameters: AllParams) -> str:
-        """Say why the parameters of the run's stages make this one needless ('' when it is to run).
+        """Return why the parameters of the run's stages make this one needless ('' when it is to run).
 
         Parameters
         ----------

@@ -23,13 +23,13 @@ _REMEDY: Final = "make the MuData with mira_nb.read(...) from files or mira_nb.p
 
 
 def slot_text(slot: Slot) -> str:
-    """Where a slot is, as one would write it: ``mdata["rna"].obsm["X_topics"]``."""
+    """Return where a slot is, as one would write it: ``mdata["rna"].obsm["X_topics"]``."""
     owner = "mdata" if slot.modality == keys.JOINT else f'mdata["{slot.modality}"]'
     return f'{owner}.{slot.element}["{slot.key}"]'
 
 
 def has_slot(data: MuData, slot: Slot) -> bool:
-    """Whether a MuData holds a value at a slot."""
+    """Return whether a MuData holds a value at a slot."""
     owner = data if slot.modality == keys.JOINT else data.mod[slot.modality]
     return slot.key in getattr(owner, slot.element)
 

@@ -106,7 +106,7 @@ def _run(
 
 
 def _signature(stage: Stage[Any]) -> inspect.Signature:
-    """``(mdata, *, <parameters of the stage>, seed=0, resources=None, progress=None, compute=None) -> Result``."""
+    """Return ``(mdata, *, <parameters>, seed=0, resources=None, progress=None, compute=None) -> Result``."""
     kind = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter("mdata", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="MuData")]
     parameters += [
@@ -124,7 +124,7 @@ def _signature(stage: Stage[Any]) -> inspect.Signature:
 
 
 def _documentation(stage: Stage[Any]) -> str:
-    """Numpydoc text of a stage's function."""
+    """Return the numpydoc text of a stage's function."""
     from .checks import slot_text
 
     lines = [stage.purpose, "", "Parameters", "----------", "mdata"]

@@ -69,7 +69,7 @@ class Params(BaseModel):
 def param(
     default: Any, help: str, *, unit: str = "", advanced: bool = False, choices_from: str = "", **bounds: Any
 ) -> Any:
-    """One parameter: default, help text, unit and bounds (``ge``, ``gt``, ``le``, ``lt``, ``min_length``).
+    """Declare one parameter: default, help text, unit, bounds (``ge``, ``gt``, ``le``, ``lt``, ``min_length``).
 
     ``advanced`` folds it away in forms; ``choices_from="obs"`` lets a form offer the cell annotations.
     """

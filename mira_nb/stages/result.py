@@ -33,11 +33,17 @@ MAX_ROWS_IN_NOTEBOOK = 4000
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a value goes: ``Slot("rna", "obsm", "X_topics")``; modality ``joint`` is the MuData itself."""
+    """Where a value goes: ``Slot("rna", "obsm", "X_topics")``; modality ``joint`` is the MuData itself.
+
+    A stage's class states beside it what stands there: the shape, as ``cells x topics``, and the unit. Slots of the
+    same place are equal whatever they state.
+    """
 
     modality: Modality
     element: Element
     key: str
+    shape: str = field(default="", compare=False)
+    unit: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ class Figure:
         return spec
 
     def sampling_note(self, max_rows: int) -> str:
-        """Say how many points :meth:`spec` shows of how many ('' when it shows all)."""
+        """Return how many points :meth:`spec` shows of how many ('' when it shows all)."""
         larger = [len(frame) for frame in self.packed.values() if len(frame) > max_rows]
         return f"The notebook shows {max_rows:,} of {larger[0]:,} points; the report shows more." if larger else ""
 

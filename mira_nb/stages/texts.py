@@ -108,7 +108,7 @@ class Texts:
         return _render(_yaml(self._read("texts.yaml"))[key], values)
 
     def keys(self, kind: str) -> tuple[str, ...]:
-        """Names of all entries of ``KIND.yaml``; empty where the stage has none."""
+        """Return the names of all entries of ``KIND.yaml``; empty where the stage has none."""
         try:
             return tuple(_yaml(self._read(f"{kind}.yaml")))
         except FileNotFoundError:
@@ -139,7 +139,7 @@ def _render(text: str, values: Mapping[str, Any]) -> str:
 
 
 def _squeezed(text: str) -> str:
-    """One line: a template may break its lines where it likes."""
+    """Join lines to one: a template may break its lines where it likes."""
     return re.sub(r"\s+", " ", text).strip()
 
 

@@ -153,7 +153,7 @@ def main() -> None:
     clock, cpu = time.perf_counter(), time.process_time()
     fit = fit_regulation(cells, sets, n_threads=args.threads)
     wall, cpu = (time.perf_counter() - clock) / len(genes), (time.process_time() - cpu) / len(genes)
-    print(f"LITE + NITE: {wall * 1e3:.1f} ms a gene ({cpu * 1e3:.1f} ms of CPU), {args.threads} threads")
+    print(f"LITE + NITE: {wall * 1e3:.1f} ms per gene ({cpu * 1e3:.1f} ms of CPU), {args.threads} threads")
     report_truth(truth, genes, fit, "masked promoters")
     free = gene_peaks(peaks, tss, genes, other_promoters="keep")
     report_truth(truth, genes, fit_regulation(cells, free, n_threads=args.threads), "promoters kept")
@@ -171,7 +171,8 @@ def main() -> None:
     clock = time.perf_counter()
     deletion = delete_factors(cells, sets, fit.lite, hits, n_threads=args.threads)
     print(
-        f"in-silico deletion, {hits.shape[1]} factors: {(time.perf_counter() - clock) / len(genes) * 1e3:.2f} ms a gene"
+        f"in-silico deletion, {hits.shape[1]} factors: "
+        f"{(time.perf_counter() - clock) / len(genes) * 1e3:.2f} ms per gene"
     )
     for lineage in truth["lineages"]:
         query = np.array([truth["gene_target"][gene] == lineage for gene in genes])
@@ -187,7 +188,7 @@ def main() -> None:
     clock = time.perf_counter()
     part = replace(cells, counts=cells.counts[:, some])
     delete_factors(part, take_genes(sets, some), lite, many, n_threads=args.threads)
-    print(f"in-silico deletion, 800 factors: {(time.perf_counter() - clock) / 60 * 1e3:.1f} ms a gene")
+    print(f"in-silico deletion, 800 factors: {(time.perf_counter() - clock) / 60 * 1e3:.1f} ms per gene")
 
     for n in (500, 1000, 2000):
         keep = np.arange(n)

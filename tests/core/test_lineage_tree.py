@@ -158,20 +158,20 @@ def test_sweep_reports_every_split_and_later_times_for_larger_thresholds() -> No
         assert part["branch_time"].is_monotonic_increasing
 
 
-def test_one_clock_undoes_different_speeds_and_keeps_order_in_nodes() -> None:
+def test_alignment_undoes_different_speeds_and_keeps_order_in_nodes() -> None:
     time, fates, state = planted(3000)
     # Lineage A runs at a third of the speed of B and C after the branch.
     slow = np.where(state == "A", 0.35 + (time - 0.35) / 3, time)
     tree = lineage_tree(slow, fates, NAMES, start=0, threshold=1e-6)
-    clock = align_pseudotime(slow, tree, resolution=0.0)
-    # Cells are spread evenly over time, so the clock is the time itself.
-    assert np.abs(clock - time).max() < 0.05
-    assert clock.min() == 0
-    assert clock.max() == 1
+    aligned = align_pseudotime(slow, tree, resolution=0.0)
+    # Cells are spread evenly over time, so aligned pseudotime is the time itself.
+    assert np.abs(aligned - time).max() < 0.05
+    assert aligned.min() == 0
+    assert aligned.max() == 1
     for node in tree.nodes["node"]:
         inside = np.flatnonzero(tree.states == node)
         order = inside[np.argsort(slow[inside])]
-        assert (np.diff(clock[order]) >= 0).all()
+        assert (np.diff(aligned[order]) >= 0).all()
 
 
 def test_plateau_is_not_stretched_by_noise() -> None:

@@ -238,6 +238,6 @@ def test_second_eigenvalue_is_that_of_the_dense_problem() -> None:
     ],
 )
 def test_verdict_weighs_agreement_and_length(correlation: float, eigenvalue: float, verdict: str) -> None:
-    from mira_nb.core.trajectory.support import Support
+    from mira_nb.core.trajectory.support import TrajectoryEvidence
 
-    assert Support(correlation, 0.9, 0.9, eigenvalue, 400).verdict == verdict
+    assert TrajectoryEvidence(correlation, 0.9, 0.9, eigenvalue, 400).verdict == verdict

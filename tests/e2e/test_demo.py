@@ -13,12 +13,13 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+from scipy.sparse import issparse
 
 from mira_nb.comparison import tables
 from mira_nb.comparison.runs import read_runs
 from mira_nb.report.atlas import read_atlas
-from mira_nb.run.store import read_h5mu
-from mira_nb.stages.registry import BUILT_IN
+from mira_nb.run.store import read_h5mu, read_slots
+from mira_nb.stages.registry import BUILT_IN, get_stage
 from tests.e2e.commands import mira_nb
 from tests.embedded import embedded_run
 from tests.report.test_findings import check_planted_truth
@@ -200,6 +201,22 @@ def test_every_panel_of_the_atlas_is_in_the_report(demo_run: Path) -> None:
     text = (demo_run / "report.html").read_text()
     part = text[text.index('<section id="atlas"') :].split("</section>")[0]
     assert f"{len(read_atlas())} of {len(read_atlas())} are in this report" in part
+
+
+def test_every_key_is_declared_with_its_shape(demo_run: Path) -> None:
+    """What the stages wrote against what their classes, and so the documentation, say of it."""
+    data = read_h5mu(demo_run / "results.h5mu")
+    sizes = {"cells": data.n_obs, "genes": data["rna"].n_vars, "peaks": data["atac"].n_vars, "2": 2}
+    for name in BUILT_IN:
+        stage = get_stage(name)
+        declared = {slot: slot for slot in (*stage.writes, *stage.also_writes)}
+        for slot, value in read_slots(demo_run / "stages" / name / "slots.h5").items():
+            axes = declared[slot].shape.removesuffix(", sparse").split(" x ")
+            assert issparse(value) == declared[slot].shape.endswith(", sparse"), slot
+            if slot.element != "uns":
+                assert len(np.shape(value)) == len(axes), slot
+                for axis, size in zip(axes, np.shape(value), strict=True):
+                    assert sizes.get(axis, size) == size, (slot, axis)
 
 
 def test_the_report_can_be_built_again(demo_run: Path) -> None:

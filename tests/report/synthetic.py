@@ -242,7 +242,7 @@ def example_run(root: Path, *, n_cells: int = 2000, n_topics: int = 7) -> Path:
         "multiples",
         image=embedding.small_multiples(xy, topics, colors=colors),
         title="Topics on the joint UMAP",
-        caption="One panel a topic.",
+        caption="One panel per topic.",
         alt="Small multiples of the topics",
     ).table("clusters", clusters, title="Clusters", caption="Mean topic proportions.").save()
     _enrichment(run, rng, names)
@@ -408,7 +408,7 @@ def _enrichment(run: RunFolder, rng: np.random.Generator, names: list[str]) -> N
         "enrichment",
         frame,
         title="Enriched gene sets",
-        caption="One row a topic and term.",
+        caption="One row per topic and term.",
     ).save()
 
 

@@ -225,7 +225,7 @@ def test_missing_topics_are_refused():
 
 @pytest.fixture(scope="module")
 def with_models():
-    """Deep expression, accessibility of a few open peaks a cell, both with the models that gave their topics."""
+    """Deep expression, accessibility of a few open peaks per cell, both with the models that gave their topics."""
     data = planted_multiome()
     peaks = data.mod["atac"].X
     peaks.data *= np.random.default_rng(0).random(peaks.nnz) < 0.15

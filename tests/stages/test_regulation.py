@@ -239,7 +239,7 @@ def test_genes_without_a_model_are_named(regulated: tuple[mudata.MuData, Result]
 
 
 def test_poorly_measured_accessibility_is_said(tss: Path) -> None:
-    """Fewer open peaks a cell leave more unexplained by error alone; beyond a quarter an alert says so."""
+    """Fewer open peaks per cell leave more unexplained by error alone; beyond a quarter an alert says so."""
     from dataclasses import replace
 
     from mira_nb.stages.regulation.compute import compute

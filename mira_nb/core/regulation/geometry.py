@@ -77,7 +77,7 @@ class PeakSets:
         return np.diff(self.indptr)
 
     def of(self, gene: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int8]]:
-        """Peaks, distances (bp) and regions of the gene at this position."""
+        """Return peaks, distances (bp) and regions of the gene at this position."""
         part = slice(self.indptr[gene], self.indptr[gene + 1])
         return self.peak[part], self.distance[part], self.region[part]
 

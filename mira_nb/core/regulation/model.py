@@ -8,7 +8,8 @@ Everything here follows Extended Methods, MIRA regulatory potential (RP) model. 
   the maximum would lie at a = 0.
 * Log-normal parameters (decay distances, gamma) are maximised on the log scale, where the prior is normal and its mode
   the stated median of 15 kb; ``natural_scale=True`` takes the density in the natural scale (mode 3.6 kb).
-* Accessibility enters as 10,000 x rho; because of the first point this only sets the units of mu_bn and sigma_bn.
+* Accessibility enters as 10,000 x rho; because of the first point this only sets the units of mu_bn and sigma_bn
+  (``docs/decisions/27-rp-scale.md``).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Gauge = Literal["median", "model"]
 
 @dataclass(frozen=True)
 class Priors:
-    """Priors of the regulatory potential models (DECISIONS: a direction-free; see the module's first point).
+    """Priors of the regulatory potential models (``docs/decisions/26-rp-priors.md``; a: see the module).
 
     Attributes
     ----------

@@ -13,11 +13,11 @@ from scipy import optimize, sparse, stats
 
 from mira_nb.typing import Floats, Progress
 
+from .bootstrap import bootstrap_accessibility
 from .explained import constant_log_likelihood, unexplained_share
 from .fit import OK, RegulationFit, fit_regulation
 from .geometry import PeakSets
 from .model import Cells, Priors
-from .redraw import redraw_accessibility
 from .search import FitOptions
 
 
@@ -210,7 +210,7 @@ def simulate_null(
     ----------
     n_open
         (N,) open peaks of each cell: the accessibility of the genes' peaks is drawn and estimated again as well (see
-        :mod:`.redraw`), so that the statistics contain its errors. None takes accessibility as exact.
+        :mod:`.bootstrap`), so that the statistics contain its errors. None takes accessibility as exact.
     among
         (G,) genes to choose from, such as those that may follow LITE; None: all.
     """
@@ -223,7 +223,7 @@ def simulate_null(
     simulated = replace(cells, counts=simulate_lite(fit, cells, chosen, generator))
     taken = take_genes(sets, chosen)
     if n_open is not None:
-        decoder = redraw_accessibility(cells, n_open, taken.peak, generator=generator).decoder
+        decoder = bootstrap_accessibility(cells, n_open, taken.peak, generator=generator).decoder
         simulated = replace(simulated, decoder=decoder)
     again = fit_regulation(simulated, taken, priors=priors, options=options, n_threads=n_threads, progress=progress)
     constant = constant_log_likelihood(simulated.counts, simulated.offset, again.lite.theta)

@@ -79,7 +79,7 @@ def log_normalize(counts: sparse.csr_matrix, *, target_sum: float = 1e4) -> spar
 
 
 def _log_normalized(counts: sparse.csr_matrix, target_sum: float) -> AnnData:
-    """Log-normalised expression in double precision, as scanpy leaves it."""
+    """Return log-normalised expression in double precision, as scanpy leaves it."""
     import scanpy as sc
     from anndata import AnnData
 

@@ -1,6 +1,8 @@
-"""The hierarchical Dirichlet prior as normal and log-normal distributions (Extended Methods, Variational
-reparameterization; DECISIONS 1-3).
-"""  # noqa: D205
+"""The hierarchical Dirichlet prior as normal and log-normal distributions.
+
+Extended Methods, Variational reparameterization; ``docs/decisions/01-dirichlet-variance.md``,
+``docs/decisions/02-prior-moments.md`` and ``docs/decisions/03-initial-pseudocounts.md``.
+"""
 
 from __future__ import annotations
 

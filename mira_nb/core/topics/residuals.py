@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 CLIP = 10.0
-"""Residuals are clipped at +-10, for stability (DECISIONS 8)."""
+"""Residuals are clipped at +-10, for stability (``docs/decisions/08-encoder-rna.md``)."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class TopicSettings:
     Attributes
     ----------
     peak_at
-        Fraction of training after which the learning rate peaks (Extended Methods; DECISIONS 7).
+        Fraction of training after which the learning rate peaks (``docs/decisions/07-optimiser.md``).
     adam_beta1, adam_beta2
         Decay rates of Adam's moments (the defaults of Kingma and Ba 2015).
 

@@ -86,7 +86,7 @@ class Trainer:
         return total / len(self.held_out)
 
     def _levelled_off(self, history: list[dict[str, Any]]) -> bool:
-        """Whether the last fifth of the epochs has hardly raised the best held-out ELBO of those before."""
+        """Return whether the last fifth of the epochs has hardly raised the best held-out ELBO of those before."""
         elbo = np.array([record["held_out_elbo"] for record in history])
         window = max(2, len(elbo) // 5)
         if len(elbo) <= window or not np.isfinite(elbo).all():

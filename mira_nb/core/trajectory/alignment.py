@@ -39,17 +39,17 @@ def refine_ends(pseudotime: Floats, tree: LineageTree, topics: Floats, *, weight
     out = np.array(pseudotime, dtype=np.float64)
     states = tree.states.astype(str)
     for lineage in tree.lineages:
-        way, own = np.isin(states, tree.path(lineage)), states == lineage
+        on_path, own = np.isin(states, tree.path(lineage)), states == lineage
         if own.sum() < 2:
             continue
-        spread = topics[way].std(axis=0)
+        spread = topics[on_path].std(axis=0)
         used = spread > 1e-12
-        centre = topics[way][:, used].mean(axis=0)
+        centre = topics[on_path][:, used].mean(axis=0)
         design = (topics[:, used] - centre) / spread[used]
-        target = pseudotime[way] - pseudotime[way].mean()
-        moments = design[way].T @ design[way] + _RIDGE * np.eye(int(used.sum()))
-        slope = np.linalg.solve(moments, design[way].T @ target)
-        predicted = design[own] @ slope + pseudotime[way].mean()
+        target = pseudotime[on_path] - pseudotime[on_path].mean()
+        moments = design[on_path].T @ design[on_path] + _RIDGE * np.eye(int(used.sum()))
+        slope = np.linalg.solve(moments, design[on_path].T @ target)
+        predicted = design[own] @ slope + pseudotime[on_path].mean()
         out[own] = (1 - weight) * pseudotime[own] + weight * predicted
     return out
 
@@ -74,7 +74,7 @@ def align_pseudotime(pseudotime: Floats, tree: LineageTree, *, resolution: float
         Half width of the window, as a fraction of the pseudotime range.
     """
     pseudotime = np.asarray(pseudotime, dtype=np.float64)
-    clock = np.zeros(len(pseudotime))
+    aligned = np.zeros(len(pseudotime))
     window = resolution * float(np.ptp(pseudotime))
     states = tree.states.astype(str)
     cells = {str(node): np.flatnonzero(states == str(node)) for node in tree.nodes["node"]}
@@ -89,15 +89,15 @@ def align_pseudotime(pseudotime: Floats, tree: LineageTree, *, resolution: float
         # A node reaches up to the branch where it splits; a lineage, to the last of its cells.
         top = float(pseudotime[own].max()) if children and len(own) else np.inf
         length = (1 - begin) * len(own) / max(sizes[node], 1)
-        clock[own] = begin + length * _share_before(pseudotime[own], ends, counts, bottom, top, window)
+        aligned[own] = begin + length * _share_before(pseudotime[own], ends, counts, bottom, top, window)
         total = sum(sizes[child] for child in children)
         for child in children:
             share = sizes[child] / max(total, 1)
             passed = np.concatenate([weights, np.ones(len(own))]) * share
-            way = np.concatenate([before, pseudotime[own]])
-            queue.append((child, begin + length, way, passed, top if len(own) else bottom))
+            passed_times = np.concatenate([before, pseudotime[own]])
+            queue.append((child, begin + length, passed_times, passed, top if len(own) else bottom))
     # Averaging over the window leaves the last cells a little short of the end.
-    return clock / (float(clock.max()) or 1.0)
+    return aligned / (float(aligned.max()) or 1.0)
 
 
 def _below(node: str, tree: LineageTree) -> list[str]:

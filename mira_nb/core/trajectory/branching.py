@@ -29,7 +29,7 @@ MAX_KNOTS = 200
 
 
 def first_cell(pseudotime: Floats, force: Floats, threshold: float) -> float:
-    """Pseudotime of the first cell whose log ratio exceeds `threshold` (the paper's rule); infinite when none does."""
+    """Return pseudotime of the first cell whose log ratio exceeds `threshold` (the paper's rule), else infinity."""
     passed = np.abs(force) > threshold
     return float(pseudotime[passed].min()) if passed.any() else np.inf
 
@@ -87,7 +87,7 @@ class RampFit:
         return cls(time, rise, order, foot, top, first, last)
 
     def branch_time(self, weights: Floats | None = None) -> float:
-        """Foot of the best ramp; infinite when it does not rise to the threshold.
+        """Return the foot of the best ramp; infinite when it does not rise to the threshold.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class RampFit:
         return float(self.foot[best]) if reached >= 1 else np.inf
 
     def _moments(self, weight: Floats) -> tuple[Floats, Floats, Floats]:
-        """Weighted covariance of each ramp (0 at the foot, 1 at the top) with the rise, its variance and its mean."""
+        """Return each ramp's weighted covariance (0 at the foot, 1 at the top) with the rise, variance and mean."""
         columns = np.stack([np.ones_like(weight), self.time, self.time**2, self.rise, self.time * self.rise])
         sums = np.concatenate([np.zeros((5, 1)), np.cumsum(weight * columns, axis=1)], axis=1)
         slope_part = sums[:, self.last] - sums[:, self.first]
@@ -125,7 +125,7 @@ class RampFit:
 def parting_time(
     pseudotime: Floats, force: Floats, threshold: float, rule: BranchRule = "ramp", cut: float = CUT
 ) -> float:
-    """Branch time of one pair of lineages from the log ratios of their cells.
+    """Return the branch time of one pair of lineages from the log ratios of their cells.
 
     Parameters
     ----------

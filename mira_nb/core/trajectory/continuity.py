@@ -113,16 +113,16 @@ def judge_continuity(
     rows: list[tuple[object, ...]] = []
     sides = []
     for lineage in tree.lineages:
-        way = np.flatnonzero(np.isin(states, tree.path(lineage)))
-        order = way[np.argsort(pseudotime[way], kind="stable")]
-        n_ends = min(rules.end_cells, len(way) // 4)
+        on_path = np.flatnonzero(np.isin(states, tree.path(lineage)))
+        order = on_path[np.argsort(pseudotime[on_path], kind="stable")]
+        n_ends = min(rules.end_cells, len(on_path) // 4)
         inner = order[n_ends : len(order) - n_ends]
         if not n_ends:
             rows.append((lineage, len(inner), 0, np.nan, np.nan, np.nan, np.nan, "too few cells"))
             sides.append((order[:0], order[:0]))
             continue
-        place = np.searchsorted(way, order)
-        values = committor(edges[way][:, way], place[:n_ends], place[-n_ends:])[np.searchsorted(way, inner)]
+        place = np.searchsorted(on_path, order)
+        values = committor(edges[on_path][:, on_path], place[:n_ends], place[-n_ends:])[np.searchsorted(on_path, inner)]
         n_gap, begin = emptiest_stretch(values, stretch=rules.stretch)
         expected = rules.stretch * len(inner)
         ranked = inner[np.argsort(values, kind="stable")]

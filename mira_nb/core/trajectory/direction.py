@@ -37,7 +37,7 @@ N_BINS: Final = 100
 BANDWIDTH: Final = 0.08
 """Standard deviation of the Gaussian weights of the smoothing, as a fraction of the path."""
 OFF_PATH: Final = 0.08
-"""Cells belong to a path if the way over them is at most twice this fraction longer than the path."""
+"""Cells belong to a path if the path over them is at most twice this fraction longer than the shortest one."""
 PARTNER: Final = 0.3
 """Least correlation over cells of two topics that are partners."""
 MIN_RANGE: Final = 0.1
@@ -205,8 +205,8 @@ def lead_matrix(
 
     Returns
     -------
-    (t, t) lead on the way from the first to the second, antisymmetric; (t, t) z values. NaN where no topic of a path
-    has a partner.
+    (t, t) lead along the path from the first to the second, antisymmetric; (t, t) z values. NaN where no topic of a
+    path has a partner.
     """
     pairs = partner_topics(rna, atac)
     n_tips, n_cells = distances.shape

@@ -1,9 +1,10 @@
 """Elimination of the states of a Markov chain without a single subtraction.
 
 Grassmann, Taksar and Heyman's idea (Operations Research 33, 1107, 1985): the probability of leaving a state is summed
-from the ways that lead out of it, never taken as 1 minus the probability of staying. Every number is a sum of products
-and quotients of non-negative ones, so that each keeps its digits, however small: a group of cells that the walk leaves
-once in 1e100 steps is solved as exactly as any other, where an LU factorisation of I - Q rounds the way out to zero.
+from the transitions that lead out of it, never taken as 1 minus the probability of staying. Every number is a sum of
+products and quotients of non-negative ones, so that each keeps its digits, however small: a group of cells that the
+walk leaves once in 1e100 steps is solved as exactly as any other, where an LU factorisation of I - Q rounds the
+transition out of it to zero.
 The chain is sparse; its states are eliminated in an order that keeps it so.
 """
 
@@ -20,7 +21,7 @@ from mira_nb.typing import Floats, Ints
 
 
 def absorption(chain: sparse.csr_matrix, exits: Floats) -> Floats:
-    """Probabilities of being absorbed by each end.
+    """Return the probabilities of being absorbed by each end.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def absorption(chain: sparse.csr_matrix, exits: Floats) -> Floats:
 
     Returns
     -------
-    (n, Z), rows sum to 1; NaN where all ways out of a state are below the smallest number.
+    (n, Z), rows sum to 1; NaN where all transitions out of a state are below the smallest number.
     """
     order = elimination_order(chain)
     moved = sparse.csr_matrix(chain, dtype=np.float64)[order][:, order]
@@ -48,7 +49,7 @@ def absorption(chain: sparse.csr_matrix, exits: Floats) -> Floats:
 
 
 def elimination_order(chain: sparse.csr_matrix) -> Ints:
-    """Order of the states that keeps the factors sparse: minimum degree on the undirected graph, by SuperLU."""
+    """Return an order of states that keeps the factors sparse: minimum degree on the undirected graph, by SuperLU."""
     from scipy.sparse.linalg import splu
 
     graph = sparse.csc_matrix(abs(chain) + abs(chain).T)
@@ -61,7 +62,7 @@ def elimination_order(chain: sparse.csr_matrix) -> Ints:
 
 @njit(cache=True)
 def _structure(indptr: NDArray, indices: NDArray) -> Any:  # pragma: no cover - compiled
-    """Places of the factors' entries, by column and by row, from a symmetric pattern (elimination tree)."""
+    """Return the places of the factors' entries by column and row, from a symmetric pattern (elimination tree)."""
     n = len(indptr) - 1
     parent = np.full(n, -1, dtype=np.int64)
     mark = np.full(n, -1, dtype=np.int64)
@@ -119,7 +120,7 @@ def _eliminate(
     """Replace every state's steps by those of the walk watched only in later states.
 
     ``upper[column_start[k] : column_start[k + 1]]``, which is returned, holds the steps of state k to the later states
-    ``rows[...]`` as fractions of all its ways out, and ``rates[k]`` becomes those into the ends.
+    ``rows[...]`` as fractions of all its transitions, and ``rates[k]`` becomes those into the ends.
     """
     n = len(indptr) - 1
     upper = np.zeros(len(rows))
@@ -135,11 +136,11 @@ def _eliminate(
                 for place in range(column_start[k], column_start[k + 1]):
                     work[rows[place]] += step * upper[place]
                 _add(rates, i, k, step)
-        work[i] = 0.0  # a step back to the state itself is no way out
+        work[i] = 0.0  # a step back to the state itself does not leave it
         total = rates[i].sum()
         for place in range(column_start[i], column_start[i + 1]):
             total += work[rows[place]]
-        # without a way out above the smallest number there is no answer: NaN
+        # without a transition above the smallest number there is no answer: NaN
         for place in range(column_start[i], column_start[i + 1]):
             upper[place] = work[rows[place]] / total if total > 0.0 else np.nan
             work[rows[place]] = 0.0

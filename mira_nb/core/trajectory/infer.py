@@ -203,7 +203,7 @@ def differentiate(
     if fates is not None:
         probabilities, ends, names = _given_fates(fates, path)
         steps = _Steps(path, refine, manifold.start, settings)
-        tree, clock, _ = steps.tree(probabilities, names)
+        tree, aligned, _ = steps.tree(probabilities, names)
     else:
         progress(0.7, "terminal states")
         terminal, ends, sets = _ends(manifold, settings, chain, path, terminal_cells)
@@ -212,7 +212,7 @@ def differentiate(
         progress(0.8, "fate probabilities")
         probabilities = fate_probabilities(_opened(chain, manifold, sets, settings.teleportation), sets)
         steps = _Steps(path, refine, manifold.start, settings)
-        tree, clock, order = steps.tree(probabilities, _numbered(ends))
+        tree, aligned, order = steps.tree(probabilities, _numbered(ends))
         if terminal_cells is None and len(ends) > 1 and settings.terminal_choice == "refined":
             # The ends were chosen by path length alone; now that the lineages are known, by their refined order.
             terminal = select_terminal_cells(terminal, chain, order)
@@ -220,9 +220,9 @@ def differentiate(
             sets = absorbing_sets(manifold.diffusion.space, terminal.regions, ends, n_cells=settings.absorbing_cells)
             probabilities = fate_probabilities(_opened(chain, manifold, sets, settings.teleportation), sets)
         names = (name_lineages or _numbered)(ends)
-        tree, clock, _ = steps.tree(probabilities, names)
+        tree, aligned, _ = steps.tree(probabilities, names)
     return Differentiation(
-        pseudotime=clock,
+        pseudotime=aligned,
         path_pseudotime=path / max(float(path.max()), 1e-300),
         chain=chain,
         terminal=terminal,
@@ -255,8 +255,8 @@ class _Steps:
         if self.topics is None or len(names) < 2:
             return tree, scaled, scaled
         order = refine_ends(scaled, tree, self.topics, weight=settings.topic_weight)
-        clock = align_pseudotime(order, tree, resolution=settings.resolution)
-        return self._tree(clock, fates, names), clock, order
+        aligned = align_pseudotime(order, tree, resolution=settings.resolution)
+        return self._tree(aligned, fates, names), aligned, order
 
     def _tree(self, time: Floats, fates: Floats, names: Sequence[str]) -> LineageTree:
         settings = self.settings

@@ -66,16 +66,16 @@ class LineageTree:
         return frozenset(frozenset(self.leaves(name)) for name in inner)
 
     def children(self, node: str) -> list[str]:
-        """Names of the nodes directly below `node`."""
+        """Return the names of the nodes directly below `node`."""
         return self.nodes.loc[self.nodes["parent"] == node, "node"].tolist()
 
     def leaves(self, node: str) -> list[str]:
-        """Names of the lineages below `node` (itself, when it is a lineage)."""
+        """Return the names of the lineages below `node` (itself, when it is a lineage)."""
         below = self.children(node)
         return [node] if not below else [leaf for child in below for leaf in self.leaves(child)]
 
     def path(self, lineage: str) -> list[str]:
-        """Nodes from the root to a lineage's end."""
+        """Return the nodes from the root to a lineage's end."""
         parent = dict(zip(self.nodes["node"], self.nodes["parent"], strict=True))
         out = [lineage]
         while parent[out[0]]:
@@ -84,7 +84,7 @@ class LineageTree:
 
 
 def divergence(prob_a: Floats, prob_b: Floats, start: int) -> Floats:
-    """Log ratio of two fate probabilities relative to that at the start cell, F (n,).
+    """Return the log ratio of two fate probabilities relative to that at the start cell, F (n,).
 
     Zero where the balance is that of the start; positive towards a.
     """
@@ -93,7 +93,7 @@ def divergence(prob_a: Floats, prob_b: Floats, start: int) -> Floats:
 
 
 def _members(prob: Floats, start: int) -> NDArray[np.bool_]:
-    """Cells of a lineage: at least as likely to reach its end as the start cell."""
+    """Return the cells of a lineage: at least as likely to reach its end as the start cell."""
     # The random walk of trunk cells equals the start's up to the precision of the solve.
     return np.asarray(prob >= prob[start] - 1e-9)
 
@@ -107,7 +107,7 @@ def branch_time(
     rule: BranchRule = "ramp",
     cut: float = CUT,
 ) -> float:
-    """Pseudotime at which two lineages part, by the cells of either; infinite when they never do."""
+    """Return the pseudotime at which two lineages part, by the cells of either; infinite when they never do."""
     union = _members(prob_a, start) | _members(prob_b, start)
     return parting_time(pseudotime[union], divergence(prob_a, prob_b, start)[union], threshold, rule, cut)
 
@@ -256,7 +256,7 @@ def threshold_sweep(
     rule: BranchRule = "ramp",
     cut: float = CUT,
 ) -> pd.DataFrame:
-    """Trees over a range of thresholds: ``threshold, topology, split, branch_time, n_trunk``, one row per split."""
+    """Return trees by threshold: ``threshold, topology, split, branch_time, n_trunk``, one row per split."""
     rows = []
     for value in thresholds:
         tree = lineage_tree(pseudotime, fates, lineages, start=start, threshold=value, rule=rule, cut=cut)
@@ -279,7 +279,7 @@ def bootstrap_branch_times(
     n_resamples: int = 200,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Percentile intervals of the branch times from resampling cells: ``split, branch_time, low, high, n_resamples``.
+    """Return percentile intervals of branch times: ``split, branch_time, low, high, n_resamples``.
 
     Every sample of cells is estimated by the rule of the tree. The fate probabilities are held fixed, so the interval
     speaks of which cells happened to be sampled, not of the random walk or the topic models.
@@ -304,7 +304,7 @@ def bootstrap_branch_times(
 def _resampled(
     pseudotime: Floats, force: Floats, tree: LineageTree, n_cells: int, rng: np.random.Generator, n_resamples: int
 ) -> Floats:
-    """Branch times of samples drawn with replacement among all cells; the pair's cells come first among these."""
+    """Return branch times of samples drawn with replacement from all cells, those of the pair first."""
     fit = RampFit.prepare(pseudotime, force, tree.threshold, tree.cut)
     drawn = np.full(n_resamples, np.nan)
     for i in range(n_resamples):

@@ -57,7 +57,7 @@ class SupportRules:
 
 
 @dataclass(frozen=True)
-class Support:
+class TrajectoryEvidence:
     """Evidence for a trajectory.
 
     Attributes
@@ -106,7 +106,7 @@ def judge_support(
     max_cells: int = 20_000,
     seed: int = 0,
     rules: SupportRules | None = None,
-) -> Support:
+) -> TrajectoryEvidence:
     """Compare what each assay alone says of pseudotime, and measure how long the path is.
 
     Parameters
@@ -128,7 +128,7 @@ def judge_support(
     for space in (rna, atac):
         indices = nearest_neighbors(space[chosen], k=k, seed=seed).indices
         predictions.append(target[indices].mean(axis=1))
-    return Support(
+    return TrajectoryEvidence(
         correlation=_correlation(*predictions),
         explained_rna=_correlation(predictions[0], target),
         explained_atac=_correlation(predictions[1], target),

@@ -315,8 +315,8 @@ def fate_probabilities(chain: sparse.csr_matrix, ends: Sequence[Ints]) -> Floats
         lost = int((~np.isfinite(solution)).any(axis=1).sum())
         if lost:
             raise ConvergenceError(
-                f"the fate probabilities of {lost} cells could not be solved: their ways to any terminal state are "
-                f"below {np.finfo(np.float64).tiny:.0e}",
+                f"the fate probabilities of {lost} cells could not be solved: their transitions to any terminal state "
+                f"are below {np.finfo(np.float64).tiny:.0e}",
                 remedy="raise n_neighbors, or name a terminal cell among them",
             )
         fates[transient] = solution

@@ -20,7 +20,7 @@ def penalty(fold: int, initial: float = PENALTY) -> float:
 
 
 def survives(losses: Sequence[float], earlier: Sequence[Sequence[float]]) -> bool:
-    """Whether a trial goes on after its latest fold.
+    """Return whether a trial goes on after its latest fold.
 
     Parameters
     ----------

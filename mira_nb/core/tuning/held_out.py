@@ -46,7 +46,7 @@ class Split:
         return float(self.scored.data.sum(dtype=np.float64))
 
     def profile_score(self) -> NDArray[np.float64]:
-        """Log-likelihood of the scored counts under the pooled profile, (held-out cells,), nats."""
+        """Return the log-likelihood of the scored counts under the pooled profile, (held-out cells,), nats."""
         return np.asarray(self.scored.astype(np.float64) @ np.log(self.pooled)).ravel()
 
 

@@ -1,9 +1,9 @@
-"""The published search (Extended Methods, Hyperparameter optimization; DECISIONS 12).
+"""The published search (Extended Methods, Hyperparameter optimization).
 
 A tree-structured Parzen estimator suggests number of topics, prior, Adam's epsilon, dropout, batch size and epochs;
 each trial is cross-validated on the training cells and ended early by successive halving; the best five are retrained
 on all training cells and compared on cells kept out of the search. J is searched too, so the loss is the negative
-held-out log-likelihood per count: ELBOs under different priors cannot be compared.
+held-out log-likelihood per count: ELBOs under different priors cannot be compared. See ``docs/decisions/12-tuning.md``.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SEARCHED = ("initial_pseudocounts", "adam_epsilon", "dropout", "batch_size", "n_
 
 
 def settled(numbers: Sequence[int]) -> bool:
-    """Whether the last eight suggestions lie within one topic of each other."""
+    """Return whether the last eight suggestions lie within one topic of each other."""
     last = numbers[-SETTLED:]
     return len(last) == SETTLED and max(last) - min(last) <= 1
 
@@ -179,7 +179,7 @@ class PaperSearch:
 
     # ---------------------------------------------------------------- finalists
     def _compare(self, done: Sequence[Any]) -> dict[int, float]:
-        """Loss on the test cells of the best trials, retrained on all training cells, by number of the trial."""
+        """Return the test loss of the best trials, retrained on all training cells, by number of the trial."""
         order = sorted(done, key=lambda trial: (bool(trial.user_attrs["pruned"]), trial.value, trial.number))
         best = {f"finalist {trial.number}": trial for trial in order[:FINALISTS]}
 

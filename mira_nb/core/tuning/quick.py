@@ -121,7 +121,7 @@ class QuickSearch:
         return curve, fitted, chosen, settings, stability, sample
 
     def _work(self, sample: Sample) -> float:
-        """Largest number of updates of single weights: counts x topics x updates of all factorisations."""
+        """Return the largest number of updates of single weights: counts x topics x updates of all factorisations."""
         tried = [k for k in GRID if self.bounds[0] <= k <= self.bounds[1]]
         return (
             float(sample.counts.nnz)

@@ -66,21 +66,21 @@ class Curve:
         return max(self.tried, key=lambda k: float(self.scores[k].sum()))
 
     def per_count(self, n_topics: int) -> float:
-        """Held-out log-likelihood per count, nats."""
+        """Return the held-out log-likelihood per count, nats."""
         return float(self.scores[n_topics].sum()) / self.n_counts
 
     def gain(self, n_topics: int) -> float:
-        """Gain over the mean profile, nats per count."""
+        """Return the gain over the mean profile, nats per count."""
         return difference(self.scores[n_topics], self.profile, self.n_counts)[0]
 
     def worth(self, small: int, large: int) -> bool:
-        """Whether `large` topics are better than `small` by more than one standard error and by enough per topic."""
+        """Return whether `large` topics beat `small` by more than one standard error and by enough per topic."""
         gain, error = difference(self.scores[large], self.scores[small], self.n_counts)
         average = max(self.gain(small), 0.0) / small
         return gain > max(error, (self.least_gain or 0.0) * average * (large - small))
 
     def one_standard_error(self) -> int:
-        """Smallest number of topics within one (paired) standard error of the best."""
+        """Return the smallest number of topics within one (paired) standard error of the best."""
         best = self.best
         for k in self.tried:
             gap, error = difference(self.scores[best], self.scores[k], self.n_counts)
@@ -97,7 +97,7 @@ class Curve:
         return pd.DataFrame(rows, columns=["n_topics", "loss", "loss_low", "loss_high", "gain"])
 
     def choice(self) -> int:
-        """Smallest number of topics that no larger one tried is worth taking for."""
+        """Return the smallest number of topics that no larger one tried is worth taking for."""
         if self.least_gain is None:
             return self.best
         tried = self.tried

@@ -40,7 +40,7 @@ class JournalLock:
         return True
 
     def release(self) -> None:
-        """Release the lock."""
+        """Release a piece of work, done or not."""
         self._lock.release()
 
 
@@ -76,12 +76,12 @@ class Claims:
         return True
 
     def release(self, name: str) -> None:
-        """Give a piece of work back, done or not."""
+        """Release a piece of work, done or not."""
         if name in self._held:
             self._held.pop(name).release()
 
     def release_all(self) -> None:
-        """Give everything back."""
+        """Release all pieces of work."""
         for name in list(self._held):
             self.release(name)
 

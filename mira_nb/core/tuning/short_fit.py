@@ -56,7 +56,7 @@ class ShortFit:
         return float(self.scores.std(ddof=1)) * float(np.sqrt(len(self.scores))) / self.n_counts
 
     def within_error_of(self, best: ShortFit) -> bool:
-        """Whether this one is worse than `best` by no more than one (paired) standard error, or than matters."""
+        """Return whether this one is worse than `best` by no more than one (paired) standard error, or than matters."""
         gap, error = difference(best.scores, self.scores, self.n_counts)
         return gap <= max(error, EQUIVALENT)
 

@@ -45,12 +45,12 @@ class Stability:
     high: NDArray[np.float32]
 
     def flagged(self, flag: str) -> list[int]:
-        """Numbers of the topics with a flag, ``single``, ``duplicate`` or ``dead``."""
+        """Return the numbers of the topics with a flag, ``single``, ``duplicate`` or ``dead``."""
         return [int(number) for number in self.table.loc[self.table["flag"] == flag, "topic"]]
 
 
 def correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Pearson correlation of columns, (columns of a, columns of b); 0 where a column is constant."""
+    """Return Pearson correlations of columns, (columns of a, columns of b); 0 where a column is constant."""
     left, right = (x - x.mean(0, dtype=np.float64) for x in (a, b))
     size = np.outer(np.linalg.norm(left, axis=0), np.linalg.norm(right, axis=0))
     return np.asarray(np.divide(left.T @ right, size, out=np.zeros_like(size), where=size > 1e-12))

@@ -70,14 +70,14 @@ class TuningStudy:
         }
 
     def _sampler(self, number: int) -> Any:
-        """Sampler of one trial: a new one, so that a resumed study suggests what an undisturbed one would."""
+        """Return a new sampler for one trial, so that a resumed study suggests what an undisturbed one would."""
         from optuna.samplers import TPESampler
 
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         return TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=False)
 
     def trials(self) -> list[Any]:
-        """All trials by number (``optuna.trial.FrozenTrial``)."""
+        """Return all trials by number (``optuna.trial.FrozenTrial``)."""
         return sorted(self.study.get_trials(deepcopy=False), key=lambda trial: trial.number)
 
     def batch(self, number: int, size: int) -> list[Any]:
@@ -130,7 +130,7 @@ class TuningStudy:
         self.study.set_user_attr(name, value)
 
     def importances(self) -> dict[str, float]:
-        """Fraction of the loss's variance by parameter (functional analysis of variance); empty for few trials."""
+        """Return the fraction of the loss's variance by parameter (functional ANOVA); empty for few trials."""
         from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
         done = [trial for trial in self.trials() if trial.value is not None]

@@ -29,7 +29,9 @@ class DriversStage(Stage[DriversParams]):
     needs: ClassVar[tuple[str, ...]] = (REGULATION, MOTIFS)
     uses: ClassVar[tuple[str, ...]] = (keys.JOINT_STAGE, keys.TRAJECTORY)
     optional_resources: ClassVar[tuple[str, ...]] = ("groups", "labels", "genome", "motifs")
-    writes: ClassVar[tuple[Slot, ...]] = (Slot("rna", "varm", keys.ISD_SCORES),)
+    writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("rna", "varm", keys.ISD_SCORES, "genes x motifs", "-2 log likelihood ratio"),
+    )
     look: ClassVar[str] = "Factors at the top should have a motif and be expressed when the genes of the query are."
     tune: ClassVar[str] = "Name your own gene lists as queries to ask for the factors that drive them."
 

@@ -26,7 +26,15 @@ class EnrichmentStage(Stage[EnrichmentParams]):
     needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA)
     uses: ClassVar[tuple[str, ...]] = (JOINT_STAGE,)
     resources: ClassVar[tuple[tuple[str, ...], ...]] = (("gene_sets",),)
-    writes: ClassVar[tuple[Slot, ...]] = (Slot("rna", "uns", keys.ENRICHMENT_UNS),)
+    writes: ClassVar[tuple[Slot, ...]] = (
+        Slot(
+            "rna",
+            "uns",
+            keys.ENRICHMENT_UNS,
+            "table, one row per topic and term",
+            "p-values, odds ratios, overlaps",
+        ),
+    )
     look: ClassVar[str] = "The first terms of a topic should fit the cells in which the topic is high."
     tune: ClassVar[str] = "Fewer top genes make the terms more specific; more of them make small sets detectable."
 

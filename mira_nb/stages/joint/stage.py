@@ -34,11 +34,41 @@ class JointStage(Stage[JointParams]):
     needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA, TOPICS_ATAC)
     optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch", "labels", "subset")
     writes: ClassVar[tuple[Slot, ...]] = (
-        Slot("joint", "obsm", keys.X_JOINT),
-        Slot("joint", "obsm", keys.X_UMAP),
-        Slot("joint", "obsp", keys.JOINT_DISTANCES),
-        Slot("joint", "obsp", keys.JOINT_CONNECTIVITIES),
-        Slot("joint", "obs", keys.LEIDEN),
+        Slot(
+            "joint",
+            "obsm",
+            keys.X_JOINT,
+            "cells x (topics - 2)",
+            "weighted log ratios of topics",
+        ),
+        Slot("joint", "obsm", keys.X_UMAP, "cells x 2", "coordinates of the map"),
+        Slot(
+            "joint",
+            "obsp",
+            keys.JOINT_DISTANCES,
+            "cells x cells, sparse",
+            "Manhattan distance to neighbours",
+        ),
+        Slot("joint", "obsp", keys.JOINT_CONNECTIVITIES, "cells x cells, sparse", "weight, 0 to 1"),
+        Slot("joint", "obs", keys.LEIDEN, "cells", "cluster"),
+    )
+    also_writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("joint", "uns", keys.SUBSET, "mapping", "which cells were chosen, where a subset was"),
+        Slot("joint", "obs", keys.CELL_LABEL, "cells", "label of the cluster, where labels were given"),
+        Slot("joint", "uns", keys.JOINT_WEIGHTS, "mapping", "weight of each assay"),
+        Slot("rna", "obsm", keys.X_UMAP_TOPICS, "cells x 2", "coordinates of the map of the expression topics"),
+        Slot("atac", "obsm", keys.X_UMAP_TOPICS, "cells x 2", "coordinates of the map of the accessibility topics"),
+        Slot("joint", "obsp", keys.CONNECTIVITIES, "cells x cells, sparse", "as `joint_connectivities`, for scanpy"),
+        Slot("joint", "obsp", keys.DISTANCES, "cells x cells, sparse", "as `joint_distances`, for scanpy"),
+        Slot("joint", "uns", keys.NEIGHBORS, "mapping", "parameters of the graph, for scanpy"),
+        Slot("joint", "uns", keys.UMAP, "mapping", "parameters of the map, for scanpy"),
+        Slot("joint", "uns", keys.LEIDEN, "mapping", "parameters of the clusters, for scanpy"),
+        Slot("rna", "obsm", keys.X_UMAP, "cells x 2", "coordinates of the joint map, for scanpy"),
+        Slot("atac", "obsm", keys.X_UMAP, "cells x 2", "coordinates of the joint map, for scanpy"),
+        Slot("rna", "obs", keys.LEIDEN, "cells", "cluster, unless the data had a column of that name"),
+        Slot("atac", "obs", keys.LEIDEN, "cells", "cluster, unless the data had a column of that name"),
+        Slot("rna", "uns", keys.LEIDEN, "mapping", "parameters of the clusters, for scanpy"),
+        Slot("atac", "uns", keys.LEIDEN, "mapping", "parameters of the clusters, for scanpy"),
     )
     memory: ClassVar[Memory] = Memory(790, 22)
     look: ClassVar[str] = (

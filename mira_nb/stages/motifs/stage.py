@@ -30,9 +30,9 @@ class MotifsStage(Stage[MotifsParams]):
     uses: ClassVar[tuple[str, ...]] = (JOINT_STAGE,)
     resources: ClassVar[tuple[tuple[str, ...], ...]] = (("motif_hits",), ("genome", "motifs"))
     writes: ClassVar[tuple[Slot, ...]] = (
-        Slot("atac", "varm", keys.MOTIF_HITS),
-        Slot("atac", "uns", keys.MOTIFS_UNS),
-        Slot("joint", "obsm", keys.MOTIF_SCORES),
+        Slot("atac", "varm", keys.MOTIF_HITS, "peaks x motifs, sparse", "1 where the motif occurs, else 0"),
+        Slot("atac", "uns", keys.MOTIFS_UNS, "table, one row per motif", "identifiers and names of the factors"),
+        Slot("joint", "obsm", keys.MOTIF_SCORES, "cells x motifs", "standard deviations over cells"),
     )
     look: ClassVar[str] = (
         "The factors at the top of a topic should be expressed in the cells in which the topic is high."

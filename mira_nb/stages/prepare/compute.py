@@ -49,7 +49,7 @@ class PrepareOutput:
         return len(self.depths)
 
     def lsi_depth_correlation(self) -> float:
-        """Absolute Spearman correlation of the first LSI component with the number of open peaks (NaN if constant)."""
+        """Return the absolute Spearman correlation of the first LSI component with the open peaks (NaN if constant)."""
         first, depth = self.lsi.coordinates[:, 0], self.depths["n_peaks"].to_numpy()
         if np.ptp(first) == 0 or np.ptp(depth) == 0:
             return float("nan")

@@ -28,14 +28,26 @@ class PrepareStage(Stage[PrepareParams]):
     Params: ClassVar[type[Params]] = PrepareParams
     optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch")
     writes: ClassVar[tuple[Slot, ...]] = (
-        Slot("rna", "var", keys.MODELLED),
-        Slot("rna", "var", keys.ENCODER),
-        Slot("rna", "obsm", keys.X_PCA),
-        Slot("rna", "obsm", keys.X_UMAP_PCA),
-        Slot("atac", "var", keys.MODELLED),
-        Slot("atac", "var", keys.ENCODER),
-        Slot("atac", "obsm", keys.X_LSI),
-        Slot("atac", "obsm", keys.X_UMAP_LSI),
+        Slot("rna", "var", keys.MODELLED, "genes", "true or false: read by the topic model"),
+        Slot("rna", "var", keys.ENCODER, "genes", "true or false: read by the encoder"),
+        Slot("rna", "obsm", keys.X_PCA, "cells x components", "coordinates of the principal components"),
+        Slot("rna", "obsm", keys.X_UMAP_PCA, "cells x 2", "coordinates of the map"),
+        Slot("atac", "var", keys.MODELLED, "peaks", "true or false: read by the topic model"),
+        Slot("atac", "var", keys.ENCODER, "peaks", "true or false: read by the encoder"),
+        Slot("atac", "obsm", keys.X_LSI, "cells x components", "coordinates of latent semantic indexing"),
+        Slot("atac", "obsm", keys.X_UMAP_LSI, "cells x 2", "coordinates of the map"),
+    )
+    also_writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("rna", "var", "mean_expression", "genes", "log(1 + mean of the normalised counts)"),
+        Slot("rna", "var", "dispersion", "genes", "log of variance over mean of the normalised counts"),
+        Slot("rna", "var", "normalised_dispersion", "genes", "standard deviations among genes of like mean"),
+        Slot("rna", "var", keys.HIGHLY_VARIABLE, "genes", "true or false; as `encoder`, for scanpy"),
+        Slot("rna", "var", "means", "genes", "as `mean_expression`, for scanpy"),
+        Slot("rna", "var", "dispersions", "genes", "as `dispersion`, for scanpy"),
+        Slot("rna", "var", "dispersions_norm", "genes", "as `normalised_dispersion`, for scanpy"),
+        Slot("rna", "varm", keys.PCS, "genes x components", "loadings of the principal components, for scanpy"),
+        Slot("rna", "uns", keys.PCA, "mapping", "variance and its fraction by component, for scanpy"),
+        Slot("rna", "uns", keys.HVG, "mapping", "flavour of the selection, for scanpy"),
     )
     memory: ClassVar[Memory] = Memory(560, 28)
     look: ClassVar[str] = (

@@ -42,12 +42,36 @@ class RegulationStage(Stage[RegulationParams]):
     resources: ClassVar[tuple[tuple[str, ...], ...]] = (("tss",),)
     optional_resources: ClassVar[tuple[str, ...]] = ("groups", "labels")
     writes: ClassVar[tuple[Slot, ...]] = (
-        Slot("rna", "varm", keys.RP_PARAMETERS),
-        Slot("rna", "layers", keys.LITE_PREDICTION),
-        Slot("rna", "layers", keys.NITE_PREDICTION),
-        Slot("rna", "layers", keys.CHROMATIN_DIFFERENTIAL),
-        Slot("rna", "var", keys.NITE_SCORE),
-        Slot("joint", "obs", keys.NITE_SCORE),
+        Slot(
+            "rna",
+            "varm",
+            keys.RP_PARAMETERS,
+            "genes x parameters",
+            "as named; decay distances in kb",
+        ),
+        Slot("rna", "layers", keys.LITE_PREDICTION, "cells x genes", "predicted fraction of the counts"),
+        Slot("rna", "layers", keys.NITE_PREDICTION, "cells x genes", "predicted fraction of the counts"),
+        Slot("rna", "layers", keys.CHROMATIN_DIFFERENTIAL, "cells x genes", "natural log of LITE over NITE prediction"),
+        Slot(
+            "rna",
+            "var",
+            keys.NITE_SCORE,
+            "genes",
+            "likelihood ratio, scaled by the cells that express the gene",
+        ),
+        Slot(
+            "joint",
+            "obs",
+            keys.NITE_SCORE,
+            "cells",
+            "likelihood ratio, scaled by the genes expressed in the cell",
+        ),
+    )
+    also_writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("rna", "var", keys.NITE_PVALUE, "genes", "p-value"),
+        Slot("rna", "var", keys.NITE_FDR, "genes", "false discovery rate"),
+        Slot("rna", "var", keys.NITE_SHARE, "genes", "fraction, 0 to 1"),
+        Slot("rna", "uns", keys.PEAK_SETS, "mapping", "peaks of each gene, with distances in bp"),
     )
     memory: ClassVar[Memory] = Memory(740, 25, 40)
     look: ClassVar[str] = (

@@ -19,10 +19,12 @@ P = TypeVar("P", TopicsRnaParams, TopicsAtacParams)
 
 def written(modality: Literal["rna", "atac"]) -> tuple[Slot, ...]:
     """Return the keys by which it is seen that a topic model was fitted."""
+    features = {"rna": "genes", "atac": "peaks"}[modality]
+    activations = f"{features} x topics", "standard deviations; NaN where not modelled"
     return (
-        Slot(modality, "obsm", keys.X_TOPICS),
-        Slot(modality, "varm", keys.TOPIC_ACTIVATIONS),
-        Slot(modality, "uns", keys.TOPIC_MODEL),
+        Slot(modality, "obsm", keys.X_TOPICS, "cells x topics", "proportion, rows sum to 1"),
+        Slot(modality, "varm", keys.TOPIC_ACTIVATIONS, *activations),
+        Slot(modality, "uns", keys.TOPIC_MODEL, "mapping", "arrays of the fitted model"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from mira_nb import keys
 from mira_nb.keys import TOPICS_RNA, TUNING_RNA
 from mira_nb.stages.base import Memory
 from mira_nb.stages.params import Params
@@ -25,4 +26,7 @@ class TopicsRnaStage(TopicsStage[TopicsRnaParams]):
     Params: ClassVar[type[Params]] = TopicsRnaParams
     uses: ClassVar[tuple[str, ...]] = (TUNING_RNA,)
     writes: ClassVar[tuple[Slot, ...]] = written("rna")
+    also_writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("rna", "obs", keys.READ_DEPTH, "cells", "counts; where the model estimates it"),
+    )
     memory: ClassVar[Memory] = Memory(660, 20)

@@ -26,7 +26,7 @@ from mira_nb.core.trajectory.lineage_tree import (
     lineage_tree,
     threshold_sweep,
 )
-from mira_nb.core.trajectory.support import Support, SupportRules, judge_support
+from mira_nb.core.trajectory.support import SupportRules, TrajectoryEvidence, judge_support
 from mira_nb.stages.shared.cells import CellAnnotations
 
 from .inputs import Given, Inputs, check_connected, lineage_names, read_given, read_inputs
@@ -81,7 +81,7 @@ class TrajectoryOutput:
     start: Start
     found: Differentiation
     tree: LineageTree
-    support: Support
+    support: TrajectoryEvidence
     continuity: Continuity
     rna_topics: pd.DataFrame
     atac_topics: pd.DataFrame
@@ -300,7 +300,9 @@ def _differentiate(
     )
 
 
-def _evidence(params: TrajectoryParams, found: Differentiation, inputs: Inputs, inside: np.ndarray) -> Support:
+def _evidence(
+    params: TrajectoryParams, found: Differentiation, inputs: Inputs, inside: np.ndarray
+) -> TrajectoryEvidence:
     """Compare what each assay alone says of the shortest-path pseudotime; the aligned one already knows the topics."""
     rna, atac = (np.asarray(ilr(kept[inside]), dtype=np.float64) for kept in (inputs.kept_rna, inputs.kept_atac))
     rules = SupportRules(
@@ -314,7 +316,7 @@ def _evidence(params: TrajectoryParams, found: Differentiation, inputs: Inputs, 
 
 
 def _reported_tree(
-    params: TrajectoryParams, start: Start, found: Differentiation, support: Support, continuity: Continuity
+    params: TrajectoryParams, start: Start, found: Differentiation, support: TrajectoryEvidence, continuity: Continuity
 ) -> LineageTree:
     """Return the tree found, or a single node when nothing supports, gives or asks for lineages."""
     if _is_supported(found, support, continuity) or lineages_given(params) or params.draw_unsupported:
@@ -331,7 +333,7 @@ def _reported_tree(
     )
 
 
-def _is_supported(found: Differentiation, support: Support, continuity: Continuity) -> bool:
+def _is_supported(found: Differentiation, support: TrajectoryEvidence, continuity: Continuity) -> bool:
     """Return whether the assays agree on a path and the transition to some terminal state is continuous."""
     return support.verdict != "none" and len(continuity.gapped) < len(found.lineages)
 

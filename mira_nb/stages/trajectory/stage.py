@@ -34,11 +34,34 @@ class TrajectoryStage(Stage[TrajectoryParams]):
     uses: ClassVar[tuple[str, ...]] = (MOTIFS,)
     optional_resources: ClassVar[tuple[str, ...]] = ("start_cell", "groups", "labels")
     writes: ClassVar[tuple[Slot, ...]] = (
-        Slot("joint", "obs", keys.PSEUDOTIME),
-        Slot("joint", "obs", keys.LINEAGE_STATE),
-        Slot("joint", "obsm", keys.FATE_PROBABILITIES),
-        Slot("joint", "obsp", keys.TRANSPORT_MAP),
-        Slot("joint", "uns", keys.LINEAGE_TREE),
+        Slot("joint", "obs", keys.PSEUDOTIME, "cells", "0 (start) to 1; NaN outside the trajectory"),
+        Slot("joint", "obs", keys.LINEAGE_STATE, "cells", "node of the lineage tree"),
+        Slot("joint", "obsm", keys.FATE_PROBABILITIES, "cells x lineages", "probability, rows sum to 1"),
+        Slot("joint", "obsp", keys.TRANSPORT_MAP, "cells x cells, sparse", "probability of a step, rows sum to 1"),
+        Slot(
+            "joint",
+            "uns",
+            keys.LINEAGE_TREE,
+            "mapping",
+            "nodes with parent, branch time (pseudotime), number of cells",
+        ),
+    )
+    also_writes: ClassVar[tuple[Slot, ...]] = (
+        Slot(
+            "joint",
+            "obs",
+            keys.PSEUDOTIME_ALTERNATIVE,
+            "cells",
+            "0 to 1, in the other orientation where the direction is open",
+        ),
+        Slot("joint", "obs", keys.LINEAGE_STATE_ALTERNATIVE, "cells", "node, in the other orientation"),
+        Slot(
+            "joint",
+            "obsm",
+            keys.FATE_PROBABILITIES_ALTERNATIVE,
+            "cells x lineages",
+            "probability, in the other orientation",
+        ),
     )
     memory: ClassVar[Memory] = Memory(620, 18)
     look: ClassVar[str] = (

@@ -25,7 +25,9 @@ class TuningAtacStage(TuningStage[TuningAtacParams]):
         "Chooses the number of accessibility topics by the likelihood of held-out cells, and tells how stable they are."
     )
     Params: ClassVar[type[Params]] = TuningAtacParams
-    writes: ClassVar[tuple[Slot, ...]] = (Slot("atac", "uns", keys.TUNING),)
+    writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("atac", "uns", keys.TUNING, "mapping", "number of topics, settings, stability of each topic"),
+    )
     memory: ClassVar[Memory] = Memory(700, 40)
     tune: ClassVar[str] = (
         "Take the mode paper for a full search; set topics_atac.n_topics to a number to choose it yourself."

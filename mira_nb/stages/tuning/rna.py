@@ -25,7 +25,9 @@ class TuningRnaStage(TuningStage[TuningRnaParams]):
         "Chooses the number of expression topics by the likelihood of held-out cells, and tells how stable they are."
     )
     Params: ClassVar[type[Params]] = TuningRnaParams
-    writes: ClassVar[tuple[Slot, ...]] = (Slot("rna", "uns", keys.TUNING),)
+    writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("rna", "uns", keys.TUNING, "mapping", "number of topics, settings, stability of each topic"),
+    )
     memory: ClassVar[Memory] = Memory(720, 22)
     tune: ClassVar[str] = (
         "Take the mode paper for a full search; set topics_rna.n_topics to a number to choose it yourself."

@@ -1,4 +1,4 @@
-"""Redrawn accessibility: against scipy's maximum, at the limits of depth, and what it does to the null of NITE."""
+"""Bootstrapped accessibility: against scipy's maximum, at the limits of depth, and what it does to the null of NITE."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import optimize, sparse, stats
 
+from mira_nb.core.regulation.bootstrap import _design, _Problem, bootstrap_accessibility
 from mira_nb.core.regulation.fit import fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells, PeakRates, peak_weights
-from mira_nb.core.regulation.redraw import _design, _Problem, redraw_accessibility
 from mira_nb.core.regulation.scores import fit_null, simulate_null
 from tests.core.regulation_data import small_problem
 
@@ -59,7 +59,9 @@ def test_many_cells_give_the_fitted_accessibility_back(problem: tuple[Cells, Pea
             cells, topics=np.tile(cells.topics, (times, 1)), peak_normalizer=np.tile(cells.peak_normalizer, times)
         )
         n_open = np.full(data.n_cells, 15)
-        again, twin = (redraw_accessibility(data, n_open, peaks, generator=np.random.default_rng(0)) for _ in range(2))
+        again, twin = (
+            bootstrap_accessibility(data, n_open, peaks, generator=np.random.default_rng(0)) for _ in range(2)
+        )
         assert np.array_equal(twin.decoder.beta, again.decoder.beta)
         new = replace(data, decoder=again.decoder)
         error.append(float(np.sqrt(np.mean((log_rates(new, peaks) - log_rates(data, peaks)) ** 2))))
@@ -78,7 +80,7 @@ def test_new_weights_vary_as_much_as_the_old(problem: tuple[Cells, PeakSets]) ->
     truth = np.vstack([offset + middle @ weights, np.linalg.pinv(back) @ weights])
     for depth in (60, 12):
         n_open = np.full(cells.n_cells, depth)
-        again = redraw_accessibility(cells, n_open, peaks, generator=np.random.default_rng(2))
+        again = bootstrap_accessibility(cells, n_open, peaks, generator=np.random.default_rng(2))
         count = (n_open[:, None] * cells.decoder.composition(cells.topics)).sum(axis=0)
         new = np.linalg.pinv(back) @ again.decoder.affine()[0]
         assert float(count @ (new**2).sum(0)) == pytest.approx(float(count @ (truth[1:] ** 2).sum(0)), rel=0.15)
@@ -100,7 +102,7 @@ def test_null_allows_for_errors_of_accessibility(problem: tuple[Cells, PeakSets]
         c = peak_weights(distance, region, np.ones(3), np.array([15.0, 15.0])) @ rates.block(peaks)
         mean = np.exp(true.offset + (c - c.mean()) / c.std() + 0.5)
         columns.append(rng.poisson(rng.gamma(4.0, mean / 4.0)))
-    estimate = redraw_accessibility(true, n_open, np.arange(300), generator=rng).decoder
+    estimate = bootstrap_accessibility(true, n_open, np.arange(300), generator=rng).decoder
     cells = replace(true, decoder=estimate, counts=sparse.csc_matrix(np.column_stack(columns), dtype=float))
     fit = fit_regulation(cells, sets)
     rejected = {}

@@ -45,7 +45,7 @@ N_TUNING: Final = 512
 
 
 @dataclass(frozen=True)
-class Redrawn:
+class BootstrapDraw:
     """Accessibility estimated from a draw.
 
     Attributes
@@ -60,10 +60,10 @@ class Redrawn:
     precision: float
 
 
-def redraw_accessibility(
+def bootstrap_accessibility(
     cells: Cells, n_open: NDArray, peaks: NDArray[np.int64], *, generator: np.random.Generator
-) -> Redrawn:
-    """Parametric bootstrap of the accessibility estimates: simulate peaks from the fitted model and re-estimate.
+) -> BootstrapDraw:
+    """Simulate peaks from the fitted model and re-estimate accessibility: a parametric bootstrap.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def redraw_accessibility(
         new = back @ found[1:]
         weights[:, peaks[part]], offset[peaks[part]] = new, found[0] - middle @ new
     ones = np.ones(weights.shape[1])
-    return Redrawn(Decoder(weights, np.zeros_like(ones), ones, ones, offset, eps=0.0), precision)
+    return BootstrapDraw(Decoder(weights, np.zeros_like(ones), ones, ones, offset, eps=0.0), precision)
 
 
 def _design(topics: Floats) -> tuple[Floats, Floats, Floats]:
