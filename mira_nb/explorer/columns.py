@@ -39,7 +39,7 @@ class Columns:
         self.path = self.root / FILE.with_stem(f"{FILE.stem}-{assay}")
 
     def ready(self) -> bool:
-        """Whether the file belongs to the input that is there."""
+        """Return whether the file belongs to the input that is there."""
         try:
             with h5py.File(self.path, "r") as file:
                 return bool(file.attrs.get("input") == self._input())

@@ -82,7 +82,7 @@ class Kept:
             self._write_selections({key: cells for key, cells in self.selections().items() if key != name})
 
     def rename_selection(self, old: str, new: str) -> None:
-        """Give a selection another name, which no other has."""
+        """Rename a selection, which no other has."""
         new = checked_name(new)
         with self._locked():
             known = self.selections()

@@ -55,5 +55,5 @@ class TuningStage(Stage[P]):
         )
 
     def skip_reason(self, parameters: AllParams) -> str:
-        """Say that the number of topics was given, if it was."""
+        """Return that the number of topics was given, if it was."""
         return reason_to_skip(self.topics_stage, parameters)
