@@ -17,7 +17,10 @@ import pandas as pd
 from filelock import FileLock
 
 from mira_nb.errors import ParameterError
+from mira_nb.report.names import FILE as topic_file
+from mira_nb.report.names import topic_names
 from mira_nb.run.files import write_bytes
+from mira_nb.run.selections import SELECTIONS, read_selections
 from mira_nb.run.store import plain_cells
 from mira_nb.text import from_spreadsheet_cell
 
@@ -42,7 +45,7 @@ class Kept:
     @property
     def selections_file(self) -> Path:
         """Cells of the selections."""
-        return self.folder / "selections.csv"
+        return self.root / SELECTIONS
 
     @property
     def labels_file(self) -> Path:
@@ -52,14 +55,12 @@ class Kept:
     @property
     def topics_file(self) -> Path:
         """Names of topics."""
-        return self.folder / "topics.csv"
+        return self.root / topic_file
 
     # ------------------------------------------------------------------ selections
     def selections(self) -> dict[str, list[str]]:
         """Return the names of the cells of each selection, in the order in which they were made."""
-        frame = _read(self.selections_file, ("cell", "selection"))
-        names = dict.fromkeys(frame["selection"])
-        return {name: frame.loc[frame["selection"] == name, "cell"].tolist() for name in names}
+        return read_selections(self.root)
 
     def keep_selection(self, name: str, cells: Sequence[str]) -> str:
         """Keep a selection; one of this name is replaced. Returns the name as it is kept.
@@ -127,7 +128,7 @@ class Kept:
 
     def topics(self) -> dict[str, str]:
         """Return the name of each topic that has one."""
-        return _mapping(self.topics_file, "topic", "name")
+        return topic_names(self.root)
 
     def name_topic(self, topic: str, name: str) -> None:
         """Name a topic; an empty name takes its name back.

@@ -180,11 +180,11 @@ class Dashboard:
             {"id": "report", **label, "disabled": job.active, "bytes": report.stat().st_size if report.exists() else -1}
         ]
         self.stages.items = [
-            *self.explorer.items(),
             *(
                 {"name": name, "title": state.title, "status": state.status, "label": LABELS[state.status]}
                 for name, state in self.run.stages.items()
             ),
+            *self.explorer.items(),
         ]
         self.versions.update(busy=job.active)
         for panel in self.panels.values():

@@ -20,6 +20,7 @@ import traitlets
 from mira_nb.charts import theme
 from mira_nb.errors import MiraError, StoreError
 from mira_nb.report.embed import plain_json
+from mira_nb.report.names import topic_names
 from mira_nb.report.tables import read_table
 from mira_nb.run.files import write_bytes
 
@@ -174,12 +175,13 @@ class TableDeck(_Asked):
         path = inside(self._folder, item["file"])
         if kind == "csv":
             return Reply(path.read_bytes(), path.name, "text/csv")
-        return Reply(table_message(path), path.name, "application/json")
+        names = topic_names(self._folder.parents[1]) if self._folder.parent.name == "stages" else {}
+        return Reply(table_message(path, names=names), path.name, "application/json")
 
 
-def table_message(path: Path, *, max_rows: int = MAX_TABLE_ROWS) -> bytes:
+def table_message(path: Path, *, max_rows: int = MAX_TABLE_ROWS, names: Mapping[str, str] | None = None) -> bytes:
     """Return a CSV table as the JSON that ``tables.js`` shows; `note` says what was cut from a long one."""
-    view = read_table(path, row_limit=max_rows, byte_limit=MAX_TABLE_BYTES)
+    view = read_table(path, row_limit=max_rows, byte_limit=MAX_TABLE_BYTES, names=names)
     return plain_json({**view.payload, "note": view.note}).encode()
 
 

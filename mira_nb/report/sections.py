@@ -13,6 +13,7 @@ from . import embed, wording
 from .colors import Palette
 from .figures import Archive, read_figure
 from .findings.limits import outside
+from .names import topic_names
 from .reader import RunView, StageView
 from .tables import read_table
 
@@ -173,7 +174,7 @@ class Builder:
             "error": "",
         }
         try:
-            view = read_table(stage.folder / str(item["file"]))
+            view = read_table(stage.folder / str(item["file"]), names=topic_names(self.run.root))
         except (OSError, ValueError) as error:
             out["error"] = f"This table cannot be shown: {error}"
             return out

@@ -15,6 +15,8 @@ import pandas as pd
 
 from mira_nb.text import from_spreadsheet_cell
 
+from .names import named_table
+
 ROW_LIMIT: Final = 5000
 READ_LIMIT: Final = 100_000
 """Rows of a file that are read; of what comes after, only the number counts."""
@@ -37,8 +39,16 @@ class TableView:
     note: str
 
 
-def read_table(path: Path, *, row_limit: int = ROW_LIMIT, byte_limit: int = BYTE_LIMIT) -> TableView:
+def read_table(
+    path: Path,
+    *,
+    row_limit: int = ROW_LIMIT,
+    byte_limit: int = BYTE_LIMIT,
+    names: Mapping[str, str] | None = None,
+) -> TableView:
     """Read a CSV as text (so that a gene called ``NA`` stays a name) and prepare it for the page.
+
+    `names` are those of topics, which then stand beside their numbers.
 
     Raises
     ------
@@ -46,6 +56,7 @@ def read_table(path: Path, *, row_limit: int = ROW_LIMIT, byte_limit: int = BYTE
         When the file is missing or not a CSV.
     """
     frame, n_rows = _read_text(path)
+    frame = named_table(frame, names or {})
     shown, rule = cut_rows(frame, row_limit)
     payload = _payload(shown)
     size = _weight(payload)

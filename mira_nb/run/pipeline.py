@@ -30,6 +30,7 @@ from .place import check_names, check_place, use_writable_numba_cache
 from .provenance import command_line, merged_versions, package_versions, platform_facts
 from .record import NOT_ASKED, RUNNING, STOPPED
 from .reuse import take_over
+from .selections import kept_state
 from .store import RunStore
 
 
@@ -367,7 +368,8 @@ class _Run:
 
     def _state(self) -> list[list[str]]:
         """List what results and report are made from."""
-        return [[name, entry["status"], entry["key"] or ""] for name, entry in self.stages.items()]
+        stages = [[name, entry["status"], entry["key"] or ""] for name, entry in self.stages.items()]
+        return stages + kept_state(self.store.root)
 
 
 def open_run(request: RunRequest, store: RunStore) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from .files import replaced_folder, write_bytes, write_json
 from .intact import output_facts
 from .provenance import package_versions
 from .record import RunRecord
+from .selections import apply_selections
 
 
 class RunStore:
@@ -157,6 +158,7 @@ class RunStore:
         path = self.root / "results.h5mu"
         work = path.with_name(".results.h5mu.tmp")
         data = self.load_data(self.finished())
+        apply_selections(self.root, data)
         write_h5mu(data, work)
         work.replace(path)
         return path

@@ -78,3 +78,38 @@ def test_a_file_of_other_columns_is_named(tmp_path: Path) -> None:
     kept.selections_file.write_text("a,b\n1,2\n")
     with pytest.raises(ParameterError, match=r"selections\.csv has the columns a, b"):
         kept.selections()
+
+
+def test_report_and_results_carry_what_was_named(tmp_path: Path) -> None:
+    import anndata as ad
+    import mudata
+    import numpy as np
+
+    from mira_nb.panels.browser_widgets import table_message
+    from mira_nb.report.names import named_table, topic_names
+    from mira_nb.run.selections import apply_selections, kept_state
+
+    assert kept_state(tmp_path) == []
+    kept = Kept(tmp_path)
+    kept.name_topic("e1", "=Cycle")
+    kept.keep_selection("early/first", ["c1", "c9"])
+    assert topic_names(tmp_path) == {"e1": "=Cycle"}
+    frame = pd.DataFrame({"topic": ["e1", "e10"], "query": ["topic e1", "NITE"], "gene": ["e1", "e2"]})
+    found = named_table(frame, topic_names(tmp_path))
+    assert found.to_dict("list") == {
+        "topic": ["e1: =Cycle", "e10"], "query": ["topic e1: =Cycle", "NITE"], "gene": ["e1", "e2"],
+    }  # fmt: skip
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert b"e1: =Cycle" in table_message(tmp_path / "t.csv", names=topic_names(tmp_path))
+    assert b"Cycle" not in table_message(tmp_path / "t.csv")
+    assay = ad.AnnData(np.zeros((2, 1)), obs=pd.DataFrame(index=["c1", "c2"]))
+    with mudata.set_options(pull_on_update=False):
+        data = mudata.MuData({"rna": assay})
+        apply_selections(tmp_path, data)
+        data.write_h5mu(tmp_path / "out.h5mu")
+        again = mudata.read_h5mu(tmp_path / "out.h5mu")
+    assert again.obs["selection early first"].tolist() == [True, False]
+    assert again.uns["topic_names"] == {"e1": "=Cycle"}
+    before = kept_state(tmp_path)
+    kept.name_topic("e1", "Division")
+    assert kept_state(tmp_path) != before

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from mira_nb.report import embed
 from mira_nb.report.colors import Palette, make_palette
 from mira_nb.report.figures import Archive, chart_view
+from mira_nb.report.names import named, topic_names
 
 from .cards import Card, topic_cards
 from .collect import Findings
@@ -72,12 +73,12 @@ def first_screen(
     return {
         "pictures": pictures,
         "sentences": sentences,
-        "topics": _rows(findings.cards, palette),
+        "topics": _rows(findings.cards, palette, topic_names(facts.run.root)),
         "topic_pages": topic_pages(facts, findings.cards, palette),
     }
 
 
-def _rows(cards: tuple[Card, ...], palette: Palette) -> list[dict[str, Any]]:
+def _rows(cards: tuple[Card, ...], palette: Palette, names: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return one row per expression topic with its partner, then one per accessibility topic without a partner."""
     by_name: Mapping[str, Card] = {card.topic: card for card in cards}
     out = []
@@ -88,10 +89,10 @@ def _rows(cards: tuple[Card, ...], palette: Palette) -> list[dict[str, Any]]:
         motifs = partner.motifs if partner is not None else ()
         out.append(
             {
-                "topic": card.topic,
+                "topic": named(card.topic, names),
                 "color": palette.topics.get(card.topic, "#7a828c"),
                 "meaning": card.meaning or "no gene set or motif found",
-                "partner": card.partner,
+                "partner": named(card.partner, names),
                 "correlation": "" if card.correlation is None else f"r = {card.correlation:.2f}",
                 "motifs": ", ".join(motifs),
                 "state": card.state,
