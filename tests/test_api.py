@@ -202,8 +202,14 @@ def test_data_that_are_no_checked_pair_are_refused(what: str, words: str) -> Non
         check_data(_break(what))
 
 
-def test_a_checked_pair_is_accepted() -> None:
-    check_data(make_pair())
+def test_a_checked_pair_is_accepted_and_not_changed() -> None:
+    data = make_pair()
+    before = data.copy()
+    check_data(data)
+    for name in ("rna", "atac"):
+        assert data.mod[name].X.nnz > 0
+        assert (data.mod[name].X != before.mod[name].X).nnz == 0
+        assert list(data.mod[name].var_names) == list(before.mod[name].var_names)
 
 
 def test_read_gives_a_checked_pair_with_its_findings(small_demo: Demo) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent
 FILES = sorted(ROOT.rglob("test_*.py"))
 RAISING = {"pytest.raises", "pytest.warns", "pytest.fail"}
-HELPERS = {"until"}
-"""Functions that fail by themselves and are not named assert_... or check_...; each must be one of tests/."""
+LIBRARIES = {"assert_allclose", "assert_array_equal", "assert_equal", "assert_frame_equal", "assert_series_equal"}
+"""Functions of numpy.testing and pandas.testing; all others that stand for an assertion are those of tests/."""
+BROWSER = {"wait_for_function", "wait_for_selector", "wait_for_url"}
+"""Methods of playwright's pages that fail unless something becomes true (wait_for_timeout never does)."""
 
 
 def functions_of(source: str) -> list[ast.FunctionDef]:
@@ -23,20 +26,60 @@ def functions_of(source: str) -> list[ast.FunctionDef]:
     ]
 
 
-def asserts(node: ast.AST) -> bool:
-    """Whether a statement or an expression fails when something is not as it should be."""
+def asserts(node: ast.AST, helpers: frozenset[str] = frozenset()) -> bool:
+    """Whether a statement or an expression fails when something is not as it should be.
+
+    `helpers` are functions of the tests that assert; a function of the package never counts, whatever its name.
+    """
     if isinstance(node, ast.Assert):
         return not (isinstance(node.test, ast.Constant) and node.test.value)
     if isinstance(node, ast.Call):
         name = ast.unparse(node.func)
         last = name.rpartition(".")[2]
-        return name in RAISING or last in HELPERS or last.startswith(("assert_", "check_", "wait_for_"))
+        return name in RAISING or last in LIBRARIES | BROWSER or last in helpers
     return False
+
+
+def asserting(modules: list[ast.Module]) -> frozenset[str]:
+    """Names of the functions that are defined in the modules and fail by themselves, also through each other."""
+    functions = [
+        node
+        for module in modules
+        for node in ast.walk(module)
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("test_")
+    ]
+    found: frozenset[str] = frozenset()
+    while True:
+        more = frozenset(
+            function.name for function in functions if any(asserts(node, found) for node in ast.walk(function))
+        )
+        if more == found:
+            return found
+        found = more
+
+
+@cache
+def shared_helpers() -> frozenset[str]:
+    """Helpers of all modules of tests/."""
+    return asserting([ast.parse(path.read_text(encoding="utf-8")) for path in ROOT.rglob("*.py")])
+
+
+def local_helpers(source: str) -> frozenset[str]:
+    """Helpers of a test module: its own, and those of tests/ that it imports."""
+    module = ast.parse(source)
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(module)
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] == "tests")
+        for alias in node.names
+    }
+    return asserting([module]) | (shared_helpers() & imported)
 
 
 def silent(source: str) -> list[str]:
     """Tests without any assertion."""
-    return [test.name for test in functions_of(source) if not any(asserts(node) for node in ast.walk(test))]
+    helpers = local_helpers(source)
+    return [test.name for test in functions_of(source) if not any(asserts(node, helpers) for node in ast.walk(test))]
 
 
 def tautologies(source: str) -> list[str]:
@@ -75,19 +118,13 @@ def test_itself(x): assert x == x
 def test_calls(): assert draw(1) == draw(1)
 def test_raises():
     with pytest.raises(ValueError): compute()
-def test_helper(): assert_same(1, 2)
+def assert_same(a, b): assert a == b
+def check_all(): assert_same(1, 2)
+def test_helper(): check_all()
+def test_production(): check_data(1)
+def test_waits(page): page.wait_for_timeout(100)
 class TestMore:
     def test_inner(self): compute()
 """
-    assert silent(source) == ["test_nothing", "test_true", "test_inner"]
+    assert silent(source) == ["test_nothing", "test_true", "test_production", "test_waits", "test_inner"]
     assert [line.split(":")[0] for line in tautologies(source)] == ["3", "4", "5", "6"]
-
-
-def test_helpers_that_assert_exist() -> None:
-    defined = {
-        node.name
-        for path in ROOT.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef)
-    }
-    assert defined >= HELPERS

@@ -276,11 +276,12 @@ def test_planted_factors_mark_their_lineage(large):
 
 def test_factor_genes_are_expressed_along_their_lineage(large):
     rates = np.exp(reference_rates(large))
-    for factor in large.factors:
-        if factor.kind == "planted":
-            row = large.genome.genes.index[large.genome.genes["gene_symbol"] == factor.name][0]
-            topic = large.cells.theta_rna[:, large.cells.topics.index(factor.lineage)]
-            assert np.corrcoef(rates[:, row], topic)[0, 1] > 0.9999
+    planted = [factor for factor in large.factors if factor.kind == "planted"]
+    assert {factor.lineage for factor in planted} == {"A", "B", "C"}
+    for factor in planted:
+        row = large.genome.genes.index[large.genome.genes["gene_symbol"] == factor.name][0]
+        topic = large.cells.theta_rna[:, large.cells.topics.index(factor.lineage)]
+        assert np.corrcoef(rates[:, row], topic)[0, 1] > 0.9999
 
 
 def test_topics_can_be_learned(small):

@@ -83,9 +83,10 @@ def test_maps_separate_the_planted_states(done):
 
     data, result = done
     states = data.mod["rna"].obs["state"].to_numpy()
-    for slot, value in result.slots.items():
-        if slot.element == "obsm":
-            assert neighbor_purity(nearest_neighbors(value, k=10), states).mean() > 0.8, slot
+    maps = {slot: value for slot, value in result.slots.items() if slot.element == "obsm"}
+    assert {slot.modality for slot in maps} == {"rna", "atac"}
+    for slot, value in maps.items():
+        assert neighbor_purity(nearest_neighbors(value, k=10), states).mean() > 0.8, slot
 
 
 def test_qc_table_accounts_for_every_feature(done):
@@ -116,6 +117,8 @@ def test_figures_are_small_valid_and_explained(done):
 def test_same_seed_same_result(done):
     data, result = done
     again = PrepareStage().run(data, PrepareParams(), Context(resources=Resources(groups="state", batch="sample")))
+    assert len(result.slots) > 5
+    assert set(again.slots) == set(result.slots)
     for slot, value in result.slots.items():
         np.testing.assert_equal(value, again.slots[slot])
 

@@ -164,6 +164,8 @@ def test_links_name_expressed_factors_with_a_site(regulated: tuple[mudata.MuData
     linked = peaks % 2 == 0
     shown = named_factors(found, peaks, linked)  # type: ignore[arg-type]
     hits = atac.varm["motif_hits"].toarray() > 0
+    assert hits[peaks[linked]].any()
+    assert "".join(shown[peak] for peak in peaks[linked])
     for peak in peaks:
         expected = {names[m] for m in np.flatnonzero(hits[peak])} - {"nothing", "Gene5::none"}
         assert set(shown[peak].split("; ")) - {""} == (expected if linked[peak] else set())
