@@ -15,9 +15,9 @@ Decode Delete Derive Describe Divide Download Draw Drop Encode End Escape Estima
 Flip Fold Follow Forget Fork Form Format Generate Group Guess Halve Handle Hold Ignore Import Infer Invert Join Keep
 Lay Leave Limit Link List Listen Load Lock Look Make Map Mark Match Maximise Measure Merge Minimise Model Move Name
 Note Offer Open Order Pack Pair Parse Pass Place Point Pool Predict Print Project Put Query Read Recognise Record
-Reduce Refuse Release Remove Rename Render Renumber Repair Replace Report Restore Return Run Scale Scan Score Screen Search
-Select Send Separate Serve Set Show Simulate Smooth Solve Split Stack Standardise Start Stop Store Sum Sweep Take
-Terminate Test Train Translate Try Tune Turn Undo Unpack Update Use Validate Wait Warn Weigh Wrap Write Yield
+Reduce Refuse Release Remove Rename Render Renumber Repair Replace Report Restore Return Run Scale Scan Score Screen
+Search Select Send Separate Serve Set Show Simulate Smooth Solve Split Stack Standardise Start Stop Store Sum Sweep
+Take Terminate Test Train Translate Try Tune Turn Undo Unpack Update Use Validate Wait Warn Weigh Wrap Write Yield
 """
 VERBS = frozenset(_VERBS.split())
 """First words of summaries, imperative. A new verb is added here; Give, Say, Bring, Let and Tell have better ones."""
