@@ -30,10 +30,11 @@ from .starts import (
 )
 
 WEAK: Final = 10.0
-"""Gain (nats) of the best start below which the sets of peaks are also tried one by one."""
+"""Gain (nats) of the best start below which the sets of peaks are also tried one by one (chosen, no source)."""
 
 LEAST_GAIN: Final = -0.25
-"""Gain (nats) promised to a set without weight from which it is tried again; the promise on the grid is rough."""
+"""Gain (nats) promised to a set without weight from which it is tried again (chosen, no source: the promise on the
+grid is rough)."""
 
 
 @dataclass(frozen=True)
