@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mira_nb.errors import MiraError
+from mira_nb.text import cut_label
 
 from . import theme
 from .packed import KINDS_ATTRIBUTE, META
@@ -21,6 +22,8 @@ MENU: Final = "colouring"
 
 RESERVED: Final = ("x", "y")
 DATASET: Final = "cells"
+LONGEST_HEADING: Final = 20
+"""Characters of a group's name in the title of a small map."""
 
 
 def menu_scatter(
@@ -119,6 +122,44 @@ def small_multiples(
     ]
     n_columns = max(1, min(n_columns, len(panels)))
     rows = [panels[i : i + n_columns] for i in range(0, len(panels), n_columns)]
+    return draw_panels(rows, panel_inches=panel_inches)
+
+
+def grouped_multiples(
+    coordinates: pd.DataFrame,
+    groups: Mapping[str, pd.DataFrame],
+    *,
+    n_columns: int = 5,
+    colors: Mapping[str, str] | None = None,
+    panel_inches: float = 1.9,
+) -> bytes:
+    """Draw small embeddings as :func:`small_multiples` does, each group beginning on a row of its own.
+
+    Parameters
+    ----------
+    coordinates
+        cells x 2, columns ``x`` and ``y``.
+    groups
+        Name of a group to its values, cells x features; the name, cut, stands beside that of each feature.
+    colors
+        Colour per feature.
+    """
+    x, y = _xy(coordinates)
+    chosen = dict(colors or {})
+    rows = []
+    for group, values in groups.items():
+        _check_rows(coordinates, values)
+        panels = [
+            Panel(
+                x=x,
+                y=y,
+                values=values.iloc[:, i],
+                title=f"{name}: {cut_label(group, LONGEST_HEADING)}",
+                color=chosen.get(str(name)),
+            )
+            for i, name in enumerate(values.columns)
+        ]
+        rows += [panels[i : i + n_columns] for i in range(0, len(panels), n_columns)]
     return draw_panels(rows, panel_inches=panel_inches)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from mira_nb.charts.basic import heatmap, scatter
+from mira_nb.charts.embedding import grouped_multiples
 from mira_nb.charts.groups import by_group
-from mira_nb.charts.theme import category_colors
+from mira_nb.charts.theme import category_colors, topic_colors
 from mira_nb.core.statistics.group_tests import REST
-from mira_nb.keys import NITE_SCORE, RNA, RNA_TOPIC_PREFIX
+from mira_nb.keys import ATAC, NITE_SCORE, RNA, RNA_TOPIC_PREFIX, X_UMAP
 from mira_nb.stages.result import Figure
-from mira_nb.stages.shared.cells import gene_expression
+from mira_nb.stages.shared.cells import coordinates, gene_expression
 from mira_nb.stages.texts import Texts
 
 from .compute import REDUNDANT, ComparisonsOutput
@@ -24,7 +25,7 @@ MAX_BRACKETS = 6
 def figures(done: ComparisonsOutput) -> list[Figure]:
     """Draw topic sharing, redundancy, genes, NITE scores, effects, and the means in every sample."""
     genes = _best_genes(done)
-    out = [_sharing(done), _redundancy(done), *_genes(done, genes)]
+    out = [_sharing(done), *_topic_maps(done), _redundancy(done), *_genes(done, genes)]
     if NITE_SCORE in done.data.obs:
         out.append(_nite(done))
     out.append(_effects(done))
@@ -50,6 +51,54 @@ def _sharing(done: ComparisonsOutput) -> Figure:
         n_shared=int(counts.get("shared", 0)),
         n_ubiquitous=int(counts.get("ubiquitous", 0)),
     )
+
+
+def topic_groups(sharing: pd.DataFrame, topics: list[str]) -> dict[str, list[str]]:
+    """Return topics by what shares them: those of all groups, those of several, then those of each single group.
+
+    Parameters
+    ----------
+    sharing
+        Table of :func:`mira_nb.core.statistics.group_tests.share_topics`.
+    topics
+        The topics to return, of one assay.
+    """
+    rows = sharing[sharing["topic"].isin(topics)]
+    order = {"ubiquitous": 0, "shared": 1, "specific": 2}
+    rows = rows.assign(rank=rows["sharing"].map(order), single=rows["groups"].where(rows["sharing"] == "specific", ""))
+    rows = rows.sort_values(["rank", "single"], kind="stable")
+    out: dict[str, list[str]] = {}
+    for row in rows.itertuples():
+        name = "shared by all" if row.sharing == "ubiquitous" else "shared" if row.sharing == "shared" else row.groups
+        out.setdefault(str(name), []).append(str(row.topic))
+    return out
+
+
+def _topic_maps(done: ComparisonsOutput) -> list[Figure]:
+    """Draw the topics of each assay on the joint map, grouped by what shares them (Extended Data Figs. 6b, 7)."""
+    if X_UMAP not in done.data.obsm:
+        return []
+    place = coordinates(done.data.obsm[X_UMAP])
+    out = []
+    for assay in ("expression", "accessibility"):
+        names = [str(topic) for topic in done.topics.columns if _assay(str(topic)) == assay]
+        groups = topic_groups(done.sharing, names)
+        values = {group: done.topics[members].reset_index(drop=True) for group, members in groups.items()}
+        image = grouped_multiples(place, values, colors=topic_colors(names))
+        out.append(
+            TEXTS.figure(
+                "topic_maps",
+                name=f"topic_maps_{RNA if assay == 'expression' else ATAC}",
+                image=image,
+                assay=assay,
+                grouping=done.grouping,
+                n_cells=len(place),
+                n_topics=len(names),
+                groups=groups,
+                fraction=done.params.shared_fraction,
+            )
+        )
+    return out
 
 
 def _redundancy(done: ComparisonsOutput) -> Figure:
