@@ -48,6 +48,10 @@ MotifHits = Annotated[
     Path | None,
     typer.Option("--motif-hits", help="Hits instead of a scan, .h5ad: obs peaks, var factors.", metavar="FILE"),
 ]
+Blacklist = Annotated[
+    Path | None,
+    typer.Option("--blacklist", help="BED of artefact regions; check counts the peaks in them.", metavar="FILE"),
+]
 Groups = Annotated[str | None, typer.Option("--groups", help="Cell annotation to compare.", metavar="COLUMN")]
 StartCell = Annotated[str | None, typer.Option("--start-cell", help="Where it begins.", metavar="NAME")]
 Batch = Annotated[
@@ -136,6 +140,7 @@ class Given:
     motifs: Motifs = None
     gene_sets: GeneSets = None
     motif_hits: MotifHits = None
+    blacklist: Blacklist = None
     groups: Groups = None
     start_cell: StartCell = None
     batch: Batch = None
@@ -160,6 +165,7 @@ class Given:
             motifs=self.motifs and local_file(self.motifs, "motifs", progress=say),
             gene_sets=tuple(self.gene_sets or ()),
             motif_hits=self.motif_hits,
+            blacklist=self.blacklist,
             groups=self.groups,
             start_cell=self.start_cell,
             batch=self.batch,

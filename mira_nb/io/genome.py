@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pyfaidx import Faidx
 
 _OPTION: Final = "--genome"
+_LOOKED_AT: Final = 1_000_000
+_LETTERS: Final = b"ACGTNacgtnRYSWKMBDHVryswkmbdhv*"
 _BLOCK: Final = 1 << 22
 # upper-case A, C, G, T; every other letter becomes N
 _CLEAN: Final = bytes(
@@ -92,23 +94,31 @@ def read_sequences(path: Path, peaks: pd.DataFrame, *, progress: Progress | None
     return _finish(path, state)
 
 
-def chromosome_names(path: Path) -> list[str]:
-    """Read the names of all sequences of a FASTA file, from its index when there is one."""
+def sequence_lengths(path: Path) -> list[tuple[str, int]]:
+    """Read names and lengths of all sequences of a FASTA file, from its index when there is one.
+
+    Raises
+    ------
+    ResourceError
+        When the file is no FASTA file of DNA, or is damaged.
+    """
     path = Path(path)
     check_file(path, option=_OPTION, error=ResourceError)
     fai = path.with_name(path.name + ".fai")
     if fai.is_file() and fai.stat().st_mtime >= path.stat().st_mtime:
-        names = [line.split("\t")[0] for line in fai.read_text(encoding="utf-8", errors="replace").splitlines()]
-        if names:
-            return names
-    found: list[str] = []
-
-    def note(name: str) -> bool:
-        found.append(name)
-        return False
-
-    for _ in _sequences(path, note):
-        pass
+        rows = [line.split("\t") for line in fai.read_text(encoding="utf-8", errors="replace").splitlines()]
+        if rows and all(len(row) > 1 and row[1].isdigit() for row in rows):
+            return [(row[0], int(row[1])) for row in rows]
+    found = []
+    for name, sequence in _sequences(path, lambda _: True):
+        other = sequence[:_LOOKED_AT].translate(None, _LETTERS)
+        if len(other) > 0.01 * min(len(sequence), _LOOKED_AT):
+            raise ResourceError(
+                f"{path} ({_OPTION}): {name} holds letters other than those of DNA, e.g. {chr(other[0])!r}.",
+                expected="the sequence of the genome, with letters A, C, G, T and N.",
+                remedy="give the genome, not transcripts or proteins.",
+            )
+        found.append((name, len(sequence)))
     return found
 
 

@@ -32,6 +32,8 @@ class Resources:
         GMT files.
     motif_hits
         .h5ad of precomputed hits: obs = peaks, var = factors with columns ``id`` and ``name``.
+    blacklist
+        BED of regions whose signal is an artefact; `check` counts the peaks in them.
     groups
         Cell annotation (obs column) to compare and colour by.
     start_cell
@@ -49,6 +51,7 @@ class Resources:
     motifs: Path | None = None
     gene_sets: tuple[Path, ...] = ()
     motif_hits: Path | None = None
+    blacklist: Path | None = None
     groups: str | None = None
     start_cell: str | None = None
     batch: str | None = None
@@ -85,7 +88,7 @@ class Resources:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Resources:
         """Invert :meth:`to_json`; unknown names are ignored for forward compatibility."""
-        paths = {"tss", "genome", "motifs", "motif_hits", "labels"}
+        paths = {"tss", "genome", "motifs", "motif_hits", "blacklist", "labels"}
         out: dict[str, Any] = {}
         for item in fields(cls):
             value = values.get(item.name)

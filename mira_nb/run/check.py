@@ -19,6 +19,7 @@ from mira_nb.keys import ATAC, RNA
 from mira_nb.stages.base import Memory
 
 from .check_files import READERS
+from .check_regions import compare_assemblies, describe_depth, describe_regions
 from .memory import MORE_MEMORY, Size, available_mb, needed_mb, shortage
 
 _WIDTH: Final = 110
@@ -180,7 +181,8 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
     pair = read_input(spec)
     data = pair.data
     statuses, more = resource_statuses(resources, data)
-    findings = [*pair.findings, *more]
+    findings = [*pair.findings, *describe_depth(data), *describe_regions(data), *more]
+    findings += compare_assemblies(resources, data)
     usable = {status.name for status in statuses if status.usable}
     stages = stage_statuses(requirements, usable)
     findings += _memory(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 from mudata import MuData
 
@@ -13,15 +14,16 @@ from mira_nb.chromosomes import match_chromosomes
 from mira_nb.errors import InputError
 from mira_nb.io.cluster_labels import read_cluster_labels
 from mira_nb.io.gene_sets import match_gene_sets, name_gene_sets, read_gene_sets
-from mira_nb.io.genome import chromosome_names
 from mira_nb.io.identifiers import likely_species
 from mira_nb.io.motif_files import read_motifs
-from mira_nb.io.motif_hits import read_motif_hits
+from mira_nb.io.motif_hits import overlaps, read_bed, read_motif_hits
 from mira_nb.io.spec import Finding
 from mira_nb.io.tss import read_tss
 from mira_nb.io.tss_genes import NamedSites, name_sites
 from mira_nb.keys import ATAC, CHROM, RNA
 from mira_nb.stages.motifs.hits import describe_motifs
+
+from .check_regions import check_genome_lengths, counts_in, read_lengths
 
 Reader = Callable[[Path, MuData], tuple[str, Sequence[Finding]]]
 
@@ -90,7 +92,8 @@ def _check_chromosomes(theirs: pd.Series, ours: pd.Series) -> list[Finding]:
 
 
 def _check_genome(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
-    names = chromosome_names(path)
+    lengths = read_lengths(path)
+    names = [name for name, _ in lengths]
     chrom = data.mod[ATAC].var[CHROM].astype(str)
     translated = match_chromosomes(chrom, names).mapping
     if not translated:
@@ -100,7 +103,8 @@ def _check_genome(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
             expected="the genome assembly to which the data were aligned.",
         )
     n_in = int(chrom.isin(list(translated)).sum())
-    return f"{len(names):,} sequences; {n_in:,} of {len(chrom):,} peaks lie on them", ()
+    summary = f"{len(names):,} sequences; {n_in:,} of {len(chrom):,} peaks lie on them"
+    return summary, check_genome_lengths(lengths, data.mod[ATAC].var)
 
 
 def _check_motifs(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
@@ -134,12 +138,30 @@ def _check_labels(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     return f"{len(table.labels):,} clusters of the stage joint named: {names}", ()
 
 
+def _check_blacklist(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
+    regions = read_bed(path, option="--blacklist")
+    inside = overlaps(data.mod[ATAC].var, regions)
+    share = counts_in(data.mod[ATAC].X, inside)
+    n = f"{int(inside.sum()):,} of {len(inside):,}"
+    summary = f"{len(regions):,} regions; {n} peaks ({share:.1%} of counts) in them"
+    if not match_chromosomes(data.mod[ATAC].var[CHROM], regions[CHROM]).mapping:
+        cause = f"regions: {', '.join(regions[CHROM].unique()[:4])}"
+        remedy = "use the same assembly."
+        return summary, [Finding("warning", "No chromosome is both in the blacklist and in the peaks", cause, remedy)]
+    if inside.any():
+        cause = f"{n}, e.g. {data.mod[ATAC].var_names[np.flatnonzero(inside)[0]]}"
+        remedy = "remove them from the peak counts: their signal is an artefact."
+        return summary, [Finding("warning", "Peaks lie in blacklisted regions", cause, remedy)]
+    return summary, ()
+
+
 READERS: Final[Mapping[str, Reader]] = {
     "tss": _check_tss,
     "genome": _check_genome,
     "motifs": _check_motifs,
     "gene_sets": _check_gene_sets,
     "motif_hits": _check_hits,
+    "blacklist": _check_blacklist,
     "labels": _check_labels,
 }
 """What reads each resource that is a file."""

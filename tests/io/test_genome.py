@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mira_nb.chromosomes import match_chromosomes
 from mira_nb.errors import ResourceError
 from mira_nb.io import genome
-from mira_nb.io.genome import chromosome_names, read_sequences
+from mira_nb.io.genome import read_sequences, sequence_lengths
 
 RNG = np.random.default_rng(0)
 LETTERS = {name: "".join(RNG.choice(list("ACGTacgtNR"), n)) for name, n in (("1", 503), ("chr2", 1200), ("MT", 60))}
@@ -80,7 +80,7 @@ def test_intervals_of_every_kind_of_file(path):
     assert found.found.all()
     assert found.names == {"chr1": "1", "chrM": "MT"}
     assert [finding.title for finding in found.findings] == ["Chromosomes are named differently in the genome"]
-    assert chromosome_names(path) == list(LETTERS)
+    assert sequence_lengths(path) == [(name, len(letters)) for name, letters in LETTERS.items()]
 
 
 def test_peaks_outside_are_counted_and_named(path):

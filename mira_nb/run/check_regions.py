@@ -1,0 +1,178 @@
+"""What ``mira-nb check`` says of assemblies, of where the peaks lie, and of the depth of the cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from scipy import sparse
+
+from mira_nb.chromosomes import match_chromosomes, plain_name
+from mira_nb.errors import InputError
+from mira_nb.io.genome import sequence_lengths
+from mira_nb.io.motif_hits import overlaps
+from mira_nb.io.resources import Resources
+from mira_nb.io.spec import Finding
+from mira_nb.io.tss import read_tss
+from mira_nb.io.tss_genes import name_sites
+from mira_nb.keys import ATAC, CHROM, END, RNA, START
+
+_FIRST_CHROMOSOME: Final = {
+    248_956_422: "hg38", 249_250_621: "hg19", 248_387_328: "T2T-CHM13",
+    195_471_971: "mm10", 195_154_279: "mm39", 197_195_432: "mm9",
+}  # fmt: skip
+"""Length of chromosome 1 -> assembly."""
+_SAME: Final = {"grch38": "hg38", "grch37": "hg19", "grcm38": "mm10", "grcm39": "mm39", "t2t-chm13v2.0": "t2t-chm13"}
+_SHIFTS: Final = (-100_000, -50_000, -20_000, 20_000, 50_000, 100_000)
+_NEAR: Final = 500
+_ENOUGH_SITES: Final = 500
+_ENOUGH_HITS: Final = 10
+_GENES: Final = (200, 500)
+_PEAKS: Final = (200, 1000)
+_MITOCHONDRIAL: Final = 0.2
+
+
+def read_lengths(path: Path) -> list[tuple[str, int]]:
+    """Read names and lengths of the sequences of a FASTA file, once per content."""
+    state = path.stat() if path.exists() else None
+    return _lengths(path, state.st_mtime_ns if state else 0, state.st_size if state else 0)
+
+
+@lru_cache(maxsize=4)
+def _lengths(path: Path, _changed: int, _size: int) -> list[tuple[str, int]]:
+    return sequence_lengths(path)
+
+
+def counts_in(matrix: Any, columns: np.ndarray) -> float:
+    """Return which fraction of all counts lies in some of the features."""
+    total = np.asarray(sparse.csr_matrix(matrix).sum(axis=0)).ravel()
+    return float(total[columns].sum() / max(total.sum(), 1.0))
+
+
+def check_genome_lengths(lengths: Sequence[tuple[str, int]], peaks: pd.DataFrame) -> list[Finding]:
+    """Compare the peaks with the sequences of the genome: assembly, positions beyond an end, repeated names."""
+    findings = []
+    names = [name for name, _ in lengths]
+    repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if repeated:
+        title = f"{len(repeated):,} sequences occur more than once in the genome"
+        findings.append(Finding("warning", title, f"e.g. {repeated[0]}", "give a FASTA file with each name once."))
+    first = next((length for name, length in lengths if plain_name(name) == "1"), 0)
+    theirs = _FIRST_CHROMOSOME.get(first, "")
+    ours = _named_assembly(peaks)
+    if theirs and ours and theirs.lower() != ours:
+        cause = f"the peaks name {ours}, the length of chromosome 1 in the FASTA file is that of {theirs}"
+        remedy = "give the genome to which the data were aligned."
+        findings.append(Finding("warning", "Peaks and genome are of different assemblies", cause, remedy))
+    findings += _beyond(peaks[CHROM], peaks[END], lengths, "peaks", theirs)
+    return findings
+
+
+def _named_assembly(peaks: pd.DataFrame) -> str:
+    """Return the assembly that the peaks' own annotation names ('' without one)."""
+    values = set(peaks["genome"].astype(str)) if "genome" in peaks else set()
+    if len(values) != 1:
+        return ""
+    name = values.pop().lower()
+    name = _SAME.get(name, name)
+    return name if name in {item.lower() for item in _FIRST_CHROMOSOME.values()} else ""
+
+
+def _beyond(
+    chrom: pd.Series, end: pd.Series, lengths: Sequence[tuple[str, int]], what: str, assembly: str
+) -> list[Finding]:
+    """Report intervals that end behind the end of their chromosome."""
+    length = dict(reversed(list(lengths)))
+    mapping = match_chromosomes(chrom, list(length)).mapping
+    limit = chrom.astype(str).map({name: length[actual] for name, actual in mapping.items()})
+    outside = (end.to_numpy() > limit.to_numpy(dtype=float)) & limit.notna().to_numpy()
+    if not outside.any():
+        return []
+    row = int(np.flatnonzero(outside)[0])
+    title = f"{int(outside.sum()):,} of {len(chrom):,} {what} lie beyond the end of their chromosome in the genome"
+    cause = f"e.g. {chrom.iloc[row]}:{int(end.iloc[row]):,}, where it ends at {int(limit.iloc[row]):,}"
+    cause += f"; the genome looks like {assembly}" if assembly else ""
+    return [Finding("warning", title, cause, "use files of the same assembly.")]
+
+
+def compare_assemblies(resources: Resources, data: MuData) -> list[Finding]:
+    """Compare start sites with the genome, by length, and with the peaks, by how often they coincide.
+
+    Start sites lie in peaks far more often than positions some kilobases beside them, unless the assemblies differ.
+    """
+    peaks = data.mod[ATAC].var
+    if resources.tss is None:
+        return []
+    try:
+        sites = name_sites(read_tss(resources.tss), data.mod[RNA].var).frame
+        lengths = read_lengths(resources.genome) if resources.genome is not None else []
+    except InputError:
+        return []  # said where the file is read
+    findings = _beyond(sites["chrom"], sites["tss"] + 1, lengths, "start sites", "") if lengths else []
+    used = sites[sites["gene"].isin(set(data.mod[RNA].var_names.astype(str)))]
+    used = used[used["chrom"].isin(list(match_chromosomes(used["chrom"], peaks[CHROM]).mapping))]
+    if len(used) < _ENOUGH_SITES:
+        return findings
+    here = _hits(used, peaks, 0)
+    beside = float(np.mean([_hits(used, peaks, shift) for shift in _SHIFTS]))
+    if here < 1.5 * beside and (here + beside) * len(used) >= _ENOUGH_HITS:
+        cause = f"{here:.0%} of {len(used):,} start sites are in a peak, {beside:.0%} of positions beside them"
+        remedy = "check that --tss is of the assembly to which the data were aligned."
+        findings.append(Finding("warning", "Start sites and peaks do not coincide", cause, remedy))
+    return findings
+
+
+def _hits(sites: pd.DataFrame, peaks: pd.DataFrame, shift: int) -> float:
+    """Return the fraction of sites, moved by `shift`, that lie in or near a peak."""
+    start = np.maximum(sites["tss"].to_numpy(dtype=np.int64) + shift - _NEAR, 0)
+    around = pd.DataFrame({CHROM: sites["chrom"].to_numpy(), START: start, END: start + 2 * _NEAR})
+    return float(overlaps(around, peaks[[CHROM, START, END]]).mean())
+
+
+def describe_regions(data: MuData) -> list[Finding]:
+    """Count the peaks on sex chromosomes, on the mitochondrion and on unplaced contigs."""
+    atac = data.mod[ATAC]
+    chrom = atac.var[CHROM].astype(str)
+    plain = chrom.map({name: plain_name(name) for name in chrom.unique()})
+    kinds = {
+        "on X": plain == "x",
+        "on Y": plain == "y",
+        "on the mitochondrion": plain == "m",
+        "on unplaced contigs": plain.str.contains(r"_|^(?:gl|ki|jh|nw_|nt_)\d", regex=True),
+    }
+    parts = [
+        f"{int(rows.sum()):,} {where} ({counts_in(atac.X, rows.to_numpy()):.1%} of counts)"
+        for where, rows in kinds.items()
+        if rows.any()
+    ]
+    if not parts:
+        return []
+    level, remedy = "info", ""
+    share = counts_in(atac.X, kinds["on the mitochondrion"].to_numpy())
+    if share > 0.05:
+        level, remedy = "warning", "remove mitochondrial peaks: they measure contamination, not accessibility."
+    return [Finding(level, f"Of {len(chrom):,} peaks, {', '.join(parts)}", remedy=remedy)]  # type: ignore[arg-type]
+
+
+def describe_depth(data: MuData) -> list[Finding]:
+    """Say how many cells usual thresholds of quality would keep; nothing is filtered by the run."""
+    rna, atac = (sparse.csr_matrix(data.mod[name].X) for name in (RNA, ATAC))
+    n_genes, n_peaks = np.diff(rna.indptr), np.diff(atac.indptr)
+    kept = [f"{int((n_genes >= limit).sum()):,} have {limit:,} genes or more" for limit in _GENES]
+    kept += [f"{int((n_peaks >= limit).sum()):,} have {limit:,} open peaks or more" for limit in _PEAKS]
+    names = data.mod[RNA].var_names.astype(str).str.upper()
+    mitochondrial = np.flatnonzero(names.str.startswith("MT-"))
+    if len(mitochondrial):
+        total = np.maximum(np.asarray(rna.sum(axis=1)).ravel(), 1)
+        share = np.asarray(rna[:, mitochondrial].sum(axis=1)).ravel() / total
+        kept.append(f"{int((share <= _MITOCHONDRIAL).sum()):,} have at most {_MITOCHONDRIAL:.0%} mitochondrial counts")
+    title = f"Of {data.n_obs:,} cells, {', '.join(kept)}"
+    cause = (
+        f"medians: {np.median(n_genes):,.0f} genes, {np.median(n_peaks):,.0f} open peaks; no cell is filtered by depth"
+    )
+    return [Finding("info", title, cause)]
