@@ -191,8 +191,11 @@ def project(
 def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder.")]) -> None:
     """Build report.html again from the run folder."""
     from mira_nb.report.build import build_report
+    from mira_nb.run.crate import write_crate
 
-    typer.echo(build_report(folder))
+    path = build_report(folder)
+    write_crate(folder)
+    typer.echo(path)
 
 
 app.command()(reports_errors(compare))

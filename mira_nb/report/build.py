@@ -23,6 +23,7 @@ from .findings.collect import Findings, collect
 from .findings.facts import Facts
 from .findings.page import first_screen, run_palette
 from .glossary import terms
+from .licences import notices
 from .methods import Methods, build_methods
 from .reader import RunView, read_run
 from .sections import Builder, all_alerts
@@ -114,6 +115,7 @@ def render(run: RunView, methods: Methods) -> tuple[str, Findings, Explorer]:
         style=style,
         scripts=scripts,
         glossary=terms(),
+        notices=notices(),
         explorer=explorer,
         explorer_file=FILE,
         blocks=[*blocks, *explorer.blocks],

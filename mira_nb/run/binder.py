@@ -15,10 +15,11 @@ from packaging.requirements import Requirement
 from mira_nb.errors import ParameterError
 from mira_nb.version import __version__
 
+from .contents import result_files
 from .files import replaced_folder, write_bytes, write_json
 from .lock import locked
 from .notebooks import dashboard_notebook
-from .pack import check_finished, packed_files, portable_record
+from .pack import check_finished, portable_record
 from .wheel import build_wheel
 
 SOURCES: Final = Path(__file__).with_name("binder_files")
@@ -52,7 +53,7 @@ def pack_binder(root: Path, out: Path, *, inputs: bool = False) -> tuple[Path, l
         raise ParameterError(f"--binder {out} holds something else", expected="a new folder")
     with locked(root), replaced_folder(out) as folder:
         record, files = portable_record(root, inputs=inputs)
-        for relative, path in [*packed_files(root), *files]:
+        for relative, path in [*result_files(root), *files]:
             target = folder / "run" / relative
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -15,7 +16,9 @@ from mira_nb.errors import InputError, ParameterError
 from mira_nb.report.intact import sha256
 from mira_nb.version import __version__
 
-from .files import replaced_folder, write_json
+from .contents import result_files
+from .crate import NAME, Described, crate_text, write_crate
+from .files import HashCache, replaced_folder, write_json
 from .lock import locked
 from .record import RUNNING
 from .store import RunStore
@@ -25,27 +28,9 @@ MARK: Final = "mira-nb-pack.json"
 FORMAT: Final = 1
 INPUTS: Final = "inputs"
 """Folder of a pack for the input and resource files."""
-FILES: Final = (
-    "run.json", "report.html", "findings.json", "findings.md", "methods.md", "references.bib", "results.h5mu",
-    "cache/input.h5mu",
-)  # fmt: skip
-FOLDERS: Final = ("stages", "explorer")
 OPENED: Final = ".opened.json"
 """File of an unpacked folder that names the zip it came from."""
 _PACKED: Final = frozenset({".png", ".xlsx", ".gz", ".zip"})
-
-
-def packed_files(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield relative name and path of what belongs to a finished run: no versions, caches or progress files."""
-    for name in FILES:
-        if (root / name).is_file():
-            yield name, root / name
-    for folder in FOLDERS:
-        for path in sorted((root / folder).rglob("*")):
-            relative = path.relative_to(root)
-            hidden = any(part.startswith(".") for part in relative.parts)
-            if path.is_file() and not path.is_symlink() and not hidden:
-                yield relative.as_posix(), path
 
 
 def portable_record(root: Path, *, inputs: bool) -> tuple[dict[str, Any], list[tuple[str, Path]]]:
@@ -126,8 +111,10 @@ def pack_run(root: Path, out: Path, *, inputs: bool = False) -> Path:
             with zipfile.ZipFile(work, "w") as archive:
                 head = {"format": FORMAT, "package_version": __version__, "run": name, "inputs": inputs}
                 archive.writestr(f"{name}/{MARK}", json.dumps(head, indent=1) + "\n", zipfile.ZIP_DEFLATED)
-                archive.writestr(f"{name}/run.json", json.dumps(record, indent=1) + "\n", zipfile.ZIP_DEFLATED)
-                for relative, path in [*packed_files(root), *files]:
+                text = json.dumps(record, indent=1) + "\n"
+                archive.writestr(f"{name}/run.json", text, zipfile.ZIP_DEFLATED)
+                archive.writestr(f"{name}/{NAME}", _crate(root, record, text), zipfile.ZIP_DEFLATED)
+                for relative, path in [*result_files(root), *files]:
                     if relative != "run.json":
                         kind = zipfile.ZIP_STORED if path.suffix in _PACKED else zipfile.ZIP_DEFLATED
                         archive.write(path, f"{name}/{relative}", kind, compresslevel=6)
@@ -135,6 +122,19 @@ def pack_run(root: Path, out: Path, *, inputs: bool = False) -> Path:
         finally:
             work.unlink(missing_ok=True)
     return out
+
+
+def _crate(root: Path, record: Mapping[str, Any], text: str) -> str:
+    """Return the RO-Crate metadata of a pack, whose run.json is not that of the folder."""
+    own = text.encode("utf-8")
+    known = HashCache(root / "cache" / "hashes.json")
+    files = [
+        Described(name, len(own), hashlib.sha256(own).hexdigest())
+        if name == "run.json"
+        else Described(name, path.stat().st_size, known.sha256(path))
+        for name, path in result_files(root)
+    ]
+    return crate_text(record, files, root.resolve().name)
 
 
 def open_pack(file: Path, out: Path | None = None) -> Path:
@@ -172,6 +172,7 @@ def open_pack(file: Path, out: Path | None = None) -> Path:
             with replaced_folder(target) as folder:
                 _unpack(archive, top, folder)
                 _localise(folder, target)
+                write_crate(folder)
                 write_json(folder / OPENED, {"zip": file.name, "sha256": digest})
     except zipfile.BadZipFile as error:
         raise InputError(

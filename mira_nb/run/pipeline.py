@@ -17,6 +17,7 @@ from mira_nb.stages.params import Params
 from mira_nb.stages.registry import get_stage, stage_names, stages_until, upstream
 
 from .compute import check_setting, compute_for_kernels
+from .crate import write_crate
 from .files import HashCache
 from .history import keep_replaced
 from .identity import stage_key
@@ -354,6 +355,7 @@ class _Run:
         self.store.record.update(
             written_for=self._state(), written={path.name: file_facts(path) for path in (results, report)}
         )
+        write_crate(self.store.root, self.hashes)
         return RunOutcome(
             statuses={name: entry["status"] for name, entry in self.stages.items()},
             reasons={name: entry["reason"] for name, entry in self.stages.items()},

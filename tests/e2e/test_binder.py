@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from mira_nb.run.binder import pack_binder
-from mira_nb.run.pack import packed_files
+from mira_nb.run.contents import result_files
 from tests.embedded import embedded_run
 
 MEMORY_MB = 2048
@@ -89,4 +89,4 @@ def test_binder_opens_dashboard_and_report_of_a_run(server: tuple[str, psutil.Pr
     page.goto(f"{address}/files/run/report.html")
     page.wait_for_selector("h1:has-text('Simulated differentiation')")
     page.close()
-    assert "results.h5mu" in dict(packed_files(embedded_run().run))
+    assert "results.h5mu" in dict(result_files(embedded_run().run))

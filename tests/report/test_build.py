@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -15,8 +16,9 @@ import pytest
 from mira_nb.charts import packed
 from mira_nb.errors import InputError, StoreError
 from mira_nb.report import embed, figures
-from mira_nb.report.build import build_report
+from mira_nb.report.build import build_report, chart_bundle
 from mira_nb.report.figures import Archive, read_figure
+from mira_nb.report.licences import notices
 from mira_nb.stages.registry import BUILT_IN
 from tests.report.synthetic import RunFolder, cells, example_run
 
@@ -57,6 +59,19 @@ def test_ids_are_unique_and_links_lead_somewhere(outline: Outline) -> None:
     assert inside <= set(outline.ids)
     assert set(BUILT_IN) <= set(outline.ids)
     assert {"joint-umap", "joint-clusters", "methods", "provenance", "alerts"} <= set(outline.ids)
+
+
+def test_licences_of_embedded_scripts_stand_in_the_page(example: Path) -> None:
+    page = html.unescape((example / "report.html").read_text(encoding="utf-8"))
+    found = notices()
+    assert {item["licence"] for item in found.packages} == set(found.texts)
+    for item in found.packages:
+        assert item["copyright"] in page
+        assert item["name"] in page
+    assert all(text in page for text in found.texts.values())
+    versions = {item["name"]: item["version"] for item in found.packages}
+    assert f'"{versions["Vega and its parts"]}"' in chart_bundle()
+    assert f'"{versions["Vega-Lite"]}.' in chart_bundle()
 
 
 def test_nothing_is_loaded_and_no_inline_code(outline: Outline) -> None:
