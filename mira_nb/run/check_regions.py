@@ -160,7 +160,7 @@ def describe_regions(data: MuData) -> list[Finding]:
 
 
 def describe_depth(data: MuData) -> list[Finding]:
-    """Say how many cells usual thresholds of quality would keep; nothing is filtered by the run."""
+    """Return how many cells usual thresholds of quality would keep; nothing is filtered by the run."""
     rna, atac = (sparse.csr_matrix(data.mod[name].X) for name in (RNA, ATAC))
     n_genes, n_peaks = np.diff(rna.indptr), np.diff(atac.indptr)
     kept = [f"{int((n_genes >= limit).sum()):,} have {limit:,} genes or more" for limit in _GENES]
