@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from mira_nb.errors import MiraError
 
 from . import embed
+from .texts import phrase
 
 FILE: Final = Path(__file__).parent / "atlas.toml"
 _ITEM: Final = re.compile(r"(\w+)/(figures|tables)/([\w-]+)")
@@ -197,9 +198,7 @@ def _missing(panel: Panel, stages: Mapping[str, Mapping[str, Any]]) -> str:
     stage = stages.get(name, {"title": name, "status": "pending", "reason": ""})
     title, reason = stage["title"], stage["reason"]
     if stage["status"] == "skipped":
-        return f"{title} was skipped: {reason}" if reason else f"{title} was skipped"
-    if stage["status"] == "failed":
-        return f"{title} failed; see its section"
-    if stage["status"] == "pending":
-        return f"{title} has not run"
-    return f"Not in this run. It needs {panel.needs}"
+        return phrase("panel_skipped", title=title, reason=reason)
+    if stage["status"] in {"failed", "pending"}:
+        return phrase(f"panel_{stage['status']}", title=title)
+    return phrase("panel_missing", needs=panel.needs)

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from mira_nb.charts import packed
 
 from . import embed
+from .texts import phrase
 
 POINT_LIMIT: Final = 50_000
 """More points than this are sampled for the interactive view; the full set is drawn as a picture beside it."""
@@ -97,15 +98,12 @@ def chart_view(
     note, image, size = "", "", (0, 0)
     for name, dataset in datasets.items():
         if dataset["n"] > point_limit:
-            note = (
-                f"{point_limit:,} of {dataset['n']:,} points, drawn at random, are in the interactive view; "
-                "the picture below it shows all of them."
-            )
+            note = phrase("sample_beside_picture", shown=point_limit, total=dataset["n"])
             content = _full_raster(dataset, meta.get("raster"))
             if content:
                 image, size = embed.picture_uri(content), embed.png_size(content)
             else:
-                note = f"{point_limit:,} of {dataset['n']:,} points, drawn at random, are shown."
+                note = phrase("sample", shown=point_limit, total=dataset["n"])
             datasets[name] = _sampled(dataset, point_limit)
     linked_data = {
         name: {"n": data["n"], "columns": [with_reference(c, archive) for c in data["columns"]]}

@@ -9,12 +9,7 @@ from markupsafe import Markup
 from . import embed
 from .reader import RunView
 from .references import Citations, Entry, load_references, write_bib
-
-ALWAYS = (
-    "The analysis was run with mira-nb {version}, which follows MIRA [@lynch2022mira]; data were kept as MuData "
-    "[@bredikhin2022muon] and AnnData [@virshup2024anndata], stages were executed as notebooks with papermill "
-    "[@papermill], and charts were drawn with Altair [@vanderplas2018altair] and Vega-Lite [@satyanarayan2017vegalite]."
-)
+from .texts import phrase
 
 
 @dataclass(frozen=True)
@@ -32,7 +27,7 @@ def build_methods(run: RunView) -> Methods:
     """Assemble the methods section of a run from the methods texts of its finished stages."""
     citations = Citations(load_references())
     version = str(run.record.get("package_version") or "")
-    texts = [("General", ALWAYS.replace("{version}", version))]
+    texts = [("General", phrase("methods", version=version))]
     for stage in run.stages:
         if stage.status == "done" and str(stage.record.get("methods") or "").strip():
             texts.append((stage.title, str(stage.record["methods"]).strip()))

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, get_args
 from mira_nb.errors import InputError, StoreError
 
 from .intact import shown_damage
+from .texts import phrase
 
 Status = Literal["done", "skipped", "failed", "pending"]
 
@@ -207,9 +208,9 @@ def _made_before(title: str) -> dict[str, str]:
     return {
         "level": "warning",
         "code": "run.outdated",
-        "title": f"Made before the change of {title}",
-        "cause": "This section shows the earlier result, which no longer fits the stages before it.",
-        "remedy": "Run the stage again to renew it.",
+        "title": phrase("outdated_title", title=title),
+        "cause": phrase("outdated_cause"),
+        "remedy": phrase("outdated_remedy"),
     }
 
 

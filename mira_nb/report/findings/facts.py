@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mira_nb.charts import packed
 from mira_nb.report import embed
 from mira_nb.report.reader import RunView, StageView
+from mira_nb.report.texts import phrase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,18 +59,18 @@ class Facts:
         """Return why a stage has no result, and what to give, as a clause that follows "not tested:"."""
         view = self.stages.get(stage)
         if view is None or view.status == "pending":
-            return f"the stage {stage} has not run"
+            return phrase("untested_pending", stage=stage)
         if view.status == "failed":
-            return f"the stage {stage} failed; its section shows the error"
+            return phrase("untested_failed", stage=stage)
         if view.status == "done":
-            return f"the tables of the stage {stage} are missing or damaged"
+            return phrase("untested_damaged", stage=stage)
         given = view.reason.strip().rstrip(".")
         # a stage skipped for another's sake: what the first of them asks for is what the reader needs
         other = re.match(r"it needs stage (\w+)", given)
         earlier = list(self.stages)[: list(self.stages).index(stage)]
         if other and other[1] in earlier and not self.done(other[1]):
             return self.reason(other[1])
-        return given or f"give {NEEDS[stage]}" if stage in NEEDS else given or f"the stage {stage} was skipped"
+        return given or f"give {NEEDS[stage]}" if stage in NEEDS else given or phrase("untested_skipped", stage=stage)
 
     def rows(self, stage: str, table: str) -> list[Row]:
         """Return the rows of a table as text; none where there is no such table or it cannot be read."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mira_nb.report.texts import phrase
+
 from .facts import Facts, number, part
 from .model import Answer
 
@@ -16,15 +18,11 @@ def limits(facts: Facts) -> Answer:
     proof = ("", "")
     for stage in facts.run.stages:
         if stage.status == "failed":
-            failed.append(f"{stage.title} failed")
+            failed.append(phrase("limit_failed", title=stage.title))
         elif stage.status == "skipped":
-            skipped.append(
-                f"{stage.title} was not tested: {stage.reason.rstrip('.')}"
-                if stage.reason
-                else f"{stage.title} was skipped"
-            )
+            skipped.append(phrase("limit_skipped", title=stage.title, reason=stage.reason.rstrip(".")))
         elif stage.status == "pending":
-            skipped.append(f"{stage.title} has not run")
+            skipped.append(phrase("limit_pending", title=stage.title))
         found = [
             outside(item, ASSAY.get(stage.name.rpartition("_")[2], "")) for item in stage.record.get("metrics") or ()
         ]

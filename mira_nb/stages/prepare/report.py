@@ -76,32 +76,37 @@ def tables(done: PrepareOutput) -> list[Table]:
     genes, peaks, params = done.genes, done.peaks, done.params
     n_genes, n_peaks = len(genes.table), len(peaks.modelled)
     rows = [
-        ("both", "cells", done.n_cells, 0, "cells with both assays, in the order given"),
-        ("rna", "genes given", n_genes, 0, "genes with counts in the checked input"),
-        ("rna", "mean above threshold", n_genes - genes.n_low_mean, genes.n_low_mean, f"log(1+mean)>{params.min_mean}"),
+        ("both", "cells", done.n_cells, 0, TEXTS.text("rule_cells")),
+        ("rna", "genes given", n_genes, 0, TEXTS.text("rule_genes_given")),
+        (
+            "rna",
+            "mean above threshold",
+            n_genes - genes.n_low_mean,
+            genes.n_low_mean,
+            TEXTS.text("rule_mean", least=params.min_mean),
+        ),
         (
             "rna",
             "modelled",
             int(genes.modelled.sum()),
             genes.n_low_dispersion,
-            f"and log(variance/mean)>{params.min_dispersion}",
+            TEXTS.text("rule_dispersion", least=params.min_dispersion),
         ),
         (
             "rna",
             "read by the encoder",
             int(genes.encoder.sum()),
             int(genes.modelled.sum() - genes.encoder.sum()),
-            f"normalised dispersion>{params.encoder_min_dispersion}"
-            + (f"; {genes.n_added} of next highest dispersion added" if genes.n_added else ""),
+            TEXTS.text("rule_encoder", least=params.encoder_min_dispersion, n_added=genes.n_added),
         ),
-        ("atac", "peaks given", n_peaks, 0, "peaks in the checked input"),
-        ("atac", "modelled", int(peaks.modelled.sum()), peaks.n_never_open, "open in at least one cell"),
+        ("atac", "peaks given", n_peaks, 0, TEXTS.text("rule_peaks_given")),
+        ("atac", "modelled", int(peaks.modelled.sum()), peaks.n_never_open, TEXTS.text("rule_open")),
         (
             "atac",
             "read by the encoder",
             int(peaks.encoder.sum()),
             int(peaks.modelled.sum() - peaks.encoder.sum()),
-            f"at most {params.encoder_max_peaks:,}, drawn at random",
+            TEXTS.text("rule_encoder_peaks", most=params.encoder_max_peaks),
         ),
     ]
     qc = pd.DataFrame(rows, columns=["modality", "step", "n", "n_dropped", "rule"])

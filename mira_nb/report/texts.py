@@ -1,0 +1,22 @@
+"""Sentences of the report that belong to no stage, from ``texts.yaml``."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import yaml
+
+from .environment import FOLDER, sentence_environment
+
+
+@cache
+def _sentences() -> dict[str, str]:
+    found: dict[str, str] = yaml.safe_load((FOLDER / "texts.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+def phrase(key: str, **values: Any) -> str:
+    """Return a sentence with its values filled in, on one line."""
+    return re.sub(r"\s+", " ", sentence_environment().from_string(_sentences()[key]).render(values)).strip()
