@@ -71,6 +71,7 @@ class RegulationStage(Stage[RegulationParams]):
         Slot("rna", "var", keys.NITE_PVALUE, "genes", "p-value"),
         Slot("rna", "var", keys.NITE_FDR, "genes", "false discovery rate"),
         Slot("rna", "var", keys.NITE_SHARE, "genes", "fraction, 0 to 1"),
+        Slot("rna", "uns", keys.PRIMED_GENES, "mapping", "class of each gene at each branch, where there is one"),
         Slot("rna", "uns", keys.PEAK_SETS, "mapping", "peaks of each gene, with distances in bp"),
     )
     memory: ClassVar[Memory] = Memory(740, 25, 40)
