@@ -127,34 +127,37 @@ def small_multiples(
 
 def grouped_multiples(
     coordinates: pd.DataFrame,
-    groups: Mapping[str, pd.DataFrame],
+    sections: Sequence[pd.DataFrame],
     *,
+    headings: Mapping[str, str],
     n_columns: int = 5,
     colors: Mapping[str, str] | None = None,
     panel_inches: float = 1.9,
 ) -> bytes:
-    """Draw small embeddings as :func:`small_multiples` does, each group beginning on a row of its own.
+    """Draw small embeddings as :func:`small_multiples` does, each section beginning on a row of its own.
 
     Parameters
     ----------
     coordinates
         cells x 2, columns ``x`` and ``y``.
-    groups
-        Name of a group to its values, cells x features; the name, cut, stands beside that of each feature.
+    sections
+        Values, cells x features; one of no features is left out.
+    headings
+        Text beside the name of each feature; it is cut where it is long.
     colors
         Colour per feature.
     """
     x, y = _xy(coordinates)
     chosen = dict(colors or {})
     rows = []
-    for group, values in groups.items():
+    for values in sections:
         _check_rows(coordinates, values)
         panels = [
             Panel(
                 x=x,
                 y=y,
                 values=values.iloc[:, i],
-                title=f"{name}: {cut_label(group, LONGEST_HEADING)}",
+                title=f"{name}: {cut_label(headings[str(name)], LONGEST_HEADING)}",
                 color=chosen.get(str(name)),
             )
             for i, name in enumerate(values.columns)

@@ -32,7 +32,7 @@ def test_topics_of_all_come_first_and_those_of_one_group_last() -> None:
     assert topic_groups(sharing, ["a1"]) == {"C": ["a1"]}
 
 
-def test_every_group_begins_a_row_of_the_picture() -> None:
+def test_topics_of_all_of_several_and_of_one_begin_a_row_of_the_picture() -> None:
     rng = np.random.default_rng(0)
     done = SimpleNamespace(
         data=SimpleNamespace(obsm={"X_umap": rng.normal(size=(90, 2))}),
@@ -47,7 +47,7 @@ def test_every_group_begins_a_row_of_the_picture() -> None:
     assert expression.title == "Expression topics by the groups that share them"
     height, width = imread(io.BytesIO(expression.image or b""), format="png").shape[:2]
     single_height, single_width = imread(io.BytesIO(accessibility.image or b""), format="png").shape[:2]
-    assert round(height / single_height) == 4
-    assert round(width / single_width) == 2
+    assert round(height / single_height) == 3
+    assert round(width / single_width) == 3
     done.data.obsm.clear()
     assert _topic_maps(done) == []  # type: ignore[arg-type]

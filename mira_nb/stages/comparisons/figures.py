@@ -18,6 +18,7 @@ from .compute import REDUNDANT, ComparisonsOutput
 from .samples import TOPIC_KINDS, sample_figures, sample_words
 
 TEXTS = Texts(__package__)
+BY_ALL, BY_SEVERAL = "shared by all", "shared"
 MAX_BRACKETS = 6
 """Tests drawn above the distributions of one feature."""
 
@@ -69,7 +70,7 @@ def topic_groups(sharing: pd.DataFrame, topics: list[str]) -> dict[str, list[str
     rows = rows.sort_values(["rank", "single"], kind="stable")
     out: dict[str, list[str]] = {}
     for row in rows.itertuples():
-        name = "shared by all" if row.sharing == "ubiquitous" else "shared" if row.sharing == "shared" else row.groups
+        name = BY_ALL if row.sharing == "ubiquitous" else BY_SEVERAL if row.sharing == "shared" else row.groups
         out.setdefault(str(name), []).append(str(row.topic))
     return out
 
@@ -83,8 +84,11 @@ def _topic_maps(done: ComparisonsOutput) -> list[Figure]:
     for assay in ("expression", "accessibility"):
         names = [str(topic) for topic in done.topics.columns if _assay(str(topic)) == assay]
         groups = topic_groups(done.sharing, names)
-        values = {group: done.topics[members].reset_index(drop=True) for group, members in groups.items()}
-        image = grouped_multiples(place, values, colors=topic_colors(names))
+        headings = {topic: group for group, members in groups.items() for topic in members}
+        single = [topic for topic, group in headings.items() if group not in (BY_ALL, BY_SEVERAL)]
+        rows = [groups.get(BY_ALL, []), groups.get(BY_SEVERAL, []), single]
+        sections = [done.topics[members].reset_index(drop=True) for members in rows]
+        image = grouped_multiples(place, sections, headings=headings, colors=topic_colors(names))
         out.append(
             TEXTS.figure(
                 "topic_maps",
