@@ -35,7 +35,7 @@ LEAST_ROOM: Final = 500_000
 """Bytes for genes and motifs in a page that is larger than the limit without them."""
 
 MOTIF_PART: Final = 0.25
-"""Part of the room that motifs may take."""
+"""Part of the room that motifs may take from genes."""
 
 FILE: Final = "values.mnv"
 """File in the run folder with all genes and motifs, written where the page does not hold them all."""
@@ -100,6 +100,7 @@ class Preparation:
         room = max(room - (self.loci.n_bytes if self.loci else 0), 0)
         some_motifs = motifs.first(int(room * MOTIF_PART))
         some_genes = genes.first(room - sum(map(len, some_motifs.chunks)))
+        some_motifs = motifs.first(room - sum(map(len, some_genes.chunks)))  # more of them where genes leave room
         sets = (some_genes, some_motifs)
         left_out = genes.features[len(some_genes.features) :]
         whole = not left_out and len(some_motifs.features) == len(motifs.features)
