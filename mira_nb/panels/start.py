@@ -83,7 +83,7 @@ class StartPage:
         chosen = run.path in self.comparison.chosen
         box = widgets.Checkbox(value=chosen, description="Compare", indent=False, layout={"width": "auto"})
         box.observe(lambda change: self.comparison.choose(run.path, bool(change["new"])), names="value")
-        row = widgets.HBox([widgets.HTML(markup.run_card(run)), box, like, button])
+        row = widgets.HBox([widgets.HTML(markup.run_card(run)), button, like, box])
         row.add_class("mn-run-row")
         return row
 
