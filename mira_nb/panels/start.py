@@ -8,6 +8,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from mira_nb.errors import MiraError
 from mira_nb.run.store import RunStore
 
 from . import markup
@@ -17,6 +18,7 @@ from .follow import POLL_SECONDS, Follower
 from .job import JobController
 from .library import MOST_ENTRIES, RunSummary, listing, recent_runs
 from .new_run import NewRun
+from .run_manager import RunComparison, start_from
 from .texts import words
 
 LIST_SECONDS = 2.0
@@ -47,7 +49,8 @@ class StartPage:
         head = widgets.HTML(f"<h1>MIRA analyses</h1><p class='mn-help'>{markup.text(self.root)}</p>")
         head.add_class("mn-header")
         recent, new = (widgets.HTML(f"<h2>{title}</h2>") for title in ("Runs", "New run"))
-        self.widget = widgets.VBox([head, recent, self.note, self.runs, new, self.new.widget])
+        self.comparison = RunComparison(self.root)
+        self.widget = widgets.VBox([head, recent, self.note, self.runs, self.comparison.widget, new, self.new.widget])
         self._shown: list[RunSummary] | None = None
         self.refresh()
 
@@ -66,10 +69,21 @@ class StartPage:
             self.runs.children = [self._row(run) for run in found]
         self.new.offer(files)
 
+    def _copy(self, run: Path) -> None:
+        try:
+            self._opened(start_from(self.root, run))
+        except (MiraError, OSError) as error:
+            self.comparison.note.value = markup.error_box({"message": str(error)})
+
     def _row(self, run: RunSummary) -> Any:
         button = widgets.Button(description="Open", tooltip=f"Open the run {run.title}")
         button.on_click(lambda _: self._opened(run.path))
-        row = widgets.HBox([widgets.HTML(markup.run_card(run)), button])
+        like = widgets.Button(description="New run like this", tooltip=words("start")["like"].format(title=run.title))
+        like.on_click(lambda _: self._copy(run.path))
+        chosen = run.path in self.comparison.chosen
+        box = widgets.Checkbox(value=chosen, description="Compare", indent=False, layout={"width": "auto"})
+        box.observe(lambda change: self.comparison.choose(run.path, bool(change["new"])), names="value")
+        row = widgets.HBox([widgets.HTML(markup.run_card(run)), button, like, box])
         row.add_class("mn-run-row")
         return row
 
