@@ -22,6 +22,8 @@ LOOPBACK: Final = "127.0.0.1"
 EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})
 """Addresses that stand for all of a machine."""
 TEMPLATE: Final = "mira_nb"
+OUTPUT_SECONDS: Final = 60
+"""Time in which a cell's outputs must arrive after it has ended; 4 s is what Voila waits otherwise."""
 TOKEN_VARIABLE: Final = "MIRA_NB_TOKEN"
 
 
@@ -103,6 +105,8 @@ def arguments(port: int, *, host: str = LOOPBACK) -> list[str]:
         "--preheat_kernel=True",
         "--pool_size=1",
         "--VoilaConfiguration.file_allowlist=^$",
+        # on a busy machine outputs come late; a page whose outputs are given up shows "Loading widget..." for good
+        f"--VoilaExecutor.iopub_timeout={OUTPUT_SECONDS}",
         "--Voila.log_level=WARN",
         "--KernelManager.transport=ipc",
         "--no-browser",
