@@ -195,6 +195,12 @@ class StageKernelManager(AsyncKernelManager):
             )
         return await super()._async_pre_start_kernel(**kw)
 
+    async def _async_interrupt_kernel(self) -> None:
+        # jupyter_client interrupts a kernel before it asks it to end; one that is just done then says
+        # "KeyboardInterrupt caught in kernel" in a run that is well. One that is busy is killed after its time.
+        if not self.shutting_down:
+            await super()._async_interrupt_kernel()
+
 
 @dataclass
 class _Block:
