@@ -113,16 +113,8 @@ def small_multiples(
     colors
         Colour per column (e.g. :func:`mira_nb.charts.theme.topic_colors`).
     """
-    _check_rows(coordinates, values)
-    x, y = _xy(coordinates)
-    chosen = dict(colors or {})
-    panels = [
-        Panel(x=x, y=y, values=values.iloc[:, i], title=str(name), color=chosen.get(str(name)))
-        for i, name in enumerate(values.columns)
-    ]
-    n_columns = max(1, min(n_columns, len(panels)))
-    rows = [panels[i : i + n_columns] for i in range(0, len(panels), n_columns)]
-    return draw_panels(rows, panel_inches=panel_inches)
+    n_columns = max(1, min(n_columns, values.shape[1]))
+    return draw_panels(_panel_rows(coordinates, values, n_columns, dict(colors or {}), {}), panel_inches=panel_inches)
 
 
 def grouped_multiples(
@@ -147,23 +139,34 @@ def grouped_multiples(
     colors
         Colour per feature.
     """
-    x, y = _xy(coordinates)
-    chosen = dict(colors or {})
-    rows = []
+    titles = {name: f"{name}: {cut_label(text, LONGEST_HEADING)}" for name, text in headings.items()}
+    rows: list[list[Panel]] = []
     for values in sections:
-        _check_rows(coordinates, values)
-        panels = [
-            Panel(
-                x=x,
-                y=y,
-                values=values.iloc[:, i],
-                title=f"{name}: {cut_label(headings[str(name)], LONGEST_HEADING)}",
-                color=chosen.get(str(name)),
-            )
-            for i, name in enumerate(values.columns)
-        ]
-        rows += [panels[i : i + n_columns] for i in range(0, len(panels), n_columns)]
+        rows += _panel_rows(coordinates, values, n_columns, dict(colors or {}), titles)
     return draw_panels(rows, panel_inches=panel_inches)
+
+
+def _panel_rows(
+    coordinates: pd.DataFrame,
+    values: pd.DataFrame,
+    n_columns: int,
+    colors: Mapping[str, str],
+    titles: Mapping[str, str],
+) -> list[list[Panel]]:
+    """Return one panel per column of `values`, in rows of at most `n_columns`; titles are names where none is given."""
+    _check_rows(coordinates, values)
+    x, y = _xy(coordinates)
+    panels = [
+        Panel(
+            x=x,
+            y=y,
+            values=values.iloc[:, i],
+            title=titles.get(str(name), str(name)),
+            color=colors.get(str(name)),
+        )
+        for i, name in enumerate(values.columns)
+    ]
+    return [panels[i : i + n_columns] for i in range(0, len(panels), n_columns)]
 
 
 def embedding_grid(embeddings: Mapping[str, pd.DataFrame], values: pd.DataFrame, *, panel_inches: float = 1.8) -> bytes:
