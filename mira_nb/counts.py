@@ -18,6 +18,8 @@ Problem = Literal["text", "nan", "negative", "fractions", "above_one", "empty"]
 _TEST_BLOCK: Final = 1_000_000
 _TOLERANCE: Final = 1e-4  # values this close to an integer are rounded: float files of counts are common
 _EQUAL_TOTALS: Final = 0.06  # relative spread; depths of cells differ by 20 % and more
+PER_CELL: Final = 1e4
+"""Counts per cell that expression is scaled to wherever it is shown or tested."""
 _NOUNS: Final = {"nan": "missing or infinite", "negative": "negative", "fractions": "fractional"}
 
 
@@ -218,3 +220,21 @@ def count_error(
         expected=expected,
         remedy=remedy,
     )
+
+
+def scaled(counts: Any, totals: Any) -> sparse.csr_matrix:
+    """Return counts per 10,000 counts of the cell, (cells, features); cells without counts stay zero.
+
+    Parameters
+    ----------
+    counts
+        (cells, features) counts, sparse.
+    totals
+        (cells,) all counts of each cell, also of features that `counts` leaves out.
+    """
+    return sparse.csr_matrix(sparse.diags(PER_CELL / np.maximum(totals, 1)) @ counts)
+
+
+def log_expression(counts: Any, totals: Any) -> sparse.csr_matrix:
+    """Return log(1 + counts per 10,000 counts of the cell), see :func:`scaled`."""
+    return scaled(counts, totals).log1p()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,7 +121,6 @@ class CellData:
         self.store = RunStore(self.root)
         self.kept = Kept(self.root)
         self.columns = {assay: Columns(self.root, assay) for assay in (RNA, ATAC)}
-        self._lock = threading.Lock()
         self.done = set(self.store.finished())
         if not self.done & {PREPARE, JOINT_STAGE}:
             raise StoreError(f"{self.root} has no map of its cells yet", remedy="run the stage prepare first")
@@ -256,11 +254,6 @@ class CellData:
         out: Values = found
         return out
 
-    def make_columns(self, assay: str) -> None:
-        """Write the counts of an assay by column, once for each input; whoever comes second waits."""
-        with self._lock:
-            self.columns[assay].make()
-
     def column_values(self, name: str) -> Values | None:
         """Return the values of a column, None where there is none."""
         return self._column(Feature("column", name))
@@ -274,7 +267,7 @@ class CellData:
     def _counted(self, feature: Feature, assay: str, names: pd.Index, unit: str) -> Values | None:
         if feature.name not in names:
             return None
-        self.make_columns(assay)
+        self.columns[assay].make()
         return Values(feature, self.columns[assay].column(position(names, feature.name)), unit=unit)
 
     def _motif(self, feature: Feature) -> Values | None:

@@ -7,15 +7,15 @@ from typing import Any, Final
 
 import h5py
 import numpy as np
+from filelock import FileLock
 from scipy import sparse
 
+from mira_nb.counts import PER_CELL, log_expression
 from mira_nb.keys import ATAC, RNA
 from mira_nb.run.store import RunStore
 from mira_nb.typing import Floats
 
 FILE: Final = Path("cache") / "columns.h5"
-SCALE: Final = 1e4
-"""Counts per cell that expression is scaled to."""
 
 
 class Columns:
@@ -47,9 +47,14 @@ class Columns:
             return False
 
     def make(self) -> None:
-        """Write the file, unless it is there."""
+        """Write the file, unless it is there; whoever comes second, from another page too, waits for the first."""
         if self.ready():
             return
+        with FileLock(self.path.with_name(f".{self.path.stem}.lock")):
+            if not self.ready():
+                self._write()
+
+    def _write(self) -> None:
         from anndata.io import read_elem
 
         with h5py.File(RunStore(self.root).input_path, "r") as source:
@@ -70,7 +75,7 @@ class Columns:
             totals = file["totals"][:]
             out = np.zeros(len(totals))
             out[file["indices"][start:end]] = file["data"][start:end]
-        return np.log1p(out / np.maximum(totals, 1) * SCALE) if self.assay == RNA else out
+        return np.log1p(out / np.maximum(totals, 1) * PER_CELL) if self.assay == RNA else out
 
     def rows(self, positions: Any) -> Any:
         """Return log-normalised expression, or peaks, of some cells as a sparse matrix in column order."""
@@ -78,10 +83,7 @@ class Columns:
             totals = file["totals"][:]
             parts = [file[name][:] for name in ("data", "indices", "indptr")]
         matrix: Any = sparse.csc_matrix(tuple(parts), shape=(len(totals), len(parts[2]) - 1)).tocsr()[positions]
-        if self.assay == ATAC:
-            return matrix.tocsc()
-        scaled = sparse.diags(SCALE / np.maximum(totals[positions], 1)) @ matrix
-        return scaled.log1p().tocsc()
+        return (matrix if self.assay == ATAC else log_expression(matrix, totals[positions])).tocsc()
 
     def _input(self) -> str:
         """Return what tells one checked input from another."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from mira_nb.counts import log_expression
 from mira_nb.errors import ParameterError
 from mira_nb.io.identifiers import ENSEMBL, ID_COLUMNS, without_version
 from mira_nb.keys import NITE_FDR, NITE_PVALUE, NITE_SCORE, NITE_SHARE
@@ -41,7 +42,6 @@ _RESERVED: Final = frozenset(
      "organism_ontology_term_id", "observation_joinid", "ethnicity", "ethnicity_ontology_term_id",
      "experimental_condition", "perturbation_types"}
 )  # fmt: skip
-_TARGET: Final = 1e4
 _NOTED: Final = 5
 
 
@@ -85,7 +85,8 @@ def write_cellxgene(values: RunValues, out: Path, *, terms: Path | None = None) 
         uns = {name: str(given[name]) for name in UNS_TERMS if name in given}
         table = values.genes.iloc[keep].set_axis(var.index)
         scores = table[[name for name in (NITE_SCORE, NITE_PVALUE, NITE_FDR, NITE_SHARE) if name in table]]
-        found = AnnData(_log_normalised(counts), obs=obs, var=scores.assign(feature_is_filtered=False), obsm=embeddings)
+        expression = log_expression(counts, np.asarray(counts.sum(axis=1)).ravel()).astype(np.float32)
+        found = AnnData(expression, obs=obs, var=scores.assign(feature_is_filtered=False), obsm=embeddings)
         found.raw = AnnData(counts, obs=obs[[]], var=var)
         found.uns.update(uns | {name: given[name] for name in OTHER_TERMS if name in given})
         if "X_umap" in embeddings:
@@ -183,12 +184,3 @@ def _ensembl(values: RunValues) -> pd.Series:
     valid = [column.where(column.str.fullmatch(ENSEMBL).fillna(False).astype(bool)) for column in columns]
     best = max(valid, key=lambda column: int(column.notna().sum()))
     return best.map(without_version, na_action="ignore")
-
-
-def _log_normalised(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return log(1 + 10,000 counts / total of the cell)."""
-    total = np.asarray(counts.sum(axis=1)).ravel()
-    scale = np.divide(_TARGET, total, out=np.zeros(len(total)), where=total > 0)
-    out = sparse.csr_matrix(sparse.diags(scale) @ counts, dtype=np.float32)
-    out.data = np.log1p(out.data)
-    return out

@@ -120,7 +120,7 @@ class Explorer:
         """Write counts by column before they are asked for."""
         for assay in (RNA, ATAC):
             try:
-                self.data.make_columns(assay)
+                self.data.columns[assay].make()
             except (MiraError, OSError) as error:
                 self.map.say(str(error))
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from mira_nb.counts import PER_CELL, scaled
 from mira_nb.keys import (
     ATAC,
     CHROM,
@@ -26,7 +27,7 @@ from mira_nb.keys import (
 )
 
 from . import packing
-from .source import SCALE, element, labels
+from .source import element, labels
 
 if TYPE_CHECKING:
     import h5py
@@ -152,9 +153,9 @@ def _hits(file: h5py.File, factors: Sequence[str]) -> tuple[sparse.csc_matrix, t
 def _means(file: h5py.File, member: sparse.csr_matrix, names: pd.Index) -> dict[str, pd.DataFrame]:
     """Return counts per 10,000 by group and gene: mean of the observed, and of both predictions."""
     counts = sparse.csr_matrix(element(file, f"mod/{RNA}/X"))
-    depth = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
+    depth = np.asarray(counts.sum(axis=1)).ravel()
     size = np.maximum(np.asarray(member.sum(axis=1)), 1)
-    found = {"observed": SCALE * (member @ sparse.diags(1 / depth) @ counts).toarray() / size}
+    found = {"observed": (member @ scaled(counts, depth)).toarray() / size}
     for name, layer in (("lite", LITE_PREDICTION), ("nite", NITE_PREDICTION)):
         path = f"mod/{RNA}/layers/{layer}"
         if path not in file or not hasattr(file[path], "shape"):
@@ -163,7 +164,7 @@ def _means(file: h5py.File, member: sparse.csr_matrix, names: pd.Index) -> dict[
         for start in range(0, member.shape[1], _BLOCK):
             part = slice(start, start + _BLOCK)
             total += member[:, part] @ np.asarray(file[path][part], dtype=np.float64)
-        found[name] = SCALE * total / size
+        found[name] = PER_CELL * total / size
     return {name: pd.DataFrame(values.T, index=names) for name, values in found.items()}
 
 

@@ -15,6 +15,7 @@ import yaml
 from markupsafe import Markup
 
 from mira_nb.charts import packed
+from mira_nb.counts import PER_CELL
 from mira_nb.errors import StoreError
 from mira_nb.keys import LEIDEN, LINEAGE_STATE, MOTIFS, PSEUDOTIME, REGULATION, TRAJECTORY
 from mira_nb.report import embed
@@ -26,7 +27,7 @@ from mira_nb.report.findings.facts import Facts, number
 
 from . import packing
 from .locus import Loci, read_loci
-from .source import SCALE, CellColumn, Source, is_number, labels, read_source, results
+from .source import CellColumn, Source, is_number, labels, read_source, results
 
 PAGE_LIMIT: Final = 9_400_000
 """Bytes that the whole page may take; genes and motifs fill what the rest leaves."""
@@ -204,7 +205,7 @@ def _payload(source: Source, facts: Facts, palette: Palette, archive: Archive) -
         "colors": colors,
         "groups": group_order(list(colors), source, str((facts.run.record.get("resources") or {}).get("groups") or "")),
         "depth": DEPTH,
-        "scale": SCALE,
+        "scale": PER_CELL,
         "barcodes": archive.add(embed.plain_json(list(source.barcodes))),
         "time": PSEUDOTIME if time else None,
         "time_reason": "" if time else _words("reasons", "time", reason=facts.reason(TRAJECTORY)),

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import sparse
 
 from mira_nb.charts import packed, theme
+from mira_nb.counts import log_expression
 from mira_nb.errors import StoreError
 from mira_nb.keys import (
     ATAC,
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 CELL_LIMIT: Final = 50_000
 """More cells than this are sampled, as in the other interactive views."""
-
-SCALE: Final = 10_000
-"""Expression is shown as log(1 + counts per so many counts of the cell)."""
 
 MAX_LABELS: Final = 60
 """Text columns with more different values than this name cells, not groups, and are left out."""
@@ -87,10 +85,9 @@ class Source:
 
     def variability(self) -> np.ndarray:
         """Return the variance over cells of every gene's log-normalised expression."""
-        scaled = sparse.diags(SCALE / np.maximum(self.depth, 1)) @ self.counts
-        scaled = scaled.log1p().tocsc()
-        mean = np.asarray(scaled.mean(axis=0)).ravel()
-        return np.asarray(scaled.multiply(scaled).mean(axis=0)).ravel() - mean**2
+        values = log_expression(self.counts, self.depth)
+        mean = np.asarray(values.mean(axis=0)).ravel()
+        return np.asarray(values.multiply(values).mean(axis=0)).ravel() - mean**2
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from mira_nb.core.statistics.group_tests import REST, adjust, compare_groups, contrasts, share_topics
 from mira_nb.core.statistics.sample_tests import SAMPLE_COLUMNS, compare_samples
+from mira_nb.counts import log_expression
 from mira_nb.errors import NotApplicable, ParameterError
 from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, MODELLED, MOTIF_SCORES, NITE_SCORE, RNA
 from mira_nb.stages.base import Context
@@ -191,7 +192,6 @@ def _quantities(data: MuData, params: ComparisonsParams) -> Iterator[tuple[str, 
     """Yield kind, values (cells x features) and names of all features that can be tested in this run."""
     rna = data.mod[RNA]
     counts = sparse.csr_matrix(rna.X, dtype=np.float64)
-    totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
     genes = params.genes or [str(name) for name in rna.var_names[np.asarray(rna.var[MODELLED], dtype=bool)]]
     position = rna.var_names.get_indexer(genes)
     if (position < 0).any():
@@ -200,8 +200,7 @@ def _quantities(data: MuData, params: ComparisonsParams) -> Iterator[tuple[str, 
             f"comparisons.genes: {', '.join(unknown[:5])} not in the data",
             remedy="use the names of the expression input",
         )
-    scaled = sparse.diags(1e4 / totals) @ counts[:, position]
-    yield "gene", scaled.log1p().tocsr(), genes
+    yield "gene", log_expression(counts[:, position], np.asarray(counts.sum(axis=1)).ravel()), genes
     for kind, modality in (("expression topic", RNA), ("accessibility topic", ATAC)):
         frame = topic_frame(data, modality)
         yield kind, frame.to_numpy(), list(frame.columns)

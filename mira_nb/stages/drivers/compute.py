@@ -13,6 +13,7 @@ from scipy import sparse
 
 from mira_nb.core.regulation.deletion import DeletionScores, driver_test
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg, log2_fold_change, rank_sum
+from mira_nb.counts import scaled
 from mira_nb.errors import StoreError
 from mira_nb.keys import (
     ATAC,
@@ -31,7 +32,7 @@ from mira_nb.typing import Floats, Ints
 from .factors import cell_weights, factor_expression, families
 from .matched import add_decoy_test
 from .primed import CONTRAST_COLUMNS, LineageSets, add_sets, contrast_tests, lineage_sets
-from .scores import score, stored_lite
+from .scores import score
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -174,8 +175,8 @@ def compute(data: MuData, params: DriversParams, context: Context) -> DriversOut
         The stages motifs or regulation have not run, or their results do not fit together.
     """
     factors, hits = stored_motifs(data)
-    genes, position, *_ = stored_lite(data)
     found = score(data, params, context, hits)
+    genes, position = found.genes, found.position
     context.progress(0.9, "driver tests")
     scores = found.deletion.scores
     scored = np.asarray(np.isfinite(scores).all(axis=1))
@@ -263,13 +264,12 @@ def _queries(
     labels = _labels(data, context) if params.groups else None
     if labels is not None and labels.nunique() > 1:
         counts = sparse.csr_matrix(data.mod[RNA].X, dtype=np.float64)
-        total = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)
-        scaled = sparse.csr_matrix(sparse.diags(1e4 / total) @ counts[:, position])
+        expression = scaled(counts[:, position], np.asarray(counts.sum(axis=1)).ravel())
         for name in natsorted(labels.unique(), alg=ns.IGNORECASE):
             inside = (labels == name).to_numpy()
             if min(inside.sum(), (~inside).sum()) < 3:
                 continue
-            one, other = scaled[inside], scaled[~inside]
+            one, other = expression[inside], expression[~inside]
             adjusted = benjamini_hochberg(rank_sum(one, other).pvalue)
             change = log2_fold_change(one, other, pseudocount=0.01)
             rank = np.where((adjusted < 0.05) & (change > 0), change, -np.inf)

@@ -88,8 +88,13 @@ def _over_modelled(sets: PeakSets, modelled: Ints, n_peaks: int) -> PeakSets:
 
 @dataclass(frozen=True)
 class Scores:
-    """Association scores with factors and with decoys, (G, D), what a null effect depends on, and what was matched."""
+    """Association scores with factors and with decoys, (G, D), what a null effect depends on, and what was matched.
 
+    `genes` and `position` name the G genes and their place in the RNA matrix.
+    """
+
+    genes: list[str]
+    position: Ints
     deletion: DeletionScores
     decoys: Floats
     designs: tuple[Floats, Floats]
@@ -98,7 +103,7 @@ class Scores:
 
 def score(data: MuData, params: DriversParams, context: Context, hits: Any) -> Scores:
     """Score all fitted genes against all factors and their decoys."""
-    _, position, sets, lite = stored_lite(data)
+    genes, position, sets, lite = stored_lite(data)
     gauge: Gauge = "model" if str(data.mod[RNA].uns[PEAK_SETS].get("normalizer", "median")) == "model" else "median"
     cells, modelled = build_cells(data, position, gauge=gauge)
     sets = _over_modelled(sets, modelled, data.mod[ATAC].n_vars)
@@ -119,4 +124,4 @@ def score(data: MuData, params: DriversParams, context: Context, hits: Any) -> S
     n = real.shape[1]
     deletion = DeletionScores(both.scores[:, :n], both.n_cells, both.n_sites[:, :n])
     designs = site_design(real, covariates), site_design(decoys, covariates)
-    return Scores(deletion, both.scores[:, n:], designs, tuple(covariates.columns))
+    return Scores(genes, position, deletion, both.scores[:, n:], designs, tuple(covariates.columns))

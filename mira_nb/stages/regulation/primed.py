@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg, log2_ratio_of_log_means, rank_sum
+from mira_nb.counts import log_expression
 from mira_nb.keys import RNA
 from mira_nb.typing import Floats
 
@@ -39,8 +40,7 @@ def primed_genes(found: RegulationOutput) -> pd.DataFrame:
     if not found.branches:
         return pd.DataFrame(columns=list(COLUMNS))
     counts = sparse.csr_matrix(found.data.mod[RNA].X, dtype=np.float64)
-    total = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)
-    expression = sparse.csr_matrix(sparse.diags(1e4 / total) @ counts[:, found.position]).log1p()
+    expression = log_expression(counts[:, found.position], np.asarray(counts.sum(axis=1)).ravel())
     rows = [row for branch in found.branches for row in _rows(branch, expression, found)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

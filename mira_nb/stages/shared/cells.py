@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from mira_nb.counts import log_expression
 from mira_nb.errors import InputError, StoreError
 from mira_nb.keys import ATAC, ATAC_TOPIC_PREFIX, CELL_LABEL, RNA, RNA_TOPIC_PREFIX, X_TOPICS
 
@@ -147,7 +148,6 @@ def gene_expression(data: MuData, genes: list[str]) -> pd.DataFrame:
     """Return log-normalised expression of some genes, (cells, genes): log(1 + counts per 10,000)."""
     rna = data.mod[RNA]
     counts = sparse.csr_matrix(rna.X)
-    totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
-    position = rna.var_names.get_indexer(genes)
-    picked = counts[:, position].toarray().astype(np.float64)
-    return pd.DataFrame(np.log1p(picked / totals[:, None] * 1e4), index=data.obs_names, columns=genes)
+    totals = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    picked = log_expression(counts[:, rna.var_names.get_indexer(genes)], totals)
+    return pd.DataFrame(picked.toarray(), index=data.obs_names, columns=genes)
