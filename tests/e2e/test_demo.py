@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openpyxl
@@ -288,3 +289,14 @@ def test_plain_papermill_equals_the_pipeline(demo_run: Path, tmp_path: Path, sta
         del entry["seconds"], entry["peak_rss_mb"], entry["stage_json"]
         entry["outputs"] = {name: None if name.endswith(".xlsx") else facts for name, facts in entry["outputs"].items()}
     assert entries[0] == entries[1]
+
+
+@pytest.mark.browser
+def test_first_pictures_fill_their_cards_on_a_phone(chromium: Any, demo_run: Path) -> None:
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.goto((demo_run / "report.html").as_uri())
+    for name in ("result-map", "result-tree"):
+        page.wait_for_selector(f"#{name} .chart.drawn", timeout=60_000)
+        drawn = page.locator(f"#{name} .chart").locator("canvas, svg").first.bounding_box()
+        assert drawn["width"] > 0.8 * page.locator(f"#{name}").bounding_box()["width"]
+    page.close()

@@ -24,11 +24,14 @@ const charts = (() => {
     return figure.payload;
   };
 
+  // on a phone legends stand below their chart
+  const PHONE = 480;
+
   // a chart wider than a narrow window shrinks, with room for its axis and legend
   const fit = (spec, room) => {
-    const outer = spec.width + 110;
-    if (typeof spec.width !== "number" || !room || outer <= room) return;
-    const width = Math.max(220, room - 110);
+    const beside = room < PHONE ? 70 : 110;
+    if (typeof spec.width !== "number" || !room || spec.width + beside <= room) return;
+    const width = Math.max(220, room - beside);
     if (typeof spec.height === "number") spec.height = Math.round(Math.max(160, spec.height * Math.sqrt(width / spec.width)));
     spec.width = width;
   };
@@ -38,7 +41,9 @@ const charts = (() => {
     const { spec } = load(figure);
     const out = { ...spec, config: merge(spec.config ?? {}, themes[dark ? "dark" : "light"]), description: figure.label };
     if (width && out.width === "container") out.width = width;
-    fit(out, figure.node.clientWidth);
+    const room = figure.node.clientWidth;
+    if (room && room < PHONE) out.config = merge(out.config, { legend: { orient: "bottom", columns: 3, labelLimit: 140, gradientLength: 160 } });
+    fit(out, room);
     delete out.usermeta;
     return out;
   };

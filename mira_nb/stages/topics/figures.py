@@ -51,6 +51,12 @@ def _training_figures(fitted: TopicsOutput) -> list[Figure]:
     ]
 
 
+def _ceilings(fitted: TopicsOutput) -> tuple[float, float]:
+    """Return the lowest and the highest activation over the topics that a feature of one topic alone can have."""
+    ceiling = (1 - fitted.topics.mean()) / fitted.topics.std(ddof=0)
+    return float(ceiling.min()), float(ceiling.max())
+
+
 def _topic_figures(fitted: TopicsOutput, expected: float) -> list[Figure]:
     from mira_nb.charts import topics as charts
 
@@ -61,6 +67,7 @@ def _topic_figures(fitted: TopicsOutput, expected: float) -> list[Figure]:
             charts.top_feature_bars(top_features(fitted, n_top=N_SHOWN)),
             feature=fitted.feature,
             n_top=N_SHOWN,
+            ceiling=_ceilings(fitted),
         ),
         TEXTS.figure(
             "topic_shares",
