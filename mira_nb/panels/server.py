@@ -22,10 +22,12 @@ SUBPROTOCOL: Final = "v1.kernel.websocket.jupyter.org"
 """What a client of a kernel's websocket must offer."""
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 UNCONNECTED_SECONDS: Final = 60.0
-"""How long the kernel of a page that never connects is kept."""
+"""How long the kernel of a page that never connects is kept once it has computed the page."""
 LEFT_SECONDS: Final = 1800.0
 """How long the kernel of a page that is gone is kept, so that a laptop that slept finds its page again."""
 SWEEP_SECONDS: Final = 5.0
+COMPUTING: Final = frozenset({"starting", "busy"})
+"""States of a kernel that has not finished its page; on a busy machine this can take longer than a minute."""
 MAX_PAGES: Final = 16
 """Kernels of pages that may be open at once; each takes about 200 MB."""
 
@@ -172,6 +174,9 @@ class KernelSweep:
             if self.manager._kernel_connections.get(kernel, 0) > 0:
                 self._met.add(kernel)
                 self._alone.pop(kernel, None)
+                continue
+            if kernel not in self._met and self.manager.get_kernel(kernel).execution_state in COMPUTING:
+                self._alone.pop(kernel, None)  # there is no page yet that could connect
                 continue
             since = self._alone.setdefault(kernel, now)
             if now - since >= (LEFT_SECONDS if kernel in self._met else UNCONNECTED_SECONDS - SWEEP_SECONDS):

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -122,10 +123,14 @@ class Manager:
 
     def __init__(self, **connections: int) -> None:
         self._kernel_connections = connections
+        self.states = dict.fromkeys(connections, "idle")
         self._pools: dict[str, list[Any]] = {}
 
     def list_kernel_ids(self) -> list[str]:
         return list(self._kernel_connections)
+
+    def get_kernel(self, kernel: str) -> Any:
+        return SimpleNamespace(execution_state=self.states[kernel])
 
     async def shutdown_kernel(self, kernel: str) -> None:
         del self._kernel_connections[kernel]
@@ -151,6 +156,23 @@ def test_kernels_whose_page_never_connects_are_ended_within_a_minute() -> None:
     asyncio.run(story())
     assert UNCONNECTED_SECONDS <= 60
     assert server_module.SWEEP_SECONDS < UNCONNECTED_SECONDS
+
+
+def test_a_kernel_that_computes_its_page_is_not_ended_before_there_is_a_page() -> None:
+    async def story() -> None:
+        manager, now = Manager(slow=0), [0.0]
+        sweep = KernelSweep(manager, clock=lambda: now[0])
+        for state in ("starting", "busy"):
+            manager.states["slow"] = state
+            for _ in range(30):
+                now[0] += server_module.SWEEP_SECONDS
+                assert await sweep.run() == []
+        manager.states["slow"] = "idle"  # the page is sent, and nobody connects
+        assert await sweep.run() == []
+        now[0] += UNCONNECTED_SECONDS
+        assert await sweep.run() == ["slow"]
+
+    asyncio.run(story())
 
 
 def test_files_are_handed_out_from_the_run_folder_only(tmp_path: Path) -> None:
