@@ -108,6 +108,8 @@ def arguments(port: int, *, host: str = LOOPBACK) -> list[str]:
         # on a busy machine outputs come late; a page whose outputs are given up shows "Loading widget..." for good
         f"--VoilaExecutor.iopub_timeout={OUTPUT_SECONDS}",
         "--Voila.log_level=WARN",
+        # figures, maps and forms are messages; those above Jupyter's rate (3 MB in 3 s) would be dropped in silence
+        "--ZMQChannelsWebsocketConnection.limit_rate=False",
         "--KernelManager.transport=ipc",
         "--no-browser",
     ]

@@ -32,6 +32,7 @@ def test_the_server_listens_on_loopback_only_and_serves_no_files() -> None:
     assert "--KernelManager.transport=ipc" in options
     assert any(option.startswith("--VoilaConfiguration.file_allowlist=") for option in options)
     assert "--VoilaExecutor.iopub_timeout=60" in options  # 4 s is too short on a busy machine
+    assert "--ZMQChannelsWebsocketConnection.limit_rate=False" in options  # else parts of pages are dropped in silence
     assert "--Voila.ip=0.0.0.0" in serve.arguments(5000, host="0.0.0.0")
 
 
