@@ -58,7 +58,9 @@ class ConvergenceError(MiraError):
 
 
 class StoreError(MiraError):
-    """A run folder is damaged or was written by an incompatible version."""
+    """A run folder is damaged, was written by an incompatible version, or lacks what is asked for (exit status 2)."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class StageError(MiraError):

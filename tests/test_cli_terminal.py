@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from mira_nb.cli.terminal import system_message
+from mira_nb.cli.terminal import quieten_hdf5, system_message
 
 HDF5 = (
     "Unable to extend file properly, errno = 27, error message = 'file too large' (file write failed: time = Thu\n, "
@@ -43,3 +45,25 @@ def test_a_closed_stream_is_open_in_child_processes_too(number: int) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 7, done.stderr
+
+
+def test_files_that_a_full_disk_cut_off_are_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, trace: seen.append(error))
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: seen.append(what.exc_value))
+    quieten_hdf5()
+    cut, other = RuntimeError("Can't decrement id ref count (file write failed: time = Thu)"), RuntimeError("another")
+    for error in (cut, other):
+        sys.excepthook(type(error), error, None)
+        sys.unraisablehook(SimpleNamespace(exc_value=error))
+    assert seen == [other, other]
+
+
+def test_names_of_files_are_utf8_whatever_the_locale() -> None:
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "mira_nb", "check", "--rna", "/ä/x.h5ad", "--atac", "/ä/y.h5ad"],
+        capture_output=True, env=env, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "/ä/x.h5ad" in done.stderr.decode("utf-8")

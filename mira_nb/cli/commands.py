@@ -20,7 +20,7 @@ from mira_nb.text import printable
 
 from .batch import run_many
 from .compare import compare
-from .errors import fail, reports_errors
+from .errors import Refused, fail, reports_errors
 from .options import (
     Atac,
     BatchFile,
@@ -41,7 +41,7 @@ from .options import (
     takes,
 )
 from .share import share
-from .terminal import open_streams, say
+from .terminal import end_at_once, open_streams, quieten_hdf5, say, use_utf8
 
 if TYPE_CHECKING:
     from mira_nb.run.pipeline import RunOutcome
@@ -331,5 +331,12 @@ def _finish(outcome: RunOutcome) -> None:
 
 def main() -> None:
     """Run the command line."""
+    use_utf8()
     open_streams()
-    app()
+    quieten_hdf5()
+    try:
+        typer.main.get_command(app)()  # app() would put its own hook for errors in the place of ours
+    except SystemExit as ended:
+        if isinstance(ended.__context__, Refused):
+            end_at_once(int(ended.code or 0))
+        raise

@@ -19,6 +19,10 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+class Refused(typer.Exit):
+    """The end of a command because the system refused to read or write."""
+
+
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Turn our errors into one message and the right exit status."""
 
@@ -29,7 +33,9 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
         except MiraError as error:
             fail(str(error), error.exit_code)
         except OSError as error:
-            fail(*system_message(error))
+            message, code = system_message(error)
+            say(f"mira-nb: {message}")
+            raise Refused(code) from None
         except MemoryError:
             fail("memory ran out; give the machine, container or job more, or give fewer cells or peaks", 1)
         except KeyboardInterrupt:

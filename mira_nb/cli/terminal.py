@@ -7,7 +7,8 @@ import os
 import re
 import sys
 from contextlib import suppress
-from typing import Final
+from types import TracebackType
+from typing import Any, Final
 
 import typer
 
@@ -72,3 +73,40 @@ def open_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def use_utf8() -> None:
+    """Start again in Python's UTF-8 mode where the locale makes it take names of files for ASCII."""
+    if sys.getfilesystemencoding().lower() == "utf-8" or os.environ.get("PYTHONUTF8") == "1":
+        return
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def quieten_hdf5() -> None:
+    """Leave out the tracebacks of HDF5 files that a full disk cut off: the error that ends the command says it once.
+
+    They come from files that are closed when nobody can catch an error any more; Cython shows each by both hooks.
+    """
+    shown, unraisable = sys.excepthook, sys.unraisablehook
+
+    def is_told(error: object) -> bool:
+        return "file write failed" in str(error)
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not is_told(error):
+            shown(kind, error, trace)
+
+    def show_unraisable(what: Any) -> None:
+        if not is_told(what.exc_value):
+            unraisable(what)
+
+    sys.excepthook, sys.unraisablehook = show, show_unraisable
+
+
+def end_at_once(code: int) -> None:
+    """End the process without closing files: HDF5 crashes when it closes one that it could not write to the end."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)

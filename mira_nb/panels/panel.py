@@ -9,7 +9,8 @@ from typing import Any
 import ipywidgets as widgets
 
 from mira_nb.errors import MiraError, ParameterError
-from mira_nb.run.estimate import renewal
+from mira_nb.io.resources import Resources
+from mira_nb.run.dependents import renewal
 from mira_nb.run.store import RunStore
 from mira_nb.stages.params import Params
 
@@ -57,7 +58,7 @@ class StagePanel:
         self.state: StageState | None = None
         self._busy = False
         self._shown_key: str | None = None
-        self._outdates = ""
+        self._run_state: RunState | None = None
         self.head = widgets.HTML()
         self.head.add_class("mn-head")
         self.notice = widgets.HTML()
@@ -68,6 +69,7 @@ class StagePanel:
         self.upto_button.on_click(lambda _: self._run(upto=True))
         self.renew_button = _button("Run and renew what depends on it", "Also compute the stages that read its result")
         self.renew_button.on_click(lambda _: self._run(upto=False, renew=self._stale))
+        self.renew_button.layout.display = "none"
         self.changes = widgets.HTML()
         self._stale: tuple[str, ...] = ()
         actions = widgets.HBox([self.run_button, self.renew_button, self.upto_button, self.changes])
@@ -87,7 +89,7 @@ class StagePanel:
         state = run.stages[self.name]
         first = self.state is None
         self.state, self._busy = state, busy
-        self._note_dependents(run)
+        self._run_state = run
         if first:
             self._make_form(run)
         purpose = self.stage.purpose if self.stage else ""
@@ -128,15 +130,20 @@ class StagePanel:
         self.run_button.description = "Run again" if state.stored else "Run this stage"
         self.changes.value = f'<span class="mn-help">{markup.text(self._changes_text())}</span>'
 
-    def _note_dependents(self, run: RunState) -> None:
-        """Note which results a new one of this stage makes out of date, and how long it takes to renew them."""
-        done = [name for name, state in run.stages.items() if state.status == "done" and state.stored]
-        stored = {name: run.stages[name].stored or {} for name in done}
-        stale, seconds = renewal(self.name, done, stored)
-        titles = ", ".join(run.stages[name].title for name in stale)
-        text = words("versions")["outdates"].format(names=titles, time=markup.duration(seconds))
-        self._stale, self._outdates = stale, text if stale else words("versions")["alone"]
-        self.renew_button.layout.display = None if stale else "none"
+    def _note_dependents(self, changed: list[str]) -> str:
+        """Note which results a new one of this stage makes out of date; return that, with the time to renew them."""
+        run, state, text = self._run_state, self.state, words("versions")
+        if run is None or state is None:
+            return ""
+        stored = {name: other.stored for name, other in run.stages.items() if other.stored}
+        done = [name for name in stored if run.stages[name].status == "done"]
+        resources = Resources.from_json(run.record.get("resource_paths", {}))
+        self._stale, seconds = renewal(self.name, done, stored, changed=changed, resources=resources)
+        same = not changed and state.status == "done"
+        self.renew_button.layout.display = None if self._stale and not same else "none"
+        titles = ", ".join(run.stages[name].title for name in self._stale)
+        key = "same" if same else "outdates" if self._stale else "alone"
+        return text[key].format(names=titles, time=markup.duration(seconds))
 
     def _changes_text(self) -> str:
         if self.form is None or self.state is None:
@@ -150,10 +157,11 @@ class StagePanel:
             return ""
         stored = {row["name"]: row["value"] for row in self.state.stored["parameters"]}
         values = self.form.values()
-        changed = [spec.label for spec in self.form.specs if stored.get(spec.name) != values[spec.name]]
+        changed = {spec.name: spec.label for spec in self.form.specs if stored.get(spec.name) != values[spec.name]}
+        outdates = self._note_dependents(list(changed))
         if changed:
-            return f"The result below was made with another value of: {', '.join(changed)}. {self._outdates}"
-        return f"The result below was made with these parameters. {self._outdates}"
+            return f"The result below was made with another value of: {', '.join(changed.values())}. {outdates}"
+        return f"The result below was made with these parameters. {outdates}"
 
     def _show_result(self, state: StageState) -> None:
         self._shown_key = state.key

@@ -16,7 +16,7 @@ from mira_nb.run.identity import stage_key
 from mira_nb.run.record import RUNNING, STOPPED
 from mira_nb.run.store import RunStore
 from mira_nb.stages.base import Stage
-from mira_nb.stages.registry import get_stage, stage_names
+from mira_nb.stages.registry import get_stage, stage_names, upstream
 
 Status = Literal["done", "outdated", "running", "failed", "ready", "waiting", "blocked", "unavailable"]
 
@@ -184,7 +184,7 @@ class _Reader:
                 params,
                 seed=int(stored["seed"]),
                 input_key=str(self.record.get("input_key", "")),
-                upstream={name: self.keys[name] for name in (*stage.needs, *stage.uses) if name in self.keys},
+                before=self.store.records(name for name in upstream(stage.name, used=self.keys) if name in self.keys),
                 resources=self.resources,
                 hashes=self.hashes,
             )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from mira_nb.stages.registry import get_stage, stage_names
+from mira_nb.stages.registry import get_stage
 
 from .memory import Size, needed_mb
 
@@ -51,29 +51,3 @@ def estimate(size: Size, stages: Iterable[str]) -> Estimate:
     growth = max(1.0, size.stored / EMBEDDED_STORED)
     seconds = sum(START_SECONDS + EMBEDDED_SECONDS.get(name, UNKNOWN_SECONDS) * growth for name in names)
     return Estimate(seconds, max((needed_mb(get_stage(name).memory, size) for name in names), default=0.0))
-
-
-def dependents(name: str) -> tuple[str, ...]:
-    """Return the stages that read the results of a stage, directly or through others, in order."""
-    found = {name}
-    for other in stage_names():
-        stage = get_stage(other)
-        if found & {*stage.needs, *stage.uses}:
-            found.add(other)
-    return tuple(other for other in stage_names() if other in found - {name})
-
-
-def renewal(name: str, done: Sequence[str], stored: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, ...], float]:
-    """Return which finished stages a new result of `name` makes out of date, and the seconds that they took.
-
-    Parameters
-    ----------
-    name
-        The stage that is going to run.
-    done
-        Stages whose results are up to date.
-    stored
-        Their stage.json by name.
-    """
-    stale = tuple(other for other in dependents(name) if other in done)
-    return stale, sum(float(stored.get(other, {}).get("seconds") or 0) + START_SECONDS for other in stale)

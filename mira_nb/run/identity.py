@@ -1,6 +1,6 @@
 """Stage keys: equal key, equal result.
 
-key = SHA-256(stage, package version, parameters, seed, resources used, input content, keys of the upstream stages)
+key = SHA-256(stage, package version, parameters, seed, resources used, input content, values read of the stages before)
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from mira_nb.stages.params import Params
 from mira_nb.stages.registry import stage_version
 
 from .files import HashCache
+from .slots import stored_slots
 
 
 def stage_key(
@@ -24,7 +25,7 @@ def stage_key(
     *,
     seed: int,
     input_key: str,
-    upstream: Mapping[str, str],
+    before: Mapping[str, Mapping[str, Any]],
     resources: Resources,
     hashes: HashCache,
 ) -> str:
@@ -32,8 +33,8 @@ def stage_key(
 
     Parameters
     ----------
-    upstream
-        Keys of the stages it needs or uses that are done.
+    before
+        stage.json of the stages whose values are loaded for it (:func:`mira_nb.stages.registry.upstream`).
     hashes
         Content hashes of the resource files.
     """
@@ -43,10 +44,28 @@ def stage_key(
         "parameters": params.model_dump(mode="json"),
         "seed": seed,
         "input": input_key,
-        "upstream": dict(sorted(upstream.items())),
+        "before": values_read(stage, params, resources, before),
         "resources": {name: resource_identity(resources, name, hashes) for name in resource_names(stage)},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def values_read(
+    stage: Stage[Any], params: Params, resources: Resources, before: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what a stage reads of the stages before it: hashes by value; the whole key where none were kept."""
+    found = {name: stored_slots(stored) for name, stored in before.items()}
+    present = frozenset(slot for slots in found.values() for slot in slots)
+    return {
+        name: {
+            "/".join((slot.modality, slot.element, slot.key)): sha256
+            for slot, sha256 in slots.items()
+            if stage.reads(slot, params, resources, present)
+        }
+        if "slots" in before[name]
+        else before[name]["key"]
+        for name, slots in found.items()
+    }
 
 
 def resource_names(stage: Stage[Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -89,6 +90,7 @@ def execute_template(
         (progress_dir / leftover).unlink(missing_ok=True)
     progress_dir.mkdir(parents=True, exist_ok=True)
     output.parent.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it logs the errors that it raises
     done = threading.Event()
     watcher = threading.Thread(target=_watch, args=(stage, progress_dir, sink, done), daemon=True)
     watcher.start()
@@ -108,6 +110,9 @@ def execute_template(
         raise _stage_error(stage, error, output) from None
     except (DeadKernelError, MemoryError):
         raise _dead_kernel(stage) from None
+    except KeyboardInterrupt:  # the cell that was left waiting finds its kernel dead, which is no news
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise
     except RuntimeError as error:  # a kernel that did not get as far as to answer
         failure = StageError(f"stage {stage} failed: {error}", remedy=MORE_MEMORY)
         failure.cause = type(error).__name__

@@ -243,13 +243,12 @@ class _Run:
         return self._key_with(stage, params, int(stored["seed"]))
 
     def _key_with(self, stage: Stage[Any], params: Params, seed: int) -> str:
-        upstream = {name: self.keys[name] for name in (*stage.needs, *stage.uses) if name in self.keys}
         return stage_key(
             stage,
             params,
             seed=seed,
             input_key=self.record["input_key"],
-            upstream=upstream,
+            before=self.store.records(name for name in upstream(stage.name, used=self.keys) if name in self.keys),
             resources=self.request.resources,
             hashes=self.hashes,
         )

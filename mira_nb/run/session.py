@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.registry import upstream
-from mira_nb.stages.result import MAX_ROWS_IN_NOTEBOOK, Alert, Figure, Result
+from mira_nb.stages.result import MAX_ROWS_IN_NOTEBOOK, Alert, Figure, Result, Slot
 from mira_nb.typing import Progress
 
 from .compute import available_cores, get_compute
@@ -71,8 +72,11 @@ class Session:
 
     # ---------------------------------------------------------------- compute
     def load(self) -> MuData:
-        """Load the input with the values of the upstream stages."""
-        return self.store.load_data(upstream_stages(self.stage, self.store))
+        """Load the input with the values that the stage reads of the stages before it."""
+        return self.store.load_data(upstream_stages(self.stage, self.store), wanted=self._reads)
+
+    def _reads(self, slot: Slot, present: Container[Slot]) -> bool:
+        return self.stage.reads(slot, self.params, self.resources(), present)
 
     def resources(self) -> Resources:
         """Return the resources of the run."""
@@ -118,17 +122,12 @@ class Session:
         """Store the result in the run folder, or record why the stage was skipped; returns the stage's folder."""
         record = self.store.read_record()
         hashes = HashCache(self.store.root / "cache" / "hashes.json")
-        keys = {}
-        for name in upstream_stages(self.stage, self.store):
-            stored = self.store.stage_record(name)
-            if stored and name in {*self.stage.needs, *self.stage.uses}:
-                keys[name] = stored["key"]
         key = stage_key(
             self.stage,
             self.params,
             seed=self.seed,
             input_key=str(record["input_key"]),
-            upstream=keys,
+            before=self.store.records(upstream_stages(self.stage, self.store)),
             resources=self.resources(),
             hashes=hashes,
         )

@@ -11,11 +11,10 @@ DIR/stages/STAGE/tables, figures, files, notebook.ipynb
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 from mudata import MuData
@@ -36,6 +35,7 @@ from .intact import output_facts
 from .provenance import package_versions
 from .record import RunRecord
 from .selections import apply_selections
+from .slots import read_slots, stored_slots, write_slots
 
 
 class RunStore:
@@ -77,6 +77,11 @@ class RunStore:
         """Return stage.json of a finished stage, else None."""
         return read_stage_record(self.root, stage)
 
+    def records(self, stages: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return stage.json of those of the stages that have one, by name."""
+        found = {name: self.stage_record(name) for name in stages}
+        return {name: stored for name, stored in found.items() if stored is not None}
+
     def finished(self) -> list[str]:
         """Return the stages with a valid stored result, in order: those that run.json calls done."""
         states = self.read_record().get("stages", {})
@@ -112,7 +117,6 @@ class RunStore:
     ) -> None:
         """Store a Result as the stage's folder; the old folder is replaced in one rename."""
         with replaced_folder(self.stage_dir(stage.name)) as folder:
-            write_slots(folder / "slots.h5", result.slots)
             record = {
                 "schema": SCHEMA,
                 "stage": stage.name,
@@ -122,6 +126,7 @@ class RunStore:
                 "seed": seed,
                 "package_version": __version__,
                 "parameters": params.rows(result.used),
+                "slots": write_slots(folder / "slots.h5", result.slots),
                 "metrics": [_metric(metric) for metric in result.metrics],
                 "alerts": [vars(alert) for alert in result.alerts],
                 "tables": [_write_table(folder, table) for table in result.tables],
@@ -140,12 +145,25 @@ class RunStore:
         """The checked pair that every stage starts from."""
         return self.root / "cache" / "input.h5mu"
 
-    def load_data(self, stages: Iterable[str]) -> MuData:
-        """Load the checked input with the values of `stages` written into it; with a subset, its cells only."""
+    def load_data(
+        self, stages: Iterable[str], *, wanted: Callable[[Slot, Container[Slot]], bool] | None = None
+    ) -> MuData:
+        """Load the checked input with the values of `stages` written into it; with a subset, its cells only.
+
+        Parameters
+        ----------
+        stages
+            The stages.
+        wanted
+            Tells whether a value, among all there are, is to be loaded; None loads all.
+        """
         data = read_h5mu(self.input_path)
         mask = None
-        for stage in stages:
-            slots = read_slots(self.stage_dir(stage) / "slots.h5")
+        names = tuple(stages)
+        records = self.records(names) if wanted else {}
+        present = frozenset(slot for stored in records.values() for slot in stored_slots(stored))
+        for stage in names:
+            slots = read_slots(self.stage_dir(stage) / "slots.h5", lambda slot: not wanted or wanted(slot, present))
             subset = slots.get(SUBSET_SLOT)
             if subset is not None:
                 mask = np.asarray(subset["mask"], dtype=bool)
@@ -181,38 +199,6 @@ def write_h5mu(data: MuData, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with mudata.set_options(pull_on_update=False):
         data.write_h5mu(path)
-
-
-def write_slots(path: Path, slots: Mapping[Slot, Any]) -> None:
-    """Write the values of a Result into one HDF5 file (anndata's element format)."""
-    from anndata.io import write_elem
-
-    with h5py.File(path, "w") as file:
-        for number, (slot, value) in enumerate(slots.items()):
-            name = f"slot{number:04d}"
-            write_elem(file, name, _storable(value))
-            file[name].attrs["mira_nb_slot"] = json.dumps([slot.modality, slot.element, slot.key])
-
-
-def read_slots(path: Path) -> dict[Slot, Any]:
-    """Read what :func:`write_slots` wrote, in the order in which it was written."""
-    from anndata.io import read_elem
-
-    out: dict[Slot, Any] = {}
-    with h5py.File(path, "r") as file:
-        for name in sorted(file):
-            modality, element, key = json.loads(str(file[name].attrs["mira_nb_slot"]))
-            out[Slot(modality, element, key)] = read_elem(file[name])
-    return out
-
-
-def _storable(value: Any) -> Any:
-    """Convert series to plain arrays or categoricals, which is what anndata's element format knows."""
-    if isinstance(value, pd.Series):
-        value = value.array if isinstance(value.dtype, pd.CategoricalDtype) else value.to_numpy()
-    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
-        value = value.astype(str)
-    return value
 
 
 def _metric(metric: Any) -> dict[str, Any]:

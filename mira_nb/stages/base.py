@@ -8,14 +8,15 @@ sentences for the methods section.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from mudata import MuData
 
 from mira_nb.io.resources import Resources
+from mira_nb.keys import CELL_LABEL, LEIDEN, LINEAGE_STATE
 from mira_nb.typing import Progress
 
 from .params import Params
@@ -77,6 +78,10 @@ class Memory:
 
 P = TypeVar("P", bound=Params)
 
+CLUSTER_KEYS: Final = frozenset({LEIDEN, CELL_LABEL})
+"""Keys of the clusters and of the names given to them, which change more often than what they are made from."""
+STATES: Final = Slot("joint", "obs", LINEAGE_STATE)
+
 
 class Stage(ABC, Generic[P]):
     """One step of the analysis; its class attributes say all there is to say of it.
@@ -124,6 +129,32 @@ class Stage(ABC, Generic[P]):
     def run(self, data: MuData, params: P, context: Context) -> Result:
         """Compute; must not change `data`."""
 
+    def reads(self, slot: Slot, params: P, resources: Resources, present: Container[Slot]) -> bool:
+        """Return whether the stage reads a value of an earlier stage.
+
+        Values that it does not read are not loaded, and a change of theirs leaves its result up to date: other clusters
+        of the same joint representation do not outdate the gene sets of topics.
+
+        Parameters
+        ----------
+        slot
+            The value.
+        params, resources
+            Those of the run; a column that they name is always read.
+        present
+            All values of the earlier stages.
+        """
+        if slot.key not in CLUSTER_KEYS:
+            return True
+        named = {resources.groups, resources.batch, *_texts(params.model_dump(mode="json").values())}
+        if slot.key in named or self.reads_clusters(params, resources, present):
+            return True
+        return slot.key == CELL_LABEL and resources.labels is not None and "labels" in self.optional_resources
+
+    def reads_clusters(self, params: P, resources: Resources, present: Container[Slot]) -> bool:
+        """Return whether the clusters of the joint representation can change the result."""
+        return True
+
     def missing(self, resources: Resources) -> str:
         """Return which resource to give ('' when the stage can run)."""
         if not self.resources or any(all(map(resources.has, option)) for option in self.resources):
@@ -140,3 +171,17 @@ class Stage(ABC, Generic[P]):
             Validated parameters of every stage, by its name.
         """
         return ""
+
+
+def no_better_groups(resources: Resources, present: Container[Slot]) -> bool:
+    """Return whether clusters are the only groups of cells there are: no annotation given, no states of a tree."""
+    return not resources.groups and resources.labels is None and STATES not in present
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    """Yield the texts among values, those inside lists too."""
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _texts(value)

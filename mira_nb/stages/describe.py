@@ -41,6 +41,8 @@ class Parameter:
         ``ge``, ``gt``, ``le``, ``lt`` where the model sets them.
     optional
         Whether an empty entry means "none".
+    changes
+        Keys of the stage's values that it can change; None: all. One that only changes tables and figures has ``()``.
     title
         What a form calls it, from ``texts/parameters.yaml`` beside the model's module.
     """
@@ -56,6 +58,7 @@ class Parameter:
     types: tuple[type, ...] = ()
     bounds: tuple[tuple[str, float], ...] = ()
     optional: bool = False
+    changes: tuple[str, ...] | None = None
     title: str = ""
 
     @property
@@ -155,8 +158,13 @@ def _parameter(name: str, info: FieldInfo, title: str) -> Parameter:
         types=tuple(found.types),
         bounds=tuple((key, found.bounds[key]) for key in _BOUNDS if key in found.bounds),
         optional=found.optional,
+        changes=_keys(extra.get("changes")),
         title=title,
     )
+
+
+def _keys(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else tuple(map(str, value))
 
 
 def _walk(annotation: Any, found: _Found) -> None:

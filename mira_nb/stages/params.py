@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -67,13 +67,23 @@ class Params(BaseModel):
 
 
 def param(
-    default: Any, help: str, *, unit: str = "", advanced: bool = False, choices_from: str = "", **bounds: Any
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    advanced: bool = False,
+    choices_from: str = "",
+    changes: Sequence[str] | None = None,
+    **bounds: Any,
 ) -> Any:
     """Declare one parameter: default, help text, unit, bounds (``ge``, ``gt``, ``le``, ``lt``, ``min_length``).
 
-    ``advanced`` folds it away in forms; ``choices_from="obs"`` lets a form offer the cell annotations.
+    ``advanced`` folds it away in forms; ``choices_from="obs"`` lets a form offer the cell annotations; ``changes``
+    names the keys of the stage's values that it can change (None: all of them).
     """
     extra: dict[str, Any] = {"unit": unit, "advanced": advanced, "choices_from": choices_from}
+    if changes is not None:
+        extra["changes"] = list(changes)
     return Field(default, description=help, json_schema_extra=extra, **bounds)
 
 

@@ -196,4 +196,6 @@ def test_labels_reach_neither_the_terminal_nor_formulas_raw(small_demo, tmp_path
     assert len(done.stdout) < 20_000
     finished(command(*until_prepare(given, tmp_path / "run")), tmp_path / "run")
     for table in (tmp_path / "run").rglob("tables/*.csv"):
-        assert not any(cell.startswith(("=", "@", "+")) for line in table.open() for cell in line.split(","))
+        assert not any(
+            cell.startswith(("=", "@", "+")) for line in table.read_text().splitlines() for cell in line.split(",")
+        )

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from mira_nb.run.store import write_slots
+from mira_nb.run.slots import write_slots
 from mira_nb.stages.registry import stage_names
 from mira_nb.stages.result import Slot
 

@@ -122,10 +122,8 @@ def test_a_resource_unlocks_its_stage_and_what_uses_it(request_: RunRequest, tmp
     third = run_pipeline(replace(request_, resources=gene_sets(tmp_path)))
     assert third.computed == ()
     (tmp_path / "sets.gmt").write_text("other\t\tG1\tG3\n")
-    assert run_pipeline(replace(request_, resources=Resources(gene_sets=(tmp_path / "sets.gmt",)))).computed == (
-        "enrichment",
-        "comparisons",
-    )
+    fourth = run_pipeline(replace(request_, resources=Resources(gene_sets=(tmp_path / "sets.gmt",))))
+    assert fourth.computed == ("enrichment",)  # it gives the values that it gave before
 
 
 def test_changed_input_reruns_everything(request_: RunRequest, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from scipy import sparse
 
 from mira_nb.charts import packed
 from mira_nb.errors import StoreError
-from mira_nb.run.store import RunStore, figure_spec, read_slots, write_slots
+from mira_nb.run.slots import read_slots, write_slots
+from mira_nb.run.store import RunStore, figure_spec
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params, param
 from mira_nb.stages.result import ExportFile, Figure, Metric, Result, Slot, Table

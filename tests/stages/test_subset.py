@@ -12,7 +12,8 @@ import pytest
 from mira_nb.errors import InputError, ParameterError
 from mira_nb.io.resources import Resources
 from mira_nb.run.pipeline import _Run
-from mira_nb.run.store import RunStore, write_h5mu, write_slots
+from mira_nb.run.slots import write_slots
+from mira_nb.run.store import RunStore, write_h5mu
 from mira_nb.stages.base import Context
 from mira_nb.stages.comparisons.params import ComparisonsParams
 from mira_nb.stages.comparisons.stage import ComparisonsStage

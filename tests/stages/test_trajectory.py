@@ -66,7 +66,7 @@ def test_planted_differentiation_is_recovered(data, result):
 
 
 def test_every_figure_and_table_can_be_stored_and_read(data, result, tmp_path):
-    from mira_nb.run.store import read_slots, write_slots
+    from mira_nb.run.slots import read_slots, write_slots
 
     names = [figure.name for figure in result.figures]
     assert len(set(names)) == len(names)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import select
 import signal
@@ -87,7 +88,11 @@ class _Server:
         self.buffer += received
         *lines, self.buffer = self.buffer.split(b"\n")
         for line in lines:
-            os.write(self.answers, json.dumps(self._answer(json.loads(line))).encode() + b"\n")
+            answer = json.dumps(self._answer(json.loads(line))).encode() + b"\n"
+            try:
+                os.write(self.answers, answer)
+            except BrokenPipeError:  # the run was killed
+                self._end()
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["do"] == "spawn":
@@ -159,7 +164,9 @@ def _become_kernel(request: dict[str, Any], answers: int) -> None:
     from ipykernel.kernelapp import IPKernelApp
 
     # the class read its default from the environment when it was loaded, before there was a kernel
-    IPKernelApp.launch_instance([*arguments, f"--IPKernelApp.parent_handle={os.getppid()}"])
+    # a stage's errors travel in its notebook; what the kernel would log are sockets that close while a stage is stopped
+    quiet = f"--IPKernelApp.log_level={logging.CRITICAL}"
+    IPKernelApp.launch_instance([*arguments, f"--IPKernelApp.parent_handle={os.getppid()}", quiet])
 
 
 if __name__ == "__main__":

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb import keys
 from mira_nb.keys import DRIVERS, MOTIFS, REGULATION
-from mira_nb.stages.base import Context, Stage
+from mira_nb.stages.base import Context, Stage, no_better_groups
 from mira_nb.stages.params import Params
 from mira_nb.stages.result import Result, Slot
 
 from .params import DriversParams
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from mudata import MuData
+
+    from mira_nb.io.resources import Resources
 
 
 class DriversStage(Stage[DriversParams]):
@@ -34,6 +38,10 @@ class DriversStage(Stage[DriversParams]):
     )
     look: ClassVar[str] = "Factors at the top should have a motif and be expressed when the genes of the query are."
     tune: ClassVar[str] = "Name your own gene lists as queries to ask for the factors that drive them."
+
+    def reads_clusters(self, params: DriversParams, resources: Resources, present: Container[Slot]) -> bool:
+        """Return whether clusters are the groups compared."""
+        return no_better_groups(resources, present)
 
     def run(self, data: MuData, params: DriversParams, context: Context) -> Result:
         """Score genes and factors, test gene sets for drivers, and report."""

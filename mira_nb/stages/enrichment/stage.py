@@ -13,7 +13,11 @@ from mira_nb.stages.result import Result, Slot
 from .params import EnrichmentParams
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from mudata import MuData
+
+    from mira_nb.io.resources import Resources
 
 
 class EnrichmentStage(Stage[EnrichmentParams]):
@@ -37,6 +41,10 @@ class EnrichmentStage(Stage[EnrichmentParams]):
     )
     look: ClassVar[str] = "The first terms of a topic should fit the cells in which the topic is high."
     tune: ClassVar[str] = "Fewer top genes make the terms more specific; more of them make small sets detectable."
+
+    def reads_clusters(self, params: EnrichmentParams, resources: Resources, present: Container[Slot]) -> bool:
+        """Return False: clusters change nothing here."""
+        return False
 
     def run(self, data: MuData, params: EnrichmentParams, context: Context) -> Result:
         """Test all gene sets against the top genes of every topic."""

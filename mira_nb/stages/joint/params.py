@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from mira_nb.keys import CELL_LABEL, LEIDEN, SUBSET
 from mira_nb.stages.params import Params, param
 
 
@@ -20,17 +21,24 @@ class JointParams(Params):
         15, "Number of nearest neighbours per cell in the joint graph.", unit="cells", ge=2, le=500
     )
     resolution: float = param(
-        1.0, "Resolution of Leiden clustering; higher values give more and smaller clusters.", gt=0, le=100
+        1.0,
+        "Resolution of Leiden clustering; higher values give more and smaller clusters.",
+        changes=(LEIDEN, CELL_LABEL, SUBSET),
+        gt=0,
+        le=100,
     )
     min_dist: float = param(0.1, "UMAP: minimum distance between points (0 dense, 1 loose).", ge=0, le=1)
-    markers: list[str] = param([], "Genes to draw on every map; empty: one of the top genes of each expression topic.")
+    markers: list[str] = param(
+        [], "Genes to draw on every map; empty: one of the top genes of each expression topic.", changes=()
+    )
     n_markers: int = param(
-        12, "Maximum number of genes drawn when none are named.", unit="genes", ge=1, le=60, advanced=True
+        12, "Maximum number of genes drawn when none are named.", unit="genes", changes=(), ge=1, le=60, advanced=True
     )
     compare_neighbors: int = param(
         30,
         "Number of nearest neighbours in the representation benchmark (purity, accuracy, overlap).",
         unit="cells",
+        changes=(),
         ge=2,
         le=500,
         advanced=True,
@@ -38,6 +46,7 @@ class JointParams(Params):
     compare_cells: int = param(
         20_000,
         "Maximum number of cells in the representation benchmark; larger data are sampled at random.",
+        changes=(),
         ge=100,
         le=200_000,
         advanced=True,

@@ -13,7 +13,11 @@ from mira_nb.stages.result import Result, Slot
 from .params import MotifsParams
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from mudata import MuData
+
+    from mira_nb.io.resources import Resources
 
 
 class MotifsStage(Stage[MotifsParams]):
@@ -40,6 +44,10 @@ class MotifsStage(Stage[MotifsParams]):
     tune: ClassVar[str] = (
         "A smaller p-value keeps stronger sites only; a higher quantile looks at the most characteristic peaks only."
     )
+
+    def reads_clusters(self, params: MotifsParams, resources: Resources, present: Container[Slot]) -> bool:
+        """Return False: clusters change nothing here."""
+        return False
 
     def run(self, data: MuData, params: MotifsParams, context: Context) -> Result:
         """Find or read hits, test them in topics, score them in cells, and report."""

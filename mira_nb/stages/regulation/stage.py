@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb import keys
 from mira_nb.keys import MOTIFS, PREPARE, REGULATION, TOPICS_ATAC, TOPICS_RNA, TRAJECTORY
-from mira_nb.stages.base import Context, Memory, Stage
+from mira_nb.stages.base import Context, Memory, Stage, no_better_groups
 from mira_nb.stages.params import Params
 from mira_nb.stages.result import Result, Slot
 
 from .params import RegulationParams
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from mudata import MuData
+
+    from mira_nb.io.resources import Resources
 
 
 OVER_LINEAGES = (
@@ -79,6 +83,10 @@ class RegulationStage(Stage[RegulationParams]):
         "Most genes should be fitted, and links of peaks and genes should be more common near the start sites."
     )
     tune: ClassVar[str] = "A wider window catches more distant peaks and takes longer."
+
+    def reads_clusters(self, params: RegulationParams, resources: Resources, present: Container[Slot]) -> bool:
+        """Return whether clusters are the groups compared, or may be those of a branch that is named."""
+        return bool(params.branches) or no_better_groups(resources, present)
 
     def run(self, data: MuData, params: RegulationParams, context: Context) -> Result:
         """Fit LITE and NITE models, test them, and report."""

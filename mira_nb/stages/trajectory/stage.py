@@ -13,7 +13,11 @@ from mira_nb.stages.result import Result, Slot
 from .params import TrajectoryParams
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from mudata import MuData
+
+    from mira_nb.io.resources import Resources
 
 
 OVER_LINEAGES = ("lineage_tree", "terminal_states", "continuity", "branch_times", "threshold_sweep")
@@ -71,6 +75,10 @@ class TrajectoryStage(Stage[TrajectoryParams]):
     tune: ClassVar[str] = (
         "Name a start cell if the beginning is wrong; raise the branch threshold if branches separate too early."
     )
+
+    def reads_clusters(self, params: TrajectoryParams, resources: Resources, present: Container[Slot]) -> bool:
+        """Return False: clusters change nothing here."""
+        return False
 
     def run(self, data: MuData, params: TrajectoryParams, context: Context) -> Result:
         """Infer the trajectory and draw it."""
