@@ -197,20 +197,26 @@ def count_error(
             f"{source} is empty ({n_cells:,} cells x {n_features:,} features, no count above zero).{elsewhere}",
             expected=expected,
             remedy="check the step that wrote the file; " + remedy,
+            code="input.counts_empty",
+            values={"source": source, "n_cells": n_cells, "n_features": n_features},
         )
     if problem.kind == "text":
-        return InputError(f"{source} holds values that are not numbers.", expected=expected, remedy=remedy)
-    where = ""
+        message = f"{source} holds values that are not numbers."
+        return InputError(message, expected=expected, remedy=remedy, code="input.counts_text")
+    where, place = "", dict[str, Any](tried=list(tried))
     if problem.where is not None:
         row, column = problem.where
         cell = repr(str(cells[row])) if len(cells) else str(row)
         feature = repr(str(features[column])) if len(features) else str(column)
         where = f" First at cell {cell}, feature {feature}."
+        place |= {"cell": cell.strip("'"), "feature": feature.strip("'")}
     if problem.kind == "above_one":
         return InputError(
             f"{source} is not binary: {problem.n_values:,} values above 1, values up to {problem.largest:.0f}.{where}",
             expected="0 and 1 (peak closed or open).",
             remedy="set every positive count to 1, as mira_nb.read and mira_nb.pair do.",
+            code="input.counts_above_one",
+            values={"source": source, "n_values": problem.n_values, "largest": problem.largest},
         )
     shown = ", ".join(f"{value:.6g}" for value in problem.examples)
     guess = f" They look like {problem.guess}." if problem.guess else ""
@@ -219,6 +225,8 @@ def count_error(
         f"{guess}{where}{elsewhere}",
         expected=expected,
         remedy=remedy,
+        code=f"input.counts_{problem.kind}",
+        values={"source": source, "n_values": problem.n_values, "examples": list(problem.examples)} | place,
     )
 
 

@@ -5,7 +5,8 @@ Every error that a user can cause derives from :class:`MiraError`; its message i
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class MiraError(Exception):
@@ -19,11 +20,25 @@ class MiraError(Exception):
         What would have been right.
     remedy
         What the reader can do now.
+    code
+        Stable name for programs, such as ``input.few_cells``; empty where an error has none.
+    values
+        What the sentences were made of.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, expected: str | None = None, remedy: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: str | None = None,
+        remedy: str | None = None,
+        code: str = "",
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.code = code
+        self.values = dict(values or {})
         self.message = message
         self.expected = expected
         self.remedy = remedy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 LONGEST_LABEL: Final = 200
@@ -75,14 +75,3 @@ def listed(names: Iterable[Any], limit: int = LIST_LIMIT, between: str = ", ") -
     items = [str(name) for name in names]
     rest = len(items) - limit
     return between.join(items[:limit]) + (f" and {rest} more" if rest > 0 else "")
-
-
-SENTENCE_FILTERS: Final[dict[str, Callable[..., str]]] = {
-    "n": lambda value: f"{int(value):,}",
-    "g": lambda value, digits=6: f"{value:.{digits}g}",
-    "fixed": lambda value, digits=2: f"{value:,.{digits}f}",
-    "percent": lambda value, digits=0: f"{value:.{digits}%}",
-    "listed": listed,
-    "plural": lambda value, one, many: one if value == 1 else many,
-}
-"""Filters of every template that makes sentences of values."""

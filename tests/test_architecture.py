@@ -23,7 +23,7 @@ MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 60
 HEAVY = ("torch", "pyro", "scanpy", "palantir", "gseapy", "altair", "matplotlib", "umap", "numba", "MOODS", "jax")
 
-FOUNDATION = {"errors", "keys", "typing", "chromosomes", "counts", "text", "version"}
+FOUNDATION = {"errors", "keys", "typing", "chromosomes", "counts", "text", "sentences", "version"}
 """Imported by everyone but core, which sees no keys."""
 
 MAY_IMPORT = {
@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "keys": set(),
     "typing": set(),
     "text": set(),
+    "sentences": {"text"},
     "version": set(),
     "chromosomes": {"errors", "typing"},
     "counts": {"errors", "typing"},

@@ -9,6 +9,7 @@ from scipy import sparse
 from mira_nb.core.topics.data import check_counts
 from mira_nb.counts import count_error, find_problem, finish_counts
 from mira_nb.errors import InputError
+from tests.messages import refused
 
 GOOD = np.array([[1, 0, 2], [0, 3, 0]], dtype=np.float64)
 
@@ -61,7 +62,7 @@ def test_binary_matrices_hold_zeros_and_ones() -> None:
     assert problem is not None
     assert (problem.kind, problem.n_values, problem.where) == ("above_one", 2, (0, 2))
     assert find_problem(sparse.csr_matrix(GOOD > 0, dtype=np.float32), binary=True) is None
-    with pytest.raises(InputError, match="values up to 3") as caught:
+    with refused("counts_above_one", n_values=2, largest=3.0) as caught:
         check_counts(GOOD, "accessibility")
     assert "cell 0, feature 2" in str(caught.value)
 

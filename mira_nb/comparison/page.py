@@ -11,9 +11,9 @@ import pandas as pd
 import yaml
 
 from mira_nb.core.tuning.stability import FOUND
-from mira_nb.report.environment import sentence_environment
 from mira_nb.report.plain import PlainTable, render_plain
 from mira_nb.run.files import write_bytes
+from mira_nb.sentences import fill
 
 from . import tables
 from .runs import ComparedRun, read_runs
@@ -94,4 +94,4 @@ def _text(key: str, part: str = "", **values: Any) -> str:
 
 
 def _rendered(template: str, **values: Any) -> str:
-    return sentence_environment().from_string(template).render(values)
+    return fill(template, values)

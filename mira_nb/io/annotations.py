@@ -9,8 +9,8 @@ import pandas as pd
 from mira_nb.errors import InputError
 from mira_nb.text import suggest
 
+from .messages import Finding, finding, refusal
 from .resources import Resources
-from .spec import Finding
 from .subset import check_subset
 
 if TYPE_CHECKING:
@@ -45,46 +45,45 @@ def check_annotations(data: MuData, resources: Resources) -> tuple[Finding, ...]
 
 def _check_column(obs: pd.DataFrame, name: str, option: str) -> list[Finding]:
     if name not in obs:
-        raise InputError(
-            f"{option} {name!r}: no cell annotation has this name; {suggest(name, map(str, obs.columns))}.",
-            expected="a column of obs of the expression or the accessibility input.",
-            remedy="correct the name; `mira-nb check` lists the annotations.",
+        raise refusal(
+            InputError, "annotation_unknown", option=option, name=name, close=suggest(name, map(str, obs.columns))
         )
     column = obs[name]
     n_values = int(column.nunique(dropna=True))
     if n_values == 0:
-        raise InputError(
-            f"{option} {name!r}: the column is empty.", expected="one value per cell.", remedy="fill it in."
-        )
+        raise refusal(InputError, "annotation_empty", option=option, name=name)
     if pd.api.types.is_float_dtype(column) and not (column.dropna() == column.dropna().round()).all():
-        raise InputError(
-            f"{option} {name!r}: the column holds measurements ({column.min():.4g} to {column.max():.4g}), not groups.",
-            expected="a categorical annotation such as a cell type or a sample.",
-            remedy="name another column, or bin this one.",
+        raise refusal(
+            InputError, "annotation_of_measurements", option=option, name=name, least=column.min(), most=column.max()
         )
     if n_values > max(_MAX_GROUPS, 2) and n_values > 0.5 * len(column):
-        raise InputError(
-            f"{option} {name!r}: {n_values:,} different values in {len(column):,} cells.",
-            expected=f"groups of several cells, at most about {_MAX_GROUPS}.",
-            remedy="name a column with a cell type, a cluster or a sample.",
+        raise refusal(
+            InputError,
+            "annotation_too_fine",
+            option=option,
+            name=name,
+            n_values=n_values,
+            n_cells=len(column),
+            max_groups=_MAX_GROUPS,
         )
     findings = []
     if option == "--groups" and pd.api.types.is_integer_dtype(column) and n_values > 1:
-        cause = f"{n_values} whole numbers from {column.min()} to {column.max()}, maybe codes of labels that were lost"
-        remedy = (
-            "give the labels with --obs TABLE.csv (in R: write.csv(obj[[]], 'TABLE.csv')), or turn factors into text "
-            "before saving: obj$x <- as.character(obj$x); numbered clusters are fine."
+        findings.append(
+            finding(
+                "annotation_of_codes",
+                option=option,
+                name=name,
+                n_values=n_values,
+                least=column.min(),
+                most=column.max(),
+            )
         )
-        findings.append(Finding("warning", f"{option} {name!r} holds numbers instead of labels", cause, remedy))
     if n_values == 1:
         only = str(column.dropna().iloc[0])
-        cause = f"every cell is {only!r}, so there is nothing to compare"
-        findings.append(Finding("warning", f"{option} {name!r} has a single value", cause))
+        findings.append(finding("annotation_of_one_value", option=option, name=name, only=only))
     n_missing = int(column.isna().sum())
     if n_missing:
-        findings.append(
-            Finding("warning", f"{option} {name!r} is missing for {n_missing:,} cells", "they belong to no group")
-        )
+        findings.append(finding("annotation_incomplete", option=option, name=name, n_missing=n_missing))
     return findings
 
 
@@ -94,8 +93,4 @@ def _check_cell(names: pd.Index, cell: str) -> None:
     bare = cell.split("-")[0]
     starts = [str(name) for name in names if str(name).startswith(bare)][:3] if bare else []
     hint = f"close: {', '.join(map(repr, starts))}" if starts else suggest(cell, names, shown=3)
-    raise InputError(
-        f"--start-cell {cell!r}: no cell kept for the analysis has this name; {hint}.",
-        expected="the barcode of a cell with counts in both modalities.",
-        remedy="correct the name, or leave it out and choose the start of the trajectory later.",
-    )
+    raise refusal(InputError, "start_cell_unknown", cell=cell, close=hint)

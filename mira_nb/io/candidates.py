@@ -12,6 +12,7 @@ from mira_nb.counts import ValueProblem, count_error, find_problem, finish_count
 from mira_nb.errors import InputError
 
 from .formats import RawModality, is_count_layer
+from .messages import refusal
 from .pairing import NOUN, Counted, Log, feature_types
 
 _PARTIAL: Final = ("spliced", "unspliced", "ambiguous", "spanning")
@@ -41,7 +42,7 @@ def choose_counts(raw: RawModality, role: str, log: Log, *, layer: str | None = 
         problem, found = _load(raw, key)
         if problem is not None:
             raise count_error(problem, source=f"{raw.source}: {key}", cells=raw.obs.index, features=found[2].index)
-        log.note(f"{raw.source}: counts were taken from {key}", cause="as asked for with --layer")
+        log.add("layer_given", source=raw.source, matrix=key)
         return _counted(raw, role, found, log)
     best, problems = _documented(raw, log)
     best = best or _any_layer(raw, problems, log)
@@ -49,14 +50,15 @@ def choose_counts(raw: RawModality, role: str, log: Log, *, layer: str | None = 
         raise _no_counts(raw, problems)
     key = best[0]
     if key != "X" and ("X" not in raw.matrices or "X" in problems):
-        why = "X is missing" if "X" not in raw.matrices else f"X is not made of counts ({_in_words(problems['X'][0])})"
-        log.note(f"{raw.source}: counts were taken from {key}", cause=why)
-    if role == "rna" and (why := suspicion(best[1])):
-        log.warn(
-            f"{raw.source}: {key} holds whole numbers that may be rounded normalised values",
-            cause=f"{why}; {_totals(best[1])}",
-            remedy="give raw counts; topics of other values mislead. --layer says which matrix holds them.",
+        log.add(
+            "layer_taken",
+            source=raw.source,
+            matrix=key,
+            x_missing="X" not in raw.matrices,
+            problem=_in_words(problems["X"][0]) if "X" in problems else "",
         )
+    if role == "rna" and (why := suspicion(best[1])):
+        log.add("rounded_counts", source=raw.source, matrix=key, why=why, totals=_totals(best[1]))
     return _counted(raw, role, best, log)
 
 
@@ -78,9 +80,7 @@ def _load(raw: RawModality, key: str) -> tuple[ValueProblem | None, Candidate]:
         problem = find_problem(matrix)
     except ValueError as error:
         if "could not convert" not in str(error) and "invalid literal" not in str(error):
-            raise InputError(
-                f"{raw.source}: {key} is malformed ({error}).", remedy="write the file again from its source."
-            ) from error
+            raise refusal(InputError, "matrix_malformed", source=raw.source, matrix=key, error=error) from error
         return ValueProblem("text"), (key, sparse.csr_matrix((0, 0)), raw.var)
     return problem, (key, matrix if problem is not None else finish_counts(matrix), var)
 
@@ -106,11 +106,14 @@ def _documented(raw: RawModality, log: Log) -> tuple[Candidate | None, Problems]
     difference = _difference(x, other)
     if not difference:
         return x, problems
-    log.warn(
-        f"{raw.source}: X and {chosen} hold different counts, and {chosen} was taken",
-        cause=f"X: {_totals(x[1])}; {chosen}: {_totals(other[1])}; {difference}",
-        remedy=f"if X holds the raw counts, give --layer X; else nothing, or --layer "
-        f"{'raw' if chosen == 'raw.X' else chosen[8:-2]} to say so.",
+    log.add(
+        "two_counts",
+        source=raw.source,
+        chosen=chosen,
+        x_totals=_totals(x[1]),
+        totals=_totals(other[1]),
+        difference=difference,
+        layer="raw" if chosen == "raw.X" else chosen[8:-2],
     )
     return other, problems
 
@@ -145,27 +148,15 @@ def _any_layer(raw: RawModality, problems: Problems, log: Log) -> Candidate | No
         else:
             found = loaded
     if found is not None:
-        log.warn(
-            f"{raw.source}: {found[0]} holds counts by its values, not by its name",
-            cause=_totals(found[1]),
-            remedy=f"say so with --layer {found[0][8:-2]}, or choose another.",
-        )
+        log.add("layer_by_values", source=raw.source, matrix=found[0], totals=_totals(found[1]), layer=found[0][8:-2])
     elif partial:
-        raise InputError(
-            f"{raw.source}: only the layers {' and '.join(partial)} hold counts, which are parts of the counts.",
-            expected="counts of all reads in X, a layer or raw.",
-            remedy=f"add them up into layers['counts'], or take one with --layer {partial[0]}.",
-        )
+        raise refusal(InputError, "partial_layers", source=raw.source, layers=partial, layer=partial[0])
     return found
 
 
 def _no_counts(raw: RawModality, problems: Problems) -> InputError:
     if not problems:
-        return InputError(
-            f"{raw.source} has no matrix: X is missing and no layer holds counts.",
-            expected="raw counts in X or in layers['counts'].",
-            remedy="write the file again with the counts.",
-        )
+        return refusal(InputError, "no_matrix", source=raw.source)
     key = "X" if "X" in problems else next(iter(problems))
     problem, var = problems[key]
     tried = tuple(name for name in problems if name != key)
@@ -179,17 +170,13 @@ def _counted(raw: RawModality, role: str, found: Candidate, log: Log) -> Counted
     if types is not None:
         keep = (types == role).to_numpy()
         if keep.any() and not keep.all():
-            others = ", ".join(f"{n:,} {name}" for name, n in types[~keep].value_counts().items())
-            log.note(
-                f"{raw.source}: features of other types were left out",
-                cause=f"{int(keep.sum()):,} {NOUN[role][1]} were kept; left out: {others}",
-            )
+            others = [f"{n:,} {name}" for name, n in types[~keep].value_counts().items()]
+            log.add("other_features", source=raw.source, n_kept=int(keep.sum()), noun=NOUN[role][1], others=others)
             log.drop(f"{role}_features_of_other_types", int((~keep).sum()))
             matrix, var = matrix[:, np.flatnonzero(keep)], var.loc[keep]
     unused = [name for name in (*raw.matrices, *raw.unread) if name != key]
     if unused and unused != ["X"]:
-        shown = ", ".join(unused[:12]) + (f" and {len(unused) - 12} more" if len(unused) > 12 else "")
-        log.note(f"{raw.source}: only counts and annotations are used", cause=f"not used: {shown}")
+        log.add("other_matrices", source=raw.source, matrices=unused)
     return Counted(raw.source, matrix, raw.obs, var.copy())
 
 
@@ -198,11 +185,7 @@ def check_droplets(part: Counted, log: Log) -> None:
     totals: Any = np.asarray(part.counts.sum(axis=1)).ravel()
     low = int((totals <= _DROPLET_COUNTS).sum())
     if len(totals) > _MANY_DROPLETS and low > 0.5 * len(totals):
-        log.warn(
-            f"{part.source} looks like droplets instead of cells",
-            cause=f"{low:,} of {len(totals):,} barcodes have at most {_DROPLET_COUNTS} counts",
-            remedy="give the filtered matrix (filtered_feature_bc_matrix), which holds cells only.",
-        )
+        log.add("droplets", source=part.source, n_low=low, n_barcodes=len(totals), droplet_counts=_DROPLET_COUNTS)
 
 
 def _in_words(problem: ValueProblem) -> str:

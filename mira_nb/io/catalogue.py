@@ -11,6 +11,7 @@ from mira_nb.errors import ResourceError
 from mira_nb.typing import Progress
 
 from .fetch import Checksum, fetch
+from .messages import refusal
 
 JASPAR_RELEASE: Final = "2024"
 JASPAR_TAXA: Final = ("vertebrates", "plants", "fungi", "insects", "nematodes", "urochordates")
@@ -57,15 +58,15 @@ def local_file(
         return value
     expected = {"motifs": "jaspar", "genome": "ucsc"}[resource]
     if source != expected:
-        raise ResourceError(f"--{resource} {value}: {source} has no {resource}", expected=f"a file, or {expected}:NAME")
+        raise refusal(
+            ResourceError, "source_without_resource", resource=resource, value=value, source=source, sources=expected
+        )
     return _jaspar(name, folder, progress) if source == "jaspar" else _genome(name, folder, progress)
 
 
 def _jaspar(taxon: str, folder: Path | None, progress: Progress | None) -> Path:
     if taxon not in JASPAR_TAXA:
-        raise ResourceError(
-            f"--motifs jaspar:{taxon}: JASPAR has no taxon of this name", expected=", ".join(JASPAR_TAXA)
-        )
+        raise refusal(ResourceError, "taxon_unknown", taxon=taxon, taxa=JASPAR_TAXA)
     base = os.environ.get("MIRA_NB_JASPAR", _JASPAR).rstrip("/")
     name = f"JASPAR{JASPAR_RELEASE}_CORE_{taxon}_non-redundant_pfms_jaspar.txt"
     return fetch(
@@ -94,7 +95,7 @@ def _no_sums(path: Path) -> str:
 
 def _genome(assembly: str, folder: Path | None, progress: Progress | None) -> Path:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]+", assembly):
-        raise ResourceError(f"--genome ucsc:{assembly}: this is no name of an assembly", expected="e.g. hg38, mm10")
+        raise refusal(ResourceError, "assembly_malformed", assembly=assembly)
     base = f"{os.environ.get('MIRA_NB_UCSC', _UCSC).rstrip('/')}/{assembly}/bigZips"
     alternative = "download the FASTA elsewhere and give it with --genome FILE.fa.gz."
     name = f"{assembly}.fa.gz"
@@ -103,10 +104,8 @@ def _genome(assembly: str, folder: Path | None, progress: Progress | None) -> Pa
     )
     found = re.search(rf"^([0-9a-f]{{32}})\s+\*?{re.escape(name)}$", sums.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
-        raise ResourceError(
-            f"--genome ucsc:{assembly}: {sums} lists no {name}",
-            expected="an assembly whose sequence is one gzipped FASTA",
-            remedy=alternative,
+        raise refusal(
+            ResourceError, "assembly_not_listed", assembly=assembly, sums=sums, file=name, alternative=alternative
         )
     return fetch(
         f"{base}/{name}",

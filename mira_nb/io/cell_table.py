@@ -17,6 +17,7 @@ from mira_nb.errors import InputError
 
 from .cells import RULES, match_names, name_keys
 from .files import check_file, is_gzipped
+from .messages import refusal
 from .pairing import Log, examples
 
 if TYPE_CHECKING:
@@ -77,16 +78,23 @@ def read_cell_table(
         else:
             table = _read_text(path)
     except (ImportError, ValueError, OSError, EOFError, KeyError, csv.Error, zlib.error, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path} ({option}) cannot be read as a table: {(str(error) or type(error).__name__).splitlines()[0]}.",
-            expected=f"a table with {rows} and a header line.",
-            remedy="save it as CSV.",
+        raise refusal(
+            InputError,
+            "table_unreadable",
+            path=path,
+            option=option,
+            problem=(str(error) or type(error).__name__).splitlines()[0],
+            rows=rows,
         ) from error
     if table.shape[1] < 2 or not len(table):
-        raise InputError(
-            f"{path} ({option}) has {len(table):,} rows and {table.shape[1]} columns.",
-            expected=f"a header line, {columns}.",
-            remedy="check the delimiter: comma, tab, semicolon, bar and blank are recognised.",
+        raise refusal(
+            InputError,
+            "table_too_small",
+            path=path,
+            option=option,
+            n_rows=len(table),
+            n_columns=table.shape[1],
+            wanted=columns,
         )
     table.columns = pd.Index([str(column).strip() or "row name" for column in table.columns])
     return table.loc[:, ~table.columns.duplicated()]
@@ -129,10 +137,7 @@ def add_cell_table(data: MuData, path: Path, log: Log) -> None:
     table = read_cell_table(path)
     rows = _sample_rows(table, data.obs_names)
     if rows is not None:
-        log.note(
-            f"{path.name} ({_OPTION}) names {len(table)} samples",
-            cause="the number after a barcode is the row of the table, as in cellranger aggr",
-        )
+        log.add("table_of_samples", file=path.name, n_rows=len(table))
         _write(data, table, rows, "", path, log)
         return
     found = _best(table, data.obs_names)
@@ -142,14 +147,18 @@ def add_cell_table(data: MuData, path: Path, log: Log) -> None:
     rows = np.full(n_cells, -1)
     rows[found.cells] = found.rows
     n_missing, n_other = n_cells - len(found.cells), len(table) - len(found.rows)
-    form = "" if found.form == "names" else f", compared by barcodes ({found.form})"
-    other = f"; {n_other:,} of its {len(table):,} rows are other cells" if n_other else ""
-    (log.warn if n_missing else log.note)(
-        f"{path.name} ({_OPTION}) annotates {len(found.cells):,} of {n_cells:,} cells",
-        cause=f"by its column {found.column!r}{form}{other}",
-        remedy=f"{n_missing:,} cells have no annotation, e.g. "
-        f"{examples(data.obs_names[rows < 0])}: complete the table if they should." if n_missing else "",
-    )  # fmt: skip
+    log.add(
+        "table_of_cells",
+        file=path.name,
+        n_named=len(found.cells),
+        n_cells=n_cells,
+        column=found.column,
+        form=found.form,
+        n_other=n_other,
+        n_rows=len(table),
+        n_missing=n_missing,
+        missing=examples(data.obs_names[rows < 0]),
+    )
     _write(data, table, rows, found.column, path, log)
 
 
@@ -203,11 +212,7 @@ def _write(data: MuData, table: pd.DataFrame, rows: np.ndarray, key: str, path: 
             replaced.append(target)
         data.obs[target] = _typed(values)
     if replaced:
-        log.warn(
-            f"{path.name} ({_OPTION}) replaces cell annotations of the same name",
-            cause=", ".join(map(repr, replaced)),
-            remedy="rename the columns of the table to keep both.",
-        )
+        log.add("annotations_replaced", file=path.name, columns=list(map(repr, replaced)))
 
 
 def _typed(values: np.ndarray) -> Any:
@@ -226,9 +231,13 @@ def _typed(values: np.ndarray) -> Any:
 def _no_match(path: Path, table: pd.DataFrame, cells: pd.Index, found: _Match | None) -> InputError:
     column = found.column if found else str(table.columns[0])
     n = len(found.cells) if found else 0
-    return InputError(
-        f"{path} ({_OPTION}) names {n:,} of the {len(cells):,} cells: its column {column!r} holds "
-        f"{examples(table[column])}, the cells are called {examples(cells)}.",
-        expected="one row per cell, with the names of the cells in one column.",
-        remedy="write the names as in the counts; where samples share barcodes, both need the sample's number or name.",
+    return refusal(
+        InputError,
+        "table_of_other_cells",
+        path=path,
+        n_named=n,
+        n_cells=len(cells),
+        column=column,
+        values=examples(table[column]),
+        cells=examples(cells),
     )

@@ -15,6 +15,7 @@ import pandas as pd
 
 from mira_nb.errors import InputError
 
+from .messages import refusal
 from .pairing import Counted, Log, examples
 from .samples import bare_barcodes, sample_keys
 
@@ -55,16 +56,11 @@ def pair_cells(rna: Counted, atac: Counted, *, pair_by: str | None, log: Log) ->
         raise _no_pairs(rna, atac, pair_by)
     confirmed = _confirm(rna, atac, found)
     if pair_by is None and _numbered(rna) and not confirmed:
-        log.warn(
-            "The cell names are numbers, which nothing in the files confirms",
-            cause=f"{len(found.rna):,} cells were paired by them, e.g. {examples(rna.obs.index)}",
-            remedy="make sure that a number is the same cell in both, or use barcodes as obs_names.",
-        )
+        log.add("numbered_cells", n_pairs=len(found.rna), rna_cells=examples(rna.obs.index))
     if pair_by is not None:
         example = f"{rna.obs.index[found.rna[0]]!s} with {atac.obs.index[found.atac[0]]!s}"
-        log.note(
-            f"Cells were paired by {pair_by}",
-            cause=f"{len(found.rna):,} pairs, e.g. {example}; {_in_words(confirmed)}",
+        log.add(
+            "paired_by_rule", pair_by=pair_by, n_pairs=len(found.rna), example=example, confirmed=_in_words(confirmed)
         )
     _report(rna, atac, found, pair_by, log)
     return found.rna, found.atac
@@ -80,21 +76,28 @@ def _report(rna: Counted, atac: Counted, found: Pairing, pair_by: str | None, lo
         better = [] if pair_by else [offer for offer in _offers(rna, atac) if offer[1] > n_shared]
         few = n_shared < 0.5 * min(rna.counts.shape[0], atac.counts.shape[0])
         if few and better:
-            raise InputError(
-                f"Only {n_shared:,} of {rna.counts.shape[0]:,} cells of {rna.source} and {atac.counts.shape[0]:,} of "
-                f"{atac.source} have the same name, and another rule pairs nearly all.",
-                expected="names that are the same cell in both.",
-                remedy=f"{_offer_text(better)}; --pair-by names keeps the {n_shared:,}.",
+            raise refusal(
+                InputError,
+                "few_shared_names",
+                n_shared=n_shared,
+                n_rna=rna.counts.shape[0],
+                rna=rna.source,
+                n_atac=atac.counts.shape[0],
+                atac=atac.source,
+                offer=_offer_text(better),
             )
-        (log.warn if few or better else log.note)(
-            f"{n_shared:,} cells are in both modalities and were kept",
-            cause=f"{only_rna:,} cells are only in {rna.source}, {only_atac:,} only in {atac.source}",
-            remedy=_offer_text(better) if better else "",
+        log.add(
+            "cells_in_both",
+            n_shared=n_shared,
+            rna=rna.source,
+            n_only_rna=only_rna,
+            atac=atac.source,
+            n_only_atac=only_atac,
+            few=few,
+            offer=_offer_text(better) if better else "",
         )
     elif not (found.rna == found.atac).all():
-        log.note(
-            "The cells of the two inputs are in different orders", cause=f"the order of {rna.source} is kept throughout"
-        )
+        log.add("cell_order", rna=rna.source)
 
 
 def _by_rule(rna: Counted, atac: Counted, rule: str, *, levels: Sequence[int] = _LEVELS) -> Pairing | None:
@@ -106,11 +109,13 @@ def _by_rule(rna: Counted, atac: Counted, rule: str, *, levels: Sequence[int] = 
     """
     if rule == "order":
         if rna.counts.shape[0] != atac.counts.shape[0]:
-            raise InputError(
-                f"--pair-by order: {rna.source} has {rna.counts.shape[0]:,} cells, {atac.source} "
-                f"{atac.counts.shape[0]:,}.",
-                expected="as many cells in both, in the same order.",
-                remedy="pair by names or by a column of barcodes.",
+            raise refusal(
+                InputError,
+                "order_needs_equal_numbers",
+                rna=rna.source,
+                n_rna=rna.counts.shape[0],
+                atac=atac.source,
+                n_atac=atac.counts.shape[0],
             )
         rows = np.arange(rna.counts.shape[0])
         return Pairing(rows, rows, rule)
@@ -130,10 +135,14 @@ def _by_rule(rna: Counted, atac: Counted, rule: str, *, levels: Sequence[int] = 
 def _by_column(rna: Counted, atac: Counted, column: str) -> Pairing | None:
     if column not in rna.obs and column not in atac.obs:
         known = sorted({name for part in (rna, atac) for name in _barcode_columns(part)})
-        raise InputError(
-            f"--pair-by {column}: neither {rna.source} nor {atac.source} has a column of that name.",
-            expected=f"one of {', '.join(RULES)}, or a column of obs that names the cells.",
-            remedy=f"columns of barcodes: {', '.join(known)}." if known else "neither file has a column of barcodes.",
+        raise refusal(
+            InputError,
+            "pairing_column_unknown",
+            column=column,
+            rna=rna.source,
+            atac=atac.source,
+            rules=RULES,
+            columns=known,
         )
     left, right = (
         pd.Series(part.obs[column].astype(str).to_numpy() if column in part.obs else part.obs.index.astype(str))
@@ -212,12 +221,14 @@ def _check_row_numbers(rna: Counted, atac: Counted) -> None:
         if found is not None and _confirm(rna, atac, found):
             return
         offers = _offers(rna, atac)
-        raise InputError(
-            f"The cell names of {part.source} are row numbers ({examples(part.obs.index)}), and the modalities have "
-            f"{rna.counts.shape[0]:,} and {atac.counts.shape[0]:,} cells: a number is not the same cell in both.",
-            expected="barcodes as obs_names, the same in both.",
-            remedy=_offer_text(offers)
-            or "take barcodes from the files before cells were filtered; --pair-by names takes numbers as names.",
+        raise refusal(
+            InputError,
+            "cells_are_row_numbers",
+            source=part.source,
+            cells=examples(part.obs.index),
+            n_rna=rna.counts.shape[0],
+            n_atac=atac.counts.shape[0],
+            offer=_offer_text(offers),
         )
 
 
@@ -269,12 +280,20 @@ def _contradiction(
     first = int(wrong[0])
     columns = [name for name in dict.fromkeys(names) if name != "the cell names"]
     remedy = f"--pair-by {columns[0]} pairs by these barcodes" if columns else "--pair-by names pairs by the cell names"
-    return InputError(
-        f"Pairing by {found.rule} contradicts the barcodes: {len(wrong):,} of {len(found.rna):,} pairs differ in "
-        f"{' and '.join(dict.fromkeys(names))}, e.g. {rna.obs.index[found.rna[first]]!s} ({barcodes[0][first]}) of "
-        f"{rna.source} and {atac.obs.index[found.atac[first]]!s} ({barcodes[1][first]}) of {atac.source}.",
-        expected="names and barcodes that say the same of every cell.",
-        remedy=f"{remedy}; remove the column if it is wrong.",
+    return refusal(
+        InputError,
+        "pairing_contradicts_barcodes",
+        rule=found.rule,
+        n_wrong=len(wrong),
+        n_pairs=len(found.rna),
+        barcodes=list(dict.fromkeys(names)),
+        rna_cell=rna.obs.index[found.rna[first]],
+        rna_barcode=barcodes[0][first],
+        rna=rna.source,
+        atac_cell=atac.obs.index[found.atac[first]],
+        atac_barcode=barcodes[1][first],
+        atac=atac.source,
+        advice=remedy,
     )
 
 
@@ -308,11 +327,17 @@ def _offer_text(offers: list[tuple[str, int, str]]) -> str:
 def _no_pairs(rna: Counted, atac: Counted, pair_by: str | None) -> InputError:
     offers = [offer for offer in _offers(rna, atac) if offer[0] != pair_by]
     by = f" by {pair_by}" if pair_by else ""
-    return InputError(
-        f"No cell is in both modalities{by}. {rna.source}: {rna.counts.shape[0]:,} cells such as "
-        f"{examples(rna.obs.index)}; {atac.source}: {atac.counts.shape[0]:,} cells such as {examples(atac.obs.index)}.",
-        expected="the same cell barcodes in both.",
-        remedy=(_offer_text(offers) or _other_advice(rna, atac)) + ".",
+    return refusal(
+        InputError,
+        "no_shared_cell",
+        by=by,
+        rna=rna.source,
+        n_rna=rna.counts.shape[0],
+        rna_cells=examples(rna.obs.index),
+        atac=atac.source,
+        n_atac=atac.counts.shape[0],
+        atac_cells=examples(atac.obs.index),
+        advice=_offer_text(offers) or _other_advice(rna, atac),
     )
 
 

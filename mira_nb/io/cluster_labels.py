@@ -15,13 +15,9 @@ from mira_nb.errors import InputError
 from mira_nb.text import clean_label, cut_label, from_spreadsheet_cell
 
 from .cell_table import read_cell_table
+from .messages import refusal
 
 _OPTION: Final = "--labels"
-_EXPECTED: Final = "columns cluster and label, one row per cluster; clusters of the same label become one"
-_REMEDY: Final = (
-    "take the table clusters.csv of the stage joint, add a column label, and save it as CSV; it is needed anew "
-    "whenever the clusters change"
-)
 
 
 @dataclass(frozen=True)
@@ -62,26 +58,17 @@ def read_cluster_labels(path: Path) -> ClusterLabels:
     found = {str(name).strip().lower(): str(name) for name in reversed(table.columns)}
     lacking = [name for name in ("cluster", "label") if name not in found]
     if lacking:
-        raise InputError(
-            f"{path} ({_OPTION}) has no column {' and no column '.join(lacking)}; its columns are "
-            f"{', '.join(map(repr, table.columns[:8]))}.",
-            expected=f"{_EXPECTED}.",
-            remedy=f"{_REMEDY}.",
+        raise refusal(
+            InputError, "labels_column_missing", path=path, lacking=lacking, columns=list(map(repr, table.columns[:8]))
         )
     clusters = [str(value).strip() for value in table[found["cluster"]]]
     twice = pd.Index(clusters)[pd.Index(clusters).duplicated()].unique()
     if len(twice):
-        raise InputError(
-            f"{path} ({_OPTION}) names the cluster {', '.join(map(repr, twice[:5]))} more than once.",
-            expected=f"{_EXPECTED}.",
-            remedy="keep one row for every cluster.",
-        )
+        raise refusal(InputError, "cluster_named_twice", path=path, clusters=list(map(repr, twice[:5])))
     texts = [cut_label(clean_label(from_spreadsheet_cell(str(text)).strip())) for text in table[found["label"]]]
     labels = {cluster: text for cluster, text in zip(clusters, texts, strict=True) if text}
     if not labels:
-        raise InputError(
-            f"{path} ({_OPTION}): the column label is empty.", expected=f"{_EXPECTED}.", remedy="fill it in."
-        )
+        raise refusal(InputError, "labels_empty", path=path)
     return ClusterLabels(path, labels, _sizes(table, found, clusters))
 
 
@@ -113,22 +100,27 @@ def label_cells(table: ClusterLabels, clusters: pd.Categorical, *, missing: str)
     unknown = [name for name in given if name not in known]
     if unknown:
         close = difflib.get_close_matches(unknown[0], known, n=1)
-        raise InputError(
-            f"{table.path} ({_OPTION}): there is no cluster {', '.join(map(repr, unknown[:5]))}"
-            + (f" (close: {close[0]!r})" if close else ""),
-            expected=f"some of the {len(known)} clusters of the stage joint: {', '.join(known)}",
-            remedy=_REMEDY,
+        raise refusal(
+            InputError,
+            "cluster_unknown",
+            path=table.path,
+            clusters=list(map(repr, unknown[:5])),
+            close=close,
+            n_known=len(known),
+            known=known,
         )
     codes = np.asarray(clusters.codes)
     sizes = np.bincount(codes[codes >= 0], minlength=len(known))
     other = [name for name, size in table.sizes.items() if size != sizes[known.index(name)]]
     if other:
         name = other[0]
-        raise InputError(
-            f"{table.path} ({_OPTION}) was made for other clusters: it gives cluster {name} {table.sizes[name]:,} "
-            f"cells, but it has {sizes[known.index(name)]:,}",
-            expected="the clusters of this run",
-            remedy=f"{_REMEDY}; leave the column n_cells out if the labels are right all the same",
+        raise refusal(
+            InputError,
+            "labels_of_other_clusters",
+            path=table.path,
+            cluster=name,
+            n_given=table.sizes[name],
+            n_cells=sizes[known.index(name)],
         )
     names = [table.labels.get(name, missing) for name in known]
     order = list(dict.fromkeys([*(name for name in table.names if name in names), *names]))

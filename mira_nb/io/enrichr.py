@@ -18,12 +18,13 @@ import pandas as pd
 
 from mira_nb.errors import OfflineError, ResourceError
 
+from .messages import refusal
+
 if TYPE_CHECKING:
     import requests
 
 ENRICHR_URL = "https://maayanlab.cloud/Enrichr"
 RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
-REMEDY = "give gene sets as local GMT files (--gene-sets FILE.gmt), which need no network, or try again later"
 
 
 def default_cache() -> Path:
@@ -109,9 +110,7 @@ class EnrichrClient:
         try:
             listing = self._retried("addList", lambda: service.add_list(list(genes), description))
             if not isinstance(listing, dict) or "userListId" not in listing:
-                raise ResourceError(
-                    "Enrichr did not accept the gene list", expected="an answer with userListId", remedy=REMEDY
-                )
+                raise refusal(ResourceError, "enrichr_list_refused")
             found = self._retried("enrich", lambda: service.get_enrichment(listing["userListId"], library))
             return found[library]
         finally:
@@ -132,26 +131,18 @@ class EnrichrClient:
             except requests.HTTPError as error:
                 status = error.response.status_code
                 if status not in RETRY_STATUS:
-                    raise ResourceError(f"Enrichr refused {self.url}/{name}: status {status}", remedy=REMEDY) from error
+                    raise refusal(ResourceError, "enrichr_refused", url=self.url, name=name, status=status) from error
                 problem = f"status {status}"
             except requests.exceptions.JSONDecodeError as error:
-                raise ResourceError(
-                    f"Enrichr's answer to {name} is not JSON: {error.doc[:80]!r}", remedy=REMEDY
-                ) from error
+                raise refusal(ResourceError, "enrichr_answer_malformed", name=name, answer=error.doc[:80]) from error
             except (requests.ConnectionError, requests.Timeout) as error:
                 problem = type(error).__name__
-        raise OfflineError(
-            f"Enrichr at {self.url} could not be reached ({problem} after {self.n_tries} attempts)", remedy=REMEDY
-        )
+        raise refusal(OfflineError, "enrichr_unreachable", url=self.url, problem=problem, n_tries=self.n_tries)
 
     @staticmethod
     def _table(answer: Any, library: str) -> pd.DataFrame:
         if not isinstance(answer, dict) or library not in answer:
-            raise ResourceError(
-                f"Enrichr knows no library {library!r}",
-                expected="a name from Enrichr's list of libraries, e.g. WikiPathways_2019_Human",
-                remedy="correct enrichment.online_libraries",
-            )
+            raise refusal(ResourceError, "enrichr_library_unknown", library=library)
         rows = [
             {
                 "term": str(row[1]),

@@ -16,6 +16,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 from mira_nb.errors import OfflineError
 from mira_nb.typing import Progress
 
+from .messages import refusal
+
 LARGEST: Final = 4 << 30
 """Bytes of the largest download; the packed genomes of vertebrates have about 1e9."""
 _BLOCK: Final = 1 << 20
@@ -118,9 +120,8 @@ def fetch(
     if target.is_file() and known is not None and known.of(target) == known.value:
         problem = check(target) if check is not None else ""
         if problem:
-            raise OfflineError(
-                f"{target}, downloaded earlier from {url}, is not what it should be: {problem}.",
-                remedy=f"delete {target} and run again, or work offline: {alternative}",
+            raise refusal(
+                OfflineError, "download_damaged", target=target, url=url, problem=problem, alternative=alternative
             )
         return target
     reason = "no attempt was made"
@@ -134,11 +135,7 @@ def fetch(
         except _Final as error:
             reason = str(error)
             break
-    raise OfflineError(
-        f"{url} could not be downloaded: {reason}.",
-        expected="a network connection, and the file as it was when this version was released.",
-        remedy=f"try again later, or work offline: {alternative}",
-    )
+    raise refusal(OfflineError, "download_failed", url=url, reason=reason, alternative=alternative)
 
 
 def _sidecar(target: Path) -> Path:
@@ -164,11 +161,7 @@ def refuse_plain_http(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
         return
-    raise OfflineError(
-        f"{url} is not downloaded: its address begins with {parts.scheme or 'nothing'}://.",
-        expected="https:// (http:// for this machine's own addresses).",
-        remedy="give an https address, or download the file elsewhere and give its path.",
-    )
+    raise refusal(OfflineError, "download_not_https", url=url, scheme=parts.scheme or "nothing")
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from mira_nb.errors import InputError, ResourceError
 
+from .messages import refusal
+
 _GZIP = b"\x1f\x8b"
 
 
@@ -28,39 +30,21 @@ def check_file(path: Path, *, option: str, error: type[InputError] = InputError)
         Class of the error.
     """
     if not path.exists():
-        near = ""
-        if path.parent.is_dir():
-            close = difflib.get_close_matches(path.name, [item.name for item in path.parent.iterdir()], n=3)
-            near = f" Similar names there: {', '.join(close)}." if close else ""
-        raise error(
-            f"{path} ({option}) does not exist.{near}", expected="the path of a file.", remedy="correct the path."
-        )
+        others = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+        close = difflib.get_close_matches(path.name, others, n=3)
+        raise refusal(error, "path_missing", path=path, option=option, close=close)
     if path.is_dir():
-        kind = "a folder"
-        remedy = "name a file inside it."
-        if is_zarr(path) or mtx_file(path):
-            kind = "a Zarr store" if is_zarr(path) else "a folder of a 10x matrix (matrix.mtx)"
-            remedy = "give counts with --rna, --atac, --mudata or --tenx; here, name a file."
-        elif inside := _matrices_inside(path):
-            remedy = f"it holds {', '.join(inside)}: name that."
-        elif option == "--tenx":
-            remedy = "it holds no matrix.mtx and no .h5 file: name the folder filtered_feature_bc_matrix."
-        raise error(f"{path} ({option}) is {kind}, not a file.", expected="the path of a file.", remedy=remedy)
+        kind = "zarr" if is_zarr(path) else "matrix" if mtx_file(path) else "folder"
+        inside = _matrices_inside(path) if kind == "folder" else []
+        raise refusal(error, "path_is_folder", path=path, option=option, kind=kind, inside=inside)
     try:
         with path.open("rb") as handle:
             head = handle.read(1)
     except OSError as problem:
-        raise error(
-            f"{path} ({option}) cannot be opened: {problem.strerror or problem}.",
-            expected="a readable file.",
-            remedy="check the file's permissions.",
-        ) from problem
+        reason = problem.strerror or str(problem)
+        raise refusal(error, "path_unreadable", path=path, option=option, problem=reason) from problem
     if not head:
-        raise error(
-            f"{path} ({option}) is empty (0 bytes).",
-            expected="a complete file.",
-            remedy="copy or write the file again; the last attempt failed.",
-        )
+        raise refusal(error, "path_empty", path=path, option=option)
 
 
 def check_source(path: Path, *, option: str) -> None:
@@ -117,11 +101,7 @@ def unpacked(path: Path) -> Iterator[Path]:
 
 
 def _damaged_gzip(path: Path, error: BaseException, kind: type[InputError]) -> InputError:
-    return kind(
-        f"{path} is a damaged or truncated gzip file ({error}).",
-        expected="a complete file.",
-        remedy="copy or download it again and compare sizes or checksums.",
-    )
+    return refusal(kind, "gzip_damaged", path=path, problem=error)
 
 
 def read_lines(path: Path, *, option: str) -> Iterator[str]:
@@ -148,20 +128,14 @@ def read_lines(path: Path, *, option: str) -> Iterator[str]:
             for number, raw in enumerate(handle):
                 line = raw.removeprefix(codecs.BOM_UTF8) if number == 0 else raw
                 if b"\x00" in line:
-                    raise ResourceError(
-                        f"{path} ({option}) is not a text file (line {number + 1} holds binary data).",
-                        expected="plain or gzipped text.",
-                        remedy="give the text file itself.",
-                    )
+                    raise refusal(ResourceError, "binary_file", path=path, option=option, line=number + 1)
                 yield from _text(line.rstrip(b"\r\n")).split("\r")
     except UnicodeError as error:
-        raise ResourceError(
-            f"{path} ({option}) is not a text file ({error}).", expected="text in UTF-8.", remedy="save it as UTF-8."
-        ) from error
+        raise refusal(ResourceError, "not_utf8", path=path, option=option, problem=error) from error
     except (EOFError, OSError, zlib.error) as error:
         if packed:
             raise _damaged_gzip(path, error, ResourceError) from error
-        raise ResourceError(f"{path} ({option}) cannot be read: {error}.", remedy="copy the file again.") from error
+        raise refusal(ResourceError, "file_unreadable", path=path, option=option, problem=error) from error
 
 
 def _text(line: bytes) -> str:

@@ -17,6 +17,7 @@ from mira_nb.errors import InputError
 from .counts import to_csr
 from .files import check_source, is_zarr, unpacked
 from .frames import read_frame, with_labels
+from .messages import refusal
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -100,10 +101,13 @@ def _open_hdf5(path: Path, option: str, stack: ExitStack) -> Any:
     if not h5py.is_hdf5(readable):  # also true behind the text block that MuData writes first
         with readable.open("rb") as handle:
             head = handle.read(8)
-        raise InputError(
-            f"{path} ({option}) is not an HDF5 file; {_describe_head(path, head)}.",
-            expected="a file written by AnnData (.h5ad), MuData (.h5mu) or Cell Ranger (.h5).",
-            remedy=_conversion_hint(path),
+        raise refusal(
+            InputError,
+            "not_hdf5",
+            path=path,
+            option=option,
+            content=_describe_head(path, head),
+            advice=_conversion_hint(path),
         )
     try:
         return stack.enter_context(h5py.File(readable, "r"))
@@ -145,8 +149,15 @@ def expect_format(file: Any, wanted: Format, *, path: Path, option: str) -> None
             remedy = (
                 "give a joint file of genes and peaks with --tenx; one of genes alone with --rna, of peaks with --atac."
             )
-    raise InputError(
-        f"{path} ({option}) is {_NAMES[found]} (groups: {content}).", expected=f"{_NAMES[wanted]}.", remedy=remedy
+    raise refusal(
+        InputError,
+        "other_format",
+        path=path,
+        option=option,
+        given=_NAMES[found],
+        content=content,
+        wanted=_NAMES[wanted],
+        advice=remedy,
     )
 
 
@@ -277,8 +288,4 @@ def _damaged(path: Path, option: str, error: BaseException) -> InputError:
     detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     word = "truncated" if "truncated" in str(error).lower() else "damaged, truncated or incomplete"
     size = f", {path.stat().st_size:,} bytes" if path.is_file() else ""
-    return InputError(
-        f"{path} ({option}{size}) cannot be read: {word} ({detail[:300]}).",
-        expected="a complete file that `anndata.read_h5ad`, `mudata.read_h5mu` or Cell Ranger wrote.",
-        remedy="copy or write the file again and compare sizes or checksums.",
-    )
+    return refusal(InputError, "file_damaged", path=path, option=option, size=size, problem=word, detail=detail[:300])

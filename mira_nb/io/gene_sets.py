@@ -14,10 +14,9 @@ from mira_nb.errors import ResourceError
 
 from .files import read_lines
 from .identifiers import ID_COLUMNS, is_ensembl, without_version
-from .spec import Finding
+from .messages import Finding, finding, refusal
 
 _OPTION: Final = "--gene-sets"
-_EXPECTED: Final = "a GMT file: term, description and symbols, separated by tabs, one set per line."
 
 
 @dataclass(frozen=True)
@@ -84,11 +83,7 @@ def read_gene_sets(path: Path) -> GeneSets:
             continue
         fields = [_unquoted(field) for field in line.split("\t")]
         if number == 2 and _is_gmx(fields):
-            raise ResourceError(
-                f"{path} ({_OPTION}) has one gene set per column (GMX), its second line holds their descriptions.",
-                expected=_EXPECTED,
-                remedy="transpose the table: one set per line.",
-            )
+            raise refusal(ResourceError, "sets_in_columns", path=path)
         term = fields[0]
         symbols = [symbol for field in fields[2:] if (symbol := field.split(",")[0].strip())]
         if len(fields) < 3 or not term or not symbols:
@@ -102,22 +97,19 @@ def read_gene_sets(path: Path) -> GeneSets:
             repeated[term] = repeated.get(term, 0) + len(symbols) - len(set(symbols))
         sets.setdefault(term, {}).update(dict.fromkeys(symbols))
     if not sets:
-        raise ResourceError(
-            f"{path} ({_OPTION}) has no gene set" + (f" ({first_bad})." if first_bad else "."),
-            expected=_EXPECTED,
-            remedy="download a library as GMT, for example from MSigDB or Enrichr.",
-        )
+        raise refusal(ResourceError, "sets_none", path=path, first=first_bad)
     findings = []
     if n_twice:
-        findings.append(
-            Finding("warning", f"{path.name}: {n_twice:,} duplicate terms were merged", "their genes were joined")
-        )
+        findings.append(finding("sets_duplicate_terms", file=path.name, n_terms=n_twice))
     if n_empty:
-        findings.append(Finding("info", f"{path.name}: {n_empty:,} lines without genes were left out", first_bad))
+        findings.append(finding("sets_empty_lines", file=path.name, n_lines=n_empty, first=first_bad))
     if repeated:
         shown = ", ".join(f"{term} {n}" for term, n in list(repeated.items())[:5])
-        title = f"{path.name}: {sum(repeated.values()):,} genes that a set names twice count once"
-        findings.append(Finding("info", title, f"{len(repeated):,} sets: {shown}"))
+        findings.append(
+            finding(
+                "sets_repeated_genes", file=path.name, n_genes=sum(repeated.values()), n_sets=len(repeated), shown=shown
+            )
+        )
     name = path.name.removesuffix(".gz").removesuffix(".gmt")
     return GeneSets(name, {term: tuple(symbols) for term, symbols in sets.items()}, tuple(findings), descriptions)
 
@@ -157,9 +149,7 @@ def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
             for term, names in members.items()
         }
         example = next(iter(described.values()))
-        cause = f"the second column, meant for descriptions, holds {len(described):,} genes, e.g. {example}"
-        remedy = "add a second column (it may be empty) if these are descriptions."
-        findings.append(Finding("warning", f"{sets.name}: the sets have no description column", cause, remedy))
+        findings.append(finding("sets_without_descriptions", name=sets.name, n_genes=len(described), symbol=example))
     symbols = list(dict.fromkeys(symbol for names in members.values() for symbol in names))
     if is_ensembl(symbols):
         translation, how = _identifiers(var)
@@ -170,8 +160,17 @@ def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
             members = {
                 term: tuple(dict.fromkeys(found.get(name, name) for name in names)) for term, names in members.items()
             }
-            cause = f"{len(found):,} of {len(symbols):,}, e.g. {next(iter(found))} is {next(iter(found.values()))}"
-            findings.append(Finding("info", f"{sets.name}: Ensembl identifiers were matched to {how}", cause))
+            findings.append(
+                finding(
+                    "sets_identifiers_matched",
+                    name=sets.name,
+                    how=how,
+                    n_found=len(found),
+                    n_symbols=len(symbols),
+                    identifier=next(iter(found)),
+                    gene=next(iter(found.values())),
+                )
+            )
     return replace(sets, sets=members, findings=tuple(findings))
 
 
@@ -211,21 +210,24 @@ def match_gene_sets(sets: GeneSets, genes: Sequence[str]) -> MatchedSets:
     if otherwise:
         example = next(symbol for symbol in sorted(written) if symbol.upper() == otherwise[0].upper())
         findings.append(
-            Finding(
-                "info",
-                f"{sets.name}: symbols were matched ignoring case",
-                f"{len(otherwise):,} of {len(as_given):,} matched genes are written differently, e.g. {otherwise[0]} "
-                f"against {example}",
+            finding(
+                "sets_other_case",
+                name=sets.name,
+                n_otherwise=len(otherwise),
+                n_matched=len(as_given),
+                gene=otherwise[0],
+                symbol=example,
             )
         )
     if len(matched) < 0.1 * min(len(symbols), len(rows)):
-        shown = ", ".join(sorted(symbols)[:3])
         findings.append(
-            Finding(
-                "warning",
-                f"{sets.name}: only {len(matched):,} of {len(symbols):,} symbols are genes of the data",
-                f"the data have genes such as {', '.join(map(str, genes[:3]))}, the sets {shown}",
-                "use sets of the same kind of identifiers (symbols or Ensembl) and a related species.",
+            finding(
+                "sets_of_other_genes",
+                name=sets.name,
+                n_matched=len(matched),
+                n_symbols=len(symbols),
+                genes=list(map(str, genes[:3])),
+                symbols=sorted(symbols)[:3],
             )
         )
     return MatchedSets(members, len(symbols), len(matched), tuple(findings))

@@ -24,7 +24,7 @@ from mira_nb.keys import CHROM, END, START
 from mira_nb.typing import Progress
 
 from .files import check_file, is_gzipped
-from .spec import Finding
+from .messages import Finding, finding, refusal
 
 if TYPE_CHECKING:
     from pyfaidx import Faidx
@@ -113,11 +113,7 @@ def sequence_lengths(path: Path) -> list[tuple[str, int]]:
     for name, sequence in _sequences(path, lambda _: True):
         other = sequence[:_LOOKED_AT].translate(None, _LETTERS)
         if len(other) > 0.01 * min(len(sequence), _LOOKED_AT):
-            raise ResourceError(
-                f"{path} ({_OPTION}): {name} holds letters other than those of DNA, e.g. {chr(other[0])!r}.",
-                expected="the sequence of the genome, with letters A, C, G, T and N.",
-                remedy="give the genome, not transcripts or proteins.",
-            )
+            raise refusal(ResourceError, "genome_not_dna", path=path, sequence=name, letter=chr(other[0]))
         found.append((name, len(sequence)))
     return found
 
@@ -183,10 +179,15 @@ def _interval(path: Path, index: Faidx, name: str, begin: int, stop: int) -> str
     except UnicodeDecodeError:
         letters = ""
     if len(letters) != stop - begin or ">" in letters:
-        raise ResourceError(
-            f"{path.name}.fai does not fit {path} ({_OPTION}): {name}:{begin}-{stop} gave {len(letters)} letters.",
-            expected="an index made from this very file.",
-            remedy="delete the .fai file, or make it again with samtools faidx.",
+        raise refusal(
+            ResourceError,
+            "genome_index_does_not_fit",
+            file=path.name,
+            path=path,
+            sequence=name,
+            begin=begin,
+            stop=stop,
+            n_letters=len(letters),
         )
     return letters.encode("ascii", "replace").translate(_CLEAN).decode("ascii")
 
@@ -235,11 +236,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
                     block += handle.readline(_BLOCK)
                 yield block
     except (EOFError, OSError, zlib.error) as error:
-        raise ResourceError(
-            f"{path} ({_OPTION}) is damaged or truncated ({error}).",
-            expected="a complete FASTA file.",
-            remedy="download it again and compare checksums.",
-        ) from error
+        raise refusal(ResourceError, "genome_damaged", path=path, problem=error) from error
 
 
 def _name(header: bytes) -> str:
@@ -277,69 +274,50 @@ def _sequences(path: Path, wants: Callable[[str], bool]) -> Iterator[tuple[str, 
 
 
 def _refuse_other(path: Path, content: bytes) -> None:
-    raise ResourceError(
-        f"{path} ({_OPTION}) is not a FASTA file; it begins with {content[:40]!r}.",
-        expected="a FASTA file (.fa, .fasta), plain or gzipped, whose first line begins with '>'.",
-        remedy="give the genome's sequence, e.g. hg38.fa.gz.",
-    )
+    raise refusal(ResourceError, "genome_not_fasta", path=path, beginning=content[:40])
 
 
 def _finish(path: Path, state: _State) -> PeakSequences:
     names, available = state.translated or {}, state.available or []
     if not names:
-        raise ResourceError(
-            f"{path} ({_OPTION}) shares no chromosome with the peaks. Peaks: {_some(state.wanted)}; "
-            f"genome: {_some(available)}.",
-            expected="the genome assembly to which the data were aligned.",
-            remedy="give the FASTA file of that assembly.",
+        raise refusal(
+            ResourceError,
+            "genome_without_shared_chromosome",
+            path=path,
+            peaks=_some(state.wanted),
+            genome=_some(available),
         )
     findings: list[Finding] = []
     renamed = {name: actual for name, actual in names.items() if name != actual}
     if renamed:
         shown = ", ".join(f"{name} = {actual}" for name, actual in list(renamed.items())[:3])
-        findings.append(
-            Finding(
-                "info", "Chromosomes are named differently in the genome", f"{path.name}: {shown}; names were matched"
-            )
-        )
+        findings.append(finding("genome_renamed_chromosomes", file=path.name, shown=shown))
     found = np.array([bool(sequence) for sequence in state.sequences])
     absent = [name for name in state.wanted if name not in names]
     n_absent = int(np.isin(state.chrom, absent).sum()) if absent else 0
     if absent:
-        findings.append(
-            Finding(
-                "warning",
-                f"{n_absent:,} peaks lie on chromosomes that the genome lacks",
-                f"{path.name} has no {_some(absent)}; these peaks have no motif hits",
-                "give the complete genome of the same assembly.",
-            )
-        )
+        findings.append(finding("genome_lacks_chromosomes", n_peaks=n_absent, file=path.name, lacking=_some(absent)))
     beyond = ~found & (state.lengths > 0)
     if beyond.any():
         row = int(np.flatnonzero(beyond)[0])
         findings.append(
-            Finding(
-                "warning",
-                f"{int(beyond.sum()):,} peaks lie beyond the end of their chromosome",
-                f"e.g. {state.chrom[row]}:{state.start[row]}-{state.end[row]}; in {path.name} it ends at "
-                f"{state.lengths[row]:,}",
-                "check that the genome is the assembly to which the data were aligned.",
+            finding(
+                "genome_too_short",
+                n_peaks=int(beyond.sum()),
+                chrom=state.chrom[row],
+                start=state.start[row],
+                end=state.end[row],
+                file=path.name,
+                length=state.lengths[row],
             )
         )
     lengths = np.array([len(sequence) for sequence in state.sequences])
     n_clipped = int((found & (lengths < state.end - state.start)).sum())
     if n_clipped:
-        findings.append(Finding("info", f"{n_clipped:,} peaks were clipped at the end of their chromosome"))
+        findings.append(finding("peaks_clipped", n_peaks=n_clipped))
     n_masked = sum(sequence.count("N") > 0.5 * len(sequence) for sequence in state.sequences if sequence)
     if n_masked:
-        findings.append(
-            Finding(
-                "warning",
-                f"{n_masked:,} peaks are mostly unknown sequence (N)",
-                f"{path.name}: a hard-masked genome hides motif sites",
-                "use the unmasked or soft-masked sequence.",
-            )
-        )
+        findings.append(finding("genome_masked", n_peaks=n_masked, file=path.name))
     return PeakSequences(state.sequences, found, renamed, tuple(findings))
 
 

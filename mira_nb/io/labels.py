@@ -101,9 +101,12 @@ def _keep_apart(known: list[str], new: dict[str, str]) -> None:
 def _warn(seen: list[tuple[str, str, str]], source: str, log: Log) -> None:
     places = ", ".join(dict.fromkeys(where for where, _, _ in seen))
     _, old, new = seen[0]
-    log.warn(
-        f"{source}: {len(seen):,} names or labels were changed so that they can be shown",
-        cause=f"{places}: control characters were taken out and text above {LONGEST_LABEL} characters cut, e.g. "
-        f"{cut_label(printable(old), 60)!r} -> {cut_label(new, 60)!r}",
-        remedy="rename them in the file if the new names do not serve.",
+    log.add(
+        "labels_changed",
+        source=source,
+        n_labels=len(seen),
+        places=places,
+        longest=LONGEST_LABEL,
+        old=cut_label(printable(old), 60),
+        new=cut_label(new, 60),
     )

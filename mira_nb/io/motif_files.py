@@ -20,14 +20,12 @@ import numpy as np
 from mira_nb.errors import ResourceError
 
 from .files import read_lines
+from .messages import refusal
 from .motif_names import factor_name, homer_header, written_by_position
 
 _OPTION: Final = "--motifs"
 _BASES: Final = "ACGT"
 _DEFAULT_SITES: Final = 20.0  # MEME files without nsites
-_EXPECTED: Final = (
-    "a JASPAR file ('>ID name' and four rows A, C, G, T), a MEME file (version 4 or later, DNA) or a TRANSFAC file."
-)
 _TRANSFAC_START: Final = re.compile(r"(VV|XX|AC|ID|NA|DE|P[0O])(\s|$)")
 Lines = list[tuple[int, str]]  # line numbers and stripped lines that are not empty
 
@@ -63,7 +61,7 @@ def read_motifs(path: Path) -> list[Motif]:
     lines = list(enumerate(read_lines(path, option=_OPTION), start=1))
     filled = [(number, line.strip()) for number, line in lines if line.strip() and not line.startswith("#")]
     if not filled:
-        raise ResourceError(f"{path} ({_OPTION}) has no motifs.", expected=_EXPECTED, remedy="give a complete file.")
+        raise refusal(ResourceError, "motifs_none", path=path)
     first = filled[0][1]
     if first.upper().startswith("MEME VERSION") or any(line.startswith("MOTIF ") for _, line in filled[:50]):
         motifs = list(_read_meme(path, filled))
@@ -74,19 +72,10 @@ def read_motifs(path: Path) -> list[Motif]:
     elif _TRANSFAC_START.match(first):
         motifs = _read_transfac(path, filled)
     else:
-        raise ResourceError(
-            f"{path} ({_OPTION}) is neither a JASPAR nor a MEME file, nor TRANSFAC; it begins with {first[:60]!r}.",
-            expected=_EXPECTED,
-            remedy="download the matrices in JASPAR format.",
-        )
+        raise refusal(ResourceError, "motifs_format_unknown", path=path, beginning=first[:60])
     repeated = [name for name, n in Counter(motif.id for motif in motifs).items() if n > 1]
     if repeated:
-        raise ResourceError(
-            f"{path} ({_OPTION}): {len(repeated)} motif identifiers occur more than once, "
-            f"e.g. {', '.join(repeated[:3])}.",
-            expected="one matrix per identifier.",
-            remedy="remove or rename the duplicates.",
-        )
+        raise refusal(ResourceError, "motifs_duplicate", path=path, n_motifs=len(repeated), names=repeated[:3])
     return motifs
 
 
@@ -122,11 +111,7 @@ def _from_positions(path: Path, number: int, identifier: str, name: str, rows: l
 
 
 def _fail(path: Path, number: int, message: str) -> ResourceError:
-    return ResourceError(
-        f"{path} ({_OPTION}), line {number}: {message}.",
-        expected=_EXPECTED,
-        remedy="correct the file or download it again.",
-    )
+    return refusal(ResourceError, "motifs_malformed", path=path, line=number, problem=message)
 
 
 def _numbers(path: Path, number: int, text: str, motif: str) -> list[float]:
@@ -208,7 +193,7 @@ def _read_transfac(path: Path, lines: Lines) -> list[Motif]:
     if block:
         raise _fail(path, block[0][0], "a motif without '//' at its end")
     if not checked:
-        raise ResourceError(f"{path} ({_OPTION}) has no motifs.", expected=_EXPECTED, remedy="give a complete file.")
+        raise refusal(ResourceError, "motifs_none", path=path)
     return _parse(path, checked, "transfac")
 
 
@@ -273,4 +258,4 @@ def _read_meme(path: Path, lines: Lines) -> Iterator[Motif]:
         n_found += 1
         yield _make(path, number, identifier, name, np.array(rows).T * scale)
     if not n_found:
-        raise ResourceError(f"{path} ({_OPTION}) has no motifs.", expected=_EXPECTED, remedy="give a complete file.")
+        raise refusal(ResourceError, "motifs_none", path=path)

@@ -18,11 +18,10 @@ from mira_nb.keys import CHROM, END, START
 from . import formats
 from .counts import to_csr
 from .files import read_lines
+from .messages import Finding, finding, refusal
 from .peaks import looks_like_peaks, peak_coordinates
-from .spec import Finding
 
 _OPTION: Final = "--motif-hits"
-_EXPECTED: Final = "an .h5ad file: obs = peaks, var = factors with columns id and name, X above 0 where a factor binds."
 
 
 @dataclass(frozen=True)
@@ -68,65 +67,49 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
             formats.expect_format(file, "h5ad", path=path, option=_OPTION)
             raw = formats.read_h5ad_group(file, source=path.name)
             if "X" not in raw.matrices:
-                raise ResourceError(f"{path.name} ({_OPTION}) has no matrix X.", expected=_EXPECTED)
+                raise refusal(ResourceError, "hits_without_matrix", file=path.name)
             matrix, var = raw.matrices["X"]()
     except ResourceError:
         raise
     except InputError as error:
-        raise ResourceError(error.message, expected=_EXPECTED, remedy=error.remedy) from error
+        raise ResourceError(
+            error.message, expected=error.expected, remedy=error.remedy, code=error.code, values=error.values
+        ) from error
     factors = _factors(path, var)
     source_rows, how = _align(path, raw.obs, peaks)
     known = source_rows >= 0
     values = to_csr(matrix, copy=False).astype(np.float32)
     if values.nnz and (not np.isfinite(values.data).all() or values.data.min() < 0):
-        raise ResourceError(
-            f"{path.name} ({_OPTION}) holds negative or missing values.", expected=_EXPECTED, remedy="give 0 and 1."
-        )
+        raise refusal(ResourceError, "hits_of_wrong_values", file=path.name)
     values.data[:] = 1.0
     n_known = int(known.sum())
     place = sparse.csr_matrix(
         (np.ones(n_known, np.float32), (np.flatnonzero(known), source_rows[known])), shape=(len(peaks), values.shape[0])
     )
     hits = sparse.csr_matrix(place @ values)
-    findings = [Finding("info", f"{n_known:,} of {len(peaks):,} peaks have precomputed hits", f"aligned by {how}")]
+    findings = [finding("hits_known", n_known=n_known, n_peaks=len(peaks), how=how)]
     if n_known < len(peaks):
-        findings.append(
-            Finding(
-                "warning",
-                f"{len(peaks) - n_known:,} peaks are not in {path.name}",
-                "they count as peaks without hits, which dilutes every test",
-                "compute hits for all peaks of the data.",
-            )
-        )
+        findings.append(finding("hits_missing_peaks", n_missing=len(peaks) - n_known, file=path.name))
     empty = np.flatnonzero(np.diff(hits.tocsc().indptr) == 0)
     if len(empty):
         shown = ", ".join(factors["name"].iloc[empty[:3]])
-        findings.append(Finding("info", f"{len(empty):,} factors have no hit in these peaks", f"e.g. {shown}"))
+        findings.append(finding("hits_of_absent_factors", n_factors=len(empty), shown=shown))
     return MotifHits(hits, factors, known, tuple(findings))
 
 
 def _factors(path: Path, var: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in ("id", "name") if name not in var]
     if missing and looks_like_peaks(var.index):
-        raise ResourceError(
-            f"{path.name} ({_OPTION}) is transposed: its columns are peaks ({', '.join(map(str, var.index[:2]))}).",
-            expected=_EXPECTED,
-            remedy="write it again the other way round: adata.T.write_h5ad(FILE).",
-        )
+        raise refusal(ResourceError, "hits_transposed", file=path.name, columns=list(map(str, var.index[:2])))
     if missing:
-        raise ResourceError(
-            f"{path.name} ({_OPTION}): var lacks {' and '.join(missing)}; "
-            f"found: {', '.join(map(str, var.columns)) or 'none'}.",
-            expected=_EXPECTED,
-            remedy="add the columns id (matrix) and name (factor) to var.",
+        raise refusal(
+            ResourceError, "hits_columns_missing", file=path.name, lacking=missing, columns=list(map(str, var.columns))
         )
     factors = var[["id", "name"]].astype(str).reset_index(drop=True)
     twice = factors["id"][factors["id"].duplicated()]
     if len(twice):
-        raise ResourceError(
-            f"{path.name} ({_OPTION}): {len(twice)} factor ids occur more than once, e.g. {twice.iloc[0]!r}.",
-            expected=_EXPECTED,
-            remedy="make the ids unique.",
+        raise refusal(
+            ResourceError, "hits_duplicate_factors", file=path.name, n_factors=len(twice), example=twice.iloc[0]
         )
     return factors
 
@@ -154,18 +137,19 @@ def _align(path: Path, obs: pd.DataFrame, peaks: pd.DataFrame) -> tuple[np.ndarr
     if (by_name >= 0).any() and not numbered:
         return by_name, "name"
     if numbered:
-        raise ResourceError(
-            f"{path.name} ({_OPTION}): its peaks are named by numbers ({', '.join(map(str, obs.index[:3]))}), which "
-            "do not say which peak of the data they are"
-            + (", and none of its coordinates is one of the data's." if coordinates is not None else "."),
-            expected=_EXPECTED,
-            remedy="add columns chrom, start and end of the data's peaks to its obs.",
+        raise refusal(
+            ResourceError,
+            "hits_of_numbered_peaks",
+            file=path.name,
+            names=list(map(str, obs.index[:3])),
+            has_coordinates=coordinates is not None,
         )
-    raise ResourceError(
-        f"{path.name} ({_OPTION}) has none of the data's peaks. Data: {', '.join(map(str, peaks.index[:2]))}; "
-        f"file: {', '.join(map(str, obs.index[:2]))}.",
-        expected=_EXPECTED,
-        remedy="compute the hits on the data's own peaks, or lift them over to the same assembly.",
+    raise refusal(
+        ResourceError,
+        "hits_of_other_peaks",
+        file=path.name,
+        peaks=list(map(str, peaks.index[:2])),
+        names=list(map(str, obs.index[:2])),
     )
 
 
@@ -183,11 +167,7 @@ def read_bed(path: Path, *, option: str = _OPTION) -> pd.DataFrame:
             continue
         fields = line.split("\t") if "\t" in line else line.split()
         if len(fields) < 3 or not (fields[1].isdigit() and fields[2].isdigit()) or int(fields[2]) <= int(fields[1]):
-            raise ResourceError(
-                f"{path} ({option}), line {number}: {line[:60]!r} is no interval.",
-                expected="BED: chromosome, start, end separated by tabs, end > start.",
-                remedy="correct the file.",
-            )
+            raise refusal(ResourceError, "bed_malformed", path=path, option=option, line=number, content=line[:60])
         rows.append((fields[0], int(fields[1]), int(fields[2])))
     return pd.DataFrame(rows, columns=[CHROM, START, END])
 
@@ -208,11 +188,18 @@ def hits_from_bed(files: Mapping[str, Path], peaks: pd.DataFrame) -> MotifHits:
         bed = read_bed(path)
         overlap = overlaps(peaks, bed)
         columns.append(sparse.csc_matrix(overlap[:, None].astype(np.float32)))
-        cause = f"{path.name}: {len(bed):,} intervals"
-        level = "info" if overlap.any() else "warning"
-        findings.append(Finding(level, f"{name}: {int(overlap.sum()):,} of {len(peaks):,} peaks are bound", cause))  # type: ignore[arg-type]
+        findings.append(
+            finding(
+                "hits_bound",
+                factor=name,
+                n_bound=int(overlap.sum()),
+                n_peaks=len(peaks),
+                file=path.name,
+                n_intervals=len(bed),
+            )
+        )
     if not columns:
-        raise ResourceError("No BED file was given.", expected="one file of ChIP-seq peaks per factor.")
+        raise refusal(ResourceError, "hits_without_files")
     hits = sparse.hstack(columns, format="csr")
     factors = pd.DataFrame({"id": list(files), "name": list(files)})
     return MotifHits(hits, factors, np.ones(len(peaks), dtype=bool), tuple(findings))

@@ -10,6 +10,7 @@ import pandas as pd
 from mira_nb.errors import InputError
 
 from .identifiers import ENSEMBL, assembly_prefix, is_ensembl, symbol_column, without_assembly
+from .messages import refusal
 
 if TYPE_CHECKING:
     from .formats import RawModality
@@ -43,9 +44,11 @@ def without_bytes(raw: RawModality, log: Log) -> RawModality:
             changed.append(f"obs[{name!r}]")
     if not changed:
         return raw
-    log.note(
-        f"{raw.source}: text that was written as bytes was repaired",
-        cause=f"{', '.join(changed)} had the form {raw.obs.index[0] if 'cell names' in changed else 'b...'!s}",
+    log.add(
+        "bytes_repaired",
+        source=raw.source,
+        places=changed,
+        example=raw.obs.index[0] if "cell names" in changed else "b...",
     )
     return replace(raw, obs=obs, var=var)
 
@@ -70,12 +73,7 @@ def check_orientation(rna: RawModality, atac: RawModality) -> None:
         cells = other.obs.index
         if len(raw.var) and raw.var.index.isin(cells).mean() > 0.5 and raw.obs.index.isin(cells).mean() < 0.5:
             shown = ", ".join(repr(str(name)) for name in raw.obs.index[:3])
-            raise InputError(
-                f"{raw.source} is transposed: its columns are the cells of {other.source}, its rows ({shown}) are "
-                "features.",
-                expected="cells as rows (obs) and features as columns (var).",
-                remedy="write it again the other way round: adata.T.write_h5ad(FILE).",
-            )
+            raise refusal(InputError, "transposed", source=raw.source, other=other.source, shown=shown)
 
 
 def tidy_features(part: Counted, role: str, log: Log) -> Counted:
@@ -91,11 +89,7 @@ def tidy_features(part: Counted, role: str, log: Log) -> Counted:
         return part
     dates = part.var.index[part.var.index.astype(str).str.fullmatch(_DATE)]
     if len(dates):
-        log.warn(
-            f"{part.source}: {len(dates):,} genes have dates for names",
-            cause=f"a spreadsheet turned them into dates, e.g. {dates[0]!s}",
-            remedy="take the names from the original file: MARCHF1, SEPTIN2, DELEC1.",
-        )
+        log.add("dates_for_genes", source=part.source, n_genes=len(dates), example=dates[0])
     return _with_symbols(_split_names(part, log), log)
 
 
@@ -106,10 +100,7 @@ def _split_names(part: Counted, log: Log) -> Counted:
     identifier, symbol = parts["id"].where(first, parts["id2"]), parts["symbol"].where(first, parts["symbol2"])
     if not len(parts) or identifier.isna().any():
         return part
-    log.note(
-        f"{part.source}: names of genes hold identifier and symbol",
-        cause=f"e.g. {part.var.index[0]!s}; symbols name the genes",
-    )
+    log.add("identifier_and_symbol", source=part.source, example=part.var.index[0])
     var = part.var.set_axis(pd.Index(symbol.to_numpy(dtype=object)))
     return replace(part, var=var if "gene_ids" in var else var.assign(gene_ids=identifier.to_numpy(dtype=object)))
 
@@ -121,13 +112,9 @@ def _without_assembly(names: pd.Series, source: str, log: Log) -> pd.Series:
     counted = found.value_counts()
     if len(counted) > 1:
         shown = ", ".join(f"{name} {n:,}" for name, n in counted.items())
-        log.warn(
-            f"{source}: the genes belong to {len(counted)} assemblies",
-            cause=f"{shown}; names keep the prefix",
-            remedy="keep the cells and the genes of one species before the analysis.",
-        )
+        log.add("several_gene_assemblies", source=source, n_assemblies=len(counted), shown=shown)
         return names
-    log.note(f"{source}: the prefix {counted.index[0]} was taken off the gene names", cause=f"e.g. {names.iloc[0]}")
+    log.add("gene_prefix", source=source, prefix=counted.index[0], example=names.iloc[0])
     return without_assembly(names)
 
 
@@ -146,9 +133,5 @@ def _with_symbols(part: Counted, log: Log) -> Counted:
         var["gene_ids"] = part.var.index.astype(str)
     var.index = pd.Index(names.to_numpy())
     without = int((~usable).sum())
-    log.note(
-        f"{part.source}: genes are named by the symbols in var[{column!r}]",
-        cause=f"var_names are Ensembl identifiers such as {part.var.index[0]!s}, kept in var['gene_ids']"
-        + (f"; {without:,} genes without a symbol keep theirs" if without else ""),
-    )
+    log.add("symbols_from_column", source=part.source, column=column, example=part.var.index[0], n_without=without)
     return replace(part, var=var)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -13,8 +12,8 @@ from scipy import sparse
 from mira_nb.errors import InputError
 
 from .formats import RawModality
+from .messages import Finding, finding, refusal
 from .peaks import has_coordinate_columns, looks_like_peaks, peak_coordinates
-from .spec import Finding
 
 MIN_CELLS: Final = 20
 FEW_CELLS: Final = 200
@@ -41,13 +40,9 @@ class Log:
     findings: list[Finding] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
 
-    def warn(self, title: str, cause: str = "", remedy: str = "") -> None:
-        """Add a warning."""
-        self.findings.append(Finding("warning", title, cause, remedy))
-
-    def note(self, title: str, cause: str = "", remedy: str = "") -> None:
-        """Add a note."""
-        self.findings.append(Finding("info", title, cause, remedy))
+    def add(self, code: str, /, **values: Any) -> None:
+        """Add the finding `code` with its values."""
+        self.findings.append(finding(code, **values))
 
     def drop(self, reason: str, n: int) -> None:
         """Count what was dropped."""
@@ -85,10 +80,13 @@ def check_roles(rna: RawModality, atac: RawModality) -> None:
     """Refuse swapped files, peaks given as genes, genes given as peaks, the same file twice."""
     for raw, noun in ((rna, "genes"), (atac, "peaks")):
         if raw.var.shape[0] == 0 or raw.obs.shape[0] == 0:
-            raise InputError(
-                f"{raw.source} is empty: {raw.obs.shape[0]:,} cells x {raw.var.shape[0]:,} {noun}.",
-                expected=f"a matrix of cells x {noun}.",
-                remedy="check the step that wrote the file.",
+            raise refusal(
+                InputError,
+                "empty_input",
+                source=raw.source,
+                n_cells=raw.obs.shape[0],
+                n_features=raw.var.shape[0],
+                noun=noun,
             )
     rna_kind, atac_kind = kind_of(rna.var), kind_of(atac.var)
     rna_wrong = rna_kind == {"atac"}
@@ -97,25 +95,19 @@ def check_roles(rna: RawModality, atac: RawModality) -> None:
     atac_wrong = atac_kind == {"rna"}
     rna_names, atac_names = examples(rna.var.index), examples(atac.var.index)
     if rna_wrong and atac_wrong:
-        raise InputError(
-            f"The two inputs are swapped: the expression input {rna.source} has peaks ({rna_names}), the accessibility "
-            f"input {atac.source} has genes ({atac_names}).",
-            expected="genes as expression, peaks as accessibility.",
-            remedy="exchange the two: the file with genes after --rna, the file with peaks after --atac.",
+        raise refusal(
+            InputError, "inputs_swapped", rna=rna.source, rna_names=rna_names, atac=atac.source, atac_names=atac_names
         )
     if rna_wrong:
-        raise InputError(
-            f"{rna.source}: the expression input holds peaks, not genes ({rna_names}).",
-            expected="cells x genes.",
-            remedy="give the expression counts as the expression input (--rna).",
-        )
+        raise refusal(InputError, "peaks_as_genes", rna=rna.source, rna_names=rna_names)
     if atac_wrong or same_features:
-        same = " Both inputs have the same features." if same_features else ""
-        raise InputError(
-            f"{atac.source}: the accessibility input has no peak coordinates; its features look like genes "
-            f"({atac_names}; var columns: {', '.join(map(str, atac.var.columns)) or 'none'}).{same}",
-            expected="cells x peaks, with columns chrom, start, end in var or peaks named like chr1:1000-1500.",
-            remedy="give the peak counts as the accessibility input (--atac), or add the three columns to its var.",
+        raise refusal(
+            InputError,
+            "genes_as_peaks",
+            atac=atac.source,
+            atac_names=atac_names,
+            columns=list(map(str, atac.var.columns)),
+            same_features=same_features,
         )
 
 
@@ -125,12 +117,7 @@ def check_barcodes(part: Counted | RawModality) -> None:
     duplicated = names[names.duplicated()]
     if len(duplicated):
         n = len(duplicated.unique())
-        raise InputError(
-            f"{part.source}: {n:,} cell barcodes occur more than once, e.g. {examples(duplicated.unique())}.",
-            expected="one name per cell, the same in both modalities.",
-            remedy="if samples were merged, add the sample to the barcode in both modalities "
-            "(for example anndata.concat(..., index_unique='-')).",
-        )
+        raise refusal(InputError, "duplicate_barcodes", source=part.source, n=n, names=examples(duplicated.unique()))
 
 
 def with_coordinates(part: Counted, log: Log) -> Counted:
@@ -141,10 +128,8 @@ def with_coordinates(part: Counted, log: Log) -> Counted:
     n_bad = int((~found.valid).sum())
     if n_bad:
         log.drop("peaks_without_coordinates", n_bad)
-        log.warn(
-            f"{n_bad:,} peaks without valid coordinates were dropped",
-            cause=f"{part.source}: coordinates come from {found.source}; without: {', '.join(found.bad_examples)}",
-            remedy="correct chrom, start and end (end > start >= 0) of these peaks to keep them.",
+        log.add(
+            "peaks_without_coordinates", n_bad=n_bad, source=part.source, where=found.source, names=found.bad_examples
         )
     var = part.var.loc[found.valid].drop(columns=[name for name in found.frame if name in part.var])
     var = pd.concat([found.frame.set_axis(var.index), var], axis=1)
@@ -156,11 +141,7 @@ def binarise(part: Counted, log: Log) -> Counted:
     """Binarise accessibility: counts above one become one, which is noted."""
     above = int((part.counts.data > 1).sum())
     if above:
-        log.note(
-            "Peak counts were binarised",
-            cause=f"{above:,} of {part.counts.nnz:,} non-zero values were above 1 (up to {part.counts.data.max():.0f})"
-            "; the accessibility model only uses whether a peak is open",
-        )
+        log.add("peaks_binarised", n_above=above, n_values=part.counts.nnz, largest=part.counts.data.max())
         part.counts.data[:] = 1.0
     return part
 
@@ -172,11 +153,12 @@ def drop_empty(rna: Counted, atac: Counted, log: Log) -> tuple[Counted, Counted]
     if not keep.all():
         log.drop("cells_without_counts", int((~keep).sum()))
         names = rna.obs.index[~keep]
-        log.warn(
-            f"{int((~keep).sum()):,} cells without counts were dropped",
-            cause=f"{int((n_rna == 0).sum()):,} have no expression counts, {int((n_atac == 0).sum()):,} no open peak; "
-            f"e.g. {examples(names)}",
-            remedy="filter cells by depth before the analysis.",
+        log.add(
+            "empty_cells",
+            n_dropped=int((~keep).sum()),
+            n_rna=int((n_rna == 0).sum()),
+            n_atac=int((n_atac == 0).sum()),
+            names=examples(names),
         )
         rows = np.flatnonzero(keep)
         rna = replace(rna, counts=rna.counts[rows], obs=rna.obs.iloc[rows])
@@ -192,10 +174,7 @@ def _drop_empty_features(part: Counted, role: str, log: Log) -> Counted:
         return part
     noun = NOUN[role][1]
     log.drop(f"{noun}_without_counts", n_empty)
-    log.note(
-        f"{n_empty:,} {noun} without counts were dropped",
-        cause=f"no kept cell has a count in them, e.g. {examples(part.var.index[~used])}",
-    )
+    log.add("empty_features", n_empty=n_empty, noun=noun, names=examples(part.var.index[~used]))
     columns = np.flatnonzero(used)
     return replace(part, counts=part.counts[:, columns], var=part.var.iloc[columns])
 
@@ -218,10 +197,12 @@ def unique_features(part: Counted, role: str, log: Log) -> Counted:
             taken.add(name)
         out.append(name)
     noun = NOUN[role][0]
-    log.warn(
-        f"{int(duplicated.sum()):,} {noun} names were not unique",
-        cause=f"{part.source}: e.g. {examples(names[duplicated].unique())}; later ones got a suffix such as -1",
-        remedy="use unique names or identifiers if the suffixed features matter to you.",
+    log.add(
+        "duplicate_features",
+        n_duplicated=int(duplicated.sum()),
+        noun=noun,
+        source=part.source,
+        names=examples(names[duplicated].unique()),
     )
     var = part.var.copy()
     var.index = pd.Index(out)
@@ -232,33 +213,24 @@ def check_size(rna: Counted, atac: Counted, log: Log) -> None:
     """Refuse data too small for any analysis, warn about little data."""
     n_cells = rna.counts.shape[0]
     if n_cells < MIN_CELLS:
-        lost = "; ".join(f"{re.sub('_', ' ', reason)}: {n:,}" for reason, n in log.dropped.items())
-        raise InputError(
-            f"Only {n_cells} cells have counts in both {rna.source} and {atac.source}"
-            + (f" ({lost})." if lost else "."),
-            expected=f"at least {MIN_CELLS} cells, better {FEW_CELLS} or more.",
-            remedy="check that both files hold the same cells, or use more cells.",
+        raise refusal(
+            InputError,
+            "too_few_cells",
+            n_cells=n_cells,
+            rna=rna.source,
+            atac=atac.source,
+            dropped=log.dropped,
+            min_cells=MIN_CELLS,
+            few_cells=FEW_CELLS,
         )
     if n_cells < FEW_CELLS:
-        log.warn(
-            f"Only {n_cells} cells",
-            cause="topics, neighbours and lineages of so few cells are unstable",
-            remedy=f"use {FEW_CELLS} cells or more if there are any.",
-        )
+        log.add("few_cells", n_cells=n_cells, few_cells=FEW_CELLS)
     for part, role in ((rna, "rna"), (atac, "atac")):
         n = part.counts.shape[1]
         noun = NOUN[role][1]
         if n < 2:
-            raise InputError(
-                f"{part.source}: only {n} {noun} with counts.",
-                expected=f"a whole experiment's {noun}.",
-                remedy="use more.",
-            )
+            raise refusal(InputError, "too_few_features", source=part.source, n=n, noun=noun)
         if n < FEW_FEATURES[role]:
-            log.warn(f"Only {n} {noun}", cause=f"{part.source}: topics of so few {noun} say little")
+            log.add("few_features", n=n, noun=noun, source=part.source)
     if rna.counts.data.max() == 1:
-        log.warn(
-            "No expression count is above 1",
-            cause=f"{rna.source}: the counts may have been binarised, or the depth is very low",
-            remedy="give raw counts as the expression input.",
-        )
+        log.add("no_count_above_one", rna=rna.source)

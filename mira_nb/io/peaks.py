@@ -13,7 +13,7 @@ from mira_nb.errors import InputError
 from mira_nb.keys import CHROM, END, START
 
 from .identifiers import assembly_prefix, without_assembly
-from .spec import Finding
+from .messages import Finding, finding, refusal
 
 CHROM_COLUMNS: Final = ("chrom", "chr", "chromosome", "seqnames", "seqname", "seqid", "contig", "#chrom")
 START_COLUMNS: Final = ("start", "chromstart", "chrom_start", "peak_start", "begin", "startpos")
@@ -31,7 +31,6 @@ _NAME: Final = (
 )
 _WORDS: Final = r"(?i)^(?:peaks?|atac|regions?|interval|locus|bin|tile|window|c?cre)(?:[_\-.]?\d+)?[:_\-.|]+(?=chr)"
 _MAX_POSITION: Final = 2**40
-_EXAMPLES: Final = "chr1:1000-1500, chr1-1000-1500 or chr1_1000_1500"
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,7 @@ def peak_coordinates(var: pd.DataFrame, *, source: str) -> Coordinates:
         where, frame, one_based = _from_columns(var)
         candidates.append((where, frame))
         if one_based:
-            cause = "the width column shows that starts count from 1 (as in R); here they count from 0"
-            notes.append(Finding("info", "peak starts were moved by one", cause))
+            notes.append(finding("starts_from_one"))
     candidates.append(("the peak names", parse_peak_names(var.index)))
     lower = {str(column).lower(): column for column in var.columns}
     for name in NAME_COLUMNS:
@@ -141,11 +139,14 @@ def peak_coordinates(var: pd.DataFrame, *, source: str) -> Coordinates:
     bad = tuple(str(name) for name in var.index[~valid][:3])
     if not valid.any() or valid.mean() < 0.9:
         shown = ", ".join(repr(str(name)) for name in var.index[:3])
-        raise InputError(
-            f"{source}: {int((~valid).sum()):,} of {len(valid):,} peaks have no coordinates. "
-            f"Peak names found: {shown}; columns found: {', '.join(map(str, var.columns)) or 'none'}.",
-            expected=f"columns chrom, start, end in var (end > start >= 0), or peaks named like {_EXAMPLES}.",
-            remedy="add the three columns to var, or rename the peaks; if these are genes, give the file with --rna.",
+        raise refusal(
+            InputError,
+            "no_coordinates",
+            source=source,
+            n_bad=int((~valid).sum()),
+            n_peaks=len(valid),
+            names=shown,
+            columns=list(map(str, var.columns)),
         )
     kept = frame.loc[valid]
     chrom, more = _plain_chromosomes(kept[CHROM].astype(str))
@@ -170,8 +171,7 @@ def _reconcile(
     if right[CHROM].notna().mean() < 0.5:
         return best, []
     if left[CHROM].notna().mean() < 0.5:
-        title = f"{column_text} hold no intervals (end > start) and were not used"
-        return named, [Finding("warning", title, "coordinates come from the peak names")]
+        return named, [finding("columns_without_intervals", columns=column_text)]
     a, b = left.loc[both], right.loc[both]
     chrom = _bare_chromosomes(a[CHROM]) == _bare_chromosomes(b[CHROM])
     start, end = ((a[name] - b[name]).astype(np.int64).to_numpy() for name in (START, END))
@@ -181,15 +181,21 @@ def _reconcile(
         return best, []
     if (equal | by_one).mean() > 0.99 and by_one.any():
         use, other = (columns, "the peak names") if (start[by_one] < 0).all() else (named, column_text)
-        cause = (
-            f"they differ by one in the start of {int(by_one.sum()):,} of {len(a):,} peaks; here starts count from 0"
-        )
-        return use, [Finding("info", f"{other} count from 1, {use[0]} were used", cause)]
+        return use, [
+            finding("one_side_from_one", other=other, used=use[0], n_different=int(by_one.sum()), n_peaks=len(a))
+        ]
     wrong = int(np.flatnonzero(~equal)[0])
     shown = f"{a[CHROM].iloc[wrong]}:{a[START].iloc[wrong]}-{a[END].iloc[wrong]}"
-    cause = f"{int((~equal).sum()):,} of {len(a):,} peaks, e.g. {names[both][wrong]!s} with {shown} in the columns"
-    title = f"the peak names and {column_text} disagree; the names were used"
-    return named, [Finding("warning", title, cause, "remove or correct the side that is wrong.")]
+    return named, [
+        finding(
+            "coordinates_disagree",
+            columns=column_text,
+            n_different=int((~equal).sum()),
+            n_peaks=len(a),
+            peak=names[both][wrong],
+            example=shown,
+        )
+    ]
 
 
 def _bare_chromosomes(names: pd.Series) -> pd.Series:
@@ -202,21 +208,27 @@ def _plain_chromosomes(names: pd.Series) -> tuple[pd.Series, list[Finding]]:
     if len(names) and found.notna().all():
         counted = found.value_counts()
         if len(counted) == 1:
-            title = f"the prefix {counted.index[0]} was taken off the chromosome names"
-            return without_assembly(names), [Finding("info", title, f"e.g. {names.iloc[0]}")]
-        shown = ", ".join(f"{name} {n:,}" for name, n in counted.items())
-        return names, [Finding("warning", f"the peaks belong to {len(counted)} assemblies", shown)]
+            return without_assembly(names), [
+                finding("chromosome_prefix", prefix=counted.index[0], example=names.iloc[0])
+            ]
+        return names, [
+            finding(
+                "several_peak_assemblies",
+                n_assemblies=len(counted),
+                assemblies=[f"{name} {n:,}" for name, n in counted.items()],
+            )
+        ]
     if len(names) and names.str.contains(_WORDS).all():
-        title, example = "a word before the chromosome names was taken off", names.iloc[0]
-        return names.str.replace(_WORDS, "", regex=True), [Finding("info", title, f"e.g. {example}")]
+        example = names.iloc[0]
+        return names.str.replace(_WORDS, "", regex=True), [finding("chromosome_word", example=example)]
     distinct = pd.Series(names.unique())
     numbered = distinct[distinct.str.contains(r"\d")]
     changed = numbered.str.fullmatch(r"X\d+")
     # platypus has chromosomes X1 to X5 beside 1 to 21
     if changed.any() and not distinct.str.fullmatch(r"\d+").any() and not distinct.str.startswith("chr").any():
-        title = "an X before the chromosome numbers was taken off"
-        cause = f"R puts it there, e.g. {numbered[changed].iloc[0]}"
-        return names.str.replace(r"^X(?=\d)", "", regex=True), [Finding("info", title, cause)]
+        return names.str.replace(r"^X(?=\d)", "", regex=True), [
+            finding("chromosome_x", example=numbered[changed].iloc[0])
+        ]
     return names, []
 
 

@@ -23,6 +23,7 @@ from .cells import pair_cells
 from .files import is_zarr, mtx_file
 from .formats import RawModality
 from .labels import tidy_labels
+from .messages import refusal
 from .pairing import Counted, Log
 from .spec import CheckedPair, InputSpec
 
@@ -74,7 +75,7 @@ def read_mudata(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
         raw_atac = formats.read_h5ad_group(file["mod"][atac_name], source=f"{path.name}[{atac_name}]")
         others = sorted(set(file["mod"]) - {rna_name, atac_name})
         if others:
-            log.note(f"{path.name}: other modalities are not used", cause=", ".join(others))
+            log.add("modalities_unused", file=path.name, names=others)
         joint = formats.read_obs(file)
         parts = _count_both(raw_rna, raw_atac, log, spec)
     own = [name for name in joint.columns if ":" not in str(name)]
@@ -116,7 +117,7 @@ def check_pair(rna: AnnData, atac: AnnData) -> CheckedPair:
 
 def _given(path: Path | None) -> Path:
     if path is None:
-        raise InputError("An input file is missing.", remedy="name it on the command line.")
+        raise refusal(InputError, "file_missing")
     return Path(path)
 
 
@@ -129,19 +130,11 @@ def _modality_names(file: Any, path: Path, log: Log) -> tuple[str, str]:
     atac = _choose(others, "atac", _ATAC_NAMES, _ATAC_WORDS)
     if rna is None or atac is None:
         lacking = "expression" if rna is None else "accessibility"
-        raise InputError(
-            f"{path} (--mudata) has no {lacking} modality; found: {', '.join(present) or 'none'}.",
-            expected="modalities called rna and atac, or one of genes and one of peaks.",
-            remedy="rename them: mudata.MuData({'rna': ..., 'atac': ...}).write(FILE), or give --rna and --atac.",
-        )
+        raise refusal(InputError, "modality_missing", path=path, lacking=lacking, names=present)
     if rna.lower() in _ATAC_NAMES or atac.lower() in _RNA_NAMES:
-        log.warn(
-            f"{path.name}: the names of the modalities contradict their features, which were believed",
-            cause=f"{rna!r} holds genes, {atac!r} holds peaks",
-            remedy="rename the modalities in the file.",
-        )
+        log.add("modality_names_contradict", file=path.name, rna=rna, atac=atac)
     elif rna.lower() not in _RNA_NAMES or atac.lower() not in _ATAC_NAMES:
-        log.note(f"{path.name}: modalities were chosen by their features", cause=f"genes: {rna}; peaks: {atac}")
+        log.add("modalities_by_features", file=path.name, rna=rna, atac=atac)
     return rna, atac
 
 
@@ -174,11 +167,7 @@ def _count_both(
     layer = spec.layer if spec else None
     if layer is not None and not any(candidates.layer_key(raw, layer) for raw in (raw_rna, raw_atac)):
         known = dict.fromkeys(key for raw in (raw_rna, raw_atac) for key in raw.matrices)
-        raise InputError(
-            f"--layer {layer}: neither {raw_rna.source} nor {raw_atac.source} has such a matrix.",
-            expected=f"X, raw or the name of a layer; there are: {', '.join(known)}.",
-            remedy="correct the name.",
-        )
+        raise refusal(InputError, "layer_unknown", layer=layer, rna=raw_rna.source, atac=raw_atac.source, layers=known)
     rna = candidates.choose_counts(raw_rna, RNA, log, layer=layer)
     atac = candidates.choose_counts(raw_atac, ATAC, log, layer=layer)
     candidates.check_droplets(rna, log)
@@ -231,10 +220,7 @@ def _assemble(rna: Counted, atac: Counted, joint_obs: pd.DataFrame | None, log: 
                 while other in joint:
                     other += "_"
                 joint[other] = frame[name]
-                log.note(
-                    f"The cell annotation {name!r} differs between the modalities",
-                    cause=f"{name!r} is that of {rna.source}, {other!r} the other",
-                )
+                log.add("annotation_differs", name=name, rna=rna.source, other=other)
     data.obs = joint
     return data
 
@@ -256,7 +242,7 @@ def _clean(frame: pd.DataFrame, source: str, log: Log) -> pd.DataFrame:
         columns.append(name)
     changed = [f"{old!s} -> {new}" for old, new in zip(out.columns, columns, strict=True) if str(old) != new]
     if changed:
-        log.note(f"{source}: columns were renamed", cause="; ".join(changed))
+        log.add("columns_renamed", source=source, columns=changed)
     out.columns = pd.Index(columns)
     for position in range(out.shape[1]):
         column: Any = out.iloc[:, position]

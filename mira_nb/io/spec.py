@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mira_nb.errors import InputError
 
+from .messages import Finding, refusal
+
 if TYPE_CHECKING:
     from mudata import MuData
 
-FindingLevel = Literal["warning", "info"]
-
 _FILES: Final = ("rna", "atac", "mudata", "tenx")
 _PATHS: Final = (*_FILES, "obs")
-_USAGE = "--rna FILE.h5ad with --atac FILE.h5ad, or --mudata FILE.h5mu, or --tenx FILE.h5"
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,7 @@ class InputSpec:
             return "mudata"
         if given == ["tenx"]:
             return "tenx"
-        found = ", ".join(f"--{name}" for name in given) or "no input file"
-        raise InputError(
-            f"The input is incomplete or ambiguous: found {found}.",
-            expected=f"one of: {_USAGE}.",
-            remedy=_spec_remedy(given),
-        )
+        raise refusal(InputError, "input_incomplete", given=[f"--{name}" for name in given])
 
     def files(self) -> tuple[Path, ...]:
         """Return all files given, in the order rna, atac, mudata, tenx, obs."""
@@ -99,26 +93,6 @@ class InputSpec:
         known = {item.name for item in fields(cls)}
         given = {name: value for name, value in values.items() if name in known and value}
         return cls(**{name: Path(value) if name in _PATHS else str(value) for name, value in given.items()})  # type: ignore[arg-type]
-
-
-def _spec_remedy(given: list[str]) -> str:
-    if given == ["rna"]:
-        return "add the accessibility counts of the same cells with --atac FILE.h5ad."
-    if given == ["atac"]:
-        return "add the expression counts of the same cells with --rna FILE.h5ad."
-    if not given:
-        return "name the files with the two count matrices, or run `mira-nb demo` to see an example."
-    return "keep only one of the three ways."
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something the reader must know about the input: what, why it matters (cause), what to do (remedy)."""
-
-    level: FindingLevel
-    title: str
-    cause: str = ""
-    remedy: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,13 @@ from mira_nb.keys import CELL_LABEL, LEIDEN
 from mira_nb.text import suggest
 
 from .cluster_labels import read_cluster_labels
-from .spec import Finding
+from .messages import Finding, finding, refusal
 
 OPTION: Final = "--subset"
 MIN_CELLS: Final = 30
 """Cells that a subset needs at least."""
 LATER: Final = (LEIDEN, CELL_LABEL)
 """Columns that the stage joint makes: clusters of all cells, and the labels given to them."""
-_EXPECTED: Final = "COLUMN=VALUE,..., such as cell_type=OPC,oligodendrocyte; a value with a comma stands in quotes"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def parse_subset(text: str) -> Subset:
     values = next(csv.reader([rest], skipinitialspace=True), [])
     values = list(dict.fromkeys(value.strip() for value in values))
     if not (sign and column.strip() and values and all(values)):
-        raise InputError(f"{OPTION} {text!r} is not understood.", expected=f"{_EXPECTED}.", remedy="correct it.")
+        raise refusal(InputError, "subset_not_understood", text=text)
     return Subset(column.strip(), tuple(values))
 
 
@@ -74,18 +73,22 @@ def subset_cells(subset: Subset, column: pd.Series) -> NDArray[np.bool_]:
     known = list(dict.fromkeys(text.dropna()))
     unknown = [value for value in subset.values if value not in known]
     if unknown:
-        raise InputError(
-            f"{OPTION} {subset.column}: no cell has the value {', '.join(map(repr, unknown))}; "
-            f"{suggest(unknown[0], sorted(known))}.",
-            expected=f"{_EXPECTED}.",
-            remedy="correct the value; `mira-nb check` lists the annotations.",
+        raise refusal(
+            InputError,
+            "subset_value_unknown",
+            column=subset.column,
+            unknown=list(map(repr, unknown)),
+            close=suggest(unknown[0], sorted(known)),
         )
     chosen = text.isin(subset.values).to_numpy(bool)
     if chosen.sum() < MIN_CELLS:
-        raise InputError(
-            f"{OPTION} {subset.column}={','.join(subset.values)}: only {int(chosen.sum())} cells.",
-            expected=f"at least {MIN_CELLS} cells.",
-            remedy="add values.",
+        raise refusal(
+            InputError,
+            "subset_too_small",
+            column=subset.column,
+            values=subset.values,
+            n_cells=int(chosen.sum()),
+            min_cells=MIN_CELLS,
         )
     return chosen
 
@@ -118,40 +121,34 @@ def check_subset(obs: pd.DataFrame, text: str, *, labels: Path | None) -> list[F
     if made_later(subset, obs):
         return _check_later(subset, labels)
     if subset.column not in obs:
-        raise InputError(
-            f"{OPTION} {subset.column!r}: no cell annotation has this name; {suggest(subset.column, map(str, obs))}.",
-            expected=f"{_EXPECTED}; {LEIDEN} stands for the clusters of all cells, {CELL_LABEL} for their labels.",
-            remedy="correct the name; `mira-nb check` lists the annotations.",
+        raise refusal(
+            InputError,
+            "subset_column_unknown",
+            column=subset.column,
+            close=suggest(subset.column, map(str, obs)),
+            leiden=LEIDEN,
+            cell_label=CELL_LABEL,
         )
     n = int(subset_cells(subset, obs[subset.column]).sum())
     if n == len(obs):
-        return [Finding("warning", f"{OPTION} {text} takes all {n:,} cells", "every cell has one of the values")]
-    return [
-        Finding(
-            "info",
-            f"{OPTION} takes {n:,} of {len(obs):,} cells",
-            f"{subset.column} = {', '.join(subset.values)}; topics are learned from all cells, everything after them "
-            "uses the subset",
-        )
-    ]
+        return [finding("subset_of_all", text=text, n_cells=n)]
+    return [finding("subset_taken", n_cells=n, n_all=len(obs), column=subset.column, values=subset.values)]
 
 
 def _check_later(subset: Subset, labels: Path | None) -> list[Finding]:
     if subset.column == LEIDEN:
         return []
     if labels is None:
-        raise InputError(
-            f"{OPTION} {subset.column}: the clusters have no labels.",
-            expected="a table of labels beside it.",
-            remedy="give --labels TABLE.",
-        )
+        raise refusal(InputError, "subset_without_labels", column=subset.column)
     names = read_cluster_labels(labels).names
     unknown = [value for value in subset.values if value not in names]
     if unknown:
-        raise InputError(
-            f"{OPTION} {subset.column}: {labels} has no label {', '.join(map(repr, unknown))}; "
-            f"{suggest(unknown[0], names)}.",
-            expected="labels of the table given with --labels.",
-            remedy="correct the label.",
+        raise refusal(
+            InputError,
+            "subset_label_unknown",
+            column=subset.column,
+            labels=labels,
+            unknown=list(map(repr, unknown)),
+            close=suggest(unknown[0], names),
         )
     return []

@@ -16,6 +16,7 @@ from mira_nb.errors import InputError
 
 from .files import check_file, is_gzipped, mtx_file
 from .formats import RawModality
+from .messages import refusal
 from .pairing import Log
 from .peaks import looks_like_peaks
 
@@ -95,18 +96,22 @@ def read_mtx(path: Path, *, option: str) -> TenxMatrix:
     """
     matrix_file = mtx_file(path)
     if matrix_file is None:
-        raise InputError(f"{path} ({option}) holds no matrix.mtx.", remedy="name the folder that holds it.")
+        raise refusal(InputError, "matrix_missing", path=path, option=option)
     source = f"{path.parent.name}/{path.name}" if path.is_file() else path.name
     barcodes = _table(_beside(matrix_file, ("barcodes.tsv",), option), option)[0]
     features = _features(_beside(matrix_file, _TABLES, option), option)
     matrix = _matrix(matrix_file, option)
     expected = (len(features), len(barcodes))
     if matrix.shape != expected and matrix.shape != expected[::-1]:
-        raise InputError(
-            f"{matrix_file} ({option}) is {matrix.shape[0]:,} x {matrix.shape[1]:,}, but its tables name "
-            f"{expected[0]:,} features and {expected[1]:,} barcodes.",
-            expected="three files of one matrix.",
-            remedy="copy the folder again; do not mix files of raw and filtered matrices.",
+        raise refusal(
+            InputError,
+            "matrix_does_not_fit",
+            path=matrix_file,
+            option=option,
+            n_rows=matrix.shape[0],
+            n_columns=matrix.shape[1],
+            n_features=expected[0],
+            n_barcodes=expected[1],
         )
     cells_first = sparse.csr_matrix(matrix.T if matrix.shape == expected else matrix)
     return TenxMatrix(source, cells_first, features, pd.Index(barcodes.astype(str), name=None))
@@ -119,10 +124,13 @@ def _beside(matrix: Path, names: tuple[str, ...], option: str) -> Path:
         for ending in ("", ".gz"):
             if (found := matrix.with_name(f"{prefix}{name}{ending}")).exists():
                 return found
-    raise InputError(
-        f"{matrix.parent} ({option}) has {matrix.name}, but no {' or '.join(prefix + name for name in names)}.",
-        expected="matrix.mtx, barcodes.tsv and features.tsv (or genes.tsv, peaks.bed) in one folder, gzipped or not.",
-        remedy="copy the missing file into the folder under this name.",
+    raise refusal(
+        InputError,
+        "tenx_file_missing",
+        path=matrix.parent,
+        option=option,
+        file=matrix.name,
+        lacking=[prefix + name for name in names],
     )
 
 
@@ -161,11 +169,7 @@ def _matrix(path: Path, option: str) -> Any:
 
 def _damaged(path: Path, option: str, error: BaseException) -> InputError:
     detail = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-    return InputError(
-        f"{path} ({option}, {path.stat().st_size:,} bytes) cannot be read: {detail}.",
-        expected="a complete file as Cell Ranger writes it.",
-        remedy="copy or download it again and compare sizes or checksums.",
-    )
+    return refusal(InputError, "tenx_damaged", path=path, option=option, n_bytes=path.stat().st_size, detail=detail)
 
 
 # ---------------------------------------------------------------- modalities
@@ -181,23 +185,14 @@ def both_parts(found: TenxMatrix, log: Log) -> tuple[RawModality, RawModality]:
     missing = [name for name in TYPES if name not in present]
     if missing:
         shown = ", ".join(f"{n:,} {name}" for name, n in present.items()) or "none"
-        raise InputError(
-            f"{found.source} has no features of type {' and '.join(missing)}; found: {shown}.",
-            expected="Gene Expression and Peaks in one matrix, as Cell Ranger ARC writes it.",
-            remedy="give the joint matrix of Cell Ranger ARC, or one file or folder per assay with --rna and --atac.",
-        )
+        raise refusal(InputError, "feature_type_missing", source=found.source, lacking=missing, shown=shown)
     others = {name: n for name, n in present.items() if name not in TYPES}
     if others:
-        shown = ", ".join(f"{n:,} {name}" for name, n in others.items())
-        log.note(f"{found.source}: features of other types were left out", cause=shown)
+        log.add("other_features_in_file", source=found.source, others=[f"{n:,} {name}" for name, n in others.items()])
         log.drop("features_of_other_types", sum(others.values()))
     rna, atac = (one_part(found, name, f"{found.source}[{name}]") for name in TYPES)
     if "sample" in rna.obs:
-        log.note(
-            f"{found.source} holds {rna.obs['sample'].nunique()} samples",
-            cause="the number after the barcodes, in the order of cellranger aggr, is the annotation 'sample'",
-            remedy="--groups sample or --batch sample uses it; the table given to aggr names them: --obs aggr.csv.",
-        )
+        log.add("samples_in_barcodes", source=found.source, n_samples=rna.obs["sample"].nunique())
     return rna, atac
 
 

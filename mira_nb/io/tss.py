@@ -22,8 +22,8 @@ from mira_nb.errors import ResourceError
 
 from .files import read_lines
 from .gff import Row, looks_like_gff, parse_gff
-from .spec import Finding
-from .tss_tables import EXPECTED, OPTION, STRANDS, UNSTRANDED, Rows, parse_table, read_header
+from .messages import Finding, finding, refusal
+from .tss_tables import OPTION, STRANDS, UNSTRANDED, Rows, parse_table, read_header
 
 TssFormat = Literal["table", "bed", "gtf", "refseq"]
 RULE: Final = (
@@ -83,7 +83,7 @@ def read_tss(path: Path) -> TssTable:
     lines = _content(path)
     head = list(itertools.islice(lines, 50))
     if not head:
-        raise ResourceError(f"{path} ({OPTION}) has no rows.", expected=EXPECTED, remedy="give a complete file.")
+        raise refusal(ResourceError, "tss_empty", path=path)
     lines = itertools.chain(head, lines)
     reader = _headerless_reader(head)
     if not read_header(head[0]).missing() or reader is None:
@@ -188,11 +188,7 @@ def _parse(lines: Iterable[str], parse: Callable[[list[str]], Row | None]) -> Ro
 
 def _finish(path: Path, kind: TssFormat, read: Rows) -> TssTable:
     if not read.n_read:
-        raise ResourceError(
-            f"{path} ({OPTION}) has no row of a gene, a transcript or an exon.",
-            expected=EXPECTED,
-            remedy="give an annotation with genes and transcripts: coding sequences do not tell where they start.",
-        )
+        raise refusal(ResourceError, "tss_without_genes", path=path)
     frame = pd.DataFrame(read.rows, columns=["chrom", "start", "end", "strand", "gene", "gene_id"], dtype=str)
     gene, chrom = frame["gene"].str.strip(), frame["chrom"].str.strip()
     start, end, findings = _interval(path, frame)
@@ -205,12 +201,7 @@ def _finish(path: Path, kind: TssFormat, read: Rows) -> TssTable:
         str(words): int(n) for words, n in reason[~good].value_counts().items()
     }
     if not good.any():
-        raise ResourceError(
-            f"{path} ({OPTION}): none of {read.n_read:,} rows has a gene, a strand and coordinates with end > start "
-            f"({_in_words(reasons)}).",
-            expected=EXPECTED,
-            remedy="check the columns of the file.",
-        )
+        raise refusal(ResourceError, "tss_without_sites", path=path, n_rows=read.n_read, reasons=_in_words(reasons))
     position = np.where(strand == "+", start, end - 1)
     sites = pd.DataFrame({"gene": gene, "chrom": chrom, "tss": position, "strand": strand})
     sites["gene_id"] = frame["gene_id"]
@@ -221,13 +212,18 @@ def _finish(path: Path, kind: TssFormat, read: Rows) -> TssTable:
     lost = _lost(frame.assign(gene=gene), reason, counted)
     findings = [*read.findings, *findings, *_suspicious(path, counted)]
     if n_bad := sum(reasons.values()):
-        title = f"{n_bad:,} of {read.n_read:,} TSS rows were left out"
-        genes = f"; {len(lost):,} genes have no other row, e.g. {', '.join(list(lost)[:3])}" if lost else ""
-        findings.append(Finding("warning", title, f"{path.name}: {_in_words(reasons)}{genes}"))
+        findings.append(
+            finding(
+                "tss_rows_left_out",
+                n_bad=n_bad,
+                n_rows=read.n_read,
+                file=path.name,
+                reasons=_in_words(reasons),
+                lost=list(lost),
+            )
+        )
     if n_unstranded := int((unstranded & good).sum()):
-        title = f"{n_unstranded:,} TSS rows have no strand"
-        remedy = "give + or - so that upstream and downstream can be told apart."
-        findings.append(Finding("warning", title, f"{path.name}: they are taken to be on the + strand", remedy))
+        findings.append(finding("tss_without_strand", n_unstranded=n_unstranded, file=path.name))
     return TssTable(counted, kind, tuple(findings), lost)
 
 
@@ -253,12 +249,10 @@ def _interval(path: Path, frame: pd.DataFrame) -> tuple[pd.Series, pd.Series, li
     findings = []
     if turned.any():
         start, end = start.mask(turned, end), end.mask(turned, start)
-        cause = f"{path.name}: rows on the - strand name the start site first"
-        findings.append(Finding("info", f"Start and end of {int(turned.sum()):,} rows were exchanged", cause))
+        findings.append(finding("tss_turned", n_rows=int(turned.sum()), file=path.name))
     if (points := start == end).mean() > 0.9:
         start = start.mask(points, start - 1)
-        cause = f"{path.name}: {int(points.sum()):,} of {len(points):,} rows; they were taken to count from 1"
-        findings.append(Finding("info", "Start sites are written as points (start = end)", cause))
+        findings.append(finding("tss_points", file=path.name, n_points=int(points.sum()), n_rows=len(points)))
     return start, end, findings
 
 
@@ -278,17 +272,23 @@ def _lost(frame: pd.DataFrame, reason: pd.Series, sites: pd.DataFrame) -> dict[s
 def _suspicious(path: Path, sites: pd.DataFrame) -> list[Finding]:
     """Report names that are not genes: peaks of a peak caller, transcripts of UCSC or Ensembl."""
     names = sites["gene"]
-    for what, pattern, remedy in (
-        ("peaks", r".*_peak_?\d+[a-z]?", "give start sites of genes; this looks like the output of a peak caller."),
+    for what, pattern in (
+        ("peaks", r".*_peak_?\d+[a-z]?"),
         (
             "transcripts",
             r"(?:ENS[A-Z]{0,6}T\d{6,}|[NX][MR]_\d+|uc\d{3}[a-z]{3})(?:\.\d+)?",
-            "give a file with gene symbols.",
         ),
     ):
         found = names.str.fullmatch(pattern)
         if found.mean() > 0.5:
-            title = f"The names in the TSS file are {what}, not genes"
-            cause = f"{path.name}: {int(found.sum()):,} of {len(names):,}, e.g. {names[found].iloc[0]}"
-            return [Finding("warning", title, cause, remedy)]
+            return [
+                finding(
+                    "tss_names_not_genes",
+                    what=what,
+                    file=path.name,
+                    n_found=int(found.sum()),
+                    n_names=len(names),
+                    example=names[found].iloc[0],
+                )
+            ]
     return []

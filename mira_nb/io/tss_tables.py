@@ -13,13 +13,10 @@ from typing import Final
 from mira_nb.errors import ResourceError
 
 from .gff import Row
+from .messages import Finding, finding, refusal
 from .peaks import CHROM_COLUMNS, END_COLUMNS, START_COLUMNS
-from .spec import Finding
 
 OPTION: Final = "--tss"
-EXPECTED: Final = (
-    "BED with six columns, a table with columns chrom, start, end, strand, gene_symbol, a GTF file, or UCSC refGene."
-)
 STRANDS: Final = {
     "+": "+", "-": "-", "1": "+", "-1": "-", "+1": "+", "1.0": "+", "-1.0": "-",
     "plus": "+", "minus": "-", "forward": "+", "reverse": "-", "fwd": "+", "rev": "-", "f": "+", "r": "-",
@@ -148,11 +145,7 @@ def parse_table(lines: Iterator[str], path: Path) -> Rows:
     first = next(lines)
     header = read_header(first)
     if header.missing():
-        raise ResourceError(
-            f"{path} ({OPTION}) lacks {', '.join(header.missing())}; its first line is {first[:160]!r}.",
-            expected=EXPECTED,
-            remedy="name the columns in the first line, or give the strand of every gene as + or -.",
-        )
+        raise refusal(ResourceError, "tss_columns_missing", path=path, lacking=header.missing(), first_line=first[:160])
     read: list[_Read] = []
     n_rows = n_bad = n_one_based = 0
     for line in lines:
@@ -178,11 +171,7 @@ def parse_table(lines: Iterator[str], path: Path) -> Rows:
 
 def _check_strands(path: Path, strands: set[str]) -> None:
     if strands == {"0", "1"}:
-        raise ResourceError(
-            f"{path} ({OPTION}): the strands are 0 and 1, and tools disagree on which of them is +.",
-            expected="strands + and -, or 1 and -1.",
-            remedy="replace them (HOMER writes 0 for +).",
-        )
+        raise refusal(ResourceError, "tss_strands_ambiguous", path=path)
 
 
 def _table_row(fields: list[str], header: Header) -> _Read:
@@ -215,6 +204,12 @@ def _transcripts(path: Path, read: list[_Read]) -> tuple[list[Row], list[Finding
             start = str(min(int(start), int(joined[key][1])))
             end = str(max(int(end), int(joined[key][2])))
         joined[key] = (chrom, start, end, *rest)  # type: ignore[assignment]
-    title = f"{len(parts):,} parts of transcripts were joined to {len(joined):,} transcripts"
-    cause = f"{path.name} has rows of {', '.join(sorted({found.kind for found in parts}))}"
-    return list(joined.values()), [Finding("info", title, cause)]
+    return list(joined.values()), [
+        finding(
+            "tss_parts_joined",
+            n_parts=len(parts),
+            n_transcripts=len(joined),
+            file=path.name,
+            kinds=sorted({found.kind for found in parts}),
+        )
+    ]

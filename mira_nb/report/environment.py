@@ -1,14 +1,11 @@
-"""The two environments of the templates: pages of HTML, and sentences."""
+"""The environment of the templates of pages."""
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 import jinja2
-
-from mira_nb.text import SENTENCE_FILTERS
 
 FOLDER: Final = Path(__file__).parent
 """Folder of the templates of pages."""
@@ -23,11 +20,3 @@ def page_environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-
-
-@cache
-def sentence_environment() -> jinja2.Environment:
-    """Return the environment of sentences: plain text, filters for numbers and lists, no name may be missing."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
-    environment.filters |= SENTENCE_FILTERS
-    return environment

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import Any
 
 import yaml
 
-from .environment import FOLDER, sentence_environment
+from mira_nb.sentences import fill, squeezed
+
+from .environment import FOLDER
 
 
 @cache
@@ -19,4 +20,4 @@ def _sentences() -> dict[str, str]:
 
 def phrase(key: str, **values: Any) -> str:
     """Return a sentence with its values filled in, on one line."""
-    return re.sub(r"\s+", " ", sentence_environment().from_string(_sentences()[key]).render(values)).strip()
+    return squeezed(fill(_sentences()[key], values))

@@ -12,9 +12,10 @@ from mudata import MuData
 
 from mira_nb.errors import InputError
 from mira_nb.io.annotations import check_annotations
+from mira_nb.io.messages import Finding, finding
 from mira_nb.io.read import read_input
 from mira_nb.io.resources import ANNOTATIONS, FILES, Resources, option_name
-from mira_nb.io.spec import Finding, InputSpec
+from mira_nb.io.spec import InputSpec
 from mira_nb.keys import ATAC, RNA
 from mira_nb.stages.base import Memory
 
@@ -56,12 +57,13 @@ class Requirement(Protocol):
 
 @dataclass(frozen=True)
 class ResourceStatus:
-    """One resource: not given, in order (``summary`` says what it holds), or wrong (``problem`` says why)."""
+    """One resource: not given, in order (``summary`` says what it holds), or wrong (``problem``, ``code``)."""
 
     name: str
     summary: str = ""
     problem: str = ""
     findings: tuple[Finding, ...] = ()
+    code: str = ""
 
     @property
     def usable(self) -> bool:
@@ -209,8 +211,7 @@ def _memory(data: MuData, costs: Mapping[str, Memory]) -> list[Finding]:
     if not short or free is None:
         return []
     most = max(needed_mb(costs[name], size) for name in short)
-    cause = f"up to {most / 1000:.1f} GB are needed, {free / 1000:.1f} GB are free: {', '.join(short)}"
-    return [Finding("warning", "Memory will probably run out", cause, MORE_MEMORY)]
+    return [finding("memory_short", needed=most / 1000, free=free / 1000, stages=short, advice=MORE_MEMORY)]
 
 
 def resource_statuses(resources: Resources, data: MuData) -> tuple[list[ResourceStatus], list[Finding]]:
@@ -258,7 +259,8 @@ def _file_status(name: str, resources: Resources, data: MuData) -> ResourceStatu
         try:
             summary, more = READERS[name](path, data)
         except InputError as error:
-            return ResourceStatus(name, problem=" ".join(str(error).split()), findings=tuple(findings))
+            problem = " ".join(str(error).split())
+            return ResourceStatus(name, problem=problem, findings=tuple(findings), code=error.code)
         summaries.append(f"{path.name}: {summary}")
         findings += more
     return ResourceStatus(name, "; ".join(summaries), findings=tuple(findings))
@@ -271,7 +273,7 @@ def _name_status(name: str, resources: Resources, data: MuData) -> tuple[Resourc
     try:
         findings = check_annotations(data, Resources(**{name: value}, labels=resources.labels))
     except InputError as error:
-        return ResourceStatus(name, problem=" ".join(str(error).split())), ()
+        return ResourceStatus(name, problem=" ".join(str(error).split()), code=error.code), ()
     detail = f" ({describe_column(data.obs[value])})" if name in {"groups", "batch"} else ""
     return ResourceStatus(name, f"{value}{detail}"), findings
 
@@ -293,11 +295,11 @@ def _annotations(obs: pd.DataFrame) -> dict[str, str]:
 
 def _render_findings(findings: Sequence[Finding]) -> list[str]:
     lines: list[str] = []
-    for finding in findings:
-        text = finding.title + (f" ({finding.cause})" if finding.cause else "")
-        lines += _wrap(f"  {finding.level}: ", text)
-        if finding.remedy:
-            lines += _wrap("    what to do: ", finding.remedy)
+    for item in findings:
+        text = item.title + (f" ({item.cause})" if item.cause else "")
+        lines += _wrap(f"  {item.level}: ", text)
+        if item.remedy:
+            lines += _wrap("    what to do: ", item.remedy)
     return lines
 
 

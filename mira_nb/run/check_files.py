@@ -11,13 +11,13 @@ import pandas as pd
 from mudata import MuData
 
 from mira_nb.chromosomes import match_chromosomes
-from mira_nb.errors import InputError
+from mira_nb.errors import ResourceError
 from mira_nb.io.cluster_labels import read_cluster_labels
 from mira_nb.io.gene_sets import match_gene_sets, name_gene_sets, read_gene_sets
 from mira_nb.io.identifiers import likely_species
+from mira_nb.io.messages import Finding, finding, refusal
 from mira_nb.io.motif_files import read_motifs
 from mira_nb.io.motif_hits import overlaps, read_bed, read_motif_hits
-from mira_nb.io.spec import Finding
 from mira_nb.io.tss import read_tss
 from mira_nb.io.tss_genes import NamedSites, name_sites
 from mira_nb.keys import ATAC, CHROM, RNA
@@ -34,10 +34,9 @@ def _check_tss(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     named = name_sites(table, data.mod[RNA].var)
     findings = list(table.findings)
     if named.n_genes and named.how != "gene names of the file with the names of the genes of the data":
-        findings.append(Finding("info", f"Start sites were matched by {named.how}"))
+        findings.append(finding("tss_matched_otherwise", how=named.how))
     if named.n_spelt:
-        title = f"{named.n_spelt:,} genes have a TSS under a name with other separators"
-        findings.append(Finding("info", title, "such as HLA.A for HLA-A, which R makes"))
+        findings.append(finding("tss_other_separators", n_genes=named.n_spelt))
     findings += _check_species(genes, table.frame)
     peaks = data.mod[ATAC].var[CHROM].astype(str)
     findings += _check_chromosomes(table.frame["chrom"], peaks)
@@ -48,9 +47,15 @@ def _check_tss(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     wanted = named.frame["gene"].isin(set(genes.astype(str)))
     alone = set(named.frame["gene"][wanted]) - set(named.frame["gene"][wanted & on])
     if alone and near:
-        title = f"{len(alone):,} genes have their TSS on chromosomes without peaks only"
         chroms = named.frame["chrom"][named.frame["gene"].isin(alone)].unique()
-        findings.append(Finding("info", title, f"e.g. {sorted(alone)[0]} ({', '.join(map(str, chroms[:4]))})"))
+        findings.append(
+            finding(
+                "tss_without_peaks",
+                n_genes=len(alone),
+                example=sorted(alone)[0],
+                chromosomes=list(map(str, chroms[:4])),
+            )
+        )
     n_genes = table.frame["gene"].nunique()
     return (
         f"{len(table.frame):,} sites of {n_genes:,} genes; {named.n_genes:,} of the data's {len(genes):,} genes",
@@ -60,12 +65,11 @@ def _check_tss(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
 
 def _lost_genes(named: NamedSites, genes: pd.Index, theirs: pd.Series) -> Finding:
     """Report why genes of the data have no start site; a warning when these are most of them."""
-    reasons = "; ".join(f"{n:,} {reason}, e.g. {gene}" for reason, (n, gene) in named.reasons().items())
+    reasons = [f"{n:,} {reason}, e.g. {gene}" for reason, (n, gene) in named.reasons().items()]
     if named.n_genes < 0.5 * len(genes):
-        shown = f"the data have {', '.join(map(str, genes[:3]))}, the file {', '.join(theirs.unique()[:3])}"
-        title = f"Only {named.n_genes:,} of {len(genes):,} genes have a TSS"
-        return Finding("warning", title, f"{shown}; {reasons}", "use the same species and gene names.")
-    return Finding("info", f"{len(named.lost):,} of {len(genes):,} genes have no TSS", reasons)
+        shown = {"genes": genes[:3], "sites": theirs.unique()[:3]}
+        return finding("few_genes_with_tss", n_found=named.n_genes, n_genes=len(genes), reasons=reasons, **shown)
+    return finding("genes_without_tss", n_lost=len(named.lost), n_genes=len(genes), reasons=reasons)
 
 
 def _check_species(genes: pd.Index, sites: pd.DataFrame) -> list[Finding]:
@@ -73,8 +77,7 @@ def _check_species(genes: pd.Index, sites: pd.DataFrame) -> list[Finding]:
     ours, theirs = likely_species(genes), likely_species(sites["gene"]) or likely_species(sites["gene_id"])
     if not ours or not theirs or ours == theirs:
         return []
-    cause = f"genes of the data look like those of {ours} ({genes[0]}), of the file {theirs} ({sites['gene'].iloc[0]})"
-    return [Finding("warning", "The TSS file may be of another species", cause, "give the data's own annotation.")]
+    return [finding("tss_of_other_species", ours=ours, gene=genes[0], theirs=theirs, site=sites["gene"].iloc[0])]
 
 
 def _check_chromosomes(theirs: pd.Series, ours: pd.Series) -> list[Finding]:
@@ -83,12 +86,10 @@ def _check_chromosomes(theirs: pd.Series, ours: pd.Series) -> list[Finding]:
     lost = ours[~ours.isin(list(matched))]
     if matched and len(lost) <= 0.05 * len(ours):
         return []
-    shown = f"peaks: {', '.join(lost.unique()[:4])}; TSS file: {', '.join(theirs.unique()[:4])}"
+    names = {"peaks": lost.unique()[:4], "sites": theirs.unique()[:4]}
     if not matched:
-        title = "No chromosome is both in the TSS file and in the peaks"
-        return [Finding("warning", title, shown, "use the same assembly and the same names of chromosomes.")]
-    title = f"{len(lost):,} of {len(ours):,} peaks are on chromosomes without a TSS"
-    return [Finding("warning", title, shown, "use the same assembly.")]
+        return [finding("tss_without_shared_chromosome", **names)]
+    return [finding("peaks_without_tss_chromosome", n_lost=len(lost), n_peaks=len(ours), **names)]
 
 
 def _check_genome(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
@@ -97,11 +98,8 @@ def _check_genome(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     chrom = data.mod[ATAC].var[CHROM].astype(str)
     translated = match_chromosomes(chrom, names).mapping
     if not translated:
-        raise InputError(
-            f"{path.name} shares no chromosome with the peaks (genome: {', '.join(names[:3])}; "
-            f"peaks: {', '.join(chrom.unique()[:3])}).",
-            expected="the genome assembly to which the data were aligned.",
-        )
+        shown = {"peaks": ", ".join(chrom.unique()[:3]), "genome": ", ".join(names[:3])}
+        raise refusal(ResourceError, "genome_without_shared_chromosome", path=path, **shown)
     n_in = int(chrom.isin(list(translated)).sum())
     summary = f"{len(names):,} sequences; {n_in:,} of {len(chrom):,} peaks lie on them"
     return summary, check_genome_lengths(lengths, data.mod[ATAC].var)
@@ -114,9 +112,7 @@ def _check_motifs(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     n_in = int((described["genes"] != "").sum())
     findings = []
     if not n_in:
-        cause = f"the motifs have names such as {', '.join(motif.name for motif in motifs[:3])}"
-        remedy = "use motifs named by gene symbols: factors cannot be compared with their expression without them."
-        findings.append(Finding("warning", "No motif's factor is a gene of the data", cause, remedy))
+        findings.append(finding("motifs_not_genes", names=[motif.name for motif in motifs[:3]]))
     return f"{len(motifs):,} motifs; the factors of {n_in:,} are genes of the data", findings
 
 
@@ -145,13 +141,11 @@ def _check_blacklist(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     n = f"{int(inside.sum()):,} of {len(inside):,}"
     summary = f"{len(regions):,} regions; {n} peaks ({share:.1%} of counts) in them"
     if not match_chromosomes(data.mod[ATAC].var[CHROM], regions[CHROM]).mapping:
-        cause = f"regions: {', '.join(regions[CHROM].unique()[:4])}"
-        remedy = "use the same assembly."
-        return summary, [Finding("warning", "No chromosome is both in the blacklist and in the peaks", cause, remedy)]
+        return summary, [finding("blacklist_without_shared_chromosome", regions=regions[CHROM].unique()[:4])]
     if inside.any():
-        cause = f"{n}, e.g. {data.mod[ATAC].var_names[np.flatnonzero(inside)[0]]}"
-        remedy = "remove them from the peak counts: their signal is an artefact."
-        return summary, [Finding("warning", "Peaks lie in blacklisted regions", cause, remedy)]
+        return summary, [
+            finding("peaks_in_blacklist", inside=n, example=data.mod[ATAC].var_names[np.flatnonzero(inside)[0]])
+        ]
     return summary, ()
 
 

@@ -15,9 +15,9 @@ from scipy import sparse
 from mira_nb.chromosomes import match_chromosomes, plain_name
 from mira_nb.errors import InputError
 from mira_nb.io.genome import sequence_lengths
+from mira_nb.io.messages import Finding, finding
 from mira_nb.io.motif_hits import overlaps
 from mira_nb.io.resources import Resources
-from mira_nb.io.spec import Finding
 from mira_nb.io.tss import read_tss
 from mira_nb.io.tss_genes import name_sites
 from mira_nb.keys import ATAC, CHROM, END, RNA, START
@@ -60,15 +60,12 @@ def check_genome_lengths(lengths: Sequence[tuple[str, int]], peaks: pd.DataFrame
     names = [name for name, _ in lengths]
     repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if repeated:
-        title = f"{len(repeated):,} sequences occur more than once in the genome"
-        findings.append(Finding("warning", title, f"e.g. {repeated[0]}", "give a FASTA file with each name once."))
+        findings.append(finding("genome_repeated_names", n_sequences=len(repeated), example=repeated[0]))
     first = next((length for name, length in lengths if plain_name(name) == "1"), 0)
     theirs = _FIRST_CHROMOSOME.get(first, "")
     ours = _named_assembly(peaks)
     if theirs and ours and theirs.lower() != ours:
-        cause = f"the peaks name {ours}, the length of chromosome 1 in the FASTA file is that of {theirs}"
-        remedy = "give the genome to which the data were aligned."
-        findings.append(Finding("warning", "Peaks and genome are of different assemblies", cause, remedy))
+        findings.append(finding("genome_of_other_assembly", ours=ours, theirs=theirs))
     findings += _beyond(peaks[CHROM], peaks[END], lengths, "peaks", theirs)
     return findings
 
@@ -94,10 +91,18 @@ def _beyond(
     if not outside.any():
         return []
     row = int(np.flatnonzero(outside)[0])
-    title = f"{int(outside.sum()):,} of {len(chrom):,} {what} lie beyond the end of their chromosome in the genome"
-    cause = f"e.g. {chrom.iloc[row]}:{int(end.iloc[row]):,}, where it ends at {int(limit.iloc[row]):,}"
-    cause += f"; the genome looks like {assembly}" if assembly else ""
-    return [Finding("warning", title, cause, "use files of the same assembly.")]
+    return [
+        finding(
+            "beyond_chromosome",
+            n_outside=int(outside.sum()),
+            n_peaks=len(chrom),
+            what=what,
+            chrom=chrom.iloc[row],
+            end=end.iloc[row],
+            length=limit.iloc[row],
+            assembly=assembly,
+        )
+    ]
 
 
 def compare_assemblies(resources: Resources, data: MuData) -> list[Finding]:
@@ -121,9 +126,7 @@ def compare_assemblies(resources: Resources, data: MuData) -> list[Finding]:
     here = _hits(used, peaks, 0)
     beside = float(np.mean([_hits(used, peaks, shift) for shift in _SHIFTS]))
     if here < 1.5 * beside and (here + beside) * len(used) >= _ENOUGH_HITS:
-        cause = f"{here:.0%} of {len(used):,} start sites are in a peak, {beside:.0%} of positions beside them"
-        remedy = "check that --tss is of the assembly to which the data were aligned."
-        findings.append(Finding("warning", "Start sites and peaks do not coincide", cause, remedy))
+        findings.append(finding("tss_not_in_peaks", inside=here, n_sites=len(used), beside=beside))
     return findings
 
 
@@ -140,39 +143,44 @@ def describe_regions(data: MuData) -> list[Finding]:
     chrom = atac.var[CHROM].astype(str)
     plain = chrom.map({name: plain_name(name) for name in chrom.unique()})
     kinds = {
-        "on X": plain == "x",
-        "on Y": plain == "y",
-        "on the mitochondrion": plain == "m",
-        "on unplaced contigs": plain.str.contains(r"_|^(?:gl|ki|jh|nw_|nt_)\d", regex=True),
+        "x": plain == "x",
+        "y": plain == "y",
+        "mitochondrion": plain == "m",
+        "contigs": plain.str.contains(r"_|^(?:gl|ki|jh|nw_|nt_)\d", regex=True),
     }
-    parts = [
-        f"{int(rows.sum()):,} {where} ({counts_in(atac.X, rows.to_numpy()):.1%} of counts)"
+    places = [
+        {"where": where, "n": rows.sum(), "fraction": counts_in(atac.X, rows.to_numpy())}
         for where, rows in kinds.items()
         if rows.any()
     ]
-    if not parts:
+    if not places:
         return []
-    level, remedy = "info", ""
-    share = counts_in(atac.X, kinds["on the mitochondrion"].to_numpy())
-    if share > 0.05:
-        level, remedy = "warning", "remove mitochondrial peaks: they measure contamination, not accessibility."
-    return [Finding(level, f"Of {len(chrom):,} peaks, {', '.join(parts)}", remedy=remedy)]  # type: ignore[arg-type]
+    mitochondrial = counts_in(atac.X, kinds["mitochondrion"].to_numpy())
+    return [finding("peaks_by_chromosome", n_peaks=len(chrom), places=places, mitochondrial=mitochondrial)]
 
 
 def describe_depth(data: MuData) -> list[Finding]:
     """Return how many cells usual thresholds of quality would keep; nothing is filtered by the run."""
     rna, atac = (sparse.csr_matrix(data.mod[name].X) for name in (RNA, ATAC))
     n_genes, n_peaks = np.diff(rna.indptr), np.diff(atac.indptr)
-    kept = [f"{int((n_genes >= limit).sum()):,} have {limit:,} genes or more" for limit in _GENES]
-    kept += [f"{int((n_peaks >= limit).sum()):,} have {limit:,} open peaks or more" for limit in _PEAKS]
+    kept: dict[str, Any] = {
+        "genes": [{"least": limit, "n": (n_genes >= limit).sum()} for limit in _GENES],
+        "peaks": [{"least": limit, "n": (n_peaks >= limit).sum()} for limit in _PEAKS],
+        "n_mitochondrial": None,
+    }
     names = data.mod[RNA].var_names.astype(str).str.upper()
     mitochondrial = np.flatnonzero(names.str.startswith("MT-"))
     if len(mitochondrial):
         total = np.maximum(np.asarray(rna.sum(axis=1)).ravel(), 1)
         share = np.asarray(rna[:, mitochondrial].sum(axis=1)).ravel() / total
-        kept.append(f"{int((share <= _MITOCHONDRIAL).sum()):,} have at most {_MITOCHONDRIAL:.0%} mitochondrial counts")
-    title = f"Of {data.n_obs:,} cells, {', '.join(kept)}"
-    cause = (
-        f"medians: {np.median(n_genes):,.0f} genes, {np.median(n_peaks):,.0f} open peaks; no cell is filtered by depth"
-    )
-    return [Finding("info", title, cause)]
+        kept["n_mitochondrial"] = (share <= _MITOCHONDRIAL).sum()
+    return [
+        finding(
+            "cells_by_depth",
+            n_cells=data.n_obs,
+            most_mitochondrial=_MITOCHONDRIAL,
+            genes_per_cell=np.median(n_genes),
+            peaks_per_cell=np.median(n_peaks),
+            **kept,
+        )
+    ]

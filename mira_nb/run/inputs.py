@@ -95,9 +95,10 @@ def _check_resources(data: MuData, resources: Resources) -> None:
     """
     from .check import resource_statuses
 
-    problems = [status.problem for status in resource_statuses(resources, data)[0] if status.problem]
-    if problems:
-        raise InputError("\n".join(problems))
+    wrong = [status for status in resource_statuses(resources, data)[0] if status.problem]
+    if wrong:
+        codes = {status.name: status.code for status in wrong}
+        raise InputError("\n".join(status.problem for status in wrong), code="input.resources_unusable", values=codes)
 
 
 def _check_annotations(store: RunStore, resources: Resources) -> list[dict[str, Any]]:

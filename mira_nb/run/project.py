@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from mira_nb.errors import ParameterError
-from mira_nb.io.spec import Finding, InputSpec
+from mira_nb.io.messages import Finding
+from mira_nb.io.spec import InputSpec
 from mira_nb.keys import CELL_LABEL, JOINT_STAGE, LEIDEN, PREPARE, TOPICS_ATAC, TOPICS_RNA, X_UMAP
 from mira_nb.report.plain import Picture, PlainTable, render_plain
 from mira_nb.stages.joint.params import JointParams

@@ -10,19 +10,15 @@ error, so that no sentence is shown with a hole.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from mira_nb.text import SENTENCE_FILTERS
+from mira_nb.sentences import fill, parse, read, squeezed
 
 from .result import Alert, Figure, Metric, Table
 
 if TYPE_CHECKING:
-    import jinja2
     import pandas as pd
 
 
@@ -101,57 +97,26 @@ class Texts:
 
     def methods(self, **values: Any) -> str:
         """Return ``methods.md`` as one paragraph, with its citations as [@key]."""
-        return _squeezed(_template(self._read("methods.md")).render(values))
+        return _render(self._read("methods.md"), values)
 
     def text(self, key: str, **values: Any) -> str:
         """Return the sentence `key` of ``texts.yaml``: what is neither caption nor alert, or a part of several."""
-        return _render(_yaml(self._read("texts.yaml"))[key], values)
+        return _render(parse(self._read("texts.yaml"))[key], values)
 
     def keys(self, kind: str) -> tuple[str, ...]:
         """Return the names of all entries of ``KIND.yaml``; empty where the stage has none."""
         try:
-            return tuple(_yaml(self._read(f"{kind}.yaml")))
+            return tuple(parse(self._read(f"{kind}.yaml")))
         except FileNotFoundError:
             return ()
 
     def _words(self, kind: str, key: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        entries = _yaml(self._read(f"{kind}.yaml"))
+        entries = parse(self._read(f"{kind}.yaml"))
         return {name: _render(str(text), values) for name, text in entries[key].items()}
 
     def _read(self, file: str) -> str:
-        return _read(self.package, file)
-
-
-@cache
-def _read(package: str, file: str) -> str:
-    return resources.files(package).joinpath("texts", file).read_text(encoding="utf-8")
-
-
-@cache
-def _yaml(text: str) -> dict[str, Any]:
-    import yaml
-
-    return yaml.safe_load(text) or {}
+        return read(self.package, file)
 
 
 def _render(text: str, values: Mapping[str, Any]) -> str:
-    return _squeezed(_template(text).render(values))
-
-
-def _squeezed(text: str) -> str:
-    """Join lines to one: a template may break its lines where it likes."""
-    return re.sub(r"\s+", " ", text).strip()
-
-
-@cache
-def _template(text: str) -> jinja2.Template:
-    return _environment().from_string(text)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    import jinja2
-
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)
-    environment.filters |= SENTENCE_FILTERS
-    return environment
+    return squeezed(fill(text, values))

@@ -2,13 +2,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import pytest
-
-from mira_nb.errors import InputError
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 from mira_nb.run.check import check_input, describe_column, stage_statuses
 from mira_nb.stages.base import Memory, Stage
+from tests.messages import codes, refused, values
 
 
 @dataclass(frozen=True)
@@ -68,10 +66,10 @@ def test_everything_in_order(small_demo):
 
 def test_a_shortage_of_memory_is_a_warning(small_demo, monkeypatch):
     monkeypatch.setattr("mira_nb.run.check.available_mb", lambda: 300.0)
-    text = " ".join(check_input(small_demo.spec, Resources(), requirements=STAGES).render().split())
-    assert "warning: Memory will probably run out (up to 0.7 GB are needed, 0.3 GB are free: prepare)" in text
+    found = values(check_input(small_demo.spec, Resources(), requirements=STAGES).findings, "memory_short")
+    assert (round(found["needed"], 1), found["free"], found["stages"]) == (0.7, 0.3, ["prepare"])
     monkeypatch.setattr("mira_nb.run.check.available_mb", lambda: 600_000.0)
-    assert "Memory" not in check_input(small_demo.spec, Resources(), requirements=STAGES).render()
+    assert "memory_short" not in codes(check_input(small_demo.spec, Resources(), requirements=STAGES).findings)
 
 
 def test_hits_instead_of_a_scan(small_demo):
@@ -91,7 +89,14 @@ def test_wrong_resources_are_listed_not_raised(small_demo, tmp_path):
         start_cell="x",
     )
     report = check_input(small_demo.spec, bad, requirements=STAGES)
-    assert len(report.problems) == 6
+    assert {item.name: item.code.removeprefix("input.") for item in report.resources if item.problem} == {
+        "tss": "binary_file",
+        "genome": "genome_not_dna",
+        "motifs": "motifs_format_unknown",
+        "gene_sets": "path_missing",
+        "groups": "annotation_unknown",
+        "start_cell": "start_cell_unknown",
+    }
     text = report.render()
     assert text.count("WRONG: ") == 6
     assert "close: 'cell_type'" in text
@@ -105,24 +110,26 @@ def test_other_species_and_assembly_are_noticed(small_demo, tmp_path):
     report = check_input(
         small_demo.spec, Resources(tss=tmp_path / "t.bed", genome=tmp_path / "g.fa"), requirements=STAGES
     )
-    text = " ".join(report.render().split())
-    assert "Only 0 of 200 genes have a TSS" in text
-    assert "No chromosome is both in the TSS file and in the peaks" in text
-    assert "g.fa shares no chromosome with the peaks" in text
+    status = {item.name: item for item in report.resources}
+    assert {"few_genes_with_tss", "tss_without_shared_chromosome"} <= set(codes(status["tss"].findings, "warning"))
+    lost = values(status["tss"].findings, "few_genes_with_tss")
+    assert (lost["n_found"], lost["n_genes"]) == (0, 200)
+    assert status["genome"].code == "input.genome_without_shared_chromosome"
 
 
 def test_counts_that_cannot_be_used_are_an_error(small_demo):
     swapped = InputSpec(rna=small_demo.spec.atac, atac=small_demo.spec.rna)
-    with pytest.raises(InputError, match="swapped"):
+    with refused("inputs_swapped"):
         check_input(swapped, Resources(), requirements=STAGES)
 
 
 def test_findings_are_shown(rna, atac, write):
     atac.X.data[:5] = 3
-    text = check_input(write(rna[:100].copy(), atac), Resources(), requirements=STAGES).render()
+    report = check_input(write(rna[:100].copy(), atac), Resources(), requirements=STAGES)
+    text = " ".join(report.render().split())
     assert "dropped 120 cells only in atac" in text
-    assert "warning: Only 100 cells" in text
-    assert "info: Peak counts were binarised" in text
+    assert {"few_cells", "peaks_binarised"} <= set(codes(report.findings))
+    assert all(f"{item.level}: {item.title}" in text for item in report.findings)
 
 
 def test_description_of_columns(rna):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mira_nb.errors import InputError
 from mira_nb.io.cluster_labels import label_cells, read_cluster_labels
 from mira_nb.run.store import plain_cells
+from tests.messages import refused
 
 CLUSTERS = pd.Categorical(list("0011122223"), categories=list("0123"))
 
@@ -44,28 +44,28 @@ def test_the_table_of_the_stage_joint_with_a_column_more_is_enough(tmp_path: Pat
 
 def test_a_table_made_for_other_clusters_is_refused(tmp_path: Path) -> None:
     table = read_cluster_labels(written(tmp_path / "l.csv", "cluster,label,n_cells\n0,a,2\n1,b,4\n"))
-    with pytest.raises(InputError, match=r"gives cluster 1 4 cells, but it has 3") as error:
+    with refused("labels_of_other_clusters", cluster="1", n_given=4, n_cells=3) as error:
         label_cells(table, CLUSTERS, missing="")
     assert "n_cells" in (error.value.remedy or "")
     table = read_cluster_labels(written(tmp_path / "l.csv", "cluster,label\n0,a\n7,b\n"))
-    with pytest.raises(InputError, match=r"there is no cluster '7'") as error:
+    with refused("cluster_unknown", clusters=["'7'"]) as error:
         label_cells(table, CLUSTERS, missing="")
     assert "0, 1, 2, 3" in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "code", "expected"),
     [
-        ("cluster,name\n0,a\n", "no column label"),
-        ("name,text\n0,a\n", "no column cluster and no column label"),
-        ("cluster,label\n0,a\n0,b\n", "'0' more than once"),
-        ("cluster,label\n0,\n1, \n", "the column label is empty"),
-        ("cluster\n0\n", "has 1 rows and 1 columns"),
-        ("", "empty"),
+        ("cluster,name\n0,a\n", "labels_column_missing", {"lacking": ["label"]}),
+        ("name,text\n0,a\n", "labels_column_missing", {"lacking": ["cluster", "label"]}),
+        ("cluster,label\n0,a\n0,b\n", "cluster_named_twice", {"clusters": ["'0'"]}),
+        ("cluster,label\n0,\n1, \n", "labels_empty", {}),
+        ("cluster\n0\n", "table_too_small", {"n_rows": 1, "n_columns": 1}),
+        ("", "path_empty", {"option": "--labels"}),
     ],
 )
-def test_a_table_of_another_form_is_refused_with_its_name(tmp_path: Path, text: str, words: str) -> None:
-    with pytest.raises(InputError, match=words) as error:
+def test_a_table_of_another_form_is_refused_with_its_name(tmp_path: Path, text: str, code: str, expected: dict) -> None:
+    with refused(code, **expected) as error:
         read_cluster_labels(written(tmp_path / "mine.csv", text))
     assert "mine.csv" in str(error.value)
     assert "--labels" in str(error.value)

@@ -12,6 +12,7 @@ import pytest
 
 from mira_nb.errors import OfflineError, ResourceError
 from mira_nb.io.enrichr import EnrichrClient
+from tests.messages import refused
 
 ROW = [1, "Focal Adhesion WP306", 1e-5, 4.5, 30.0, ["LAMA5", "TNC"], 2e-4, 0, 0]
 
@@ -107,26 +108,26 @@ def test_a_damaged_cache_entry_is_replaced(service, tmp_path):
 
 
 def test_unknown_library_is_named(service):
-    with pytest.raises(ResourceError, match="Nonsense_1999"):
+    with refused("enrichr_library_unknown", ResourceError, library="Nonsense_1999"):
         client(service).enrich(["A"], "Nonsense_1999")
 
 
 def test_refusal_is_not_repeated(service):
     service.failures, service.status = 99, 404
-    with pytest.raises(ResourceError, match="404"):
+    with refused("enrichr_refused", ResourceError, status=404):
         client(service).enrich(["A"], "WikiPathways_2019_Human")
     assert len(service.seen) == 1
 
 
 def test_an_answer_that_is_not_json_is_shown(service):
     service.text = b"<html>maintenance</html>"
-    with pytest.raises(ResourceError, match=r"answer to addList is not JSON: '<html>maintenance</html>'"):
+    with refused("enrichr_answer_malformed", ResourceError, name="addList", answer="<html>maintenance</html>"):
         client(service).enrich(["A"], "WikiPathways_2019_Human")
 
 
 def test_a_silent_service_is_left_after_the_time_limit(service):
     service.pause = 3.0
-    with pytest.raises(OfflineError, match="Timeout after 2 attempts"):
+    with refused("enrichr_unreachable", OfflineError, n_tries=2):
         client(service, timeout=0.2, n_tries=2).enrich(["A"], "WikiPathways_2019_Human")
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from mira_nb.errors import ResourceError
 from mira_nb.io.gene_sets import match_gene_sets, name_gene_sets, read_gene_sets
+from tests.messages import codes, refused, values
 
 
 def write(tmp_path, text: str):
@@ -17,11 +18,10 @@ def test_sets_duplicates_weights_and_empty_lines(tmp_path):
     sets = read_gene_sets(write(tmp_path, "one\t\tA\tB\tA\ntwo\tx\tC,1.0\tD,2\n\none\ty\tE\nbare\tx\nempty\tx\t\t\n"))
     assert sets.name == "Some library"
     assert dict(sets.sets) == {"one": ("A", "B", "E"), "two": ("C", "D")}
-    assert [finding.title.split(": ")[1] for finding in sets.findings] == [
-        "1 duplicate terms were merged",
-        "2 lines without genes were left out",
-        "1 genes that a set names twice count once",
-    ]
+    assert codes(sets.findings) == ["sets_duplicate_terms", "sets_empty_lines", "sets_repeated_genes"]
+    assert values(sets.findings, "sets_duplicate_terms")["n_terms"] == 1
+    assert values(sets.findings, "sets_empty_lines")["n_lines"] == 2
+    assert values(sets.findings, "sets_repeated_genes")["n_genes"] == 1
 
 
 def test_plain_files_equal_gseapy(tmp_path):
@@ -37,7 +37,9 @@ def test_matching_ignores_case_and_says_so(tmp_path):
     matched = match_gene_sets(sets, ["Gfap", "Sox2", "Pax6", "sox2"])
     assert matched.members["s"].tolist() == [1, 2, 3]
     assert (matched.n_symbols, matched.n_matched) == (3, 2)
-    assert "3 of 3 matched genes are written differently, e.g. Pax6 against PAX6" in matched.findings[0].cause
+    assert values(matched.findings, "sets_other_case") == {
+        "name": "Some library", "n_otherwise": 3, "n_matched": 3, "gene": "Pax6", "symbol": "PAX6",
+    }  # fmt: skip
 
 
 def test_exact_matching_says_nothing(tmp_path):
@@ -50,15 +52,14 @@ def test_exact_matching_says_nothing(tmp_path):
 
 def test_other_identifiers_are_reported(tmp_path):
     sets = read_gene_sets(write(tmp_path, "s\tx\t" + "\t".join(f"G{i}" for i in range(30)) + "\n"))
-    (finding,) = match_gene_sets(sets, [f"ENSG{i}" for i in range(30)]).findings
-    assert finding.title == "Some library: only 0 of 30 symbols are genes of the data"
-    assert "ENSG0" in finding.cause
+    found = values(match_gene_sets(sets, [f"ENSG{i}" for i in range(30)]).findings, "sets_of_other_genes")
+    assert (found["n_matched"], found["n_symbols"], found["genes"][0]) == (0, 30, "ENSG0")
 
 
 @pytest.mark.parametrize("text", ["", "a,b,c\n", "only\tdescription\n"])
 def test_refused(tmp_path, text):
     path = write(tmp_path, text)
-    with pytest.raises(ResourceError, match=r"--gene-sets\) (has no gene set|is empty)"):
+    with refused("sets_none" if text else "path_empty", ResourceError):
         read_gene_sets(path)
 
 
@@ -69,7 +70,7 @@ def test_ensembl_identifiers_match_without_versions_and_by_a_column(tmp_path):
     symbols = pd.DataFrame({"gene_ids": ["ENSG00000000002", "ENSG00000000001"]}, index=["B", "A"])
     named = name_gene_sets(sets, symbols)
     assert named.sets["one"] == ("A", "B")
-    assert "gene_ids" in named.findings[-1].title + named.findings[-1].cause
+    assert "gene_ids" in values(named.findings, "sets_identifiers_matched")["how"]
 
 
 def test_genes_in_the_place_of_descriptions_belong_to_the_set(tmp_path):
@@ -77,7 +78,7 @@ def test_genes_in_the_place_of_descriptions_belong_to_the_set(tmp_path):
     var = pd.DataFrame(index=[f"G{i}" for i in range(12)])
     named = name_gene_sets(read_gene_sets(write(tmp_path, text)), var)
     assert named.sets["S1"] == ("G3", "G4", "G5")
-    assert named.findings[-1].level == "warning"
+    assert codes(named.findings, "warning") == ["sets_without_descriptions"]
     described = "".join(f"S{i}\tna\tG{3 * i + 1}\tG{3 * i + 2}\n" for i in range(4))
     assert name_gene_sets(read_gene_sets(write(tmp_path, described)), var).sets["S1"] == ("G4", "G5")
 
@@ -101,5 +102,5 @@ def test_other_line_ends_encodings_and_quotes_give_the_same_sets(tmp_path):
 
 def test_a_set_per_column_is_refused(tmp_path):
     (tmp_path / "s.gmt").write_text("S1\tS2\tS3\nna\tna\tna\nA\tB\tC\nD\tE\tF\n")
-    with pytest.raises(ResourceError, match="one gene set per column"):
+    with refused("sets_in_columns", ResourceError):
         read_gene_sets(tmp_path / "s.gmt")

@@ -16,14 +16,14 @@ import pytest
 import scipy.io
 from scipy import sparse
 
-from mira_nb.errors import InputError
 from mira_nb.io.annotations import check_annotations
 from mira_nb.io.cell_table import read_cell_table
 from mira_nb.io.read import read_input
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 from mira_nb.run.files import HashCache
-from tests.io.test_read import assert_same, titles
+from tests.io.test_read import assert_same
+from tests.messages import codes, refused, values
 
 
 def write_mtx(folder: Path, rna: ad.AnnData | None, atac: ad.AnnData | None, *, packed: bool, prefix: str = "") -> Path:
@@ -81,9 +81,9 @@ def test_two_mtx_folders_of_old_versions(rna, atac, tmp_path):
         "".join(name.replace(":", "\t").replace("-", "\t") + "\n" for name in atac.var_names)
     )
     assert_same(read_input(InputSpec(rna=genes, atac=peaks)), rna, atac)
-    with pytest.raises(InputError, match="swapped"):
+    with refused("inputs_swapped"):
         read_input(InputSpec(rna=peaks, atac=genes))
-    with pytest.raises(InputError, match="no features of type Peaks"):
+    with refused("feature_type_missing", lacking=["Peaks"]):
         read_input(InputSpec(tenx=genes))
 
 
@@ -99,21 +99,25 @@ def test_matrix_with_cells_in_rows(rna, atac, tmp_path):
     assert_same(read_input(InputSpec(tenx=folder)), rna, atac)
 
 
+TABLES = ["features.tsv", "genes.tsv", "peaks.bed"]
+FEW_CELLS = {"n_features": 640, "n_barcodes": 2}
+
+
 @pytest.mark.parametrize(
-    ("damage", "expected"),
+    ("damage", "code", "expected"),
     [
-        (lambda folder: (folder / "barcodes.tsv").unlink(), "no barcodes.tsv"),
-        (lambda folder: (folder / "features.tsv").unlink(), r"no features.tsv or genes.tsv or peaks.bed"),
-        (lambda folder: (folder / "barcodes.tsv").write_text("a\nb\n"), "name 640 features and 2 barcodes"),
-        (lambda folder: os.truncate(folder / "matrix.mtx", 5000), "cannot be read"),
-        (lambda folder: (folder / "matrix.mtx").write_text("x"), "cannot be read"),
-        (lambda folder: (folder / "barcodes.tsv").write_bytes(b""), "empty"),
+        (lambda folder: (folder / "barcodes.tsv").unlink(), "tenx_file_missing", {"lacking": ["barcodes.tsv"]}),
+        (lambda folder: (folder / "features.tsv").unlink(), "tenx_file_missing", {"lacking": TABLES}),
+        (lambda folder: (folder / "barcodes.tsv").write_text("a\nb\n"), "matrix_does_not_fit", FEW_CELLS),
+        (lambda folder: os.truncate(folder / "matrix.mtx", 5000), "tenx_damaged", {}),
+        (lambda folder: (folder / "matrix.mtx").write_text("x"), "tenx_damaged", {}),
+        (lambda folder: (folder / "barcodes.tsv").write_bytes(b""), "path_empty", {}),
     ],
 )  # fmt: skip
-def test_damaged_folders(rna, atac, tmp_path, damage, expected):
+def test_damaged_folders(rna, atac, tmp_path, damage, code, expected):
     folder = write_mtx(tmp_path / "m", rna, atac, packed=False)
     damage(folder)
-    with pytest.raises(InputError, match=expected):
+    with refused(code, **expected):
         read_input(InputSpec(tenx=folder))
 
 
@@ -121,7 +125,7 @@ def test_folder_around_the_matrix_is_named(rna, atac, tmp_path):
     (tmp_path / "outs").mkdir()
     write_mtx(tmp_path / "outs" / "raw_feature_bc_matrix", rna, atac, packed=True)
     write_mtx(tmp_path / "outs" / "filtered_feature_bc_matrix", rna, atac, packed=True)
-    with pytest.raises(InputError, match="it holds filtered_feature_bc_matrix, raw_feature_bc_matrix"):
+    with refused("path_is_folder", inside=["filtered_feature_bc_matrix", "raw_feature_bc_matrix"]):
         read_input(InputSpec(tenx=tmp_path / "outs"))
 
 
@@ -136,7 +140,7 @@ def test_genes_of_cell_ranger_2(rna, atac, write, tmp_path):
         group["gene_names"] = np.array(rna.var_names, dtype="S")
     pair = read_input(InputSpec(rna=tmp_path / "genes.h5", atac=write(rna, atac).atac))
     assert_same(pair, rna, atac)
-    with pytest.raises(InputError, match="no features of type Peaks"):
+    with refused("feature_type_missing", lacking=["Peaks"]):
         read_input(InputSpec(tenx=tmp_path / "genes.h5"))
 
 
@@ -159,7 +163,7 @@ def test_zarr_stores(rna, atac, tmp_path, version):
         (item for item in (tmp_path / "rna.zarr" / "X").rglob("*") if item.is_file()), key=lambda f: f.stat().st_size
     )
     chunk.write_bytes(b"no chunk")
-    with pytest.raises(InputError, match="cannot be read"):
+    with refused("file_damaged"):
         read_input(InputSpec(rna=tmp_path / "rna.zarr", atac=tmp_path / "atac.zarr"))
 
 
@@ -179,7 +183,7 @@ def test_modalities_by_content_where_names_contradict(rna, atac, tmp_path):
     mudata.MuData({"rna": atac, "atac": rna}).write_h5mu(tmp_path / "swapped.h5mu")
     pair = read_input(InputSpec(mudata=tmp_path / "swapped.h5mu"))
     assert_same(pair, rna, atac)
-    assert "names of the modalities contradict their features" in titles(pair)
+    assert "modality_names_contradict" in codes(pair.findings)
 
 
 def test_modalities_by_content_among_others(rna, atac, tmp_path):
@@ -249,7 +253,7 @@ def test_obs_table_with_other_forms_of_names(rna, atac, tmp_path, write, rename)
     spec = write(rna, atac)
     pair = read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / "cells.csv"))
     assert pair.data.obs["cell_type"].tolist() == [LABELS[i % 3] for i in range(rna.n_obs)]
-    assert "replaces cell annotations of the same name" in titles(pair)
+    assert "annotations_replaced" in codes(pair.findings)
 
 
 def test_obs_table_of_some_cells(rna, atac, tmp_path, write):
@@ -257,25 +261,27 @@ def test_obs_table_of_some_cells(rna, atac, tmp_path, write):
     frame.to_csv(tmp_path / "cells.csv", index=False)
     spec = write(rna, atac)
     pair = read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / "cells.csv"))
-    assert "annotates 200 of 220 cells" in titles(pair)
-    assert "1 of its 201 rows are other cells" in titles(pair)
+    table_values = values(pair.findings, "table_of_cells")
+    assert {name: table_values[name] for name in ("n_named", "n_cells", "n_other", "n_rows")} == {
+        "n_named": 200, "n_cells": 220, "n_other": 1, "n_rows": 201,
+    }  # fmt: skip
     assert pair.data.obs["fine"].isna().tolist() == [False] * 200 + [True] * 20
     assert pair.data.obs["batch"].isna().sum() == 20
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"),
+    ("content", "code", "expected"),
     [
-        ("barcode,cell_type\nxx-1,a\nyy-1,b\n", "names 0 of the 220 cells"),
-        ("barcode\nx\n", "1 rows and 1 columns"),
-        ("a,b\n1,2,3,4\n", "row 2 has 4 fields, the header 2"),
-        ("\n\n", "it is empty"),
+        ("barcode,cell_type\nxx-1,a\nyy-1,b\n", "table_of_other_cells", {"n_named": 0, "n_cells": 220}),
+        ("barcode\nx\n", "table_too_small", {"n_rows": 1, "n_columns": 1}),
+        ("a,b\n1,2,3,4\n", "table_unreadable", {"problem": "row 2 has 4 fields, the header 2"}),
+        ("\n\n", "table_unreadable", {"problem": "it is empty"}),
     ],
 )
-def test_obs_tables_that_are_refused(rna, atac, tmp_path, write, content, expected):
+def test_obs_tables_that_are_refused(rna, atac, tmp_path, write, content, code, expected):
     (tmp_path / "cells.csv").write_text(content)
     spec = write(rna, atac)
-    with pytest.raises(InputError, match=expected):
+    with refused(code, **expected):
         read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / "cells.csv"))
 
 
@@ -292,7 +298,7 @@ def test_obs_tables_that_are_refused(rna, atac, tmp_path, write, content, expect
 def test_damaged_tables(rna, atac, tmp_path, write, name, content):
     (tmp_path / name).write_bytes(content)
     spec = write(rna, atac)
-    with pytest.raises(InputError, match="--obs"):
+    with refused("not_hdf5" if name.endswith("h5ad") else "table_unreadable", option="--obs"):
         read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / name))
 
 
@@ -307,7 +313,7 @@ def test_samples_of_aggr(rna, atac, tmp_path, write_tenx):
     pair = read_input(InputSpec(tenx=tmp_path / "m.h5", obs=tmp_path / "aggr.csv"))
     assert pair.data.obs["library_id"].tolist() == ["young", "old"] * 110
     assert pair.data.obs["sample"].tolist() == ["1", "2"] * 110
-    assert "--groups sample" in " ".join(finding.remedy for finding in pair.findings)
+    assert values(pair.findings, "samples_in_barcodes")["n_samples"] == 2
 
 
 def test_numbers_and_labels_of_a_table(tmp_path, rna, atac, write):

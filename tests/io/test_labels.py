@@ -6,6 +6,7 @@ import pandas as pd
 
 from mira_nb.io.labels import tidy_labels
 from mira_nb.io.pairing import Log
+from tests.messages import codes, values
 
 
 def test_control_characters_and_long_labels_are_changed_and_said() -> None:
@@ -28,9 +29,8 @@ def test_control_characters_and_long_labels_are_changed_and_said() -> None:
     assert out["note"].tolist() == ["a [31m", "b", "c", cut]
     assert list(out.columns) == ["kind", "note", "n"]
     assert list(out.index) == ["c1", "c 2 (2)", "c 2", "c4"]
-    assert len(log.findings) == 1
-    assert log.findings[0].level == "warning"
-    assert "\\x0b" in log.findings[0].cause
+    assert codes(log.findings, "warning") == codes(log.findings) == ["labels_changed"]
+    assert "\\x0b" in values(log.findings, "labels_changed")["old"]
     assert frame["kind"].tolist()[0] == "T\x0bcell"
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mira_nb.errors import InputError
 from mira_nb.io.subset import Subset, check_subset, made_later, parse_subset, subset_cells
+from tests.messages import codes, refused, values
 
 OBS = pd.DataFrame(
     {
@@ -35,7 +35,7 @@ def test_column_and_values_are_read(text: str, expected: Subset) -> None:
 
 @pytest.mark.parametrize("text", ["state", "=left", "state=", "state=left,,right", ""])
 def test_another_form_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"--subset .* is not understood"):
+    with refused("subset_not_understood", text=text):
         parse_subset(text)
 
 
@@ -47,28 +47,29 @@ def test_cells_with_one_of_the_values_are_chosen() -> None:
 
 
 def test_what_does_not_exist_is_refused_with_what_is_close() -> None:
-    with pytest.raises(InputError, match=r"'lefty'; close: 'left'"):
+    with refused("subset_value_unknown", unknown=["'lefty'"], close="close: 'left'"):
         check_subset(OBS, "state=lefty", labels=None)
-    with pytest.raises(InputError, match=r"'stat'.*close: 'state'"):
+    with refused("subset_column_unknown", column="stat", close="close: 'state'"):
         check_subset(OBS, "stat=left", labels=None)
-    with pytest.raises(InputError, match="only 10 cells"):
+    with refused("subset_too_small", n_cells=10):
         check_subset(OBS, "few=rare", labels=None)
 
 
 def test_a_subset_is_counted() -> None:
-    (finding,) = check_subset(OBS, "state=left", labels=None)
-    assert (finding.level, finding.title) == ("info", "--subset takes 40 of 160 cells")
-    (finding,) = check_subset(OBS, 'few=rare,"other, common"', labels=None)
-    assert finding.level == "warning"
-    assert "all 160 cells" in finding.title
+    taken = check_subset(OBS, "state=left", labels=None)
+    assert codes(taken, "info") == ["subset_taken"]
+    assert [values(taken, "subset_taken")[name] for name in ("n_cells", "n_all")] == [40, 160]
+    whole = check_subset(OBS, 'few=rare,"other, common"', labels=None)
+    assert codes(whole, "warning") == ["subset_of_all"]
+    assert values(whole, "subset_of_all")["n_cells"] == 160
 
 
 def test_clusters_and_labels_are_checked_as_far_as_they_are_known(tmp_path: Path) -> None:
     assert check_subset(OBS, "leiden=3,4", labels=None) == []
-    with pytest.raises(InputError, match="the clusters have no labels"):
+    with refused("subset_without_labels"):
         check_subset(OBS, "cell_label=Matrix", labels=None)
     (tmp_path / "l.csv").write_text("cluster,label\n0,Matrix\n1,Cortex\n")
     assert check_subset(OBS, "cell_label=Matrix", labels=tmp_path / "l.csv") == []
-    with pytest.raises(InputError, match=r"no label 'Medulla'; there are: 'Matrix', 'Cortex'"):
+    with refused("subset_label_unknown", unknown=["'Medulla'"], close="there are: 'Matrix', 'Cortex'"):
         check_subset(OBS, "cell_label=Matrix,Medulla", labels=tmp_path / "l.csv")
     assert not made_later(Subset("leiden", ("3",)), OBS.assign(leiden="3"))

@@ -8,7 +8,6 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
-import pytest
 from mudata import MuData, set_options
 from scipy import sparse
 from typer.testing import CliRunner
@@ -18,6 +17,7 @@ from mira_nb.errors import ResourceError
 from mira_nb.io.genome import sequence_lengths
 from mira_nb.io.resources import Resources
 from mira_nb.run.check_regions import check_genome_lengths, compare_assemblies, describe_depth, describe_regions
+from tests.messages import codes, refused, values
 
 N = 800
 PLACES = np.random.default_rng(0).permutation(4 * N)[:N] * 20_000 + 200_000
@@ -41,10 +41,6 @@ def pair(chrom: list[str] | None = None, names: list[str] | None = None) -> MuDa
         )
 
 
-def titles(findings) -> list[str]:
-    return [f"{finding.level}: {finding.title}" for finding in findings]
-
-
 def write_tss(path: Path, shift: int) -> Resources:
     rows = [f"chr1\t{place + shift}\t{place + shift + 900}\tG{i}\t0\t+" for i, place in enumerate(PLACES)]
     path.write_text("\n".join(rows))
@@ -56,7 +52,7 @@ def test_start_sites_of_another_assembly_do_not_coincide_with_peaks(tmp_path):
     assert compare_assemblies(write_tss(tmp_path / "right.bed", 0), data) == []
     # 200 kb further: every place is again a multiple of 20 kb, so that peaks are met as often as by chance
     found = compare_assemblies(write_tss(tmp_path / "wrong.bed", 200_000), data)
-    assert titles(found) == ["warning: Start sites and peaks do not coincide"]
+    assert codes(found, "warning") == ["tss_not_in_peaks"]
 
 
 def test_positions_beyond_an_end_are_counted(tmp_path):
@@ -65,39 +61,39 @@ def test_positions_beyond_an_end_are_counted(tmp_path):
     peaks = data["atac"].var
     assert check_genome_lengths([("1", last + 50)], peaks) == []
     found = check_genome_lengths([("1", last + 49)], peaks)
-    assert titles(found) == ["warning: 1 of 800 peaks lie beyond the end of their chromosome in the genome"]
-    assert f"where it ends at {last + 49:,}" in found[0].cause
+    beyond = values(found, "beyond_chromosome")
+    assert (beyond["n_outside"], beyond["n_peaks"], beyond["what"], beyond["length"]) == (1, 800, "peaks", last + 49)
     (tmp_path / "g.fa").write_text(">chr1\n" + "ACGT" * 100_000 + "\n")
     resources = replace(write_tss(tmp_path / "t.bed", 0), genome=tmp_path / "g.fa")
     n = int((PLACES >= 400_000).sum())
-    assert titles(compare_assemblies(resources, data)) == [
-        f"warning: {n} of 800 start sites lie beyond the end of their chromosome in the genome"
-    ]
+    beyond = values(compare_assemblies(resources, data), "beyond_chromosome")
+    assert (beyond["n_outside"], beyond["n_peaks"], beyond["what"]) == (n, 800, "start sites")
 
 
 def test_assembly_of_the_genome_is_told_by_its_length():
     peaks = pair()["atac"].var.assign(genome="GRCh38")
     assert check_genome_lengths([("chr1", 248_956_422)], peaks) == []
     found = check_genome_lengths([("chr1", 249_250_621)], peaks)
-    assert titles(found) == ["warning: Peaks and genome are of different assemblies"]
-    assert "hg38" in found[0].cause
-    assert "hg19" in found[0].cause
+    assert values(found, "genome_of_other_assembly") == {"ours": "hg38", "theirs": "hg19"}
 
 
 def test_a_name_twice_and_letters_that_are_none(tmp_path):
     found = check_genome_lengths([("chr1", 10**9), ("chr1", 4)], pair()["atac"].var)
-    assert titles(found) == ["warning: 1 sequences occur more than once in the genome"]
+    assert values(found, "genome_repeated_names") == {"n_sequences": 1, "example": "chr1"}
     (tmp_path / "g.fa").write_text(">chr1\nACGUUGCA\n")
-    with pytest.raises(ResourceError, match="chr1 holds letters other than those of DNA"):
+    with refused("genome_not_dna", ResourceError, sequence="chr1"):
         sequence_lengths(tmp_path / "g.fa")
 
 
 def test_peaks_are_counted_by_kind_of_chromosome():
     data = pair(["chr1", "chr2", "chrX", "chrY", "chrM", "chrUn_KI270742v1", "GL000194.1", "chrX"])
-    (found,) = describe_regions(data)
-    assert titles([found]) == [
-        "warning: Of 8 peaks, 2 on X (25.0% of counts), 1 on Y (12.5% of counts), 1 on the mitochondrion "
-        "(12.5% of counts), 2 on unplaced contigs (25.0% of counts)"
+    found = describe_regions(data)
+    assert codes(found, "warning") == ["peaks_by_chromosome"]
+    assert values(found, "peaks_by_chromosome")["places"] == [
+        {"where": "x", "n": 2, "fraction": 0.25},
+        {"where": "y", "n": 1, "fraction": 0.125},
+        {"where": "mitochondrion", "n": 1, "fraction": 0.125},
+        {"where": "contigs", "n": 2, "fraction": 0.25},
     ]
     assert describe_regions(pair()) == []
 
@@ -108,11 +104,11 @@ def test_cells_that_thresholds_would_keep():
     for row, filled in enumerate((slice(0, 200), slice(0, 800), slice(200, 600), slice(199, 200))):
         genes[row, filled] = 1
     data["rna"].X = sparse.csr_matrix(genes)
-    (found,) = describe_depth(data)
-    assert found.title == (
-        "Of 4 cells, 3 have 200 genes or more, 1 have 500 genes or more, 4 have 200 open peaks or more, 0 have 1,000 "
-        "open peaks or more, 1 have at most 20% mitochondrial counts"
-    )
+    found = values(describe_depth(data), "cells_by_depth")
+    assert found["n_cells"] == 4
+    assert found["genes"] == [{"least": 200, "n": 3}, {"least": 500, "n": 1}]
+    assert found["peaks"] == [{"least": 200, "n": 4}, {"least": 1000, "n": 0}]
+    assert (found["n_mitochondrial"], found["most_mitochondrial"]) == (1, 0.2)
 
 
 def test_blacklist_counts_peaks(small_demo, tmp_path):

@@ -17,8 +17,9 @@ from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
 
 import mira_nb.stages
+from mira_nb.sentences import environment
 from mira_nb.stages.result import Level
-from mira_nb.stages.texts import Texts, _environment
+from mira_nb.stages.texts import Texts
 
 STAGES = Path(mira_nb.stages.__file__).parent
 PACKAGES = sorted(path.parent for path in STAGES.glob("*/texts"))
@@ -104,8 +105,7 @@ def entries(package: Path, kind: str) -> dict[str, Any]:
 def asked(entry: str | Mapping[str, Any]) -> set[str]:
     """Names of the values that a template, or any field of an entry, asks for."""
     parts = [entry] if isinstance(entry, str) else [str(text) for text in entry.values()]
-    environment = _environment()
-    return set().union(*(find_undeclared_variables(environment.parse(part)) for part in parts))
+    return set().union(*(find_undeclared_variables(environment().parse(part)) for part in parts))
 
 
 by_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
@@ -163,7 +163,7 @@ def test_levels_of_alerts_are_known(package: Path) -> None:
     """A level is a constant, a choice between constants, or that of a finding about the input."""
     for key, entry in entries(package, "alerts").items():
         if entry["level"] != "{{ finding.level }}":
-            tree = _environment().parse(entry["level"])
+            tree = environment().parse(entry["level"])
             found = {node.data for node in tree.find_all(nodes.TemplateData)}
             found |= {node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str)}
             assert found, key

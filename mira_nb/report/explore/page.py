@@ -20,10 +20,10 @@ from mira_nb.errors import StoreError
 from mira_nb.keys import LEIDEN, LINEAGE_STATE, MOTIFS, PSEUDOTIME, REGULATION, TRAJECTORY
 from mira_nb.report import embed
 from mira_nb.report.colors import Palette
-from mira_nb.report.environment import sentence_environment
 from mira_nb.report.figures import Archive, with_reference
 from mira_nb.report.findings.cards import called_drivers
 from mira_nb.report.findings.facts import Facts, number
+from mira_nb.sentences import fill
 
 from . import packing
 from .locus import Loci, read_loci
@@ -277,5 +277,5 @@ def _texts() -> dict[str, dict[str, str]]:
 
 
 def _words(part: str, name: str, **values: Any) -> str:
-    text = sentence_environment().from_string(_texts()[part][name]).render(values)
+    text = fill(_texts()[part][name], values)
     return re.sub(r"\s+", " ", text).strip().replace("..", ".")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from mira_nb.report.environment import sentence_environment
+from mira_nb.sentences import fill
 
 FOLDER: Final = Path(__file__).parent
 
@@ -31,5 +31,5 @@ def entries() -> dict[str, dict[str, str]]:
 
 def sentence(finding: str, key: str, words: Mapping[str, Any]) -> str:
     """Return a text of a finding with its values and the thresholds filled in, on one line."""
-    text = sentence_environment().from_string(entries()[finding][key]).render({**thresholds(), **words})
+    text = fill(entries()[finding][key], {**thresholds(), **words})
     return re.sub(r"\s+", " ", text).strip()

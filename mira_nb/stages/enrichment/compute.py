@@ -19,7 +19,7 @@ from mira_nb.core.statistics.enrichment import (
 from mira_nb.errors import OfflineError, ResourceError, StoreError
 from mira_nb.io.enrichr import EnrichrClient, default_cache
 from mira_nb.io.gene_sets import GeneSets, match_gene_sets, name_gene_sets, read_gene_sets
-from mira_nb.io.spec import Finding
+from mira_nb.io.messages import Finding
 from mira_nb.keys import MODELLED, RNA, TOPIC_ACTIVATIONS
 from mira_nb.stages.base import Context
 

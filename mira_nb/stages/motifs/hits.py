@@ -13,7 +13,7 @@ from scipy import sparse
 
 from mira_nb.core.motifs import UNIFORM, letter_frequencies, prepare_motifs, scan_sequences
 from mira_nb.errors import ResourceError
-from mira_nb.io.spec import Finding
+from mira_nb.io.messages import Finding
 from mira_nb.keys import ATAC, CHROM, END, RNA, START
 from mira_nb.stages.base import Context
 
