@@ -15,6 +15,9 @@ from scipy import sparse
 from mira_nb.run.compute import available_cores
 from mira_nb.run.provenance import package_versions, platform_facts
 from tests.benchmarks.data import write_counts, write_genome
+from tests.benchmarks.depth import DEPTHS, measure_depth, simulate_planted
+from tests.benchmarks.depth import table as depth_table
+from tests.benchmarks.workers import measure_workers
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -26,6 +29,7 @@ PYRO_SIZES = ("small",)
 """Sizes at which the Pyro engine is measured too; it holds dense batches x features arrays."""
 MODALITIES = {"expression": "rna", "accessibility": "atac"}
 N_TOPICS, BATCH = 7, 128
+PARTS = ("topics", "regulation", "workers", "depth")
 REFERENCE_EPOCHS = 26
 """Epochs of the reference at its defaults (24, and two more that it always makes)."""
 
@@ -130,15 +134,13 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 
 def measure_ours(size: str, common: dict[str, Any]) -> dict[str, Any]:
-    """Measure our fits of one size and modality: of the epochs asked for, at the defaults, by the Pyro engine."""
-    ours = measure(Path(sys.executable), "ours.py", **common)
+    """Measure our fits of one size and modality: at the defaults, of the epochs asked for, by the Pyro engine."""
     whole = measure(Path(sys.executable), "ours.py", **common, defaults=1)
     if "error" in whole:
-        ours["error"] = f"at the defaults: {whole['error']}"
+        ours = {"error": f"at the defaults: {whole['error']}"}
     else:
-        ours |= {"default_fit_s": whole["fit_s"], "default_epochs": whole["epochs"]}
-        ours["default_parts_s"] = whole["parts_s"]
-    row = {"ours": ours}
+        ours = {"default_fit_s": whole["fit_s"], "default_epochs": whole["epochs"], "default_parts_s": whole["parts_s"]}
+    row = {"ours": ours | measure(Path(sys.executable), "ours.py", **common)}
     if size in PYRO_SIZES:
         row["pyro"] = measure(Path(sys.executable), "ours.py", **common, engine="pyro")
     return row
@@ -189,27 +191,62 @@ def measure_regulation(folder: Path, theirs: Path | None, options: argparse.Name
     return out
 
 
+def counts_folder(out: Path, size: str) -> Path:
+    """Return the folder of the counts of a size, which are simulated once."""
+    folder = out / "data" / size
+    if not (folder / "atac.npz").exists():
+        say(f"Simulating {size}: {SIZES[size]}")
+        write_counts(folder, **SIZES[size], n_topics=N_TOPICS)
+    return folder
+
+
+def workers_line(measured: dict[str, Any]) -> str:
+    """Sentence on trials per hour with one and with two workers."""
+    one, two = measured["one"]["trials_per_hour"], measured["two"]["trials_per_hour"]
+    load = " and ".join(f"{value:.1f}" for value in measured["load"])
+    return (
+        f"Trials per hour of a search: {one:.0f} with one one-thread worker, {two:.0f} with two "
+        f"({measured['ratio']:.2f} times as many; load {load} before and after).\n"
+    )
+
+
+def other_parts(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Measure the parts without a reference that were asked for: workers, depth."""
+    facts: dict[str, Any] = {}
+    text = ""
+    if "workers" in options.parts:
+        facts["workers"] = measure_workers(counts_folder(options.out, "small"))
+        say(json.dumps(facts["workers"]))
+        text += workers_line(facts["workers"])
+    if "depth" in options.parts:
+        facts["depth"] = []
+        for depth in DEPTHS:
+            for row in measure_depth(simulate_planted(depth, options.seed), seed=options.seed):
+                say(json.dumps(row))
+                facts["depth"].append(row)
+        text += "\n".join(depth_table(facts["depth"]))
+    return facts, text
+
+
 def main() -> int:
     """Measure everything; exit status 1 when a fit of ours failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--out", type=Path, default=Path("benchmark-results"))
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--genes", type=int, default=48)
-    parser.add_argument("--parts", nargs="+", choices=["topics", "regulation"], default=["topics", "regulation"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["topics", "regulation"])
+    parser.add_argument("--seed", type=int, default=0, help="of the sets of the part depth")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--no-reference", action="store_true")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     theirs = None
-    if not options.no_reference:
+    if not options.no_reference and {"topics", "regulation"} & set(options.parts):
         theirs = reference_python(Path(os.environ.get("PEER_VENV") or ROOT / ".peer-venv"))
     rows = []
     for size in options.sizes if "topics" in options.parts else ():
-        folder = options.out / "data" / size
-        if not (folder / "atac.npz").exists():
-            say(f"Simulating {size}: {SIZES[size]}")
-            write_counts(folder, **SIZES[size], n_topics=N_TOPICS)
+        folder = counts_folder(options.out, size)
         for modality, name in MODALITIES.items():
             common = {
                 "counts": folder / f"{name}.npz", "modality": modality, "topics": N_TOPICS,
@@ -225,13 +262,15 @@ def main() -> int:
     if "regulation" in options.parts:
         regulation = measure_regulation(options.out / "data" / "regulation", theirs, options)
         say(json.dumps(regulation))
+    others, others_text = other_parts(options)
     facts = {
         "rows": rows, "regulation": regulation, "threads": options.threads, "versions": package_versions(),
-        "platform": platform_facts(),
+        "platform": platform_facts(), **others,
     }  # fmt: skip
     (options.out / "results.json").write_text(json.dumps(facts, indent=1) + "\n")
-    note = "" if theirs is not None else "\nThe reference was not measured.\n"
+    note = "" if theirs is not None or not (rows or regulation) else "\nThe reference was not measured.\n"
     text = (summary(rows) if rows else "") + (regulation_summary(regulation) if regulation else "") + note
+    text += ("\n" if text and others_text else "") + others_text
     (options.out / "summary.md").write_text(text)
     say("\n" + text)
     return int(

@@ -11,9 +11,9 @@ from scipy import stats
 
 from mira_nb.stages.base import Context
 from mira_nb.stages.registry import get_stage
-from mira_nb.stages.topics.compute import compute
+from mira_nb.stages.topics.compute import Tuned, compute
 from mira_nb.stages.topics.diagnostics import diagnose, technical_columns, technical_correlation
-from mira_nb.stages.topics.report import alerts
+from mira_nb.stages.topics.report import alerts, tables
 from tests.stages.multiome import planted_multiome
 
 
@@ -50,9 +50,28 @@ def test_a_topic_that_follows_a_column_is_named(fitted):
 def test_a_better_baseline_is_said(fitted):
     data, output = fitted
     found = diagnose(output, data, Context())
+    assert len(found.baselines) == 4
     scores = found.baselines.assign(model_gain=[0, 0.5, -0.3, 0.5], standard_error=0.1)
     codes = {item.code: item for item in alerts(output, replace(found, baselines=scores))}
     assert "nmf" in codes["topics.baseline_better"].title
     assert "svd" not in codes["topics.baseline_better"].title
     worse = replace(found, baselines=scores.assign(model_gain=0.5))
     assert "topics.baseline_better" not in {item.code for item in alerts(output, worse)}
+
+
+def test_a_tuned_model_shows_the_baselines_of_its_tuning(fitted):
+    data, output = fitted
+    known = pd.DataFrame(
+        {"method": ["model", "nmf"], "log_likelihood": [-6.0, -6.1], "model_gain": [0.0, -0.1], "standard_error": 0.01}
+    )
+    all_cells = replace(output.fit, held_out=np.zeros(len(output.fit.topics), bool))
+    tuned = replace(output, fit=all_cells, tuned=Tuned("quick", baselines=known))
+    found = diagnose(tuned, data, Context())
+    pd.testing.assert_frame_equal(found.baselines, known)
+    (table,) = [item for item in tables(tuned, found) if item.name == "baselines"]
+    assert "trained on all cells" in table.caption
+    (alert,) = [item for item in alerts(tuned, found) if item.code == "topics.baseline_better"]
+    assert "fit of the tuning" in alert.cause
+    untuned = diagnose(replace(tuned, tuned=Tuned()), data, Context()).baselines
+    assert untuned.empty
+    assert list(untuned.columns) == ["method", "log_likelihood", "model_gain", "standard_error", "n_cells"]

@@ -112,6 +112,10 @@ def test_topics_take_the_choice_but_not_over_the_users_settings(results, data):
     assert "held out of a short fit of the tuning" in result.methods
     table = result.table("topics")
     assert table["stability"].between(0.5, 1).all()
+    baselines = result.table("baselines").set_index("method")
+    assert list(baselines.index) == ["model", "profile", "nmf", "svd"]
+    assert baselines.loc["profile", "model_gain"] > 0
+    assert (baselines["n_cells"] < data.n_obs / 4).all()
     own = stage.run(tuned, stage.Params(**short, initial_pseudocounts=20.0), Context())
     assert "initial_pseudocounts" not in own.used
     fixed = stage.run(tuned, stage.Params(**short, n_topics=4), Context())
@@ -134,3 +138,4 @@ def test_paper_mode_leaves_the_same_kinds_of_results(data, tmp_path):
     assert {"akiba2019optuna", "jamieson2016halving"} <= cited(result.methods)
     (value,) = result.slots.values()
     assert {"dropout", "batch_size", "n_epochs", "adam_epsilon"} <= set(json.loads(value["settings"]))
+    assert json.loads(value["baselines"])["method"] == ["model", "profile", "nmf", "svd"]

@@ -22,36 +22,41 @@ from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS
 
 from .held_out import SMOOTHING, Split, completion_score, difference, thin
 
+COLUMNS = ["method", "log_likelihood", "model_gain", "standard_error", "n_cells"]
+
 UPDATES = 100
 """Updates of the factorisation at most (as in a quick tuning it has levelled off long before)."""
 
 
 def compare_baselines(
-    fit: TopicFit, counts: sparse.csr_matrix, rng: np.random.Generator, *, n_threads: int = 1
+    fit: TopicFit,
+    counts: sparse.csr_matrix,
+    held_out: sparse.csr_matrix,
+    rng: np.random.Generator,
+    *,
+    n_threads: int = 1,
 ) -> pd.DataFrame:
-    """Score the fitted model, the mean profile, NMF and SVD on the cells that were held out of training.
+    """Score the fitted model, the mean profile, NMF and SVD on cells that none of them was fitted to.
 
     Parameters
     ----------
     fit
-        A model that kept cells out of training.
+        The model.
     counts
-        (cells, features) counts of all cells it was given.
+        (training cells, features) counts that the model was fitted to.
+    held_out
+        (held-out cells, features) counts.
 
     Returns
     -------
     pandas.DataFrame
-        method (model, profile, nmf, svd), log_likelihood (nats per count), model_gain (of the model over the method),
-        standard_error (of that difference, over cells), n_cells; empty when no cell was held out.
+        As from :func:`baseline_table`; empty with fewer than two held-out cells.
     """
-    columns = ["method", "log_likelihood", "model_gain", "standard_error", "n_cells"]
-    held = np.flatnonzero(fit.held_out)
-    filled = np.flatnonzero(~fit.held_out & (np.diff(counts.indptr) > 0))
-    observed, scored = thin(sparse.csr_matrix(counts[held]), rng)
+    observed, scored = thin(sparse.csr_matrix(held_out), rng)
     usable = np.flatnonzero((np.diff(observed.indptr) > 0) & (np.diff(scored.indptr) > 0))
     if len(usable) < 2:
-        return pd.DataFrame(columns=columns)
-    train = sparse.csr_matrix(counts[filled]).astype(np.float32)
+        return pd.DataFrame(columns=COLUMNS)
+    train = sparse.csr_matrix(counts[np.flatnonzero(np.diff(counts.indptr))]).astype(np.float32)
     pooled = pooled_shares(train, np.arange(train.shape[0])) * float(train.sum(dtype=np.float64)) + 0.5
     split = Split(train, observed[usable], scored[usable], pooled / pooled.sum())
     # the priors under which a fit starts and a quick tuning compares: sparse peaks need them
@@ -62,17 +67,35 @@ def compare_baselines(
             feature_pseudocounts=feature,
         )  # fmt: skip
         nmf = completion_score(found.features, split, workers, topic_pseudocounts=cell)
-    scores = {
-        "model": model_score(fit, split, n_threads=n_threads),
-        "profile": split.profile_score(),
-        "nmf": nmf,
-        "svd": svd_score(split, fit.n_topics),
-    }
+    return baseline_table(split, fit.n_topics, model=model_score(fit, split, n_threads=n_threads), nmf=nmf)
+
+
+def baseline_table(
+    split: Split, rank: int, *, model: NDArray[np.float64], nmf: NDArray[np.float64]
+) -> pd.DataFrame:  # fmt: skip
+    """Compare the scores of a model with those of simpler models of the same rank on one split.
+
+    Parameters
+    ----------
+    split
+        Training cells, and held-out cells in two halves.
+    rank
+        Number of topics.
+    model, nmf
+        (held-out cells,) log-likelihood of the scored halves, nats, under the model and under a factorisation.
+
+    Returns
+    -------
+    pandas.DataFrame
+        method (model, profile, nmf, svd), log_likelihood (nats per count), model_gain (of the model over the method),
+        standard_error (of that difference, over cells), n_cells.
+    """
+    scores = {"model": model, "profile": split.profile_score(), "nmf": nmf, "svd": svd_score(split, rank)}
     rows = []
     for name, score in scores.items():
-        gain, error = difference(scores["model"], score, split.n_scored)
-        rows.append((name, score.sum() / split.n_scored, gain, error, len(usable)))
-    return pd.DataFrame(rows, columns=columns)
+        gain, error = difference(model, score, split.n_scored)
+        rows.append((name, score.sum() / split.n_scored, gain, error, len(model)))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def model_score(fit: TopicFit, split: Split, *, n_threads: int = 1) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import Modality, TopicSettings
 from mira_nb.typing import Progress
 
+from .baselines import compare_baselines
 from .folds import TrialData, TrialResult, TrialTask, held_out_loss, run_trial
 from .halving import penalty
 from .held_out import split_cells
@@ -128,6 +129,7 @@ class PaperSearch:
             n_steps=self.n_steps,
             importances=self.study.importances(),
             seconds=self.seconds,
+            baselines=self._baselines(chosen),
         )
 
     # ---------------------------------------------------------------- search
@@ -200,6 +202,15 @@ class PaperSearch:
 
     def _topics(self, number: int) -> int:
         return int(self.study.trials()[number].params["n_topics"])
+
+    def _baselines(self, settings: TopicSettings) -> pd.DataFrame:
+        """Fit the training cells at the choice, and compare it with simpler models on the cells kept out."""
+        fit = fit_topic_model(
+            self.training, modality=self.modality, settings=settings, encoder_features=self.encoder, seed=self.seed,
+            n_threads=self.n_threads,
+        )  # fmt: skip
+        rng = np.random.default_rng([self.seed, 21])
+        return compare_baselines(fit, self.training, self.test, rng, n_threads=self.n_threads)
 
     def _stability(self, settings: TopicSettings) -> Stability:
         started = time.monotonic()

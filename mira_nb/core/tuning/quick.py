@@ -16,16 +16,19 @@ from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics.nmf import Factorisation
 from mira_nb.core.topics.settings import Modality, TopicSettings
 from mira_nb.core.topics.warmstart import by_reproducibility
 from mira_nb.typing import Progress
 
+from .baselines import baseline_table
 from .factorise import SCOUT_UPDATES, STARTS, UPDATES, Factoriser, reference, refit, score_topics, start_of_fit, timed
-from .held_out import make_split
+from .held_out import completion_score, make_split
 from .result import Map
 from .rule import LEAST_GAIN, LEAST_GAIN_OF_FITS, Curve
 from .sample import Sample, draw_sample
@@ -219,6 +222,17 @@ class QuickSearch:
         if self.settings.shrinkage != "none":
             taken["shrinkage_power"] = fits[k, value].shrinkage_power
         return taken
+
+    def baselines(self, k: int, pseudocounts: float) -> pd.DataFrame:
+        """Compare the short fit of the choice with simpler models on its split; empty when no fit of it was made."""
+        fit = self.fits.get((k, pseudocounts))
+        if fit is None or len(fit.scores) < 2:
+            return pd.DataFrame()
+        with Workers(self.factoriser.n_threads) as workers:
+            nmf = completion_score(
+                self.starts[k].features, self.split, workers, topic_pseudocounts=self.factoriser.cell_pseudocounts
+            )
+        return baseline_table(self.split, k, model=fit.scores, nmf=nmf)
 
     def _fitted(
         self, pairs: Sequence[tuple[int, float]], encoder: NDArray[np.bool_], *, phase: str = "model"

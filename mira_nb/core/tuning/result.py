@@ -65,6 +65,9 @@ class Tuning:
         By parameter, fraction of the loss's variance it explains (empty where too few trials vary it).
     seconds
         Seconds by phase and trial.
+    baselines
+        Held-out likelihood of a fit at the choice and of simpler models of the same rank, as from
+        :func:`.baselines.baseline_table`; empty without such a fit.
     """
 
     mode: Mode
@@ -85,6 +88,7 @@ class Tuning:
     importances: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     fitted: pd.DataFrame = field(default_factory=pd.DataFrame)
+    baselines: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def trial_table(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -155,6 +155,7 @@ def _quick(
         n_features=len(sample.features),
         n_steps=search.n_steps,
         seconds={**search.seconds, "total": time.monotonic() - started},
+        baselines=search.baselines(chosen, taken["initial_pseudocounts"]),
     )
 
 

@@ -45,11 +45,15 @@ class Tuned:
     reference
         ``cells`` (positions), ``topics`` (cells x K), ``stability`` and ``found_in`` (K) of its stability check; empty
         without.
+    baselines
+        Held-out likelihood of the fit of the tuning, on cells it was not fitted to, and of simpler models; empty
+        without.
     """
 
     mode: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     reference: Mapping[str, np.ndarray] = field(default_factory=dict)
+    baselines: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -250,7 +254,8 @@ def tuned_settings(data: MuData, params: TopicsParams, modality: Literal["rna", 
     reference = {
         name: np.asarray(stored[name]) for name in ("cells", "topics", "stability", "found_in") if name in stored
     }
-    return replace(settings, **taken), Tuned(str(stored["mode"]), taken, reference)
+    baselines = pd.DataFrame(json.loads(str(stored.get("baselines", "{}"))))
+    return replace(settings, **taken), Tuned(str(stored["mode"]), taken, reference, baselines)
 
 
 def _mask(data: MuData, modality: str, column: str) -> np.ndarray:

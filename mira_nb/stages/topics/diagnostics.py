@@ -15,6 +15,7 @@ from .compute import TopicsOutput
 
 if TYPE_CHECKING:
     from mudata import MuData
+    from scipy import sparse
 
     from mira_nb.core.topics.diagnostics import Predictive
 
@@ -31,7 +32,8 @@ class Diagnostics:
     predictive
         Observed and expected moments.
     baselines
-        method, log_likelihood, model_gain, standard_error, n_cells; empty when no cell was held out.
+        method, log_likelihood, model_gain, standard_error, n_cells; those of the tuning when this fit held out no cell,
+        empty without both.
     technical
         topic, column, spearman.
     expected_effective
@@ -73,16 +75,27 @@ def diagnose(fitted: TopicsOutput, data: MuData, context: Context) -> Diagnostic
     """Compute the diagnostics of a fit; draws come from generators of their own, so that the fit stays as it is."""
     from mira_nb.core.topics.data import check_counts
     from mira_nb.core.topics.diagnostics import expected_effective_number, predictive
-    from mira_nb.core.tuning.baselines import compare_baselines
 
     fit = fitted.fit
     counts = check_counts(fitted.counts, fit.modality)
     return Diagnostics(
         predictive(counts, fit.decoder, fit.topics, fit.read_depth),
-        compare_baselines(fit, counts, np.random.default_rng([context.seed, 21]), n_threads=context.n_threads),
+        _baselines(fitted, counts, context),
         technical_correlation(fitted.topics, technical_columns(data, fitted.modality)),
         expected_effective_number(fit.alpha, np.random.default_rng([context.seed, 22])),
     )
+
+
+def _baselines(fitted: TopicsOutput, counts: sparse.csr_matrix, context: Context) -> pd.DataFrame:
+    from mira_nb.core.tuning.baselines import COLUMNS, compare_baselines
+
+    fit = fitted.fit
+    if fitted.n_held_out:
+        rng = np.random.default_rng([context.seed, 21])
+        held = fit.held_out
+        return compare_baselines(fit, counts[~held], counts[held], rng, n_threads=context.n_threads)
+    known = fitted.tuned.baselines
+    return known if len(known) else pd.DataFrame(columns=COLUMNS)
 
 
 def technical_columns(data: MuData, modality: str) -> pd.DataFrame:

@@ -79,7 +79,14 @@ def tables(fitted: TopicsOutput, diagnostics: Diagnostics) -> list[Table]:
             n_cells=len(diagnostics.predictive.cells),
             n_all=len(fitted.topics),
         ),
-        TEXTS.table("baselines", diagnostics.baselines, n_topics=fitted.fit.n_topics, n_held_out=fitted.n_held_out),
+        TEXTS.table(
+            "baselines",
+            diagnostics.baselines,
+            n_topics=fitted.fit.n_topics,
+            n_held_out=fitted.n_held_out,
+            n_scored=len(diagnostics.baselines),
+            mode=fitted.tuned.mode,
+        ),
         TEXTS.table("technical", diagnostics.technical),
     ]
 
@@ -132,7 +139,7 @@ def alerts(fitted: TopicsOutput, diagnostics: Diagnostics) -> list[Alert]:
         scores["model_gain"].astype(float) < -2 * scores["standard_error"].astype(float), "method"
     ].tolist()
     if better:
-        out.append(TEXTS.alert("baseline_better", methods=better))
+        out.append(TEXTS.alert("baseline_better", methods=better, n_held_out=fitted.n_held_out))
     return out + _training_alerts(fitted)
 
 

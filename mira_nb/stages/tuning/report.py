@@ -27,6 +27,7 @@ def slots(output: TuningOutput) -> dict[Slot, Any]:
         "n_topics": tuning.n_topics,
         "mode": tuning.mode,
         "settings": json.dumps(dict(tuning.settings)),
+        "baselines": json.dumps(tuning.baselines.to_dict("list")),
     }
     if tuning.stability is not None:
         value |= {
