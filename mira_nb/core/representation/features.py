@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 
+_BLOCK = 10_000_000
+"""Stored values looked at together, so that nothing of the size of the matrix is made."""
 N_BINS = 20
 """Bins of mean expression within which dispersions are standardised: scanpy's default, as in Seurat."""
 
@@ -203,7 +205,10 @@ def select_peaks(
         Fewer than three peaks are open anywhere.
     """
     matrix = sparse.csr_matrix(counts)
-    open_cells = np.bincount(matrix.indices[matrix.data > 0], minlength=matrix.shape[1])
+    open_cells = np.zeros(matrix.shape[1], dtype=np.int64)
+    for start in range(0, matrix.nnz, _BLOCK):
+        values = slice(start, start + _BLOCK)
+        open_cells += np.bincount(matrix.indices[values][matrix.data[values] > 0], minlength=len(open_cells))
     modelled = open_cells > 0
     if modelled.sum() < 3:
         raise InputError(
