@@ -1,12 +1,13 @@
 """Plain charts: DataFrame in, Altair chart out, with axis titles, tooltips and sensible sizes.
 
-Every function refers to columns by name and takes the axis titles (with units) as keywords. Rows are written into
-the chart; more than :data:`ROW_LIMIT` of them are refused: aggregate first, or use packed data.
+Every function takes an :class:`Axis` per direction: the column's name, and its title with its unit. Rows are written
+into the chart; more than :data:`ROW_LIMIT` of them are refused: aggregate first, or use packed data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import altair as alt
@@ -23,15 +24,63 @@ WIDE: Final = "container"
 Width = int | Literal["container"]
 
 
+@dataclass(frozen=True)
+class Axis:
+    """A column that is drawn along one direction, as an area or as a numeric colour.
+
+    Attributes
+    ----------
+    column
+        Name in the frame.
+    title
+        Title with its unit; empty: none.
+    log
+        Logarithmic scale.
+    order
+        Values of a nominal axis in the order to draw; None: sorted naturally.
+    """
+
+    column: str
+    title: str = ""
+    log: bool = False
+    order: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Color:
+    """A column that is drawn as colour; `colors` are those of categories, the others take the theme's."""
+
+    column: str
+    title: str = ""
+    colors: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Names written at the most extreme points.
+
+    Attributes
+    ----------
+    column
+        Column of names; also shown in the tooltip of every point.
+    n
+        Points that are named.
+    rank_by
+        Column whose largest values are named; else the points farthest from the medians of x and y (each in units of
+        its interquartile range).
+    """
+
+    column: str
+    n: int = 12
+    rank_by: str | None = None
+
+
 def bars(
     frame: pd.DataFrame,
     *,
-    value: str,
-    label: str,
-    value_title: str,
-    label_title: str = "",
-    color: str | None = None,
-    colors: Mapping[str, str] | None = None,
+    value: Axis,
+    label: Axis,
+    color: Color | None = None,
     sort: Literal["value", "given"] = "value",
     tooltip: Sequence[str] = (),
     title: str = "",
@@ -39,17 +88,22 @@ def bars(
     bar_height: int = 18,
 ) -> alt.Chart:
     """Draw horizontal bars, one per row; ``label`` must be unique within ``color``."""
-    data = _checked(frame, [value, label, *_given(color), *tooltip])
-    order: Any = "-x" if sort == "value" else list(dict.fromkeys(map(str, data[label])))
+    data = _checked(frame, [value.column, label.column, *_given(color), *tooltip])
+    order: Any = "-x" if sort == "value" else list(dict.fromkeys(map(str, data[label.column])))
+    vertical = alt.Y(
+        field=escape(label.column),
+        type="nominal",
+        title=label.title or None,
+        sort=order,
+        axis=alt.Axis(labelLimit=320),
+    )
     encoding: dict[str, Any] = {
-        "x": alt.X(field=escape(value), type="quantitative", title=value_title),
-        "y": alt.Y(
-            field=escape(label), type="nominal", title=label_title or None, sort=order, axis=alt.Axis(labelLimit=320)
-        ),
-        "tooltip": _tooltips(data, [label, value, *_given(color), *tooltip]),
+        "x": alt.X(field=escape(value.column), type="quantitative", title=value.title),
+        "y": vertical,
+        "tooltip": _tooltips(data, [label.column, value.column, *_given(color), *tooltip]),
     }
     if color:
-        encoding["color"] = _color(data[color], color, colors)
+        encoding["color"] = _color(data, color)
     chart = alt.Chart(data).mark_bar().encode(**encoding)
     return _titled(chart.properties(width=width, height={"step": bar_height}), title)
 
@@ -57,46 +111,35 @@ def bars(
 def lines(
     frame: pd.DataFrame,
     *,
-    x: str,
-    y: str,
-    x_title: str,
-    y_title: str,
-    series: str | None = None,
-    series_title: str = "",
-    colors: Mapping[str, str] | None = None,
-    low: str | None = None,
-    high: str | None = None,
+    x: Axis,
+    y: Axis,
+    series: Color | None = None,
+    band: tuple[str, str] | None = None,
     zero: bool = False,
-    log_x: bool = False,
     points: bool = False,
     title: str = "",
     width: Width = WIDE,
     height: int = 260,
 ) -> alt.LayerChart:
-    """Draw lines, one per series, with an optional band from ``low`` to ``high``."""
-    data = _checked(frame, [x, y, *_given(series), *_given(low), *_given(high)])
-    horizontal = alt.X(
-        field=escape(x),
-        type="quantitative",
-        title=x_title,
-        scale=alt.Scale(type="log") if log_x else alt.Scale(zero=False),
-    )
-    shared: dict[str, Any] = {"x": horizontal}
+    """Draw lines, one per series, with an optional band between two columns."""
+    data = _checked(frame, [x.column, y.column, *_given(series), *(band or ())])
+    shared: dict[str, Any] = {"x": _axis(alt.X, x)}
     if series:
-        shared["color"] = _color(data[series], series, colors, title=series_title or series)
+        shared["color"] = _color(data, series)
     scale = alt.Scale(zero=zero)
     layers = []
-    if low and high:
-        band = alt.Chart(data).mark_area(opacity=0.18)
+    if band:
+        low, high = band
+        area = alt.Chart(data).mark_area(opacity=0.18)
         layers.append(
-            band.encode(
-                y=alt.Y(field=escape(low), type="quantitative", title=y_title, scale=scale),
+            area.encode(
+                y=alt.Y(field=escape(low), type="quantitative", title=y.title, scale=scale),
                 y2=alt.Y2(field=escape(high)),
                 **shared,
             )
         )
-    tips = _tooltips(data, [*_given(series), x, y])
-    vertical = alt.Y(field=escape(y), type="quantitative", title=y_title, scale=scale)
+    tips = _tooltips(data, [*_given(series), x.column, y.column])
+    vertical = alt.Y(field=escape(y.column), type="quantitative", title=y.title, scale=scale)
     layers.append(alt.Chart(data).mark_line(point=points).encode(y=vertical, tooltip=tips, **shared))
     return _titled(alt.layer(*layers).properties(width=width, height=height), title)
 
@@ -104,52 +147,30 @@ def lines(
 def scatter(
     frame: pd.DataFrame,
     *,
-    x: str,
-    y: str,
-    x_title: str,
-    y_title: str,
-    label: str | None = None,
-    n_labels: int = 12,
-    rank_by: str | None = None,
-    color: str | None = None,
-    color_title: str = "",
-    colors: Mapping[str, str] | None = None,
-    log_x: bool = False,
-    log_y: bool = False,
+    x: Axis,
+    y: Axis,
+    color: Color | None = None,
+    labels: Labels | None = None,
     title: str = "",
     width: Width = WIDE,
     height: int = 340,
 ) -> alt.LayerChart:
-    """Draw a scatter plot whose extremes carry their names.
-
-    Parameters
-    ----------
-    label
-        Column of names; shown in the tooltip of every point and written at the `n_labels` extremes.
-    rank_by
-        Column whose largest values are labelled; else the points farthest from the medians of x and y (each in
-        units of its interquartile range).
-    color
-        Numeric (sequential scale) or categorical column.
-    """
-    data = _checked(frame, [x, y, *_given(label), *_given(rank_by), *_given(color)])
-    across = _axis(alt.X, x, x_title, log=log_x)
-    along = _axis(alt.Y, y, y_title, log=log_y)
-    encoding: dict[str, Any] = {
-        "x": across,
-        "y": along,
-        "tooltip": _tooltips(data, [*_given(label), x, y, *_given(color)]),
-    }
-    if color and pd.api.types.is_numeric_dtype(data[color].dtype):
-        shade = alt.Scale(scheme=theme.SEQUENTIAL)
-        encoding["color"] = alt.Color(field=escape(color), type="quantitative", title=color_title or color, scale=shade)
+    """Draw a scatter plot whose extremes carry their names; a numeric `color` takes the sequential scale."""
+    ranked = [labels.rank_by] if labels and labels.rank_by else []
+    data = _checked(frame, [x.column, y.column, *_given(labels), *ranked, *_given(color)])
+    across, along = _axis(alt.X, x), _axis(alt.Y, y)
+    tips = _tooltips(data, [*_given(labels), x.column, y.column, *_given(color)])
+    encoding: dict[str, Any] = {"x": across, "y": along, "tooltip": tips}
+    if color and pd.api.types.is_numeric_dtype(data[color.column].dtype):
+        shade, heading = alt.Scale(scheme=theme.SEQUENTIAL), color.title or color.column
+        encoding["color"] = alt.Color(field=escape(color.column), type="quantitative", title=heading, scale=shade)
     elif color:
-        encoding["color"] = _color(data[color], color, colors, title=color_title or color)
+        encoding["color"] = _color(data, color)
     layers = [alt.Chart(data).mark_circle(size=45, opacity=0.75).encode(**encoding)]
-    if label and n_labels > 0:
-        named = data.iloc[extremes(data, x=x, y=y, n=n_labels, rank_by=rank_by)]
+    if labels and labels.n > 0:
+        named = data.iloc[extremes(data, x=x.column, y=y.column, n=labels.n, rank_by=labels.rank_by)]
         text = alt.Chart(named).mark_text(align="left", dx=6, dy=-4, fontSize=11, limit=180)
-        layers.append(text.encode(x=across, y=along, text=alt.Text(field=escape(label), type="nominal")))
+        layers.append(text.encode(x=across, y=along, text=alt.Text(field=escape(labels.column), type="nominal")))
     return _titled(alt.layer(*layers).properties(width=width, height=height), title)
 
 
@@ -292,25 +313,19 @@ def histogram(
 def dot_plot(
     frame: pd.DataFrame,
     *,
-    row: str,
-    column: str,
-    size: str,
-    color: str,
-    size_title: str,
-    color_title: str,
-    row_title: str = "",
-    column_title: str = "",
-    row_order: Sequence[str] | None = None,
-    column_order: Sequence[str] | None = None,
+    row: Axis,
+    column: Axis,
+    size: Axis,
+    color: Axis,
     diverging: bool = False,
     title: str = "",
     cell: int = 22,
 ) -> alt.Chart:
     """Draw dots in a grid: area is one variable (e.g. the fraction of cells), colour another (e.g. the mean)."""
-    data = _checked(frame, [row, column, size, color])
-    rows = list(row_order) if row_order is not None else theme.natural_sort(dict.fromkeys(map(str, data[row])))
-    columns = (
-        list(column_order) if column_order is not None else theme.natural_sort(dict.fromkeys(map(str, data[column])))
+    data = _checked(frame, [row.column, column.column, size.column, color.column])
+    rows, columns = (
+        list(axis.order) if axis.order is not None else theme.natural_sort(dict.fromkeys(map(str, data[axis.column])))
+        for axis in (row, column)
     )
     scale = alt.Scale(scheme=theme.DIVERGING, domainMid=0) if diverging else alt.Scale(scheme=theme.SEQUENTIAL)
     chart = (
@@ -318,24 +333,27 @@ def dot_plot(
         .mark_circle(opacity=1)
         .encode(
             x=alt.X(
-                field=escape(column),
+                field=escape(column.column),
                 type="nominal",
                 sort=columns,
-                title=column_title or None,
+                title=column.title or None,
                 axis=alt.Axis(labelAngle=-60, grid=True, labelLimit=160),
             ),
             y=alt.Y(
-                field=escape(row),
+                field=escape(row.column),
                 type="nominal",
                 sort=rows,
-                title=row_title or None,
+                title=row.title or None,
                 axis=alt.Axis(grid=True, labelLimit=240),
             ),
             size=alt.Size(
-                field=escape(size), type="quantitative", title=size_title, scale=alt.Scale(rangeMax=cell * cell * 0.75)
+                field=escape(size.column),
+                type="quantitative",
+                title=size.title,
+                scale=alt.Scale(rangeMax=cell * cell * 0.75),
             ),
-            color=alt.Color(field=escape(color), type="quantitative", title=color_title, scale=scale),
-            tooltip=_tooltips(data, [row, column, size, color]),
+            color=alt.Color(field=escape(color.column), type="quantitative", title=color.title, scale=scale),
+            tooltip=_tooltips(data, [row.column, column.column, size.column, color.column]),
         )
         .properties(width={"step": cell}, height={"step": cell})
     )
@@ -363,20 +381,20 @@ def _checked(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return frame[list(dict.fromkeys(columns))].reset_index(drop=True)
 
 
-def _given(name: str | None) -> list[str]:
-    return [name] if name else []
+def _given(part: Color | Labels | None) -> list[str]:
+    return [part.column] if part else []
 
 
-def _axis(channel: Any, name: str, title: str, *, log: bool) -> Any:
-    scale = alt.Scale(type="log") if log else alt.Scale(zero=False)
-    return channel(field=escape(name), type="quantitative", title=title, scale=scale)
+def _axis(channel: Any, axis: Axis) -> Any:
+    scale = alt.Scale(type="log") if axis.log else alt.Scale(zero=False)
+    return channel(field=escape(axis.column), type="quantitative", title=axis.title, scale=scale)
 
 
-def _color(values: pd.Series, name: str, colors: Mapping[str, str] | None, *, title: str = "") -> alt.Color:
-    names = theme.natural_sort(dict.fromkeys(map(str, values.dropna())))
-    palette = {**theme.category_colors(names), **(colors or {})}
+def _color(data: pd.DataFrame, color: Color) -> alt.Color:
+    names = theme.natural_sort(dict.fromkeys(map(str, data[color.column].dropna())))
+    palette = {**theme.category_colors(names), **(color.colors or {})}
     scale = alt.Scale(domain=names, range=[palette[item] for item in names])
-    return alt.Color(field=escape(name), type="nominal", title=title or name, scale=scale)
+    return alt.Color(field=escape(color.column), type="nominal", title=color.title or color.column, scale=scale)
 
 
 def _tooltips(data: pd.DataFrame, names: Sequence[str]) -> list[alt.Tooltip]:

@@ -189,7 +189,7 @@ def nite_streams(frame: pd.DataFrame, *, order: list[str]) -> alt.VConcatChart:
 def local_peaks(frame: pd.DataFrame) -> alt.VConcatChart:
     """Draw a genome track of one gene, chosen in a menu: LITE weight per peak above, mean accessibility below.
 
-    `frame`: columns ``gene, kb, end_kb, weight, share, accessibility, region, peak, strand``; kb counts from the TSS
+    `frame`: columns ``gene, kb, end_kb, weight, fraction, accessibility, region, peak, strand``; kb counts from the TSS
     along the chromosome.
     """
     choose = _menu("gene", list(dict.fromkeys(frame["gene"])), "Gene ")
@@ -204,14 +204,14 @@ def local_peaks(frame: pd.DataFrame) -> alt.VConcatChart:
         "region:N",
         alt.Tooltip("kb:Q", format=".1f"),
         alt.Tooltip("weight:Q", format=".3g"),
-        alt.Tooltip("share:Q", format=".1%"),
+        alt.Tooltip("fraction:Q", format=".1%"),
         alt.Tooltip("accessibility:Q", format=".3g"),
     ]
     zero = alt.Chart(frame).transform_filter(choose).transform_aggregate(n="count()").mark_rule(strokeDash=[4, 3])
     zero = zero.transform_calculate(kb="0").encode(x="kb:Q", color=alt.value(theme.MUTED))
     panels: list[Any] = []
     for field, title, height in (
-        ("share", "Fraction of the prediction", 120),
+        ("fraction", "Fraction of the prediction", 120),
         ("weight", "LITE weight", 120),
         ("accessibility", "Accessibility (10,000 x rho)", 90),
     ):

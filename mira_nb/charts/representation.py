@@ -43,18 +43,18 @@ def score_chart(scores: pd.DataFrame) -> alt.HConcatChart:
 def overlap_heatmap(overlap: pd.DataFrame, *, k: int) -> alt.LayerChart:
     """Draw a heatmap of the mean fraction of common neighbours for every pair of representations (square table in)."""
     order = list(overlap.columns)
-    long = overlap.rename_axis("first").reset_index().melt("first", var_name="second", value_name="share")
+    long = overlap.rename_axis("first").reset_index().melt("first", var_name="second", value_name="fraction")
     base = alt.Chart(long).encode(
         x=alt.X("second:N", title=None, sort=order, axis=alt.Axis(labelAngle=-30)),
         y=alt.Y("first:N", title=None, sort=order),
     )
     tiles = base.mark_rect().encode(
-        color=alt.Color("share:Q", title=f"shared of {k}", scale=alt.Scale(scheme=SEQUENTIAL, domain=[0, 1])),
-        tooltip=["first:N", "second:N", alt.Tooltip("share:Q", format=".3f")],
+        color=alt.Color("fraction:Q", title=f"shared of {k}", scale=alt.Scale(scheme=SEQUENTIAL, domain=[0, 1])),
+        tooltip=["first:N", "second:N", alt.Tooltip("fraction:Q", format=".3f")],
     )
     text = base.mark_text().encode(
-        text=alt.Text("share:Q", format=".2f"),
-        color=alt.condition("datum.share > 0.6", alt.value("black"), alt.value("white")),
+        text=alt.Text("fraction:Q", format=".2f"),
+        color=alt.condition("datum.fraction > 0.6", alt.value("black"), alt.value("white")),
     )
     return alt.layer(tiles, text).properties(width=60 * len(order), height=44 * len(order))
 
@@ -65,7 +65,7 @@ def composition_bars(table: pd.DataFrame, *, category: str) -> alt.Chart:
     Parameters
     ----------
     table
-        Columns cluster, category, n_cells, share. Rare categories are pooled when the table is very long.
+        Columns cluster, category, n_cells, fraction. Rare categories are pooled when the table is very long.
     category
         What the categories are called.
     """
@@ -74,7 +74,7 @@ def composition_bars(table: pd.DataFrame, *, category: str) -> alt.Chart:
     if len(table) > MAX_ROWS:
         kept = set(table.groupby("category")["n_cells"].sum().nlargest(max(MAX_ROWS // len(clusters) - 1, 1)).index)
         pooled = table.assign(category=table["category"].where(table["category"].isin(kept), "other"))
-        table = pooled.groupby(["cluster", "category"], as_index=False)[["n_cells", "share"]].sum()
+        table = pooled.groupby(["cluster", "category"], as_index=False)[["n_cells", "fraction"]].sum()
         names = natural_sort(table["category"].astype(str).unique())
     colors = category_colors(names)
     table = table.assign(rank=table["category"].astype(str).map({name: i for i, name in enumerate(names)}))
@@ -82,7 +82,7 @@ def composition_bars(table: pd.DataFrame, *, category: str) -> alt.Chart:
         alt.Chart(table)
         .mark_bar()
         .encode(
-            x=alt.X("share:Q", title="fraction of the cluster's cells", scale=alt.Scale(domain=[0, 1], clamp=True)),
+            x=alt.X("fraction:Q", title="fraction of the cluster's cells", scale=alt.Scale(domain=[0, 1], clamp=True)),
             y=alt.Y("cluster:N", sort=clusters, title="cluster"),
             color=alt.Color("category:N", title=category, scale=alt.Scale(domain=names, range=list(colors.values()))),
             order=alt.Order("rank:Q"),
@@ -90,7 +90,7 @@ def composition_bars(table: pd.DataFrame, *, category: str) -> alt.Chart:
                 "cluster:N",
                 alt.Tooltip("category:N", title=category),
                 "n_cells:Q",
-                alt.Tooltip("share:Q", format=".3f"),
+                alt.Tooltip("fraction:Q", format=".3f"),
             ],
         )
         .properties(width=460, height={"step": 20})

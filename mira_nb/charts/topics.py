@@ -96,16 +96,16 @@ def topic_shares(topics: pd.DataFrame) -> alt.HConcatChart:
         )
         .properties(width=420, height={"step": 18})
     )
-    means = pd.DataFrame({"topic": order, "mean_share": topics.mean().to_numpy()})
+    means = pd.DataFrame({"topic": order, "mean_proportion": topics.mean().to_numpy()})
     colors = topic_colors(order)
     bars = (
         alt.Chart(means)
         .mark_bar()
         .encode(
-            x=alt.X("mean_share:Q", title="mean proportion"),
+            x=alt.X("mean_proportion:Q", title="mean proportion"),
             y=alt.Y("topic:N", title=None, sort=order, axis=alt.Axis(labels=False, ticks=False)),
             color=alt.Color("topic:N", legend=None, scale=alt.Scale(domain=order, range=[colors[n] for n in order])),
-            tooltip=["topic:N", alt.Tooltip("mean_share:Q", format=".3f")],
+            tooltip=["topic:N", alt.Tooltip("mean_proportion:Q", format=".3f")],
         )
         .properties(width=130, height={"step": 18})
     )

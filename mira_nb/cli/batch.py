@@ -12,6 +12,7 @@ from mira_nb.errors import MiraError, ParameterError
 from mira_nb.text import printable
 
 from .errors import fail
+from .messages import message
 from .terminal import say
 
 
@@ -58,4 +59,4 @@ def run_many(file: Path, out: Path, given: Mapping[str, Any], *, compute: str | 
             fail(f"the runs cannot be compared: {error}", 1)
     failed = [item.name for item in outcomes if item.failed]
     if failed:
-        fail(f"failed: {', '.join(failed)} ({len(failed)} of {len(outcomes)} runs); runs.csv says why", 1)
+        fail(message("batch_failed", names=failed, n_failed=len(failed), n=len(outcomes)), 1)

@@ -21,6 +21,7 @@ from mira_nb.text import printable
 from .batch import run_many
 from .compare import compare
 from .errors import Refused, fail, reports_errors
+from .messages import message
 from .options import (
     Atac,
     BatchFile,
@@ -326,7 +327,7 @@ def _finish(outcome: RunOutcome) -> None:
         with suppress(OSError):
             typer.echo(printable(str(outcome.report)))
     if outcome.failed:
-        fail(f"failed: {', '.join(outcome.failed)}; the report shows the errors", 1)
+        fail(message("run_failed", names=outcome.failed), 1)
 
 
 def main() -> None:

@@ -10,12 +10,13 @@ import typer
 
 from mira_nb.errors import MiraError
 
+from .messages import message
 from .terminal import say, system_message
 
 
-def fail(message: str, code: int) -> NoReturn:
+def fail(text: str, code: int) -> NoReturn:
     """Print one message on stderr and stop."""
-    say(f"mira-nb: {message}")
+    say(f"mira-nb: {text}")
     raise typer.Exit(code)
 
 
@@ -33,12 +34,12 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
         except MiraError as error:
             fail(str(error), error.exit_code)
         except OSError as error:
-            message, code = system_message(error)
-            say(f"mira-nb: {message}")
+            text, code = system_message(error)
+            say(f"mira-nb: {text}")
             raise Refused(code) from None
         except MemoryError:
-            fail("memory ran out; give the machine, container or job more, or give fewer cells or peaks", 1)
+            fail(message("memory"), 1)
         except KeyboardInterrupt:
-            fail("stopped; what was finished is kept, run the same command to go on", 1)
+            fail(message("interrupted"), 1)
 
     return wrapped

@@ -14,11 +14,13 @@ import typer
 
 from mira_nb.text import printable
 
+from .messages import message
 
-def say(message: str, *, end: bool = True) -> None:
+
+def say(text: str, *, end: bool = True) -> None:
     """Print on stderr, where there is one, what a terminal can show."""
     with suppress(OSError):  # a closed terminal or a full disk behind it ends no run
-        typer.echo(printable(message), err=True, nl=end)
+        typer.echo(printable(text), err=True, nl=end)
 
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -36,9 +38,7 @@ def system_message(error: OSError) -> tuple[str, int]:
     if number is not None and len(said) > _LONG // 3:  # HDF5 tells its own state, over several lines
         said = os.strerror(number)
     what = f"{file}: {said[:_LONG]}" if file else said[:_LONG]
-    remedy = "check that the folder can be written and the files be read, and run again"
-    if number in _FULL:
-        remedy = "make space, or lift the limit; run the same command to go on"
+    remedy = message("space" if number in _FULL else "access")
     return f"{what}\nWhat to do: {remedy}", 2 if number in _MENDABLE else 1
 
 

@@ -19,6 +19,7 @@ from .follow import Follower
 from .job import JobController, JobRequest, JobState
 from .panel import StagePanel
 from .state import LABELS, RunState, read_run
+from .texts import words
 from .versions import VersionList
 
 
@@ -28,11 +29,11 @@ class JobBar:
     def __init__(self, jobs: JobController) -> None:
         self.jobs = jobs
         self.line = widgets.HTML()
-        self.stop = widgets.Button(description="Stop", tooltip="Ask the stage to stop; earlier results are kept")
+        self.stop = widgets.Button(description=words("stage")["stop"], tooltip=words("stage")["stop_help"])
         self.stop.add_class("mn-stop")
         self.stop.on_click(lambda _: self._stop())
         self.log = widgets.HTML()
-        fold = widgets.Accordion(children=[self.log], titles=["Log"], selected_index=None)
+        fold = widgets.Accordion(children=[self.log], titles=[words("stage")["log"]], selected_index=None)
         fold.add_class("mn-fold")
         self._controls = widgets.HBox([self.stop])
         self.widget = widgets.VBox([])
@@ -175,7 +176,7 @@ class Dashboard:
         _set(self.header, markup.header(self.run, demonstration=self.demonstration))
         _set(self.check, markup.input_check(self.run))
         report = self.store.root / "report.html"
-        label = {"label": "Open the report", "description": "The report of this run, in a new tab", "open": True}
+        label = {"label": words("stage")["report"], "description": words("stage")["report_help"], "open": True}
         self.report.items = [
             {"id": "report", **label, "disabled": job.active, "bytes": report.stat().st_size if report.exists() else -1}
         ]

@@ -25,7 +25,7 @@ from mira_nb.run.store import plain_cells
 from . import drawings, markup
 from .browser_widgets import TableDeck
 from .cell_map import CellMap
-from .texts import words
+from .texts import phrase, words
 
 MOST_SETS: Final = 12
 """Sets of cells that are drawn side by side."""
@@ -79,7 +79,7 @@ class Explorer:
         self.test.on_click(lambda _: self._in_thread(self.find_markers))
         for menu in (self.first, self.second):
             menu.observe(lambda _: self._draw(), names="value")
-        self.drop = widgets.Button(description="Delete selection", tooltip="Forget the first of the two selections")
+        self.drop = widgets.Button(description="Delete selection", tooltip=text["drop"])
         self.drop.on_click(lambda _: self._try(self._drop))
         self.uses = widgets.Dropdown(
             description="Use it as",
@@ -192,7 +192,7 @@ class Explorer:
         with self._lock:
             self._list_selections(chosen=kept)
             self._draw()
-        self.note.value = markup.alert("success", f"{kept}: {len(positions):,} cells are kept in the run folder")
+        self.note.value = markup.alert("success", phrase("explorer", "kept", name=kept, n_cells=len(positions)))
 
     def _list_selections(self, chosen: str | None = None) -> None:
         known = self.data.kept.selections()

@@ -13,6 +13,7 @@ from mira_nb.stages.describe import Parameter, format_value
 from mira_nb.stages.params import Params
 
 from .fields import check, parse_text
+from .texts import words
 
 NONE_CHOICE = "(none)"
 
@@ -106,9 +107,7 @@ class ParamsForm:
         self._quiet = True
         self._on_change = on_change or (lambda: None)
         self.fields = {spec.name: Field(spec, annotations=annotations, on_change=self._changed) for spec in self.specs}
-        self.reset_button = widgets.Button(
-            description="Reset to defaults", tooltip="Set every parameter of this stage back to its default"
-        )
+        self.reset_button = widgets.Button(description=words("stage")["reset"], tooltip=words("stage")["reset_help"])
         self.reset_button.add_class("mn-quiet")
         self.reset_button.on_click(lambda _: self.reset())
         self.general = widgets.HTML()

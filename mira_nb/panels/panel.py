@@ -19,7 +19,7 @@ from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck, insid
 from .form import ParamsForm
 from .job import JobRequest
 from .state import RunState, StageState, load_stage
-from .texts import words
+from .texts import phrase, words
 
 Start = Callable[[JobRequest], None]
 
@@ -63,11 +63,11 @@ class StagePanel:
         self.head.add_class("mn-head")
         self.notice = widgets.HTML()
         self.form: ParamsForm | None = None
-        self.run_button = _button("Run this stage", "Compute this stage with these parameters", "mn-primary")
-        self.upto_button = _button("Run everything up to here", "Also compute the stages before it that need it")
+        self.run_button = _button("run", "mn-primary")
+        self.upto_button = _button("upto")
         self.run_button.on_click(lambda _: self._run(upto=False))
         self.upto_button.on_click(lambda _: self._run(upto=True))
-        self.renew_button = _button("Run and renew what depends on it", "Also compute the stages that read its result")
+        self.renew_button = _button("renew")
         self.renew_button.on_click(lambda _: self._run(upto=False, renew=self._stale))
         self.renew_button.layout.display = "none"
         self.changes = widgets.HTML()
@@ -108,7 +108,9 @@ class StagePanel:
             annotations=run.annotations,
             on_change=self._buttons,
         )
-        tune = widgets.HTML(f'<h3>Parameters</h3><p class="mn-help">{markup.text(self.stage.tune)}</p>')
+        tune = widgets.HTML(
+            f'<h3>{phrase("stage", "parameters")}</h3><p class="mn-help">{markup.text(self.stage.tune)}</p>'
+        )
         self.card.children = [tune, self.form.widget, *self.card.children]
         self._buttons()
 
@@ -116,7 +118,7 @@ class StagePanel:
         if state.status == "failed":
             return markup.error_box(state.error)
         if state.status == "outdated":
-            return markup.alert("warning", "this result is out of date", state.reason)
+            return markup.alert("warning", phrase("stage", "outdated"), state.reason)
         return markup.alert("info", state.reason) if state.reason else ""
 
     def _buttons(self) -> None:
@@ -127,12 +129,12 @@ class StagePanel:
         self.run_button.disabled = not possible or bool(state.waits_for)
         self.renew_button.disabled = self.run_button.disabled
         self.upto_button.disabled = not possible
-        self.run_button.description = "Run again" if state.stored else "Run this stage"
+        self.run_button.description = phrase("stage", "run_again" if state.stored else "run")
         self.changes.value = f'<span class="mn-help">{markup.text(self._changes_text())}</span>'
 
     def _note_dependents(self, changed: list[str]) -> str:
         """Note which results a new one of this stage makes out of date; return that, with the time to renew them."""
-        run, state, text = self._run_state, self.state, words("versions")
+        run, state = self._run_state, self.state
         if run is None or state is None:
             return ""
         stored = {name: other.stored for name, other in run.stages.items() if other.stored}
@@ -141,27 +143,25 @@ class StagePanel:
         self._stale, seconds = renewal(self.name, done, stored, changed=changed, resources=resources)
         same = not changed and state.status == "done"
         self.renew_button.layout.display = None if self._stale and not same else "none"
-        titles = ", ".join(run.stages[name].title for name in self._stale)
+        titles = [run.stages[name].title for name in self._stale]
         key = "same" if same else "outdates" if self._stale else "alone"
-        return text[key].format(names=titles, time=markup.duration(seconds))
+        return phrase("stage", key, titles=titles, time=markup.duration(seconds))
 
     def _changes_text(self) -> str:
         if self.form is None or self.state is None:
             return ""
         if not self.form.valid:
-            n = len(self.form.mistakes)
-            return f"{n} {'entry needs' if n == 1 else 'entries need'} a correction before it can run."
+            return phrase("stage", "mistakes", n=len(self.form.mistakes))
         if self._busy:
-            return "Something is being computed; the next run can start when it has ended."
+            return phrase("stage", "busy")
         if self.state.stored is None:
             return ""
         stored = {row["name"]: row["value"] for row in self.state.stored["parameters"]}
         values = self.form.values()
         changed = {spec.name: spec.label for spec in self.form.specs if stored.get(spec.name) != values[spec.name]}
-        outdates = self._note_dependents(list(changed))
-        if changed:
-            return f"The result below was made with another value of: {', '.join(changed.values())}. {outdates}"
-        return f"The result below was made with these parameters. {outdates}"
+        dependents = self._note_dependents(list(changed))
+        labels = list(changed.values())
+        return phrase("stage", "changed" if changed else "unchanged", labels=labels, dependents=dependents)
 
     def _show_result(self, state: StageState) -> None:
         self._shown_key = state.key
@@ -177,8 +177,8 @@ class StagePanel:
         self.files.items = self._file_items(stored, folder)
         parts: list[Any] = [self.summary, self.figures]
         if stored["tables"]:
-            parts += [widgets.HTML("<h3>Tables</h3>"), self.tables]
-        parts += [widgets.HTML("<h3>Files</h3>"), self.files]
+            parts += [widgets.HTML(f"<h3>{phrase('stage', 'tables')}</h3>"), self.tables]
+        parts += [widgets.HTML(f"<h3>{phrase('stage', 'files')}</h3>"), self.files]
         self.results.children = parts
 
     # ------------------------------------------------------------------ files
@@ -194,7 +194,7 @@ class StagePanel:
         ]
         notebook = folder / "notebook.ipynb"
         if notebook.exists():
-            label = {"label": "notebook.ipynb", "description": "The executed notebook of this stage"}
+            label = {"label": "notebook.ipynb", "description": phrase("stage", "notebook")}
             items.append({"id": "notebook", **label, "bytes": notebook.stat().st_size})
         return items
 
@@ -219,12 +219,13 @@ class StagePanel:
 
     def _values(self) -> dict[str, Any]:
         if self.form is None:
-            raise ParameterError(f"stage {self.name} is not part of this installation")
+            raise ParameterError(phrase("stage", "not_part", name=self.name))
         return self.form.values()
 
 
-def _button(label: str, tooltip: str, *classes: str) -> Any:
-    button = widgets.Button(description=label, tooltip=tooltip, disabled=True)
+def _button(key: str, *classes: str) -> Any:
+    text = words("stage")
+    button = widgets.Button(description=text[key], tooltip=text[f"{key}_help"], disabled=True)
     for name in classes:
         button.add_class(name)
     return button

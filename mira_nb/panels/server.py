@@ -18,6 +18,8 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 from voila.app import Voila
 
+from .texts import phrase
+
 SUBPROTOCOL: Final = "v1.kernel.websocket.jupyter.org"
 """What a client of a kernel's websocket must offer."""
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -59,17 +61,17 @@ class Guard:
         """
         host = request.host.lower()
         if _hostname(host) not in self.hosts:
-            return "This server does not answer to that Host; `mira-nb dashboard --allow-host NAME` adds one."
+            return phrase("server", "host")
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host:
-            return "Requests from pages of another origin are refused."
+            return phrase("server", "origin")
         if request.path.startswith("/voila/query/"):  # asked by the kernels that wait for a page
-            return "" if request.remote_ip in LOCAL_NAMES else "Only kernels of this machine ask here."
+            return "" if request.remote_ip in LOCAL_NAMES else phrase("server", "kernels")
         if not self.knows(request, secret):
-            return "Open the address that `mira-nb dashboard` printed, with its token."
+            return phrase("server", "token")
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         if request.path.endswith("/channels") and SUBPROTOCOL not in {item.strip() for item in offered.split(",")}:
-            return f"A client of this websocket must speak {SUBPROTOCOL}."
+            return phrase("server", "protocol", protocol=SUBPROTOCOL)
         return ""
 
     def knows(self, request: HTTPServerRequest, secret: str | bytes) -> bool:
@@ -120,7 +122,7 @@ class GuardedApplication(tornado.web.Application):
         if reason:
             return self.get_handler_delegate(request, _Refused, {"status": 403, "reason": reason})
         if request.path == "/" and len(self.settings["kernel_manager"].list_kernel_ids()) > MAX_PAGES:
-            reason = f"{MAX_PAGES} pages of this dashboard are open: close one, wait a minute, and load this one again."
+            reason = phrase("server", "full", n=MAX_PAGES)
             return self.get_handler_delegate(request, _Refused, {"status": 503, "reason": reason})
         return super().find_handler(request, **values)
 

@@ -18,6 +18,8 @@ from mira_nb.run.store import RunStore
 from mira_nb.stages.base import Stage
 from mira_nb.stages.registry import get_stage, stage_names, upstream
 
+from .texts import phrase
+
 Status = Literal["done", "outdated", "running", "failed", "ready", "waiting", "blocked", "unavailable"]
 
 RUN_VARIABLE: Final = "MIRA_NB_RUN"
@@ -126,7 +128,7 @@ class _Reader:
         entry: Mapping[str, Any] = self.record.get("stages", {}).get(name, {})
         stored = self._stored(name)
         if stage is None:
-            return StageState(name, name.replace("_", " "), "unavailable", "this installation does not have the stage")
+            return StageState(name, name.replace("_", " "), "unavailable", phrase("stage", "not_installed"))
         status, reason, waits_for = self._status(stage, entry, stored)
         if stored and status == "done":
             self.keys[name] = str(stored["key"])
@@ -160,19 +162,19 @@ class _Reader:
             return "running", "", waits_for
         missing = stage.missing(self.resources)
         if missing:
-            return "blocked", f"Start the run with {missing} to get this stage.", waits_for
+            return "blocked", phrase("stage", "blocked", missing=missing), waits_for
         if entry.get("status") == "failed":
             return "failed", "", waits_for
         if waits_for:
-            reason = f"Needs {_list(waits_for)}, which must run first."
+            reason = phrase("stage", "waits", titles=_titles(waits_for))
             return ("outdated", reason, waits_for) if stored else ("waiting", reason, waits_for)
         if entry.get("status") == "skipped" and entry.get("key"):
-            return "ready", f"It was skipped: {entry.get('reason', '')}.", ()
+            return "ready", phrase("stage", "skipped", reason=entry.get("reason", "")), ()
         if stored is None:
             stopped = entry.get("reason") in {STOPPED, RUNNING}
-            return "ready", "It was stopped before it was done." if stopped else "", ()
+            return "ready", phrase("stage", "stopped") if stopped else "", ()
         if stored["key"] != self._current_key(stage, stored):
-            return "outdated", "Something it depends on has changed since it ran: run it again.", ()
+            return "outdated", phrase("stage", "stale"), ()
         return "done", "", ()
 
     def _current_key(self, stage: Stage[Any], stored: Mapping[str, Any]) -> str:
@@ -192,9 +194,8 @@ class _Reader:
             return ""
 
 
-def _list(names: tuple[str, ...]) -> str:
-    titles = [stage.title if (stage := load_stage(name)) else name for name in names]
-    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+def _titles(names: tuple[str, ...]) -> list[str]:
+    return [stage.title if (stage := load_stage(name)) else name for name in names]
 
 
 def annotation_names(path: Path) -> tuple[str, ...]:
@@ -237,5 +238,4 @@ def choose_run(query: str | None, default: Path | None, root: Path | None = None
     known = run_folders(folder) if folder else {}
     if wanted in known:
         return known[wanted], ""
-    beside = f" The runs beside it are: {', '.join(known)}." if known else ""
-    return default, f"There is no run called {wanted!r}.{beside}"
+    return default, phrase("stage", "no_run", name=wanted, beside=list(known))

@@ -27,6 +27,7 @@ from .licences import notices
 from .methods import Methods, build_methods
 from .reader import RunView, read_run
 from .sections import Builder, all_alerts
+from .texts import phrase
 
 SCRIPTS: Final = (
     "common.js", "packed.js", "page.js", "tables.js", "linked.js", "charts.js", "folds.js",
@@ -128,7 +129,10 @@ def _counts(facts: Facts) -> list[tuple[str, str]]:
     counts = {name: wording.number(value) for name, value in facts.run.shape.items()}
     analysed = facts.metric("joint", "Cells analysed")
     return [
-        (f"cells, {wording.number(int(analysed))} analysed" if name == "cells" and analysed else name, value)
+        (
+            phrase("cells_analysed", n_cells=wording.number(int(analysed))) if name == "cells" and analysed else name,
+            value,
+        )
         for name, value in counts.items()
     ]
 
@@ -202,9 +206,9 @@ def _citation_alerts(methods: Methods) -> list[dict[str, Any]]:
     return [
         {
             "level": "warning",
-            "title": "A citation in the methods text has no reference",
+            "title": phrase("citation_title"),
             "cause": ", ".join(methods.unknown),
-            "remedy": "add the entry to references.bib",
+            "remedy": phrase("citation_remedy"),
             "code": "report.unknown_citation",
             "stages": [{"id": "methods", "title": "Methods"}],
         }

@@ -108,7 +108,7 @@ def read_run(run: Path, *, verify: bool = False) -> RunView:
 
 def _check_shown(path: Path, record: Mapping[str, Any]) -> None:
     """Refuse a run.json that lacks what the report shows, or has it in another form."""
-    remedy = "repeat the command of the run: it writes the file anew and keeps the stages that are whole"
+    remedy = phrase("record_remedy")
     for key, kind in {**_SHOWN_FORM, **_OPTIONAL_FORM}.items():
         if key not in record and key in _OPTIONAL_FORM:
             continue
@@ -227,10 +227,7 @@ def _read_stage(root: Path, name: str, state: Mapping[str, Any], *, verify: bool
                 raise StoreError(f"{folder / 'stage.json'} is missing", remedy=f"delete {folder} and run again")
             problem = shown_damage(folder, stored, state.get("stage_json")) if verify else ""
             if problem:
-                raise StoreError(
-                    f"the result is not shown, because it was changed since it was written: {problem}",
-                    remedy="repeat the command of the run, which computes it again; keep edited files elsewhere",
-                )
+                raise StoreError(phrase("changed_title", what=problem), remedy=phrase("changed_remedy"))
             record = stored
         except StoreError as problem:
             status, error = "failed", {"type": "StoreError", "message": str(problem), "traceback": ""}

@@ -16,6 +16,7 @@ from .findings.limits import outside
 from .names import topic_names
 from .reader import RunView, StageView
 from .tables import read_table
+from .texts import phrase
 
 LEVELS = ("error", "warning", "info", "success")
 SERIOUS = ("error", "warning")
@@ -214,7 +215,7 @@ def all_alerts(run: RunView, stages: list[dict[str, Any]]) -> list[dict[str, Any
             lines = error["message"].strip().splitlines() or [error["type"]]
             failed = {
                 "level": "error",
-                "title": f"Stage {stage['title']} failed",
+                "title": phrase("stage_failed", title=stage["title"]),
                 "cause": lines[0],
                 "remedy": " ".join(lines[1:]).removeprefix("What to do: "),
                 "code": "run.stage_failed",
@@ -223,7 +224,7 @@ def all_alerts(run: RunView, stages: list[dict[str, Any]]) -> list[dict[str, Any
         elif stage["status"] == "skipped" and stage["reason"]:
             skipped = {
                 "level": "info",
-                "title": f"Stage {stage['title']} was skipped",
+                "title": phrase("stage_skipped", title=stage["title"]),
                 "remedy": stage["reason"],
                 "code": "run.stage_skipped",
             }

@@ -18,6 +18,6 @@ def _sentences() -> dict[str, str]:
     return found
 
 
-def phrase(key: str, **values: Any) -> str:
+def phrase(key: str, /, **values: Any) -> str:
     """Return a sentence with its values filled in, on one line."""
     return squeezed(fill(_sentences()[key], values))

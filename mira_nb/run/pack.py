@@ -193,7 +193,14 @@ def _checked_names(file: Path, archive: zipfile.ZipFile) -> str:
         linked = stat.S_ISLNK(info.external_attr >> 16)
         if path.is_absolute() or ".." in path.parts or "\\" in info.filename or ":" in path.parts[0] or linked:
             raise InputError(f"{file}: {info.filename!r} leads out of its folder", remedy="do not use this file")
-    head = json.loads(archive.read(f"{top}/{MARK}"))
+    try:
+        head = json.loads(archive.read(f"{top}/{MARK}"))
+    except ValueError:  # not JSON, or not UTF-8
+        raise InputError(
+            f"{file} is damaged: its file {MARK} is not JSON",
+            expected="a file of `mira-nb pack`",
+            remedy="get it again",
+        ) from None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise InputError(
             f"{file} has a format that this version does not know",

@@ -14,6 +14,7 @@ from typing import Any
 from scipy import sparse
 
 from mira_nb.core.topics.settings import Modality
+from mira_nb.core.tuning.result import Processors, SearchPlan
 from mira_nb.core.tuning.tune import tune
 from mira_nb.run.compute import LocalCompute
 
@@ -29,9 +30,11 @@ def trials_per_hour(counts: sparse.csr_matrix, modality: Modality, n_workers: in
 
     def search(part: sparse.csr_matrix, trials: int) -> Any:
         return tune(
-            part, modality=modality, mode="paper", n_trials=trials, n_folds=N_FOLDS, n_seeds=0, bounds=(4, 12),
-            run_all=compute.map, n_workers=n_workers,
-        )  # fmt: skip
+            part,
+            modality=modality,
+            plan=SearchPlan(mode="paper", n_trials=trials, n_folds=N_FOLDS, n_seeds=0, bounds=(4, 12)),
+            processors=Processors(run_all=compute.map, n_workers=n_workers),
+        )
 
     try:
         search(counts[:100], n_workers)  # starts the processes and compiles

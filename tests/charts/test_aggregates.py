@@ -51,18 +51,18 @@ def test_genes_without_dispersion_are_left_out_of_the_plot():
 
 def test_many_categories_are_pooled_within_their_cluster():
     rows = [(f"c{i}", f"g{j}", 1, 1 / 300) for i in range(10) for j in range(300)]
-    table = pd.DataFrame(rows, columns=["cluster", "category", "n_cells", "share"])
+    table = pd.DataFrame(rows, columns=["cluster", "category", "n_cells", "fraction"])
     spec = representation.composition_bars(table, category="sample").to_dict()
     data = pd.DataFrame(next(iter(spec["datasets"].values())))
     assert len(data) <= representation.MAX_ROWS
-    np.testing.assert_allclose(data.groupby("cluster")["share"].sum(), 1)
+    np.testing.assert_allclose(data.groupby("cluster")["fraction"].sum(), 1)
     assert "other" in set(data["category"])
 
 
 def test_overlap_and_scores_draw_what_they_get():
     overlap = pd.DataFrame([[1, 0.2], [0.2, 1]], index=["PCA", "joint"], columns=["PCA", "joint"])
     data = pd.DataFrame(next(iter(representation.overlap_heatmap(overlap, k=30).to_dict()["datasets"].values())))
-    assert sorted(data["share"]) == [0.2, 0.2, 1, 1]
+    assert sorted(data["fraction"]) == [0.2, 0.2, 1, 1]
 
 
 def terms() -> pd.DataFrame:

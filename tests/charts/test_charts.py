@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.stats import gaussian_kde
 
 from mira_nb.charts import basic, embedding, groups, linked, packed, theme
+from mira_nb.charts.basic import Axis, Color, Labels
 from mira_nb.errors import MiraError
 
 
@@ -139,27 +140,29 @@ def table() -> pd.DataFrame:
 
 
 def test_bars_lines_scatter_draw(table: pd.DataFrame) -> None:
-    svg = drawn(basic.bars(table, value="a[0]", label="na.me", value_title="Score (bits)", color="kind", width=200))
+    svg = drawn(
+        basic.bars(table, value=Axis("a[0]", "Score (bits)"), label=Axis("na.me"), color=Color("kind"), width=200)
+    )
     assert svg.count('aria-roledescription="bar"') == 40
     assert "Score (bits)" in svg
     low = table.assign(low=table["b"] - 0.1, high=table["b"] + 0.1)
     chart = basic.lines(
-        low, x="a[0]", y="b", x_title="X", y_title="Y", series="kind", low="low", high="high", log_x=True, width=200
+        low, x=Axis("a[0]", "X", log=True), y=Axis("b", "Y"), series=Color("kind"), band=("low", "high"), width=200
     )
     svg = drawn(chart)
     assert svg.count('aria-roledescription="line mark"') == 2
     assert svg.count('aria-roledescription="area mark"') == 2
     svg = drawn(
         basic.scatter(
-            table, x="a[0]", y="b", x_title="X", y_title="Y", label="na.me", n_labels=5, color="kind", width=200
+            table, x=Axis("a[0]", "X"), y=Axis("b", "Y"), labels=Labels("na.me", n=5), color=Color("kind"), width=200
         )
     )
     assert svg.count('aria-roledescription="circle"') == 40
     assert svg.count('aria-roledescription="text mark"') == 5
     with pytest.raises(MiraError, match="needs the column"):
-        basic.scatter(table, x="a", y="b", x_title="", y_title="")
+        basic.scatter(table, x=Axis("a"), y=Axis("b"))
     with pytest.raises(MiraError, match="too many"):
-        basic.bars(pd.concat([table] * 200), value="b", label="na.me", value_title="")
+        basic.bars(pd.concat([table] * 200), value=Axis("b"), label=Axis("na.me"))
 
 
 def test_extremes_are_the_planted_ones(table: pd.DataFrame) -> None:
@@ -178,7 +181,7 @@ def test_heatmap_diagonal_and_dots() -> None:
     long = matrix.reset_index().melt("index")
     svg = drawn(
         basic.dot_plot(
-            long, row="index", column="variable", size="value", color="value", size_title="s", color_title="c"
+            long, row=Axis("index"), column=Axis("variable"), size=Axis("value", "s"), color=Axis("value", "c")
         )
     )
     assert svg.count('aria-roledescription="circle"') == 16

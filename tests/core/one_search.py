@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from mira_nb.core.topics.settings import TopicSettings
+from mira_nb.core.tuning.result import SearchPlan
 from mira_nb.core.tuning.tune import tune
 
 QUICK_FITS = TopicSettings(
@@ -30,9 +31,14 @@ def planted(k: int, *, n_cells: int = 300, n_features: int = 400, depth: int = 3
 def search(counts: Any, folder: Path | None = None, *, n_trials: int = 6, n_seeds: int = 0, **rest: Any) -> Any:
     """A published search of few trials and folds."""
     return tune(
-        counts, modality="expression", mode="paper", settings=QUICK_FITS, bounds=(2, 6), n_trials=n_trials, n_folds=3,
-        n_seeds=n_seeds, seed=1, folder=folder, **rest,
-    )  # fmt: skip
+        counts,
+        modality="expression",
+        plan=SearchPlan(mode="paper", bounds=(2, 6), n_trials=n_trials, n_folds=3, n_seeds=n_seeds),
+        settings=QUICK_FITS,
+        seed=1,
+        folder=folder,
+        **rest,
+    )
 
 
 def small() -> Any:

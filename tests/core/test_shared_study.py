@@ -21,6 +21,8 @@ from mira_nb.core.tuning.study import BATCH, TuningStudy
 sys.path.insert(0, str(Path(__file__).parent))
 import one_search
 
+from mira_nb.core.tuning.result import Processors, SearchPlan
+
 SCRIPT = Path(one_search.__file__)
 
 
@@ -91,7 +93,7 @@ def test_processes_and_a_dask_cluster_give_the_same_tables(undisturbed: Any) -> 
         for setting in ("processes:2", cluster.scheduler_address):
             with get_compute(setting) as compute:
                 found = one_search.search(
-                    one_search.small(), n_seeds=2, run_all=compute.map, n_workers=compute.n_workers, n_threads=2
+                    one_search.small(), n_seeds=2, processors=Processors(2, compute.map, compute.n_workers)
                 )
             pd.testing.assert_frame_equal(found.trials, undisturbed.trials, check_exact=True)
             pd.testing.assert_frame_equal(found.stability.table, stable.stability.table, check_exact=True)
@@ -106,10 +108,13 @@ def test_the_mode_quick_does_not_depend_on_processes(n_trials: int | None) -> No
     from mira_nb.run.compute import get_compute
 
     counts = one_search.planted(3, n_cells=200, n_features=100)[0]
-    alone = tune(counts, modality="expression", n_trials=n_trials, n_seeds=2)
+    alone = tune(counts, modality="expression", plan=SearchPlan(n_trials=n_trials, n_seeds=2))
     with get_compute("processes:2") as compute:
         found = tune(
-            counts, modality="expression", n_trials=n_trials, n_seeds=2, run_all=compute.map, n_workers=2, n_threads=1
+            counts,
+            modality="expression",
+            plan=SearchPlan(n_trials=n_trials, n_seeds=2),
+            processors=Processors(run_all=compute.map, n_workers=2, n_threads=1),
         )
     pd.testing.assert_frame_equal(found.trials, alone.trials, check_exact=True)
     assert found.n_topics == alone.n_topics

@@ -18,6 +18,7 @@ from mira_nb.core.tuning.folds import fold_of_cells
 from mira_nb.core.tuning.halving import penalty, survives
 from mira_nb.core.tuning.held_out import cell_scores, difference, make_split, thin
 from mira_nb.core.tuning.paper import settled
+from mira_nb.core.tuning.result import Processors, SearchPlan
 from mira_nb.core.tuning.rule import LEAST_GAIN, LEAST_GAIN_OF_FITS, Curve
 from mira_nb.core.tuning.sample import draw_sample
 from mira_nb.core.tuning.short_fit import ShortFit, short_fit
@@ -45,7 +46,7 @@ def planted(n_topics, *, n_cells=400, n_features=300, depth=400, seed=0, binary=
 @pytest.mark.parametrize(("n_topics", "modality"), [(3, "expression"), (6, "expression"), (4, "accessibility")])
 def test_quick_finds_the_planted_number(n_topics, modality):
     counts, _ = planted(n_topics, binary=modality == "accessibility")
-    found = tune(counts, modality=modality, n_trials=12, n_seeds=3)
+    found = tune(counts, modality=modality, plan=SearchPlan(n_trials=12, n_seeds=3))
     assert abs(found.n_topics - n_topics) <= 1
     assert found.n_topics in found.curve["n_topics"].tolist()
     assert len(found.trials) <= 12
@@ -56,7 +57,10 @@ def test_quick_finds_the_planted_number(n_topics, modality):
 
 def test_quick_does_not_depend_on_threads_or_runs():
     counts, _ = planted(4)
-    runs = [tune(counts, modality="expression", n_seeds=2, seed=3, n_threads=n) for n in (1, 2)]
+    runs = [
+        tune(counts, modality="expression", plan=SearchPlan(n_seeds=2), seed=3, processors=Processors(n_threads=n))
+        for n in (1, 2)
+    ]
     assert runs[0].n_topics == runs[1].n_topics
     assert runs[0].settings == runs[1].settings
     np.testing.assert_array_equal(runs[0].trials["loss"], runs[1].trials["loss"])
@@ -65,17 +69,17 @@ def test_quick_does_not_depend_on_threads_or_runs():
 
 def test_bounds_and_budget_are_kept():
     counts, _ = planted(6)
-    found = tune(counts, modality="expression", bounds=(2, 4), n_seeds=0)
+    found = tune(counts, modality="expression", plan=SearchPlan(bounds=(2, 4), n_seeds=0))
     assert found.n_topics == 4
     assert found.stability is None
     assert found.curve["n_topics"].between(2, 4).all()
-    few = tune(counts, modality="expression", n_trials=3, n_seeds=0)
+    few = tune(counts, modality="expression", plan=SearchPlan(n_trials=3, n_seeds=0))
     assert len(few.trials) == 3
 
 
 def test_mode_none_is_the_size_rule():
     counts, _ = planted(3)
-    found = tune(counts, modality="expression", mode="none")
+    found = tune(counts, modality="expression", plan=SearchPlan(mode="none"))
     assert found.n_topics == size_rule(counts, "expression") == found.size_rule
     assert found.stability is None
     assert not len(found.trials)
@@ -227,7 +231,7 @@ def test_short_fits_climb_from_the_choice_of_factorisations(monkeypatch, modalit
     counts, _ = planted(n_planted, n_cells=150)
     if modality == "accessibility":
         counts.data[:] = 1
-    found = tune(counts, modality=modality, n_seeds=0)
+    found = tune(counts, modality=modality, plan=SearchPlan(n_seeds=0))
     assert set(found.fitted["n_topics"]) == fitted
     assert found.n_topics == (best if modality == "accessibility" else max(best, n_planted))
     assert (found.trials["phase"] == "model").sum() == len(found.fitted)
@@ -248,7 +252,7 @@ def test_larger_pseudocounts_are_tried_where_smaller_ones_cost_likelihood(monkey
         return ShortFit(np.full(n_cells, -700.0 - loss), 100.0 * n_cells, 1, 1, np.ones((n_cells, 1)))
 
     monkeypatch.setattr("mira_nb.core.tuning.quick.short_fit", scored)
-    found = tune(planted(3, n_cells=150)[0], modality="expression", n_seeds=0)
+    found = tune(planted(3, n_cells=150)[0], modality="expression", plan=SearchPlan(n_seeds=0))
     assert found.n_topics == 3
     assert sorted(seen) == sorted([3.0, 1.5, 50.0][:tried])
     assert found.settings["initial_pseudocounts"] == min(seen, key=lambda j: abs(np.log(j / best)))
@@ -265,7 +269,7 @@ def test_other_settings_stay(monkeypatch):
     monkeypatch.setattr("mira_nb.core.tuning.quick.short_fit", recorded)
     counts, _ = planted(3, n_cells=150)
     given = replace(TopicSettings(), n_hidden=16, dropout=0.1)
-    found = tune(counts, modality="expression", settings=given, n_seeds=0)
+    found = tune(counts, modality="expression", plan=SearchPlan(n_seeds=0), settings=given)
     assert {item.n_hidden for item in seen} == {16}
     assert {item.n_topics for item in seen} == set(found.fitted["n_topics"])
     of_choice = {item.initial_pseudocounts for item in seen if item.n_topics == found.n_topics}
@@ -274,7 +278,7 @@ def test_other_settings_stay(monkeypatch):
         map(float, set(found.fitted["n_topics"]) - {found.n_topics})
     )
     assert found.settings["shrinkage_power"] in POWERS
-    without = tune(counts, modality="expression", settings=replace(given, shrinkage="none"), n_seeds=0)
+    without = tune(counts, modality="expression", plan=SearchPlan(n_seeds=0), settings=replace(given, shrinkage="none"))
     assert "shrinkage_power" not in without.settings
 
 
@@ -312,9 +316,14 @@ QUICK_FITS = TopicSettings(
 
 def search(counts, folder=None, *, n_trials=6, **rest):
     return tune(
-        counts, modality="expression", mode="paper", settings=QUICK_FITS, bounds=(2, 6), n_trials=n_trials, n_folds=3,
-        n_seeds=0, seed=1, folder=folder, **rest,
-    )  # fmt: skip
+        counts,
+        modality="expression",
+        plan=SearchPlan(mode="paper", bounds=(2, 6), n_trials=n_trials, n_folds=3, n_seeds=0),
+        settings=QUICK_FITS,
+        seed=1,
+        folder=folder,
+        **rest,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -410,7 +419,7 @@ def test_folds_are_even_and_depend_on_the_seed_only():
 def test_two_processes_give_the_same_trials(small, undisturbed):
     from mira_nb.run.compute import LocalCompute
 
-    assert search(small, run_all=LocalCompute(2).map).trials.equals(undisturbed.trials)
+    assert search(small, processors=Processors(run_all=LocalCompute(2).map)).trials.equals(undisturbed.trials)
 
 
 def test_equally_good_priors_are_told_by_error_and_size():

@@ -16,6 +16,7 @@ from mira_nb.panels.job import JobController
 from mira_nb.panels.page import open_dashboard
 from mira_nb.panels.start import Shell
 from mira_nb.panels.state import ROOT_VARIABLE, RUN_VARIABLE
+from mira_nb.panels.texts import phrase
 from mira_nb.run.store import RunStore
 from tests.panels import fakes
 from tests.panels.test_state import compute
@@ -54,12 +55,12 @@ def test_a_click_runs_a_stage_and_shows_its_result(store: RunStore, jobs: JobCon
     assert [item["name"] for item in panel.figures.items] == ["chart", "picture", "drawing"]
     assert "2.5" in panel.summary.value
     assert "look &lt;here&gt;" in panel.summary.value
-    assert "made with these parameters" in panel.changes.value
+    assert phrase("stage", "unchanged", dependents="").strip() in panel.changes.value
     panel.form.fields["scale"].entry.value = "3"
-    assert "another value of: scale" in panel.changes.value
+    assert phrase("stage", "changed", labels=["scale"], dependents="").strip() in panel.changes.value
     panel.form.fields["scale"].entry.value = "-1"
     assert panel.run_button.disabled
-    assert "correction" in panel.changes.value
+    assert phrase("stage", "mistakes", n=1) in panel.changes.value
 
 
 def test_everything_up_to_here_uses_the_open_forms(store: RunStore, jobs: JobController) -> None:

@@ -11,6 +11,7 @@ from mira_nb.errors import InputError
 from mira_nb.panels import markup
 from mira_nb.panels.job import JobState
 from mira_nb.panels.state import annotation_names, choose_run, load_stage, read_run
+from mira_nb.panels.texts import phrase
 from mira_nb.run.session import Session
 from mira_nb.run.store import RunStore
 from mira_nb.stages.base import no_progress
@@ -37,7 +38,7 @@ def test_statuses_of_a_new_run(store: RunStore) -> None:
     assert seen["topics_rna"] == "waiting"
     assert seen["enrichment"] == "blocked"
     assert "--gene-sets" in run.stages["enrichment"].reason
-    assert run.stages["joint"].reason == "Needs Stage topics_rna and Stage topics_atac, which must run first."
+    assert run.stages["joint"].reason == phrase("stage", "waits", titles=["Stage topics_rna", "Stage topics_atac"])
 
 
 def test_a_new_result_makes_what_depends_on_it_out_of_date(store: RunStore) -> None:
@@ -91,8 +92,8 @@ def test_only_names_of_runs_beside_the_given_one_are_accepted(tmp_path: Path, qu
         (tmp_path / name / "run.json").write_text("{}")
     folder, problem = choose_run(query, tmp_path / "first")
     assert folder == tmp_path / "first"
-    assert "There is no run called" in problem
-    assert "first, second" in problem
+    wanted = query.removeprefix("run=").replace("%00", "\0")
+    assert problem == phrase("stage", "no_run", name=wanted, beside=["first", "second"])
 
 
 def test_the_query_chooses_a_run(tmp_path: Path) -> None:

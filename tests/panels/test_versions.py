@@ -8,6 +8,7 @@ import mira_nb.panels
 from mira_nb.panels.app import Dashboard
 from mira_nb.panels.job import JobController, JobRequest
 from mira_nb.panels.single import SinglePanel
+from mira_nb.panels.texts import phrase
 from mira_nb.run.store import RunStore
 from tests.panels.test_app import settle, texts
 
@@ -21,15 +22,14 @@ def test_the_page_says_what_becomes_out_of_date_renews_it_and_restores(store: Ru
     panel = page.panels["joint"]
     assert panel.form is not None
     panel.form.fields["scale"].entry.value = "7"
-    assert "makes out of date: Stage trajectory." in panel.changes.value
-    assert "to renew" in panel.changes.value
+    assert phrase("stage", "outdates", titles=["Stage trajectory"], time="TIME").split("TIME")[0] in panel.changes.value
     panel.run_button.click()
     settle(page)
     status = {item["name"]: item["status"] for item in page.stages.items}
     assert (status["joint"], status["trajectory"], status["topics_rna"]) == ("done", "outdated", "done")
     page.stages.selected = "trajectory"
     assert page.panels["trajectory"].results.children  # the earlier result is still there
-    assert "out of date" in page.panels["trajectory"].notice.value
+    assert phrase("stage", "outdated") in page.panels["trajectory"].notice.value
     assert "Version 1" in texts(page.versions.widget)
 
     page.stages.selected = "topics_rna"

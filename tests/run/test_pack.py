@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -86,6 +87,18 @@ def test_a_zip_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name: str
         archive.writestr(name, "x")
     with pytest.raises(InputError):
         open_pack(file)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.zip"]
+
+
+@pytest.mark.parametrize("mark", [b"{format: 1}", b"", b"\xff\xfe\x00"])
+def test_a_mark_that_is_no_json_is_refused_in_one_message(tmp_path: Path, mark: bytes) -> None:
+    file = tmp_path / "bad.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(f"out/{MARK}", mark)
+        archive.writestr("out/run.json", "{}")
+    with pytest.raises(InputError, match=rf"{re.escape(MARK)} is not JSON") as caught:
+        open_pack(file)
+    assert caught.value.remedy
     assert [path.name for path in tmp_path.iterdir()] == ["bad.zip"]
 
 

@@ -98,6 +98,50 @@ def test_panels_and_check_know_it(run_dir: Path, installed: dict[str, str]) -> N
     assert "complexity.low = 0.7" in listed
 
 
+PANEL = """
+import json
+from pathlib import Path
+from mira_nb.panels.app import Dashboard
+from mira_nb.panels.panel import StagePanel
+from mira_nb.panels.state import read_run
+from mira_nb.run.store import RunStore
+store = RunStore(Path(RUN))
+page = Dashboard(store.root)
+page.stages.selected = "complexity"
+asked = []
+panel = StagePanel("complexity", store, start=asked.append)
+panel.update(read_run(store), busy=False)
+panel.form.fields["low"].entry.value = "0.6"
+panel.run_button.click()
+panel.form.fields["low"].entry.value = "7"
+figure = page.panels["complexity"].figures.answer("figure", "genes_by_counts")
+print(json.dumps({
+    "listed": page.stages.items[-1],
+    "shown": page.panels["complexity"].widget in page.main.children,
+    "form": list(panel.form.fields), "refused": list(panel.form.mistakes), "disabled": panel.run_button.disabled,
+    "asked": [[request.stage, request.parameters] for request in asked],
+    "figures": [item["name"] for item in page.panels["complexity"].figures.items],
+    "tables": [item["name"] for item in page.panels["complexity"].tables.items],
+    "chart": json.loads(figure.content),
+}))
+"""
+
+
+def test_the_dashboard_lists_it_and_its_panel_draws_the_result(run_dir: Path, installed: dict[str, str]) -> None:
+    import vl_convert
+
+    seen = json.loads(printed(PANEL.replace("RUN", repr(str(run_dir)), 1), installed))
+    assert (seen["listed"]["name"], seen["listed"]["status"]) == ("complexity", "done")
+    assert seen["listed"]["title"] == "Complexity of the cells"
+    assert seen["shown"]
+    # the form is made from the parameters; the run button starts the stage with them, or waits for a correction
+    assert seen["form"] == ["low"]
+    assert seen["asked"] == [["complexity", {"complexity": {"low": 0.6}}]]
+    assert (seen["refused"], seen["disabled"]) == (["low"], True)
+    assert (seen["figures"], seen["tables"]) == (["genes_by_counts"], ["groups"])
+    assert vl_convert.vegalite_to_svg(seen["chart"]).count('aria-roledescription="circle"') > 100
+
+
 class Point:
     """Stands for an entry point."""
 

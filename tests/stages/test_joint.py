@@ -76,8 +76,8 @@ def test_clusters_are_the_planted_states(prepared, result):
     assert adjusted_rand_score(prepared.mod["rna"].obs["state"], np.asarray(leiden)) == 1
     table = by_name(result.tables, "clusters").frame
     assert list(table["n_cells"]) == [70, 70, 70]
-    assert table["share"].sum() == pytest.approx(1)
-    assert (table["top_group_share"] == 1).all()
+    assert table["fraction"].sum() == pytest.approx(1)
+    assert (table["top_group_fraction"] == 1).all()
     assert table["top_rna_topics"].str.match(r"e\d 0\.\d\d").all()
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mira_nb.core.numerics.threads import Workers
-from mira_nb.core.topics.kernels.adam import update
+from mira_nb.core.topics.kernels.adam import Parameter, Rates, update
 
 from .embedding import PeakAverage
 
@@ -59,20 +59,18 @@ class Adam:
         first, second = (1 - beta**self._n_steps for beta in self._betas)
         # p -= rate / first * m / (sqrt(v / second) + epsilon), with the corrections drawn together
         root = math.sqrt(second)
-        scalars = (*self._betas, rate * root / first, self._epsilon * root)
+        rates = Rates(*self._betas, rate * root / first, self._epsilon * root)
         for parameter, mean, square in self._state:
             if self._average is not None and parameter is self._average.table:
-                self._average.update(mean, square, scalars)
+                self._average.update(mean, square, rates)
             elif parameter.grad is not None:
-                self._update(parameter, parameter.grad, mean, square, scalars)
+                self._update(parameter, parameter.grad, mean, square, rates)
 
-    def _update(
-        self, parameter: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, scalars: tuple[float, ...]
-    ) -> None:  # fmt: skip
+    def _update(self, parameter: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, rates: Rates) -> None:
         # views, which a parameter with gaps would refuse: a copy would be updated in vain
-        flat = [parameter.view(-1), gradient.reshape(-1), mean.view(-1), square.view(-1)]
-        arrays = [value.numpy() for value in flat]
+        flat = Parameter(*(value.view(-1).numpy() for value in (parameter, mean, square)))
+        arguments = flat, gradient.reshape(-1).numpy(), rates
         if parameter.numel() < WORTH_THREADS:
-            update(0, parameter.numel(), *arrays, *scalars)
+            update(0, parameter.numel(), *arguments)
         else:
-            self._workers.ranges(parameter.numel(), update, *arrays, *scalars)
+            self._workers.ranges(parameter.numel(), update, *arguments)

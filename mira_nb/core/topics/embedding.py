@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mira_nb.core.numerics.threads import Workers
-from mira_nb.core.topics.kernels.adam import update_embeddings
+from mira_nb.core.topics.kernels.adam import Parameter, Peaks, Rates, update_embeddings
 from mira_nb.core.topics.kernels.embedding import add_embeddings, mean_weights
 
 from .data import Batch, Columns
@@ -41,10 +41,10 @@ class PeakAverage:
             self._pending = (batch, weights, mean)
         return mean
 
-    def update(self, mean: Tensor, square: Tensor, scalars: tuple[float, ...]) -> None:
+    def update(self, mean: Tensor, square: Tensor, rates: Rates) -> None:
         """Update the table by Adam with the gradient that ``backward`` has left in the last means.
 
-        ``mean`` and ``square`` are the table's moments, ``scalars`` those of :func:`.kernels_adam.update`.
+        ``mean`` and ``square`` are the table's moments.
         """
         if self._pending is None:
             return
@@ -53,10 +53,9 @@ class PeakAverage:
         columns = batch.encoder_columns
         if columns is None or averages.grad is None:
             return
-        arrays = (value.detach().numpy() for value in (self.table, mean, square))
-        self._workers.parts(
-            PARTS, update_embeddings, averages.grad.numpy(), columns.pointers, columns.cells, weights, *arrays, *scalars
-        )
+        embeddings = Parameter(*(value.detach().numpy() for value in (self.table, mean, square)))
+        peaks = Peaks(columns.pointers, columns.cells, weights)
+        self._workers.parts(PARTS, update_embeddings, averages.grad.numpy(), peaks, embeddings, rates)
 
 
 def peak_weights(batch: Batch, rate: float, generator: torch.Generator | None) -> np.ndarray:

@@ -17,6 +17,50 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 Mode = Literal["paper", "quick", "none"]
 
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a tuning tries.
+
+    Attributes
+    ----------
+    mode
+        ``"paper"``, ``"quick"`` or ``"none"`` (the size rule).
+    bounds
+        Smallest and largest number of topics.
+    n_trials
+        Trials at most; None takes the mode's own number.
+    n_folds, n_seeds
+        Folds of the cross-validation (``paper``); refits of the stability check, 0 for none.
+    """
+
+    mode: Mode = "quick"
+    bounds: tuple[int, int] = (2, 40)
+    n_trials: int | None = None
+    n_folds: int = 5
+    n_seeds: int = 5
+
+
+@dataclass(frozen=True)
+class Processors:
+    """Over what the work is spread; results do not depend on it.
+
+    Attributes
+    ----------
+    n_threads
+        Threads of the compiled loops.
+    run_all
+        Applies a function to independent trials and refits, as ``map`` does.
+    n_workers
+        Processes that `run_all` spreads its work over; with more than one, each task takes one thread. The mode
+        ``quick`` uses them when they are more than `n_threads`.
+    """
+
+    n_threads: int = 1
+    run_all: Map = map
+    n_workers: int = 1
+
+
 TRIAL_COLUMNS = (
     "trial", "state", "phase", "n_topics", "initial_pseudocounts", "adam_epsilon", "dropout", "batch_size", "n_epochs",
     "loss", "loss_se", "penalty", "folds", "fold_losses", "reason",

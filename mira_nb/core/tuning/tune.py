@@ -17,7 +17,7 @@ from mira_nb.errors import InputError
 from mira_nb.typing import Progress
 
 from .quick import QuickSearch, quick_trials
-from .result import Map, Mode, Tuning, trial_table
+from .result import Processors, SearchPlan, Tuning, trial_table
 from .rule import Curve
 
 
@@ -25,18 +25,12 @@ def tune(
     counts: Any,
     *,
     modality: Modality,
-    mode: Mode = "quick",
+    plan: SearchPlan | None = None,
     settings: TopicSettings | None = None,
     encoder_features: NDArray[np.bool_] | None = None,
-    bounds: tuple[int, int] = (2, 40),
-    n_trials: int | None = None,
-    n_folds: int = 5,
-    n_seeds: int = 5,
     seed: int = 0,
-    n_threads: int = 1,
+    processors: Processors | None = None,
     folder: Path | None = None,
-    run_all: Map = map,
-    n_workers: int = 1,
     progress: Progress | None = None,
 ) -> Tuning:
     """Choose the number of topics of one modality, and the settings that are chosen with it.
@@ -47,30 +41,19 @@ def tune(
         (cells, features) raw counts of the modelled features; binary for accessibility.
     modality
         ``"expression"`` or ``"accessibility"``.
-    mode
-        ``"paper"``, ``"quick"`` or ``"none"`` (the size rule).
+    plan
+        What is tried (default: the mode ``quick``).
     settings
         Settings that are not searched.
     encoder_features
         (features,) mask of features that the encoder reads (default: all).
-    bounds
-        Smallest and largest number of topics.
-    n_trials
-        Trials at most; None takes the mode's own number.
-    n_folds, n_seeds
-        Folds of the cross-validation (``paper``); refits of the stability check, 0 for none.
     seed
         Fixes every random choice.
-    n_threads
-        Threads of the compiled loops (the result does not depend on them).
+    processors
+        Threads and processes (default: one).
     folder
         Where ``paper`` keeps its journal, by which a stopped search goes on and several processes, each with a call of
         its own, work on one search; None keeps none.
-    run_all
-        Applies a function to independent trials and refits, as ``map`` does; the result does not depend on how.
-    n_workers
-        Processes that `run_all` spreads its work over; with more than one, each task takes one thread. The mode
-        ``quick`` uses them when they are more than `n_threads`.
     progress
         Called with the fraction done and a message; may raise to stop.
 
@@ -79,7 +62,7 @@ def tune(
     InputError
         If the counts cannot be modelled.
     """
-    settings = settings or TopicSettings()
+    settings, plan, processors = settings or TopicSettings(), plan or SearchPlan(), processors or Processors()
     report = progress or (lambda fraction, message: None)
     matrix = check_counts(counts, modality)
     encoder = check_encoder(encoder_features, matrix.shape[1], modality)
@@ -91,19 +74,38 @@ def tune(
         )
     matrix = matrix if len(filled) == matrix.shape[0] else matrix[filled]
     rule = size_rule(matrix, modality)
-    if mode == "none":
+    if plan.mode == "none":
         return _by_rule(matrix, rule)
-    if mode == "paper":
+    shared: dict[str, Any] = {
+        "counts": matrix,
+        "encoder": encoder,
+        "modality": modality,
+        "settings": settings,
+        "bounds": plan.bounds,
+        "n_seeds": plan.n_seeds,
+        "seed": seed,
+        "progress": report,
+        "run_all": processors.run_all,
+    }
+    if plan.mode == "paper":
         from .paper import PaperSearch
 
         return PaperSearch(
-            matrix, encoder, modality, settings, bounds, n_trials, n_folds, n_seeds, seed,
-            n_threads if n_workers == 1 else 1, report, rule, filled, folder, run_all,
-        ).run()  # fmt: skip
-    return _quick(
-        matrix, encoder, modality, settings, bounds, n_trials, n_seeds, seed, n_threads, report, rule, filled, run_all,
-        n_workers,
-    )  # fmt: skip
+            **shared,
+            n_trials=plan.n_trials,
+            n_folds=plan.n_folds,
+            n_threads=processors.n_threads if processors.n_workers == 1 else 1,
+            rule=rule,
+            cells=filled,
+            folder=folder,
+        ).run()
+    search = QuickSearch(
+        **shared,
+        n_trials=plan.n_trials or quick_trials(*plan.bounds),
+        n_threads=processors.n_threads,
+        n_workers=processors.n_workers,
+    )
+    return _quick(search, rule, filled)
 
 
 EMPTY_CURVE = pd.DataFrame(columns=["n_topics", "loss", "loss_low", "loss_high", "gain"])
@@ -124,16 +126,9 @@ def _by_rule(counts: sparse.csr_matrix, rule: int) -> Tuning:
     )  # fmt: skip
 
 
-def _quick(
-    counts: sparse.csr_matrix, encoder: NDArray[np.bool_], modality: Modality, settings: TopicSettings,
-    bounds: tuple[int, int], n_trials: int | None, n_seeds: int, seed: int, n_threads: int, progress: Progress,
-    rule: int, filled: NDArray[np.intp], run_all: Map, n_workers: int,
-) -> Tuning:  # fmt: skip
+def _quick(search: QuickSearch, rule: int, filled: NDArray[np.intp]) -> Tuning:
+    """Search, and describe what was found; `filled` are the rows of the cells that have counts."""
     started = time.monotonic()
-    budget = n_trials or quick_trials(*bounds)
-    search = QuickSearch(
-        counts, encoder, modality, settings, bounds, budget, n_seeds, seed, n_threads, progress, run_all, n_workers
-    )
     curve, fitted, chosen, taken, stability, sample = search.run()
     judge = fitted if len(fitted.tried) > 1 else curve
     other = runner_up(judge, chosen)

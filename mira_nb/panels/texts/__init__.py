@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from mira_nb.sentences import entries, fill
+
+PARENT: Final = __name__.rpartition(".")[0]
+"""Package whose folder ``texts`` this is."""
 
 
-@cache
 def words(name: str) -> dict[str, Any]:
     """Return the words of one page.
 
@@ -16,7 +18,9 @@ def words(name: str) -> dict[str, Any]:
     name
         Name of a YAML file beside this module, without its ending.
     """
-    import yaml
+    return entries(PARENT, f"{name}.yaml")
 
-    loaded: dict[str, Any] = yaml.safe_load((Path(__file__).parent / f"{name}.yaml").read_text(encoding="utf-8"))
-    return loaded
+
+def phrase(name: str, key: str, /, **values: Any) -> str:
+    """Return a sentence of one page with its values filled in."""
+    return fill(words(name)[key], values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mira_nb.charts.basic import heatmap, scatter
+from mira_nb.charts.basic import Axis, Color, Labels, heatmap, scatter
 from mira_nb.charts.embedding import grouped_multiples
 from mira_nb.charts.groups import by_group
 from mira_nb.charts.theme import category_colors, topic_colors
@@ -109,14 +109,10 @@ def _redundancy(done: ComparisonsOutput) -> Figure:
     frame = done.sharing.assign(assay=[_assay(topic) for topic in done.sharing["topic"]])
     chart = scatter(
         frame,
-        x="sparsity",
-        y="correlation",
-        x_title="sparsity (Gini index over cells)",
-        y_title="highest correlation with another topic",
-        label="topic",
-        n_labels=len(frame),
-        color="assay",
-        color_title="topics of",
+        x=Axis("sparsity", "sparsity (Gini index over cells)"),
+        y=Axis("correlation", "highest correlation with another topic"),
+        color=Color("assay", "topics of"),
+        labels=Labels("topic", n=len(frame)),
     )
     alike = frame[(frame["correlation"] > REDUNDANT) & (frame["assay"] == frame["most_similar"].map(_assay))]
     return TEXTS.figure("redundancy", chart, redundant_above=REDUNDANT, redundant=list(alike["topic"]))

@@ -148,7 +148,7 @@ def cluster_figures(joined: JointOutput) -> list[Figure]:
             continue
         counts = pd.crosstab(labels, annotation.to_numpy())
         long = counts.rename_axis("cluster").reset_index().melt("cluster", var_name="category", value_name="n_cells")
-        long["share"] = long["n_cells"] / long.groupby("cluster")["n_cells"].transform("sum")
+        long["fraction"] = long["n_cells"] / long.groupby("cluster")["n_cells"].transform("sum")
         chart = composition_bars(long[long["n_cells"] > 0], category=str(annotation.name))
         out.append(TEXTS.figure(name, chart, annotation=annotation.name, n_cells=joined.n_cells))
     return out

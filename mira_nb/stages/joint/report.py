@@ -117,7 +117,7 @@ def cluster_table(joined: JointOutput) -> pd.DataFrame:
             "cluster": name,
             **label,
             "n_cells": int(inside.sum()),
-            "share": float(inside.mean()),
+            "fraction": float(inside.mean()),
             "top_rna_topics": _leading(joined.rna_topics[inside].mean()),
             "top_atac_topics": _leading(joined.atac_topics[inside].mean()),
             "median_n_counts": float(joined.depths.loc[inside, "n_counts"].median()),
@@ -125,7 +125,7 @@ def cluster_table(joined: JointOutput) -> pd.DataFrame:
         }
         if groups is not None:
             counts = groups[inside].value_counts()
-            row |= {"top_group": str(counts.index[0]), "top_group_share": float(counts.iloc[0] / inside.sum())}
+            row |= {"top_group": str(counts.index[0]), "top_group_fraction": float(counts.iloc[0] / inside.sum())}
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -320,7 +320,7 @@ def peak_frame(found: RegulationOutput, g: int) -> pd.DataFrame:
             "region": np.array(["upstream", "proximal", "downstream"], dtype=object)[region],
             "weight": weight,
             "accessibility": accessibility,
-            "share": weight * accessibility / total if total > 0 else np.zeros(len(weight)),
+            "fraction": weight * accessibility / total if total > 0 else np.zeros(len(weight)),
             "strand": strand,
         }
     ).iloc[order]

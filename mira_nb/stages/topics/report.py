@@ -52,8 +52,8 @@ def tables(fitted: TopicsOutput, diagnostics: Diagnostics) -> list[Table]:
     summary = pd.DataFrame(
         {
             "topic": fitted.names,
-            "mean_share": fitted.topics.mean().to_numpy(),
-            "max_share": fitted.topics.max().to_numpy(),
+            "mean_proportion": fitted.topics.mean().to_numpy(),
+            "max_proportion": fitted.topics.max().to_numpy(),
             "cells_above_half": (fitted.topics > 0.5).sum().to_numpy(),
             "alpha": fitted.fit.alpha,
         }

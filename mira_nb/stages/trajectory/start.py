@@ -13,6 +13,7 @@ from mira_nb.core.trajectory.pseudotime import split_components
 from mira_nb.errors import InputError, ParameterError
 from mira_nb.keys import RNA
 from mira_nb.stages.shared.cells import gene_expression
+from mira_nb.stages.texts import Texts
 
 from .evidence import StartEvidence, weigh_starts
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .params import TrajectoryParams
 
 
+TEXTS = Texts(__package__)
 Origin = Literal["given", "markers", "evidence"]
 Verdict = Literal["given", "chosen by markers", "established", "not established"]
 NEAR = 20
@@ -108,9 +110,11 @@ def find_cell(names: pd.Index, given: str | int, *, option: str) -> int:
     if position is not None and -1 < position < len(names):
         return position
     raise ParameterError(
-        f"{option} {text}: there is no such cell among the {len(names):,} used",
-        expected=f"a cell's name, such as {names[0]}, or a position from 0 to {len(names) - 1}",
+        TEXTS.text("no_such_cell", option=option, cell=text, n_cells=len(names)),
+        expected=TEXTS.text("no_such_cell_expected", example=names[0], last=len(names) - 1),
         remedy=suggest(text, [str(name) for name in names[:2000]]),
+        code="trajectory.no_such_cell",
+        values={"option": option, "cell": text, "n_cells": len(names)},
     )
 
 
@@ -221,8 +225,10 @@ def _markers(data: MuData, wanted: list[str]) -> tuple[list[str], tuple[str, ...
     missing = tuple(gene for gene in wanted if gene.upper() not in known)
     if wanted and not found:
         raise InputError(
-            f"none of the start markers is in the data: {', '.join(wanted[:10])}",
-            remedy="give genes of the expression data, or a start cell",
+            TEXTS.text("no_start_marker", markers=wanted),
+            remedy=TEXTS.text("no_start_marker_remedy"),
+            code="trajectory.no_start_marker",
+            values={"markers": wanted},
         )
     return found, missing
 
@@ -232,7 +238,7 @@ def _which(space: np.ndarray, cell: int) -> str:
     parts = []
     for k, column in enumerate(space.T, start=1):
         if column.argmax() == cell:
-            parts.append(f"highest of component {k}")
+            parts.append(TEXTS.text("highest_of_component", number=k))
         elif column.argmin() == cell:
-            parts.append(f"lowest of component {k}")
+            parts.append(TEXTS.text("lowest_of_component", number=k))
     return ", ".join(parts)

@@ -61,6 +61,7 @@ def compute(data: MuData, params: TuningParams, context: Context, modality: Lite
         When no feature of the modality is modelled.
     """
     from mira_nb.core.topics.settings import Modality, TopicSettings
+    from mira_nb.core.tuning.result import Processors, SearchPlan
     from mira_nb.core.tuning.tune import tune
 
     part = data.mod[modality]
@@ -71,19 +72,21 @@ def compute(data: MuData, params: TuningParams, context: Context, modality: Lite
     tuning = tune(
         part.X if modelled.all() else part.X[:, np.flatnonzero(modelled)],
         modality=kind,
-        mode=params.mode,
+        plan=SearchPlan(
+            mode=params.mode,
+            bounds=(params.min_topics, params.max_topics),
+            n_trials=None if params.n_trials == "auto" else params.n_trials,
+            n_folds=params.n_folds,
+            n_seeds=params.n_seeds,
+        ),
         settings=TopicSettings.for_modality(kind),
         encoder_features=_mask(data, modality, ENCODER)[modelled],
-        bounds=(params.min_topics, params.max_topics),
-        n_trials=None if params.n_trials == "auto" else params.n_trials,
-        n_folds=params.n_folds,
-        n_seeds=params.n_seeds,
         seed=context.seed,
-        n_threads=context.n_threads,
         folder=context.work_dir,
-        run_all=context.compute.map,
-        n_workers=context.compute.n_workers,
         progress=lambda fraction, message: context.progress(0.95 * fraction, message),
+        processors=Processors(
+            n_threads=context.n_threads, run_all=context.compute.map, n_workers=context.compute.n_workers
+        ),
     )
     return TuningOutput(modality, tuning, params, part.n_obs, int(modelled.sum()))
 
