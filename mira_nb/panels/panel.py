@@ -15,6 +15,7 @@ from mira_nb.stages.params import Params
 
 from . import markup
 from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck, inside
+from .choices import Choices, questions
 from .form import ParamsForm
 from .job import JobRequest
 from .state import RunState, StageState, load_stage
@@ -61,6 +62,7 @@ class StagePanel:
         self.head = widgets.HTML()
         self.head.add_class("mn-head")
         self.notice = widgets.HTML()
+        self.choices = Choices(self._choose)
         self.form: ParamsForm | None = None
         self.run_button = _button("Run this stage", "Compute this stage with these parameters", "mn-primary")
         self.upto_button = _button("Run everything up to here", "Also compute the stages before it that need it")
@@ -79,7 +81,7 @@ class StagePanel:
         self.tables = TableDeck()
         self.files = FileButtons(self._file)
         self.results = widgets.VBox([])
-        self.widget = widgets.VBox([self.head, self.notice, self.card, self.results])
+        self.widget = widgets.VBox([self.head, self.notice, self.choices.widget, self.card, self.results])
 
     # ------------------------------------------------------------------ show
     def update(self, run: RunState, *, busy: bool) -> None:
@@ -125,6 +127,7 @@ class StagePanel:
         self.run_button.disabled = not possible or bool(state.waits_for)
         self.renew_button.disabled = self.run_button.disabled
         self.upto_button.disabled = not possible
+        self.choices.lock(self.run_button.disabled)
         self.run_button.description = "Run again" if state.stored else "Run this stage"
         self.changes.value = f'<span class="mn-help">{markup.text(self._changes_text())}</span>'
 
@@ -158,6 +161,8 @@ class StagePanel:
     def _show_result(self, state: StageState) -> None:
         self._shown_key = state.key
         stored = state.stored
+        self.choices.show([] if stored is None else questions(self.store, self.name))
+        self.choices.lock(self.run_button.disabled)
         if stored is None:
             self.summary.value = ""
             self.results.children = []
@@ -200,6 +205,12 @@ class StagePanel:
         return Reply(path.read_bytes(), path.name)
 
     # ------------------------------------------------------------------ run
+    def _choose(self, values: Mapping[str, Any]) -> None:
+        """Set parameters and run with them."""
+        if self.form is not None:
+            self.form.set_values({**self.form.raw(), **values})
+            self._run(upto=False)
+
     def _run(self, *, upto: bool, renew: tuple[str, ...] = ()) -> None:
         try:
             parameters = {**(self._gather() if upto else {}), self.name: self._values()}
