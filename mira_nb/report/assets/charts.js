@@ -92,15 +92,30 @@ const charts = (() => {
     }
   };
 
+  // the signals that hold a chart's width: its own, or those of the parts that stand side by side or below each other
+  const widthsOf = ({ spec }, view) => {
+    if (typeof spec.width === "number") return ["width"];
+    const parts = spec.hconcat ?? spec.vconcat;
+    if (!parts?.every((part) => typeof part.width === "number")) return [];
+    const known = Object.keys(view.getState({ signals: () => true, data: () => false }).signals);
+    return known.filter((name) => /^(h|v)?concat_\d+_width$|^childWidth$/.test(name));
+  };
+
   // a chart narrower than its card grows to fill it, up to twice its width
   const grow = async (figure) => {
-    const { width } = load(figure).spec;
+    const payload = load(figure);
     const drawn = figure.node.querySelector("canvas, svg");
     const room = figure.node.clientWidth;
-    if (typeof width !== "number" || !drawn || !room) return;
+    if (!drawn || !room) return;
     const extra = room - drawn.getBoundingClientRect().width;
     const { view } = figure.result;
-    if (extra > room * 0.03) await view.width(Math.min(view.width() + extra, width * 2)).runAsync();
+    const names = extra > room * 0.03 ? widthsOf(payload, view) : [];
+    if (!names.length) return;
+    const widths = names.map((name) => view.signal(name));
+    const total = payload.spec.hconcat ? widths.reduce((sum, w) => sum + w, 0) : Math.max(...widths);
+    const factor = Math.min(1 + extra / total, 2);
+    names.forEach((name, i) => view.signal(name, widths[i] * factor));
+    await view.runAsync();
   };
 
   // a chart that cannot grow and leaves two fifths of its card free has its caption beside it
