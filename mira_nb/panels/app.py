@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from mira_nb.report.names import FILE as TOPIC_NAMES
 from mira_nb.run.outputs import REPORT, report_is_current, write_report
 from mira_nb.run.store import RunStore
 from mira_nb.stages.registry import stage_names
@@ -165,7 +166,7 @@ class Dashboard:
 
     def _fingerprint(self) -> tuple[int, ...]:
         """Return the times of the files that a page depends on."""
-        paths = [self.store.record.path, self.store.root / "report.html"]
+        paths = [self.store.record.path, self.store.root / REPORT, self.store.root / TOPIC_NAMES]
         paths += [self.store.stage_dir(name) / "stage.json" for name in stage_names()]
         return tuple(_mtime(path) for path in paths)
 

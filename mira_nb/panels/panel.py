@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mira_nb.errors import MiraError, ParameterError
+from mira_nb.report.names import topic_names
 from mira_nb.run.estimate import renewal
 from mira_nb.run.store import RunStore
 from mira_nb.stages.params import Params
@@ -96,7 +97,9 @@ class StagePanel:
         self.head.value = markup.stage_head(state, purpose, self.stage.look if self.stage else "")
         self.notice.value = self._notice(state)
         self._buttons()
-        if state.key != self._shown_key:
+        shown = f"{state.key} {sorted(topic_names(self.store.root).items())}"
+        if shown != self._shown_key:
+            self._shown_key = shown
             self._show_result(state)
 
     def _make_form(self, run: RunState) -> None:
@@ -159,7 +162,6 @@ class StagePanel:
         return f"The result below was made with these parameters. {self._outdates}"
 
     def _show_result(self, state: StageState) -> None:
-        self._shown_key = state.key
         stored = state.stored
         self.choices.show([] if stored is None else questions(self.store, self.name))
         self.choices.lock(self.run_button.disabled)

@@ -134,9 +134,10 @@ def cluster_table(joined: JointOutput) -> pd.DataFrame:
 def partner_table(joined: JointOutput) -> pd.DataFrame:
     """Return one row per pair of topics of the two assays: their correlation, and whether they match best mutually."""
     between = joined.topic_correlation
-    best = set(mutual_best(between.to_numpy()))
+    values = between.to_numpy(dtype=np.float64)
+    best = set(mutual_best(values))
     rows = [
-        {"topic": topic, "match": match, "correlation": float(between.iloc[i, j]), "mutual": (i, j) in best}
+        {"topic": topic, "match": match, "correlation": float(values[i, j]), "mutual": (i, j) in best}
         for i, topic in enumerate(between.index)
         for j, match in enumerate(between.columns)
     ]
