@@ -187,8 +187,8 @@ def compare_runs(page: Any, root: Path, visitor: Visitor) -> None:
     assert visitor.violations(popup.value, "body") == []
 
 
-def test_from_two_files_to_a_comparison_of_runs(chromium: Any, server: str, root: Path, small_demo: Demo) -> None:
-    visitor = Visitor(chromium)
+def visit(visitor: Visitor, server: str, root: Path) -> None:
+    """Go through all of it."""
     page = visitor.open(server, shows="text=New run")
     start_a_run(page)
     assert visitor.violations(page, ".mn-app") == []
@@ -206,4 +206,10 @@ def test_from_two_files_to_a_comparison_of_runs(chromium: Any, server: str, root
     compare_runs(page, root, visitor)
     assert visitor.outside == []
     assert visitor.errors == []
+
+
+def test_from_two_files_to_a_comparison_of_runs(chromium: Any, server: str, root: Path) -> None:
+    visitor = Visitor(chromium)
+    with visitor.told():
+        visit(visitor, server, root)
     visitor.context.close()

@@ -80,6 +80,15 @@ class Visitor:
         self.page.wait_for_selector(shows, timeout=PAGE_SECONDS)
         return self.page
 
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Print what the page shows when something on it is not as expected."""
+        try:
+            yield
+        except BaseException:
+            print(self.page.inner_text("body"), self.errors, sep="\n")
+            raise
+
     def violations(self, page: Any, context: str) -> list[Any]:
         """Return what axe finds in a part of a page: rule and the first nodes of each violation."""
         from axe_playwright_python.sync_playwright import Axe
