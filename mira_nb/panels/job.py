@@ -194,7 +194,7 @@ class JobController:
         return job
 
     def _take(self, lock: IO[str]) -> bool:
-        """Take the lock; retry, because pages that read the state hold it, and a worker that has ended until it exits."""
+        """Take the lock; retry, because pages that read the state hold it, and so does a worker until it exits."""
         until = time.time() + EXIT_SECONDS
         while time.time() < until:
             if _try_lock(lock, fcntl.LOCK_EX):

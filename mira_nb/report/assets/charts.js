@@ -92,30 +92,35 @@ const charts = (() => {
     }
   };
 
-  // the signals that hold a chart's width: its own, or those of the parts that stand side by side or below each other
-  const widthsOf = ({ spec }, view) => {
+  // the width of a chart without axes and legends: its own, or that of its parts side by side or below each other
+  const spanOf = (spec) => {
+    if (typeof spec.width === "number") return spec.width;
+    if (spec.hconcat) return spec.hconcat.reduce((sum, part) => sum + spanOf(part), 0);
+    if (spec.vconcat) return Math.max(...spec.vconcat.map(spanOf));
+    if (spec.facet && spec.spec) return spanOf(spec.spec) * (spec.columns ?? (spec.facet.row && !spec.facet.column ? 1 : NaN));
+    return NaN;
+  };
+  // the signals that hold these widths
+  const widthsOf = (spec, view) => {
     if (typeof spec.width === "number") return ["width"];
-    const parts = spec.hconcat ?? spec.vconcat;
-    if (!parts?.every((part) => typeof part.width === "number")) return [];
     const known = Object.keys(view.getState({ signals: () => true, data: () => false }).signals);
-    return known.filter((name) => /^(h|v)?concat_\d+_width$|^childWidth$/.test(name));
+    return known.filter((name) => /^(concat_\d+_)*(childWidth|child_width)$|^(concat_\d+_)+width$/.test(name));
   };
 
-  // a chart narrower than its card grows to fill it, up to twice its width
+  // a chart narrower than its card grows to fill it, at most so many times
+  const GROWTH = 2.6;
   const grow = async (figure) => {
-    const payload = load(figure);
+    const { spec } = load(figure);
     const drawn = figure.node.querySelector("canvas, svg");
     const room = figure.node.clientWidth;
-    if (!drawn || !room) return;
+    const span = spanOf(spec);
+    if (!(span > 0) || !drawn || !room) return;
     const extra = room - drawn.getBoundingClientRect().width;
+    if (extra <= room * 0.03) return;
     const { view } = figure.result;
-    const names = extra > room * 0.03 ? widthsOf(payload, view) : [];
-    if (!names.length) return;
-    const widths = names.map((name) => view.signal(name));
-    const total = payload.spec.hconcat ? widths.reduce((sum, w) => sum + w, 0) : Math.max(...widths);
-    const factor = Math.min(1 + extra / total, 2);
-    names.forEach((name, i) => view.signal(name, widths[i] * factor));
-    await view.runAsync();
+    const factor = Math.min(1 + extra / span, GROWTH);
+    for (const name of widthsOf(spec, view)) view.signal(name, view.signal(name) * factor);
+    await view.resize().runAsync();
   };
 
   // a chart that cannot grow and leaves two fifths of its card free has its caption beside it
