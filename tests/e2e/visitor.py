@@ -13,9 +13,9 @@ from typing import Any
 
 from mira_nb.panels.job import JobController, end_processes
 
-PAGE_SECONDS = 120_000
+PAGE_SECONDS = 240_000
 """Milliseconds within which a page is there, on a machine that does other things too."""
-STAGE_SECONDS = 240_000
+STAGE_SECONDS = 600_000
 """Milliseconds within which a stage of the small data has run."""
 
 
