@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from .theme import CATEGORICAL, MUTED, SEQUENTIAL, category_colors, natural_sort
+from .basic import diagonal_order
+from .theme import CATEGORICAL, DIVERGING, MUTED, SEQUENTIAL, category_colors, natural_sort
 
 SCORE_TITLES = {"neighbor_purity": "neighbour purity", "knn_accuracy": "kNN accuracy"}
 MAX_ROWS = 2000
@@ -57,6 +58,33 @@ def overlap_heatmap(overlap: pd.DataFrame, *, k: int) -> alt.LayerChart:
         color=alt.condition("datum.fraction > 0.6", alt.value("black"), alt.value("white")),
     )
     return alt.layer(tiles, text).properties(width=60 * len(order), height=44 * len(order))
+
+
+def partner_heatmap(between: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> alt.LayerChart:
+    """Draw a heat map of correlations from -1 to 1, the given pairs framed; rows and columns along the diagonal.
+
+    Parameters
+    ----------
+    between
+        Correlation of every expression topic (index) with every accessibility topic (columns).
+    pairs
+        Row and column of each frame.
+    """
+    shown = diagonal_order(between)
+    long = shown.rename_axis("topic").reset_index().melt("topic", var_name="match", value_name="correlation")
+    framed = set(pairs)
+    long["pair"] = [(row, column) in framed for row, column in zip(long["topic"], long["match"], strict=True)]
+    base = alt.Chart(long).encode(
+        x=alt.X("match:N", title="accessibility topic", sort=list(shown.columns), axis=alt.Axis(labelAngle=-60)),
+        y=alt.Y("topic:N", title="expression topic", sort=list(shown.index)),
+    )
+    tiles = base.mark_rect().encode(
+        color=alt.Color("correlation:Q", title="correlation", scale=alt.Scale(scheme=DIVERGING, domain=[-1, 1])),
+        tooltip=["topic:N", "match:N", alt.Tooltip("correlation:Q", format=".3f")],
+    )
+    frames = base.transform_filter("datum.pair").mark_rect(filled=False, stroke=MUTED, strokeWidth=2.5)
+    cell = max(16, min(40, 360 // max(between.shape)))
+    return alt.layer(tiles, frames).properties(width=cell * between.shape[1], height=cell * between.shape[0])
 
 
 def composition_bars(table: pd.DataFrame, *, category: str) -> alt.Chart:

@@ -191,12 +191,9 @@ def project(
 @reports_errors
 def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder.")]) -> None:
     """Build report.html again from the run folder."""
-    from mira_nb.report.build import build_report
-    from mira_nb.run.crate import write_crate
+    from mira_nb.run.outputs import write_report
 
-    path = build_report(folder)
-    write_crate(folder)
-    typer.echo(path)
+    typer.echo(write_report(folder))
 
 
 app.command()(reports_errors(compare))

@@ -19,6 +19,7 @@ from filelock import FileLock
 from mira_nb.errors import ParameterError
 from mira_nb.report.names import FILE as topic_file
 from mira_nb.report.names import topic_names
+from mira_nb.run.contents import CRATE
 from mira_nb.run.files import write_bytes
 from mira_nb.run.selections import SELECTIONS, read_selections
 from mira_nb.run.store import plain_cells
@@ -158,6 +159,7 @@ class Kept:
 
 
 def _write(path: Path, frame: pd.DataFrame) -> None:
+    (path.parents[1] / CRATE).unlink(missing_ok=True)  # it names this table with its hash
     write_bytes(path, plain_cells(frame).to_csv(index=False).encode("utf-8"))
 
 

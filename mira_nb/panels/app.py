@@ -9,6 +9,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from mira_nb.report.names import FILE as TOPIC_NAMES
+from mira_nb.run.outputs import REPORT, report_is_current, write_report
 from mira_nb.run.store import RunStore
 from mira_nb.stages.registry import stage_names
 
@@ -165,7 +167,7 @@ class Dashboard:
 
     def _fingerprint(self) -> tuple[int, ...]:
         """Return the times of the files that a page depends on."""
-        paths = [self.store.record.path, self.store.root / "report.html"]
+        paths = [self.store.record.path, self.store.root / REPORT, self.store.root / TOPIC_NAMES]
         paths += [self.store.stage_dir(name) / "stage.json" for name in stage_names()]
         return tuple(_mtime(path) for path in paths)
 
@@ -175,7 +177,7 @@ class Dashboard:
     def _show_run(self, job: JobState) -> None:
         _set(self.header, markup.header(self.run, demonstration=self.demonstration))
         _set(self.check, markup.input_check(self.run))
-        report = self.store.root / "report.html"
+        report = self.store.root / REPORT
         label = {"label": words("stage")["report"], "description": words("stage")["report_help"], "open": True}
         self.report.items = [
             {"id": "report", **label, "disabled": job.active, "bytes": report.stat().st_size if report.exists() else -1}
@@ -224,12 +226,10 @@ class Dashboard:
         return {name: panel.form.values() for name, panel in self.panels.items() if panel.form is not None}
 
     def _report(self, _: str) -> Reply:
-        """Return the report, built first if it is missing."""
-        path = self.store.root / "report.html"
-        if not path.exists():
-            from mira_nb.report.build import build_report
-
-            path = build_report(self.store.root)
+        """Return the report, built first where it does not fit the results and names that there are."""
+        path = self.store.root / REPORT
+        if not report_is_current(self.store.root):
+            write_report(self.store.root)
         return Reply(inside(self.store.root, path.name).read_bytes(), "report.html", "text/html;charset=utf-8")
 
 

@@ -7,6 +7,7 @@ same under Voila, in a notebook and behind a proxy, without any request to the o
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +21,7 @@ import traitlets
 from mira_nb.charts import theme
 from mira_nb.errors import MiraError, StoreError
 from mira_nb.report.embed import plain_json
-from mira_nb.report.names import topic_names
+from mira_nb.report.names import named_spec, named_text, topic_names
 from mira_nb.report.tables import read_table
 from mira_nb.run.files import write_bytes
 
@@ -116,6 +117,16 @@ class _Asked(anywidget.AnyWidget):
         self.send({"kind": kind, "id": name, "name": reply.name, "mime": reply.mime}, buffers=[reply.content])
 
 
+def _names(folder: Path) -> dict[str, str]:
+    """Return the names of topics that hold in a stage's folder."""
+    return topic_names(folder.parents[1]) if folder.parent.name == "stages" else {}
+
+
+def _worded(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    """Return title, caption and alternative text of a figure or table with the names of topics."""
+    return {part: named_text(str(item[part]), names) for part in ("title", "caption", "alt") if part in item}
+
+
 class StageList(anywidget.AnyWidget):
     """The list of stages with their status; ``selected`` is the one shown."""
 
@@ -140,7 +151,11 @@ class FigureGallery(_Asked):
         self._folder = folder
         self._files = {item["name"]: item["file"] for item in figures}
         shown = ("name", "title", "caption", "alt", "section")
-        self.items = [{**{name: item.get(name, "") for name in shown}, "key": key} for item in figures]
+        names = _names(folder)
+        key = f"{key} {sorted(names.items())}"
+        self.items = [
+            {**{name: item.get(name, "") for name in shown}, **_worded(item, names), "key": key} for item in figures
+        ]
 
     def answer(self, kind: str, name: str) -> Reply:
         """Return the Vega bundle or the file of one figure."""
@@ -148,7 +163,10 @@ class FigureGallery(_Asked):
             return Reply(vega_bundle(), "vega.js", "text/javascript")
         path = inside(self._folder, self._files[name])
         mime = {".png": "image/png", ".svg": "image/svg+xml"}.get(path.suffix, "application/json")
-        return Reply(path.read_bytes(), path.name, mime)
+        content, names = path.read_bytes(), _names(self._folder)
+        if names and path.suffix == ".json":
+            content = plain_json(named_spec(json.loads(content), names)).encode("utf-8")
+        return Reply(content, path.name, mime)
 
 
 class TableDeck(_Asked):
@@ -165,8 +183,10 @@ class TableDeck(_Asked):
         """Show the tables that a stage.json lists."""
         self._folder = folder
         self._tables = {item["name"]: item for item in tables}
+        names = _names(folder)
+        key = f"{key} {sorted(names.items())}"
         self.items = [
-            {**{name: item[name] for name in ("name", "title", "caption", "rows")}, "key": key} for item in tables
+            {**{name: item[name] for name in ("name", "rows")}, **_worded(item, names), "key": key} for item in tables
         ]
 
     def answer(self, kind: str, name: str) -> Reply:
@@ -175,8 +195,7 @@ class TableDeck(_Asked):
         path = inside(self._folder, item["file"])
         if kind == "csv":
             return Reply(path.read_bytes(), path.name, "text/csv")
-        names = topic_names(self._folder.parents[1]) if self._folder.parent.name == "stages" else {}
-        return Reply(table_message(path, names=names), path.name, "application/json")
+        return Reply(table_message(path, names=_names(self._folder)), path.name, "application/json")
 
 
 def table_message(path: Path, *, max_rows: int = MAX_TABLE_ROWS, names: Mapping[str, str] | None = None) -> bytes:

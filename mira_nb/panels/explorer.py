@@ -25,6 +25,7 @@ from mira_nb.run.store import plain_cells
 from . import drawings, markup
 from .browser_widgets import TableDeck
 from .cell_map import CellMap
+from .locus_view import LocusView
 from .texts import phrase, words
 
 MOST_SETS: Final = 12
@@ -65,6 +66,7 @@ class Explorer:
         self.pictures, self.page, self.marker_note = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.page.add_class("mn-page")
         self.table = TableDeck()
+        self.locus = LocusView(self.data)
         self._build()
         self._list_selections()
         self.show(self._first())
@@ -107,6 +109,7 @@ class Explorer:
                 self.labelling,
                 self.page,
                 self.pictures,
+                self.locus,
                 *(_row(row) for row in rows),
                 self.marker_note,
                 self.table,
@@ -143,6 +146,7 @@ class Explorer:
             self.note.value = ""
             self._draw()
             self.page.value = _page(page(self.data, feature))
+            self.locus.show(feature.name if feature.kind in {"gene", "nite"} else "")
             is_topic = feature.kind == "topic"
             self.naming.layout.display = "" if is_topic else "none"
             self.labelling.layout.display = "" if _is_cluster(feature) else "none"

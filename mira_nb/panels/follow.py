@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Final
 
@@ -51,3 +52,6 @@ class Follower:
             self._look()
         except (MiraError, OSError) as error:
             self._show(markup.error_box({"message": str(error)}))
+        except Exception as error:  # a page whose thread has ended would show an old state for good
+            text = traceback.format_exc()
+            self._show(markup.error_box({"message": f"{type(error).__name__}: {error}", "traceback": text}))

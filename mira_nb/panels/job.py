@@ -27,6 +27,8 @@ Status = Literal["idle", "starting", "running", "stopping", "done", "failed", "c
 ACTIVE: Final = frozenset({"starting", "running", "stopping"})
 GRACE_SECONDS: Final = 20.0
 """How long a stage may take to notice a request to stop before its process is ended."""
+EXIT_SECONDS: Final = 20.0
+"""How long a worker whose job has ended may take to exit, on a machine that does other things too."""
 LOG_LINES: Final = 200
 KERNEL_NOISE: Final = "[IPKernelApp] WARNING | Kernel is running over TCP"
 """Printed by every kernel on loopback; it says nothing about the stage."""
@@ -192,8 +194,9 @@ class JobController:
         return job
 
     def _take(self, lock: IO[str]) -> bool:
-        """Take the lock; retry briefly, because pages that read the state and workers that end hold it for a moment."""
-        for _ in range(60):
+        """Take the lock; retry, because pages that read the state hold it, and so does a worker until it exits."""
+        until = time.time() + EXIT_SECONDS
+        while time.time() < until:
             if _try_lock(lock, fcntl.LOCK_EX):
                 return True
             if self.folder.read().get("status") in ACTIVE:

@@ -10,12 +10,14 @@ import ipywidgets as widgets
 
 from mira_nb.errors import MiraError, ParameterError
 from mira_nb.io.resources import Resources
+from mira_nb.report.names import topic_names
 from mira_nb.run.dependents import renewal
 from mira_nb.run.store import RunStore
 from mira_nb.stages.params import Params
 
 from . import markup
 from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck, inside
+from .choices import Choices, questions
 from .form import ParamsForm
 from .job import JobRequest
 from .state import RunState, StageState, load_stage
@@ -62,6 +64,7 @@ class StagePanel:
         self.head = widgets.HTML()
         self.head.add_class("mn-head")
         self.notice = widgets.HTML()
+        self.choices = Choices(self._choose)
         self.form: ParamsForm | None = None
         self.run_button = _button("run", "mn-primary")
         self.upto_button = _button("upto")
@@ -81,7 +84,7 @@ class StagePanel:
         self.tables = TableDeck()
         self.files = FileButtons(self._file)
         self.results = widgets.VBox([])
-        self.widget = widgets.VBox([self.head, self.notice, self.card, self.results])
+        self.widget = widgets.VBox([self.head, self.notice, self.choices.widget, self.card, self.results])
 
     # ------------------------------------------------------------------ show
     def update(self, run: RunState, *, busy: bool) -> None:
@@ -96,7 +99,9 @@ class StagePanel:
         self.head.value = markup.stage_head(state, purpose, self.stage.look if self.stage else "")
         self.notice.value = self._notice(state)
         self._buttons()
-        if state.key != self._shown_key:
+        shown = f"{state.key} {sorted(topic_names(self.store.root).items())}"
+        if shown != self._shown_key:
+            self._shown_key = shown
             self._show_result(state)
 
     def _make_form(self, run: RunState) -> None:
@@ -129,6 +134,7 @@ class StagePanel:
         self.run_button.disabled = not possible or bool(state.waits_for)
         self.renew_button.disabled = self.run_button.disabled
         self.upto_button.disabled = not possible
+        self.choices.lock(self.run_button.disabled)
         self.run_button.description = phrase("stage", "run_again" if state.stored else "run")
         self.changes.value = f'<span class="mn-help">{markup.text(self._changes_text())}</span>'
 
@@ -164,8 +170,9 @@ class StagePanel:
         return phrase("stage", "changed" if changed else "unchanged", labels=labels, dependents=dependents)
 
     def _show_result(self, state: StageState) -> None:
-        self._shown_key = state.key
         stored = state.stored
+        self.choices.show([] if stored is None else questions(self.store, self.name))
+        self.choices.lock(self.run_button.disabled)
         if stored is None:
             self.summary.value = ""
             self.results.children = []
@@ -208,6 +215,12 @@ class StagePanel:
         return Reply(path.read_bytes(), path.name)
 
     # ------------------------------------------------------------------ run
+    def _choose(self, values: Mapping[str, Any]) -> None:
+        """Set parameters and run with them."""
+        if self.form is not None:
+            self.form.set_values({**self.form.raw(), **values})
+            self._run(upto=False)
+
     def _run(self, *, upto: bool, renew: tuple[str, ...] = ()) -> None:
         try:
             parameters = {**(self._gather() if upto else {}), self.name: self._values()}

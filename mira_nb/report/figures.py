@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from mira_nb.charts import packed
 
 from . import embed
+from .names import named_spec
 from .texts import phrase
 
 POINT_LIMIT: Final = 50_000
@@ -60,10 +61,11 @@ def read_figure(
     *,
     point_limit: int = POINT_LIMIT,
     recolor: Callable[[Any], Any] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> FigureView:
     """Read a figure's file; a damaged file becomes an error shown in the figure's place.
 
-    ``recolor`` puts the colours of the run into a chart's specification.
+    ``recolor`` puts the colours of the run into a chart's specification, ``names`` those of its topics.
     """
     try:
         if path.suffix == ".svg":
@@ -77,7 +79,7 @@ def read_figure(
         chart = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(chart, dict):
             raise ValueError("not a Vega-Lite object")
-        return chart_view(chart, archive, point_limit=point_limit, recolor=recolor)
+        return chart_view(chart, archive, point_limit=point_limit, recolor=recolor, names=names)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return FigureView(error=f"{path.name} cannot be shown: {type(error).__name__}: {error}")
 
@@ -88,11 +90,13 @@ def chart_view(
     *,
     point_limit: int = POINT_LIMIT,
     recolor: Callable[[Any], Any] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> FigureView:
     """Return a chart for the page: its rows go into the archive, too many points are sampled."""
     spec, datasets = packed.detach(chart)
     if recolor is not None:
         spec = recolor(spec)
+    spec, datasets = named_spec(spec, names or {}), named_spec(datasets, names or {})
     spec = _without_data_in_usermeta(spec)
     meta = spec.get("usermeta", {}).get(packed.META, {})
     note, image, size = "", "", (0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from . import embed, wording
 from .colors import Palette
 from .figures import Archive, read_figure
 from .findings.limits import outside
-from .names import topic_names
+from .names import named_text, topic_names
 from .reader import RunView, StageView
 from .tables import read_table
 from .texts import phrase
@@ -45,6 +46,11 @@ class Builder:
             *("methods", "atlas", "provenance", "top", "main", "explore", "topic-pages"),
         }
     )
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Names that the user gave to topics."""
+        return topic_names(self.run.root)
 
     def stages(self) -> list[dict[str, Any]]:
         """Return one dict per stage for the template."""
@@ -143,17 +149,22 @@ class Builder:
     def _figure(self, stage: StageView, item: Mapping[str, Any]) -> dict[str, Any]:
         self.n_figures += 1
         identifier = self.identifier(stage.name, str(item["name"]))
-        view = read_figure(stage.folder / str(item["file"]), self.archive, recolor=self.palette.apply)
+        names = self.names
+        path = stage.folder / str(item["file"])
+        view = read_figure(path, self.archive, recolor=self.palette.apply, names=names)
         if view.spec is not None:
             self.blocks.append(embed.json_block(f"spec-{identifier}", view.spec))
-        title = str(item.get("title") or item["name"])
+        title = named_text(str(item.get("title") or item["name"]), names)
+        caption = named_text(str(item.get("caption") or ""), names)
+        if names and view.image and not view.spec and "topic" in f"{title} {caption}":
+            caption += " " + phrase("topics_in_picture", names=[f"{key}: {name}" for key, name in names.items()])
         return {
             "id": identifier,
             "name": str(item["name"]),
             "number": self.n_figures,
             "title": title,
-            "caption": str(item.get("caption") or ""),
-            "alt": str(item.get("alt") or title),
+            "caption": caption,
+            "alt": named_text(str(item.get("alt") or title), names),
             "main": item.get("prominence", "main") == "main",
             "small": view.small,
             "view": view,
@@ -166,8 +177,8 @@ class Builder:
             "id": identifier,
             "name": str(item["name"]),
             "number": self.n_tables,
-            "title": str(item.get("title") or item["name"]),
-            "caption": str(item.get("caption") or ""),
+            "title": named_text(str(item.get("title") or item["name"]), self.names),
+            "caption": named_text(str(item.get("caption") or ""), self.names),
             "file": f"stages/{stage.name}/{item['file']}",
             "href": quote(f"stages/{stage.name}/{item['file']}"),
             "main": item.get("prominence", "main") == "main",
@@ -175,7 +186,7 @@ class Builder:
             "error": "",
         }
         try:
-            view = read_table(stage.folder / str(item["file"]), names=topic_names(self.run.root))
+            view = read_table(stage.folder / str(item["file"]), names=self.names)
         except (OSError, ValueError) as error:
             out["error"] = f"This table cannot be shown: {error}"
             return out

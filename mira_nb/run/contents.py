@@ -10,6 +10,8 @@ FILES: Final = (
     "run.json", "report.html", "findings.json", "findings.md", "methods.md", "references.bib", "values.mnv",
     "results.h5mu", "cache/input.h5mu",
 )  # fmt: skip
+CRATE: Final = "ro-crate-metadata.json"
+"""Description of these files with their hashes; whoever changes one of them writes it anew, or removes it."""
 FOLDERS: Final = ("stages", "explorer")
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from .contents import result_files
+from .contents import CRATE, result_files
 from .files import HashCache, write_bytes
 from .record import RunRecord
 
-NAME: Final = "ro-crate-metadata.json"
+NAME: Final = CRATE
 CONTEXT: Final = ("https://w3id.org/ro/crate/1.1/context", {"sha256": "https://schema.org/sha256"})
 LICENCE: Final = "https://spdx.org/licenses/BSD-3-Clause"
 HOME: Final = "https://github.com/mira-nb/mira_nb"

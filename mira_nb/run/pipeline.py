@@ -27,11 +27,11 @@ from .kernels.manager import kernel_server
 from .lock import check_folder, locked
 from .memory import available_mb, input_size, shortage
 from .notebooks import ProgressSink, execute_template
+from .outputs import made_from
 from .place import check_names, check_place, use_writable_numba_cache
 from .provenance import command_line, merged_versions, package_versions, platform_facts
 from .record import NOT_ASKED, RUNNING, STOPPED
 from .reuse import take_over
-from .selections import kept_state
 from .store import RunStore
 
 
@@ -339,7 +339,8 @@ class _Run:
         """Write results.h5mu and the report, if anything changed since they were written."""
         results, report = self.store.root / "results.h5mu", self.store.root / "report.html"
         self.store.record.update(versions=self._versions())
-        stale = self.computed or self.record.get("written_for") != self._state()
+        state = made_from(self.store.root, self.record)
+        stale = self.computed or self.record.get("written_for") != state
         written = self.record.get("written", {})
         for path in (results, report):
             problem = "" if stale else file_damage(path, written.get(path.name), self.hashes)
@@ -351,9 +352,8 @@ class _Run:
             from mira_nb.report.build import build_report
 
             build_report(self.store.root)
-        self.store.record.update(
-            written_for=self._state(), written={path.name: file_facts(path) for path in (results, report)}
-        )
+        facts = {path.name: file_facts(path) for path in (results, report)}
+        self.store.record.update(written_for=state, report_for=state, written=facts)
         write_crate(self.store.root, self.hashes)
         return RunOutcome(
             statuses={name: entry["status"] for name, entry in self.stages.items()},
@@ -366,11 +366,6 @@ class _Run:
         """Return the versions of the packages that made the results: of every finished stage and of this process."""
         stored = [self.store.stage_record(name) for name, entry in self.stages.items() if entry["status"] == "done"]
         return merged_versions([*(record.get("versions", {}) for record in stored if record), package_versions()])
-
-    def _state(self) -> list[list[str]]:
-        """List what results and report are made from."""
-        stages = [[name, entry["status"], entry["key"] or ""] for name, entry in self.stages.items()]
-        return stages + kept_state(self.store.root)
 
 
 def open_run(request: RunRequest, store: RunStore) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from mira_nb.stages.base import Stage
 from mira_nb.stages.registry import get_stage, stage_names
 from mira_nb.version import __version__
 
+from .contents import CRATE
 from .files import write_json
 from .intact import file_facts
 
@@ -123,6 +124,7 @@ class RunRecord:
     def _write(self, record: Mapping[str, Any]) -> dict[str, Any]:
         whole = {"schema": SCHEMA, "package_version": __version__, **record}
         whole["package_version"] = __version__
+        (self.root / CRATE).unlink(missing_ok=True)  # it names run.json with its hash
         write_json(self.path, whole)
         return whole
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .crate import write_crate
 from .history import LIMIT_VARIABLE, Version, limit_bytes, remove, restore, versions
 from .intact import file_facts
 from .lock import locked
@@ -44,6 +45,7 @@ def restore_version(root: Path, number: int, *, discard: bool = False) -> str:
         paths = (store.root / "results.h5mu", store.root / "report.html")
         written = {path.name: file_facts(path) for path in paths if path.exists()}
         store.record.update(written={**store.read_record().get("written", {}), **written})
+        write_crate(root)
     return f"Version {number} of {version.made} is the present state of {root} again."
 
 

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mira_nb.panels.job import JobController, end_processes
 from mira_nb.run.demo import demonstration
 from mira_nb.run.store import RunStore
 from mira_nb.stages.registry import BUILT_IN, get_stage
+from tests.e2e.visitor import PAGE_SECONDS, STAGE_SECONDS, Visitor, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.slow]
-
-PAGE_SECONDS = 120_000
-STAGE_SECONDS = 240_000
 
 
 @pytest.fixture(scope="module")
@@ -32,51 +25,8 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(run_dir: Path) -> Iterator[str]:
     """Address of the served dashboard."""
-    command = [sys.executable, "-m", "mira_nb", "dashboard", str(run_dir), "--no-browser"]
-    with (run_dir.parent / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env={**os.environ, "TZ": "UTC"})
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().decode().strip()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        end_processes(process.pid)
-        process.wait(30)
-        if process.stdout is not None:
-            process.stdout.close()
-        jobs = JobController(run_dir)
-        if jobs.folder.locked():
-            end_processes(int(jobs.folder.read()["pid"]))
-
-
-class Visitor:
-    """A browser page that reaches loopback only, and what it asked for and complained about."""
-
-    def __init__(self, chromium: Any) -> None:
-        self.outside: list[str] = []
-        self.errors: list[str] = []
-        self.context = chromium.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
-        self.context.route("**/*", self._route)
-        self.page = self.context.new_page()
-        self.page.on("console", lambda item: self.errors.append(item.text) if item.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.context.on("response", self._answered)
-
-    def _answered(self, response: Any) -> None:
-        if response.status >= 400:
-            self.errors.append(f"{response.request.method} {response.url}: {response.status}")
-
-    def _route(self, route: Any) -> None:
-        if route.request.url.startswith(("http://127.0.0.1:", "blob:", "data:")):
-            route.continue_()
-        else:
-            self.outside.append(route.request.url)
-            route.abort()
-
-    def open(self, address: str) -> Any:
-        self.page.goto(address)
-        self.page.wait_for_selector(".mn-nav button", timeout=PAGE_SECONDS)
-        return self.page
+    with served(run_dir) as address:
+        yield address
 
 
 @pytest.fixture
@@ -137,8 +87,6 @@ def test_a_click_runs_a_stage(visitor: Visitor, server: str, run_dir: Path) -> N
 
 
 def test_the_page_is_accessible_and_fits_small_screens(visitor: Visitor, server: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     page = visitor.open(server)
     page.click(".mn-nav button[data-name=prepare]")
     page.wait_for_selector(".mn-card input", timeout=30_000)
@@ -147,8 +95,7 @@ def test_the_page_is_accessible_and_fits_small_screens(visitor: Visitor, server:
         page.wait_for_timeout(300)
         boxes = page.locator(".mn-main, .mn-header, .mn-nav")
         assert max(boxes.evaluate_all("all => all.map(e => e.getBoundingClientRect().right)")) <= width + 1
-    found = Axe().run(page, context=".mn-app").response["violations"]
-    assert found == [], [(item["id"], [node["html"] for node in item["nodes"]][:3]) for item in found]
+    assert visitor.violations(page, ".mn-app") == []
     # the stages are reached and chosen with the keyboard
     page.locator(".mn-nav button").first.focus()
     page.keyboard.press("Tab")

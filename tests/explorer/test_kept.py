@@ -113,3 +113,24 @@ def test_report_and_results_carry_what_was_named(tmp_path: Path) -> None:
     before = kept_state(tmp_path)
     kept.name_topic("e1", "Division")
     assert kept_state(tmp_path) != before
+
+
+def test_a_name_stands_in_every_part_of_a_chart_that_agrees_with_another() -> None:
+    from mira_nb.report.names import named_spec, named_text
+
+    spec = {
+        "datasets": {"d": [{"topic": "e1", "label": "e1 *", "gene": "e10", "n": 1}]},
+        "encoding": {"x": {"field": "topic", "sort": ["e1", "e10"]}, "color": {"scale": {"domain": ["e1 *"]}}},
+        "params": [{"value": "topic e1", "bind": {"options": ["topic e1", "a2"]}}],
+        "transform": [{"filter": 'indexof(["e1", "a2"], colouring) >= 0'}],
+        "usermeta": {"packed": {"columns": [{"name": "e1", "kind": "u8", "data": "e1"}]}},
+    }
+    found = named_spec(spec, {"e1": 'say "x"', "a2": "a.b"})
+    assert found["datasets"]["d"] == [{"topic": 'e1: say "x"', "label": 'e1: say "x" *', "gene": "e10", "n": 1}]
+    assert found["encoding"]["x"] == {"field": "topic", "sort": ['e1: say "x"', "e10"]}
+    assert found["encoding"]["color"]["scale"]["domain"] == ['e1: say "x" *']
+    assert found["params"][0]["bind"]["options"] == ['topic e1: say "x"', "a2: a.b"]
+    assert found["transform"][0]["filter"] == 'indexof(["e1: say \\"x\\"", "a2: a.b"], colouring) >= 0'
+    assert found["usermeta"]["packed"]["columns"] == [{"name": 'e1: say "x"', "kind": "u8", "data": "e1"}]
+    assert named_spec(spec, {}) is spec
+    assert named_text("topics e1, e10 and (a2)", {"e1": "One", "a2": "Two"}) == "topics e1: One, e10 and (a2: Two)"

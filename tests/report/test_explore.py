@@ -148,6 +148,17 @@ def test_motifs_topics_and_columns_are_found_and_the_keyboard_is_enough(page_off
     assert page_offline.errors == []
 
 
+def test_the_side_search_leads_to_the_explorer(page_offline: Any, tmp_path: Path) -> None:
+    page = page_offline.open(build_report(grid_run(tmp_path / "r")))
+    for text, wanted in (("ramp", "gene/RAMP"), ("tf1", "motif/TF1"), ("quality", "column/quality")):
+        page.locator("#find").fill(text)
+        link = page.locator("#found a", has_text=f"explore {wanted.partition('/')[0]} {wanted.partition('/')[2]}")
+        link.first.click()
+        shown(page, wanted)
+        assert page.locator("#explore-map canvas").is_visible()
+    assert page_offline.errors == []
+
+
 def test_explorer_is_accessible(page_offline: Any, tmp_path: Path) -> None:
     report = build_report(grid_run(tmp_path / "r"))
     page = page_offline.open(report, "#explore:gene/RAMP")

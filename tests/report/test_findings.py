@@ -7,7 +7,6 @@ import json
 from importlib import resources
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -16,7 +15,7 @@ from mira_nb.core.regulation.fit import AT_BOUND, OK
 from mira_nb.report.build import build_report
 from mira_nb.report.colors import STATE_COLUMN, make_palette
 from mira_nb.report.findings import rules
-from mira_nb.report.findings.cards import Card, highest_in, partner_topics
+from mira_nb.report.findings.cards import Card, highest_in, partners
 from mira_nb.report.findings.collect import collect
 from mira_nb.report.findings.facts import FITTED, Facts
 from mira_nb.report.findings.limits import limits, outside
@@ -97,13 +96,11 @@ def test_the_tree_is_compared_over_all_thresholds(tmp_path: Path) -> None:
     assert found.n == 18
 
 
-def test_partners_are_mutual_and_correlated() -> None:
-    x = np.linspace(0, 1, 50)
-    y = np.sin(40 * x)
-    cells = pd.DataFrame({"e1": x, "e2": y, "a1": x**2, "a2": -x, "a3": np.cos(91 * x)})
-    found = partner_topics(cells, ["e1", "e2"], ["a1", "a2", "a3"])
-    assert {topic: partner for topic, (partner, _) in found.items()} == {"e1": "a1", "a1": "e1"}
-    assert found["e1"][1] == pytest.approx(np.corrcoef(x, x**2)[0, 1])
+def test_partners_are_those_of_the_joint_stage_above_the_threshold(tmp_path: Path) -> None:
+    rows = [("e1", "a1", 0.97, True), ("e2", "a3", 0.2, True), ("e1", "a3", 0.9, False)]
+    pairs = [dict(zip(("topic", "match", "correlation", "mutual"), row, strict=True)) for row in rows]
+    assert partners(facts(tmp_path, "joint", {"partners": pairs}, {})) == {"e1": ("a1", 0.97), "a1": ("e1", 0.97)}
+    assert partners(facts(tmp_path / "older", "joint", {}, {})) == {}
 
 
 @pytest.mark.parametrize(

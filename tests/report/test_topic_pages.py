@@ -46,9 +46,10 @@ def topics_run(root: Path) -> Path:
 def test_a_page_holds_the_best_of_its_topic(tmp_path: Path) -> None:
     cards = [Card("e1", "rna", partner="a1", correlation=0.876, state="A"), Card("e2", "rna")]
     facts = Facts(read_run(topics_run(tmp_path / "r")))
-    first, second = topic_pages(facts, cards, Palette(topics={"e1": "#123456"}))
+    first, second = topic_pages(facts, cards, Palette(topics={"e1": "#123456"}), {"a1": "Mine"})
     assert first["features"] == ["A", "B", "C"]
     assert (first["color"], first["partner_id"], first["correlation"]) == ("#123456", "topic-page-a1", "0.88")
+    assert (first["partner"], first["label"]) == ("a1: Mine", "e1")
     sets, motifs, drivers = first["tables"]
     assert [[cell["text"] for cell in row[:2]] for row in sets["rows"]] == [["best", "5/9"], ["weak", "2/9"]]
     assert sets["count"] == "2 of 3 with adjusted p < 0.05"

@@ -6,15 +6,21 @@ import hashlib
 import json
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
+from mira_nb.errors import Cancelled
+from mira_nb.explorer.kept import Kept
+from mira_nb.run import pipeline
 from mira_nb.run.crate import NAME, Described, crate_text, write_crate
+from mira_nb.run.outputs import report_is_current, write_report
 from mira_nb.run.pack import open_pack, pack_run
 from mira_nb.run.pipeline import RunRequest, run_pipeline
+from mira_nb.run.versions import restore_version
 
 sys.path.insert(0, str(Path(__file__).parent))
 from test_pipeline import request_
@@ -73,6 +79,42 @@ def test_a_pack_describes_itself_and_so_does_what_is_unpacked(request_: RunReque
     names = check_files(entities((folder / NAME).read_text(encoding="utf-8")), folder)
     opened = open_pack(file)
     assert check_files(entities((opened / NAME).read_text(encoding="utf-8")), opened) == names
+
+
+def test_after_one_stage_alone_every_file_named_is_there_with_its_hash(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    run_pipeline(replace(request_, only="joint", force=True, parameters={"joint": {"scale": 3.0}}))
+    names = check_files(entities((request_.out / NAME).read_text(encoding="utf-8")), request_.out)
+    assert {"run.json", "report.html", "results.h5mu", "stages/joint/slots.h5"} <= names
+    restore_version(request_.out, 1)
+    check_files(entities((request_.out / NAME).read_text(encoding="utf-8")), request_.out)
+
+
+def test_metadata_that_no_longer_fit_are_gone(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_pipeline(request_)
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise Cancelled("stopped")
+
+    monkeypatch.setattr(pipeline, "execute_template", stop)
+    with pytest.raises(Cancelled):
+        run_pipeline(replace(request_, only="joint", force=True))
+    assert not (request_.out / NAME).exists()
+    assert not report_is_current(request_.out)
+    write_report(request_.out)
+    assert report_is_current(request_.out)
+    check_files(entities((request_.out / NAME).read_text(encoding="utf-8")), request_.out)
+
+
+def test_names_of_topics_make_the_report_old(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    assert report_is_current(request_.out)
+    Kept(request_.out).name_topic("e1", "Cycling")
+    assert not (request_.out / NAME).exists()
+    assert not report_is_current(request_.out)
+    write_report(request_.out)
+    assert report_is_current(request_.out)
+    check_files(entities((request_.out / NAME).read_text(encoding="utf-8")), request_.out)
 
 
 def test_names_with_spaces_and_failed_stages_are_told(tmp_path: Path) -> None:

@@ -171,11 +171,23 @@ def test_scores_favour_signal_and_are_reported(result):
     assert overlap.shape == (5, 6)
 
 
+def test_partners_are_mutual_best_matches_over_cells(prepared, result):
+    table = by_name(result.tables, "partners").frame
+    rna, atac = (np.asarray(prepared.mod[name].obsm["X_topics"]) for name in ("rna", "atac"))
+    between = np.corrcoef(rna.T, atac.T)[: rna.shape[1], rna.shape[1] :]
+    assert len(table) == between.size
+    for row in table.itertuples():
+        i, j = int(row.topic[1:]) - 1, int(row.match[1:]) - 1
+        assert row.correlation == pytest.approx(between[i, j])
+        assert row.mutual == (between[i].argmax() == j and between[:, j].argmax() == i)
+
+
 def test_figures(result):
     names = [figure.name for figure in result.figures]
     assert names[:3] == ["umap_joint", "umap_rna_topics", "umap_atac_topics"]
     assert {"topics_rna", "topics_atac", "markers", "representation_scores", "neighborhood_overlap"} <= set(names)
     assert {"cluster_topics", "cluster_groups", "cluster_batch"} <= set(names)
+    assert "partners" in names
     cells = by_name(result.figures, "umap_joint").packed["cells"]
     assert {"state", "sample", "cluster (leiden)", "e1", "e3", "a1", "a3"} <= set(cells.columns)
     for figure in result.figures:

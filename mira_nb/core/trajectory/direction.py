@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from mira_nb.core.topics.partners import partner_topics
 from mira_nb.typing import Floats, Ints
 
 DETOUR: Final = 1.1
@@ -38,8 +39,6 @@ BANDWIDTH: Final = 0.08
 """Standard deviation of the Gaussian weights of the smoothing, as a fraction of the path."""
 OFF_PATH: Final = 0.08
 """Cells belong to a path if the path over them is at most twice this fraction longer than the shortest one."""
-PARTNER: Final = 0.3
-"""Least correlation over cells of two topics that are partners."""
 MIN_RANGE: Final = 0.1
 """A topic that changes less along a path does not tell when it does."""
 MIN_WEIGHT: Final = 3.0
@@ -97,19 +96,6 @@ def path_positions(first: Floats, last: Floats, length: float) -> tuple[Floats, 
     """
     position = (first + length - last) / (2 * length)
     return np.clip(position, 0.0, 1.0), (first + last - length) / (2 * length) <= OFF_PATH
-
-
-def partner_topics(rna: Floats, atac: Floats, *, least: float = PARTNER) -> list[tuple[int, int]]:
-    """Pair the topics of the two assays that are each other's best match over cells."""
-    n = rna.shape[1]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        between = np.nan_to_num(np.corrcoef(rna.T, atac.T)[:n, n:], nan=-1.0)
-    best = between.argmax(axis=1)
-    return [
-        (row, int(column))
-        for row, column in enumerate(best)
-        if between[row, column] >= least and between[:, column].argmax() == row
-    ]
 
 
 def chromatin_lead(

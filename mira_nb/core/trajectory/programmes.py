@@ -15,9 +15,8 @@ import numpy as np
 
 from mira_nb.core.representation.neighbors import nearest_neighbors
 from mira_nb.core.representation.projections import ilr
+from mira_nb.core.topics.partners import partner_topics
 from mira_nb.typing import Floats
-
-from .direction import partner_topics
 
 QUANTILE: Final = 0.25
 """Fraction of the cells whose neighbourhoods may be level."""

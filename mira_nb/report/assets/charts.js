@@ -92,15 +92,35 @@ const charts = (() => {
     }
   };
 
-  // a chart narrower than its card grows to fill it, up to twice its width
+  // the width of a chart without axes and legends: its own, or that of its parts side by side or below each other
+  const spanOf = (spec) => {
+    if (typeof spec.width === "number") return spec.width;
+    if (spec.hconcat) return spec.hconcat.reduce((sum, part) => sum + spanOf(part), 0);
+    if (spec.vconcat) return Math.max(...spec.vconcat.map(spanOf));
+    if (spec.facet && spec.spec) return spanOf(spec.spec) * (spec.columns ?? (spec.facet.row && !spec.facet.column ? 1 : NaN));
+    return NaN;
+  };
+  // the signals that hold these widths
+  const widthsOf = (spec, view) => {
+    if (typeof spec.width === "number") return ["width"];
+    const known = Object.keys(view.getState({ signals: () => true, data: () => false }).signals);
+    return known.filter((name) => /^(concat_\d+_)*(childWidth|child_width)$|^(concat_\d+_)+width$/.test(name));
+  };
+
+  // a chart narrower than its card grows to fill it, at most so many times
+  const GROWTH = 2.6;
   const grow = async (figure) => {
-    const { width } = load(figure).spec;
+    const { spec } = load(figure);
     const drawn = figure.node.querySelector("canvas, svg");
     const room = figure.node.clientWidth;
-    if (typeof width !== "number" || !drawn || !room) return;
+    const span = spanOf(spec);
+    if (!(span > 0) || !drawn || !room) return;
     const extra = room - drawn.getBoundingClientRect().width;
+    if (extra <= room * 0.03) return;
     const { view } = figure.result;
-    if (extra > room * 0.03) await view.width(Math.min(view.width() + extra, width * 2)).runAsync();
+    const factor = Math.min(1 + extra / span, GROWTH);
+    for (const name of widthsOf(spec, view)) view.signal(name, view.signal(name) * factor);
+    await view.resize().runAsync();
   };
 
   // a chart that cannot grow and leaves two fifths of its card free has its caption beside it

@@ -338,7 +338,9 @@ const explore = (() => {
     for (const node of document.querySelectorAll(".topic-page")) {
       node.addEventListener("toggle", () => node.open && topicMap(node, () => { begin(); return begun; }), { once: true });
     }
-    if (location.hash.startsWith(PREFIX)) begin();
+    const sent = () => location.hash.startsWith(PREFIX) && begin();
+    addEventListener("hashchange", sent);
+    sent();
     page.near([root], begin);
   };
 

@@ -28,10 +28,22 @@ const folds = (() => {
     setUpSearch();
   };
 
+  // what the explorer can be sent to: genes, motifs, topics and columns
+  const explored = (add) => {
+    if (!page.byId("explore-data")) return;
+    const send = (kind, name, title) => add(`explore ${kind}`, title, `explore:${kind}/${encodeURIComponent(name)}`);
+    const { sets } = page.json("explore-values");
+    for (const [set, kind] of [["genes", "gene"], ["motifs", "motif"]]) {
+      for (const name of sets.find((item) => item.name === set)?.features ?? []) send(kind, name, name);
+    }
+    for (const { kind, name, title } of page.json("explore-data").features) send(kind, name, title);
+  };
+
   // what can be found: titles stand in the page, genes in the tables' columns of that name
   const entries = () => {
     const out = [];
     const add = (kind, text, id, filter = "") => out.push({ kind, text, id, filter, key: text.toLowerCase() });
+    explored(add);
     const title = (node) => node.querySelector("h3.item")?.firstChild?.nextSibling?.textContent?.trim();
     for (const node of document.querySelectorAll("main figure[id]:not(.shown)")) add("figure", title(node) ?? node.id, node.id);
     for (const node of document.querySelectorAll("main .table[id]")) add("table", title(node) ?? node.id, node.id);

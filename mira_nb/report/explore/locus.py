@@ -37,6 +37,10 @@ ROOM: Final = 1_200_000
 
 MAX_GROUPS: Final = 24
 MAX_FACTORS: Final = 16
+PROMOTER_BP: Final = 1_500
+"""Half-width of the proximal set where the run does not state it, as in the paper."""
+NEIGHBOURS: Final = 1_000_000
+"""Base pairs around a start site within which other start sites are shown."""
 _BLOCK: Final = 2_000
 
 
@@ -72,7 +76,7 @@ class Loci:
 
 
 @dataclass(frozen=True)
-class _Inputs:
+class LocusInputs:
     """Arrays that the loci of any choice of genes are cut from."""
 
     peaks: pd.DataFrame
@@ -99,12 +103,11 @@ def read_loci(file: h5py.File, genes: Sequence[str], grouping: str, factors: Seq
     factors
         Factors whose hits are shown.
     """
-    inputs = _read(file, grouping, factors)
+    inputs = read_inputs(file, grouping, factors)
     if inputs is None:
         return None
-    known = {str(name): number for number, name in enumerate(np.asarray(inputs.sets["genes"]).astype(str))}
-    fitted = inputs.parameters.index[np.isfinite(inputs.parameters["a_proximal"].to_numpy(dtype=np.float64))]
-    usable = set(map(str, fitted)) & set(known)
+    known = _known(inputs)
+    usable = _fitted(inputs) & set(known)
     wanted = [name for name in genes if name in usable]
     n_kept = len(wanted)
     while n_kept:
@@ -115,7 +118,37 @@ def read_loci(file: h5py.File, genes: Sequence[str], grouping: str, factors: Seq
     return None
 
 
-def _read(file: h5py.File, grouping: str, factors: Sequence[str]) -> _Inputs | None:
+def locus_of(inputs: LocusInputs, gene: str) -> Loci | None:
+    """Return the locus of one gene, with the start sites of the genes within its window; None without a model."""
+    known = _known(inputs)
+    if gene not in known or gene not in _fitted(inputs):
+        return None
+    found = _pack(inputs, [gene], known)
+    chroms, sites = np.asarray(inputs.sets["chrom"]).astype(str), np.asarray(inputs.sets["tss"])
+    here = known[gene]
+    near = (chroms == chroms[here]) & (np.abs(sites - sites[here]) <= NEIGHBOURS)
+    strands = np.asarray(inputs.sets["strand"]).astype(str)
+    names = np.asarray(inputs.sets["genes"]).astype(str)
+    others = {
+        str(names[i]): {"chrom": str(chroms[i]), "tss": int(sites[i]), "strand": str(strands[i])}
+        for i in np.flatnonzero(near)
+    }
+    return replace(found, facts={**found.facts, "genes": {**others, **found.facts["genes"]}})
+
+
+def _known(inputs: LocusInputs) -> dict[str, int]:
+    """Return the place of every gene among the windows."""
+    return {str(name): number for number, name in enumerate(np.asarray(inputs.sets["genes"]).astype(str))}
+
+
+def _fitted(inputs: LocusInputs) -> set[str]:
+    """Return the genes that have a LITE model."""
+    rows = np.isfinite(inputs.parameters["a_proximal"].to_numpy(dtype=np.float64))
+    return set(map(str, inputs.parameters.index[rows]))
+
+
+def read_inputs(file: h5py.File, grouping: str, factors: Sequence[str]) -> LocusInputs | None:
+    """Read what loci are cut from; None before the stage regulation. Parameters as of :func:`read_loci`."""
     sets = element(file, f"mod/{RNA}/uns/{PEAK_SETS}")
     parameters = element(file, f"mod/{RNA}/varm/{RP_PARAMETERS}")
     if sets is None or parameters is None:
@@ -129,7 +162,7 @@ def _read(file: h5py.File, grouping: str, factors: Sequence[str]) -> _Inputs | N
     kept = np.flatnonzero(codes >= 0)
     member = sparse.csr_matrix((np.ones(len(kept)), (codes[kept], kept)), shape=(len(groups.categories), len(codes)))
     hits, shown = _hits(file, factors)
-    return _Inputs(
+    return LocusInputs(
         peaks=element(file, f"mod/{ATAC}/var")[[CHROM, START, END]],
         sets=sets,
         parameters=pd.DataFrame(parameters).set_axis(names),
@@ -168,7 +201,7 @@ def _means(file: h5py.File, member: sparse.csr_matrix, names: pd.Index) -> dict[
     return {name: pd.DataFrame(values.T, index=names) for name, values in found.items()}
 
 
-def _pack(inputs: _Inputs, genes: list[str], known: dict[str, int]) -> Loci:
+def _pack(inputs: LocusInputs, genes: list[str], known: dict[str, int]) -> Loci:
     """Return the loci of some genes: peaks outside their windows are left out."""
     bounds, sets = np.asarray(inputs.sets["indptr"]), inputs.sets
     windows = [np.arange(bounds[known[name]], bounds[known[name] + 1]) for name in genes]
@@ -205,7 +238,7 @@ def _pack(inputs: _Inputs, genes: list[str], known: dict[str, int]) -> Loci:
     return Loci(tuple(packed), len(table), len(genes), facts)
 
 
-def _gene(inputs: _Inputs, name: str, number: int) -> dict[str, Any]:
+def _gene(inputs: LocusInputs, name: str, number: int) -> dict[str, Any]:
     row = inputs.parameters.loc[name]
     means = {key: [_short(value) for value in frame.loc[name].to_numpy()] for key, frame in inputs.means.items()}
     return {

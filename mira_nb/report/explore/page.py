@@ -23,10 +23,11 @@ from mira_nb.report.colors import Palette
 from mira_nb.report.figures import Archive, with_reference
 from mira_nb.report.findings.cards import called_drivers
 from mira_nb.report.findings.facts import Facts, number
+from mira_nb.report.names import named, topic_names
 from mira_nb.sentences import fill
 
 from . import packing
-from .locus import Loci, read_loci
+from .locus import PROMOTER_BP, Loci, read_loci
 from .source import CellColumn, Source, is_number, labels, read_source, results
 
 PAGE_LIMIT: Final = 9_400_000
@@ -40,9 +41,6 @@ MOTIF_PART: Final = 0.25
 
 FILE: Final = "values.mnv"
 """File in the run folder with all genes and motifs, written where the page does not hold them all."""
-
-PROMOTER_BP: Final = 1_500
-"""Half-width of the proximal set where the run does not state it, as in the paper."""
 
 DEPTH: Final = "RNA counts of the cell"
 
@@ -184,6 +182,7 @@ def _payload(source: Source, facts: Facts, palette: Palette, archive: Archive) -
     frame = pd.DataFrame({"x": source.xy[:, 0], "y": source.xy[:, 1], DEPTH: source.depth.astype(np.int64)})
     kinds: dict[str, packed.Kind] = {}
     colors, features = {}, []
+    names = topic_names(facts.run.root)
     for column in source.columns:
         name = _unused(column.name, frame)
         if is_number(column.values):
@@ -194,7 +193,8 @@ def _payload(source: Source, facts: Facts, palette: Palette, archive: Archive) -
             frame[name] = labels(column.values)
             colors[name] = palette.of([str(item) for item in frame[name].cat.categories])
         kind = column.part
-        features.append({"kind": kind, "name": column.name, "column": name, "title": _title(column)})
+        title = named(_title(column), names) if kind == "topic" else _title(column)
+        features.append({"kind": kind, "name": column.name, "column": name, "title": title})
     features.append({"kind": "column", "name": DEPTH, "column": DEPTH, "title": DEPTH})
     dataset = packed.pack(frame, kinds=kinds)
     time = next((item for item in source.columns if item.name == PSEUDOTIME and is_number(item.values)), None)

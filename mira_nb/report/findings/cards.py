@@ -77,7 +77,7 @@ def topic_cards(facts: Facts) -> list[Card]:
     """Return a card per topic, in the order of their names, expression first."""
     cells = facts.cells("joint", "umap_joint")
     names = {assay: topic_names(facts, assay) for assay in ("rna", "atac")}
-    partners = partner_topics(cells, names["rna"], names["atac"])
+    partner_of = partners(facts)
     where = highest_in(facts, cells, names["rna"] + names["atac"])
     alpha = thresholds()["alpha"]
     terms = _best(facts.rows("enrichment", "enrichment"), "term", "adj_pvalue", alpha)
@@ -93,7 +93,7 @@ def topic_cards(facts: Facts) -> list[Card]:
     out = []
     for topic in names["rna"] + names["atac"]:
         is_rna = topic in names["rna"]
-        partner, correlation = partners.get(topic, ("", None))
+        partner, correlation = partner_of.get(topic, ("", None))
         out.append(
             Card(
                 topic=topic,
@@ -117,20 +117,16 @@ def topic_cards(facts: Facts) -> list[Card]:
     return out
 
 
-def partner_topics(cells: pd.DataFrame | None, rna: list[str], atac: list[str]) -> dict[str, tuple[str, float]]:
+def partners(facts: Facts) -> dict[str, tuple[str, float]]:
     """Return the partner of every topic that has one, with the correlation of the two over cells.
 
     Two topics are partners when each is the other's best match and they correlate by at least the stated threshold.
     """
-    if cells is None or not {*rna, *atac} <= set(cells.columns) or not rna or not atac:
-        return {}
-    table = cells[[*rna, *atac]].corr().loc[rna, atac].fillna(0.0)
     out = {}
-    for topic in rna:
-        match = str(table.loc[topic].idxmax())
-        value = float(table[match][topic])
-        if str(table[match].idxmax()) == topic and value >= thresholds()["partner"]:
-            out[topic], out[match] = (match, value), (topic, value)
+    for row in facts.rows("joint", "partners"):
+        value = number(row["correlation"])
+        if true(row["mutual"]) and value is not None and value >= thresholds()["partner"]:
+            out[row["topic"]], out[row["match"]] = (row["match"], value), (row["topic"], value)
     return out
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
+
+from mira_nb.report.names import named, named_text, topic_names
 
 from .cards import Card, topic_cards
 from .facts import Facts
@@ -21,6 +24,7 @@ class Findings:
 
     items: tuple[Finding, ...]
     cards: tuple[Card, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> str:
         """Return the content of ``findings.json``: a list of sentences, with the cards in that of the topics."""
@@ -28,7 +32,7 @@ class Findings:
         for item in self.items:
             record = item.record()
             if item.id == "topics":
-                record["topics"] = [card.record() for card in self.cards]
+                record["topics"] = [{**card.record(), "name": self.names.get(card.topic, "")} for card in self.cards]
             records.append(record)
         return json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -36,13 +40,15 @@ class Findings:
         """Return the content of ``findings.md``."""
         lines = [f"# Findings of {title}", ""]
         for item in self.items:
+            text = named_text(item.text, self.names)
             lines += [
-                f"- **{item.question}** {ICONS[item.verdict]} {WORDS[item.verdict]}: {item.text}",
+                f"- **{item.question}** {ICONS[item.verdict]} {WORDS[item.verdict]}: {text}",
                 f"  Rule: {item.test}",
             ]
         lines += ["", "| topic | meaning | partner | highest in | drivers |", "| --- | --- | --- | --- | --- |"]
         for card in self.cards:
-            cells = (card.topic, card.meaning, card.partner, card.state, ", ".join(card.drivers))
+            topic, partner = (named(name, self.names) for name in (card.topic, card.partner))
+            cells = (topic, card.meaning, partner, card.state, ", ".join(card.drivers))
             lines.append("| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") or "–" for text in cells) + " |")
         return "\n".join(lines) + "\n"
 
@@ -80,7 +86,7 @@ def collect(facts: Facts) -> Findings:
     for name in OVER_LINEAGES:
         answers[name] = _with_caveats(facts, answers[name])
     items = tuple(_finding(facts, name, answers[name]) for name in entries() if answers.get(name) is not None)
-    return Findings(items, tuple(cards))
+    return Findings(items, tuple(cards), topic_names(facts.run.root))
 
 
 def _finding(facts: Facts, name: str, answer: Answer | None) -> Finding:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from mira_nb.report import embed
 from mira_nb.report.colors import Palette, make_palette
 from mira_nb.report.figures import Archive, chart_view
-from mira_nb.report.names import named, topic_names
+from mira_nb.report.names import named, named_text, topic_names
 
 from .cards import Card, topic_cards
 from .collect import Findings
@@ -51,17 +51,18 @@ def first_screen(
     for identifier, title, stage, figure, nothing in PICTURES:
         spec = specs[identifier]
         if spec:
-            view = chart_view(spec, archive)
+            view = chart_view(spec, archive, names=topic_names(facts.run.root))
             blocks.append(embed.json_block(f"spec-{identifier}", view.spec))
         reason = "" if spec else f"{nothing}: {facts.reason(stage)}."
         pictures.append(
             {"id": identifier, "title": title, "link": facts.link(stage, figure), "reason": reason, "height": 215}
         )
+    names = topic_names(facts.run.root)
     sentences = [
         {
             "id": f"finding-{item.id}",
             "question": item.question,
-            "text": item.text,
+            "text": named_text(item.text, names),
             "test": item.test,
             "verdict": item.verdict,
             "icon": ICONS[item.verdict],
@@ -73,8 +74,8 @@ def first_screen(
     return {
         "pictures": pictures,
         "sentences": sentences,
-        "topics": _rows(findings.cards, palette, topic_names(facts.run.root)),
-        "topic_pages": topic_pages(facts, findings.cards, palette),
+        "topics": _rows(findings.cards, palette, names),
+        "topic_pages": topic_pages(facts, findings.cards, palette, names),
     }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mira_nb.report import embed, wording
 from mira_nb.report.colors import Palette
+from mira_nb.report.names import named
 
 from .cards import Card, called_drivers
 from .facts import Facts, Row, number
@@ -21,7 +22,9 @@ def page_id(topic: str) -> str:
     return f"topic-page-{embed.slug(topic)}"
 
 
-def topic_pages(facts: Facts, cards: Sequence[Card], palette: Palette) -> list[dict[str, Any]]:
+def topic_pages(
+    facts: Facts, cards: Sequence[Card], palette: Palette, names: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """Return one page per topic for the template, in the order of the cards."""
     features = {assay: _by_topic(facts.rows(f"topics_{assay}", "top_features"), "rank") for assay in ("rna", "atac")}
     sets = _by_topic(facts.rows("enrichment", "enrichment"), "adj_pvalue")
@@ -34,10 +37,11 @@ def topic_pages(facts: Facts, cards: Sequence[Card], palette: Palette) -> list[d
         {
             "id": page_id(card.topic),
             "topic": card.topic,
+            "label": named(card.topic, names),
             "assay": "expression" if card.assay == "rna" else "accessibility",
             "color": palette.topics.get(card.topic, "#7a828c"),
             "meaning": card.meaning,
-            "partner": card.partner,
+            "partner": named(card.partner, names),
             "partner_id": page_id(card.partner) if card.partner else "",
             "correlation": "" if card.correlation is None else f"{card.correlation:.2f}",
             "state": card.state,

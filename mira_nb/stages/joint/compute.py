@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import sparse
 from mira_nb.core.representation.agreement import compare_representations
 from mira_nb.core.representation.neighbors import Neighbors
 from mira_nb.core.representation.projections import ilr
+from mira_nb.core.topics.partners import topic_correlation
 from mira_nb.keys import ATAC, MODELLED, RNA, TOPIC_ACTIVATIONS, X_LSI, X_PCA
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import MISSING_GROUP, CellAnnotations, cell_annotations, cell_depths, topic_frame
@@ -41,6 +43,13 @@ class JointOutput:
     atac_topics: pd.DataFrame
     maps: dict[str, np.ndarray]
     seed: int
+
+    @cached_property
+    def topic_correlation(self) -> pd.DataFrame:
+        """Correlation over cells of every expression topic (rows) with every accessibility topic."""
+        both = (frame.to_numpy(dtype=np.float64) for frame in (self.rna_topics, self.atac_topics))
+        between = topic_correlation(*both)
+        return pd.DataFrame(between, index=self.rna_topics.columns, columns=self.atac_topics.columns)
 
     @property
     def joint(self) -> np.ndarray:

@@ -9,8 +9,15 @@ import pandas as pd
 
 from mira_nb.charts.embedding import embedding_grid, menu_scatter, small_multiples
 from mira_nb.charts.projection import overlay
-from mira_nb.charts.representation import composition_bars, overlap_heatmap, score_chart, topic_heatmaps
+from mira_nb.charts.representation import (
+    composition_bars,
+    overlap_heatmap,
+    partner_heatmap,
+    score_chart,
+    topic_heatmaps,
+)
 from mira_nb.charts.theme import topic_colors
+from mira_nb.core.topics.partners import mutual_best
 from mira_nb.io.subset import column_text
 from mira_nb.keys import ATAC, RNA, X_UMAP_LSI, X_UMAP_PCA
 from mira_nb.stages.result import Figure
@@ -77,6 +84,14 @@ def topic_figures(joined: JointOutput) -> list[Figure]:
         image = small_multiples(joint, panels, colors=shades)
         out.append(TEXTS.figure(name, image=image, n_cells=joined.n_cells, n_topics=topics.shape[1]))
     return out
+
+
+def partner_figure(joined: JointOutput) -> list[Figure]:
+    """Draw how the topics of the two assays correlate, with the pairs that are each other's best match."""
+    between = joined.topic_correlation
+    pairs = [(between.index[row], between.columns[column]) for row, column in mutual_best(between.to_numpy())]
+    chart = partner_heatmap(between, pairs)
+    return [TEXTS.figure("partners", chart, n_cells=joined.n_cells, n_pairs=len(pairs))]
 
 
 def _marker_figure(joined: JointOutput) -> list[Figure]:
@@ -160,6 +175,7 @@ def figures(joined: JointOutput, comparison: Comparison) -> list[Figure]:
         *_subset_figure(joined),
         *map_figures(joined),
         *topic_figures(joined),
+        *partner_figure(joined),
         *comparison_figures(joined, comparison),
         *cluster_figures(joined),
     ]

@@ -10,6 +10,7 @@ from natsort import natsorted
 from scipy.sparse import csgraph
 
 from mira_nb.core.representation.neighbors import EXACT_LIMIT, LEIDEN_ITERATIONS
+from mira_nb.core.topics.partners import mutual_best
 from mira_nb.keys import (
     ATAC,
     CELL_LABEL,
@@ -130,6 +131,19 @@ def cluster_table(joined: JointOutput) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def partner_table(joined: JointOutput) -> pd.DataFrame:
+    """Return one row per pair of topics of the two assays: their correlation, and whether they match best mutually."""
+    between = joined.topic_correlation
+    values = between.to_numpy(dtype=np.float64)
+    best = set(mutual_best(values))
+    rows = [
+        {"topic": topic, "match": match, "correlation": float(values[i, j]), "mutual": (i, j) in best}
+        for i, topic in enumerate(between.index)
+        for j, match in enumerate(between.columns)
+    ]
+    return pd.DataFrame(rows).sort_values(["mutual", "correlation"], ascending=False, kind="stable")
+
+
 def tables(joined: JointOutput, comparison: Comparison) -> list[Table]:
     """Return the clusters, the scores of the representations and the overlap of their neighbourhoods."""
     groups = None if joined.annotations.groups is None else joined.annotations.groups.name
@@ -147,6 +161,7 @@ def tables(joined: JointOutput, comparison: Comparison) -> list[Table]:
             subset=subset,
         ),
         *([] if whole is None else [TEXTS.table("all_clusters", whole, labelled=labelled)]),
+        TEXTS.table("partners", partner_table(joined), n_cells=joined.n_cells),
         TEXTS.table("representations", comparison.scores, n_cells=n_cells, k=k, groups=groups),
         TEXTS.table("neighborhood_overlap", overlap, n_cells=n_cells, k=k, chance=comparison.chance_overlap),
     ]
