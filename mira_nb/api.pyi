@@ -41,6 +41,7 @@ def prepare(
     *,
     min_mean: float = 0.0125,
     min_dispersion: float = 0.0,
+    min_genes: int = 2000,
     encoder_min_dispersion: float = 0.5,
     encoder_min_genes: int = 2000,
     encoder_fill_genes: int = 2000,
