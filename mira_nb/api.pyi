@@ -219,6 +219,7 @@ def trajectory(
     branch_threshold: float = 0.5,
     branch_rule: Literal['ramp', 'first_cell'] = 'ramp',
     branch_cap: float = 2.0,
+    branch_resamples: int = 20,
     clock: Literal['lineages', 'paths'] = 'lineages',
     resolution: float = 0.07,
     topic_weight: float = 0.5,

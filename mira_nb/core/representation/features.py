@@ -174,8 +174,8 @@ def select_genes(
     modelled, n_filled = _filled(enough & (score > min_dispersion), varying, score, below=min_genes, to=min_genes)
     if modelled.sum() < 3:
         raise InputError(
-            f"only {int(modelled.sum())} of {len(table)} genes have a mean above {min_mean} and a normalised dispersion "
-            f"above {min_dispersion}",
+            f"only {int(modelled.sum())} of {len(table)} genes have a mean above {min_mean} and a normalised "
+            f"dispersion above {min_dispersion}",
             expected="at least 3 genes that vary between cells",
             remedy="lower prepare.min_mean or prepare.min_dispersion, or check that the matrix holds raw counts",
         )

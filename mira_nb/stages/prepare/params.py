@@ -16,8 +16,8 @@ class PrepareParams(Params):
     )
     min_dispersion: float = param(
         0.0,
-        "Minimum normalised dispersion of modelled genes, a z-score among genes of similar mean (log(variance / mean) of "
-        "the normalised expression).",
+        "Minimum normalised dispersion of modelled genes: log(variance / mean) of the normalised expression as a "
+        "z-score among genes of similar mean.",
         ge=-10,
         le=10,
     )

@@ -97,8 +97,7 @@ def _branch_tables(traced: TrajectoryOutput) -> list[Table]:
     """Return intervals and threshold sweep of the branch times; nothing without a branch."""
     out = []
     if len(traced.intervals):
-        n_resamples = int(traced.intervals["n_resamples"].iloc[0])
-        out.append(TEXTS.table("branch_times", traced.intervals, n_resamples=n_resamples))
+        out.append(TEXTS.table("branch_times", traced.intervals, n_resamples=traced.params.branch_resamples))
     if len(traced.sweep):
         same = traced.same_topology
         out.append(TEXTS.table("threshold_sweep", traced.sweep, n_same=sum(same.values()), n_thresholds=len(same)))
