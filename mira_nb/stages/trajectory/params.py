@@ -277,6 +277,15 @@ class TrajectoryParams(Params):
         advanced=True,
     )
 
+    batch_variance: float = param(
+        0.1,
+        "A lineage follows the batch (--batch) where the batch explains this fraction of its variance beyond "
+        "the groups (--groups), or alone where no groups were given.",
+        gt=0,
+        le=1,
+        advanced=True,
+    )
+
     # Results of another method
     pseudotime_key: str = param("", "Cell annotation with a pseudotime of another method, to use in place of ours.")
     fate_key: str = param("", "obsm table with fate probabilities of another method (columns: lineages).")

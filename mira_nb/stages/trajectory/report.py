@@ -14,6 +14,7 @@ from mira_nb.stages.result import Alert, Metric, Slot, Table
 from mira_nb.stages.texts import Texts
 
 from .compute import TrajectoryOutput, lineages_given
+from .confounding import batch_alerts, batch_tables
 from .gaps import gap_alerts, gap_metric, gap_table
 from .orientation import direction_alerts, orientation_slots, orientation_tables, verdict_table
 from .start import NEAR
@@ -75,6 +76,7 @@ def tables(traced: TrajectoryOutput) -> list[Table]:
         *_branch_tables(traced),
         *orientation_tables(traced),
         *_start_tables(traced),
+        *batch_tables(traced),
     ]
 
 
@@ -167,6 +169,7 @@ def alerts(traced: TrajectoryOutput) -> list[Alert]:
         *direction_alerts(traced),
         *_cell_alerts(traced),
         *_lineage_alerts(traced),
+        *batch_alerts(traced),
     ]
 
 
