@@ -14,6 +14,7 @@ from mira_nb.run.store import read_h5mu
 from mira_nb.version import __version__
 from tests.e2e.commands import mira_nb
 
+from .methods import TOPICS
 from .scores import K_NEIGHBORS, Representation
 from .sets import CellSet
 
@@ -24,7 +25,9 @@ LIKE_FOR_LIKE = "regulation.other_promoters=keep"
 def run(cells: CellSet, out: Path) -> None:
     """Run the pipeline, whole for a simulation and up to the joint space for real data; what is done is taken over."""
     if cells.truth:
-        command = ["demo", "--seed", str(cells.seed), "--set", LIKE_FOR_LIKE]
+        given = [f"topics_{name}.n_topics={TOPICS[cells.name]}" for name in ("rna", "atac")]
+        sets = [part for value in (LIKE_FOR_LIKE, *given) for part in ("--set", value)]
+        command = ["demo", "--seed", str(cells.seed), *sets]
     else:
         files = [str(cells.folder / name) for name in ("rna.h5ad", "atac.h5ad")]
         command = ["run", "--rna", files[0], "--atac", files[1], "--until", "joint"]
