@@ -29,9 +29,13 @@ def _found(points: np.ndarray, name: str, *, metric: str = "euclidean", **other:
 
 
 def _standard(cells: CellSet) -> tuple[np.ndarray, np.ndarray]:
-    """Return principal components of highly variable genes and LSI components, without the one of depth."""
+    """Return principal components and LSI components, without the one of depth.
+
+    The components are of all genes that topic models read, not of the few highly variable ones of a panel: on the
+    cortex the published rule gives a weaker baseline (docs/decisions/37-feature-selection.md).
+    """
     genes = select_genes(cells.rna)
-    components = pca(log_normalize(cells.rna)[:, np.flatnonzero(genes.variable)], n_components=N_COMPONENTS)
+    components = pca(log_normalize(cells.rna)[:, np.flatnonzero(genes.encoder)], n_components=N_COMPONENTS)
     accessibility = lsi(cells.atac, n_components=N_COMPONENTS + 1)
     return components.coordinates, accessibility.coordinates[:, 1:]
 
