@@ -56,17 +56,23 @@ def values(rows: list[Row], method: str, name: str, measure: str) -> list[float]
     return [row.scores[measure] for row in rows if (row.method, row.set) == (method, name) and measure in row.scores]
 
 
-def cell(found: list[float], best: bool) -> str:
-    """Return mean and, for several seeds, standard deviation."""
+def cell(found: list[float], best: bool, n_seeds: int) -> str:
+    """Return mean and, for several seeds, standard deviation; and of how many seeds, where not of all."""
     text = f"{np.mean(found):.3f}" + (f" ± {np.std(found, ddof=1):.3f}" if len(found) > 1 else "")
+    text += f" ({len(found)} of {n_seeds} seeds)" if len(found) < n_seeds else ""
     return f"**{text}**" if best else text
 
 
 def first(rows: list[Row], name: str, measure: str) -> str | None:
-    """Return the method with the best mean; this package, where it ties; None without a row."""
-    means = {m: float(np.mean(v)) for m in METHODS if (v := values(rows, m, name, measure))}
-    if not means:
+    """Return the method with the best mean; this package, where it ties; None without a row.
+
+    Methods with the score for fewer seeds than others (a branch time needs the right topology) are not compared.
+    """
+    found = {method: values(rows, method, name, measure) for method in METHODS}
+    most = max(len(scores) for scores in found.values())
+    if not most:
         return None
+    means = {method: float(np.mean(scores)) for method, scores in found.items() if len(scores) == most}
     sign = -1 if MEASURES[measure].lower else 1
     top = max(sign * value for value in means.values())
     return next(m for m, value in means.items() if sign * value >= top - 5e-4)
@@ -88,10 +94,11 @@ def table(rows: list[Row], name: str) -> list[str]:
     for measure in SHOWN[name]:
         best = first(rows, name, measure)
         cells = []
+        n_seeds = max(len(values(rows, method, name, measure)) for method in METHODS)
         for method in METHODS:
             found = values(rows, method, name, measure)
             missing = NO_SUCH if method in MEASURES[measure].without else NONE
-            cells.append(cell(found, method == best) if found else missing)
+            cells.append(cell(found, method == best, n_seeds) if found else missing)
         lines.append(f"| {MEASURES[measure].title} | " + " | ".join(cells) + " |")
     return lines
 

@@ -122,6 +122,10 @@ def test_page_says_what_is_missing_and_where_others_are_first() -> None:
     assert first(made, "cortex", "nmi") == OURS
     assert f"| ARI | 0.500 | {NONE} |" in "\n".join(table(made, "cortex"))
     assert "**0.600**" in page(made, {})
+    two = [Row(OURS, "embedded", s, "x", "h", {"branch_error": 0.1}) for s in (0, 1)]
+    two.append(Row("WNN", "embedded", 0, "x", "h", {"branch_error": 0.01}))
+    assert first(two, "embedded", "branch_error") == OURS
+    assert "0.010 (1 of 2 seeds)" in page(two, {})
     assert "because of x." in page(made, {("cortex", "ari"): "because of x."})
 
 
