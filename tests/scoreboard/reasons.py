@@ -2,12 +2,11 @@
 
 REASONS: dict[tuple[str, str], str] = {
     ("embedded", "branch_error"): (
-        "not to be told from the first: the difference is .003, the standard error over three seeds .014. Both come from "
-        "the same ramp, and its bias (docs/decisions/22-branch-time.md) is larger than what the representations change."
+        "not to be told from the first: the difference is .003, the standard error over three seeds .014. Both come "
+        "from the same ramp, fitted to the fates of either graph."
     ),
     ("embedded", "match_atac"): (
-        "KL-NMF is ahead by .009. Its model is the simulator's own, a linear mixture of programmes; the topic model mixes "
-        "their logarithms. That this is the cause was not tested. The joint space made from these topics is the better "
-        "one by every other measure."
+        "KL-NMF is ahead by .009. Its model is the simulator's own, a linear mixture of programmes; the topic model "
+        "mixes their logarithms. That this is the cause was not tested."
     ),
 }
