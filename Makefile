@@ -16,6 +16,10 @@ REPORT_DIR ?= runs/demo
 PYTEST_ARGS ?=
 PYTEST_WORKERS ?= 2
 BENCHMARK_DIR ?= benchmark-results
+SCOREBOARD_DIR ?= scoreboard-results
+DATA ?=
+FRESH ?=
+SCOREBOARD_ARGS ?=
 MIRA_NB_ACCEPTANCE_DIR ?= acceptance-results
 PEER_VENV ?= .peer-venv
 
@@ -26,7 +30,7 @@ TORCH := torch==2.13.0
 # Many small operations run faster on one thread than on several.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup setup-test browser report test acceptance lint format docs benchmark dashboard lock templates atlas clean
+.PHONY: help setup setup-test browser report test acceptance lint format docs benchmark scoreboard dashboard lock templates atlas clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -124,6 +128,12 @@ docs: setup-test  ## Build the documentation site into docs/_build/html
 benchmark: setup-test  ## Measure speed, memory and quality, against the reference where it can be installed
 	@PEER_VENV=$(abspath $(PEER_VENV)) $(BIN)/python -m tests.benchmarks --out $(BENCHMARK_DIR)
 
+# DATA: folder of the real sets; FRESH=1: the other methods again, which installs them; SCOREBOARD_ARGS: further options.
+scoreboard: setup-test  ## Score mira_nb beside other methods; writes docs/scoreboard.md
+	@if [ -n "$(FRESH)" ]; then $(PIP) install --quiet -c requirements/run.lock "mofapy2>=0.7.3" "muon>=0.1.7"; fi
+	@PEER_VENV=$(abspath $(PEER_VENV)) $(BIN)/python -m tests.scoreboard $(if $(DATA),--data $(DATA)) \
+	  $(if $(FRESH),--fresh) --work $(SCOREBOARD_DIR) $(SCOREBOARD_ARGS)
+
 # ---------------------------------------------------------------------- keep up
 lock:  ## Resolve all dependencies anew and write requirements/*.lock
 	@work="$$(mktemp -d)"; trap 'rm -rf "$$work"' EXIT; \
@@ -138,5 +148,5 @@ lock:  ## Resolve all dependencies anew and write requirements/*.lock
 	@wc -l requirements/*.lock
 
 clean:  ## Remove the environments, caches and demonstration runs
-	rm -rf $(VENV) $(PEER_VENV) $(BENCHMARK_DIR) $(MIRA_NB_ACCEPTANCE_DIR) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEER_VENV) $(BENCHMARK_DIR) $(SCOREBOARD_DIR) $(MIRA_NB_ACCEPTANCE_DIR) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

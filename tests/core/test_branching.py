@@ -56,17 +56,16 @@ def test_first_cell_is_the_minimum(seed: int) -> None:
     assert first_cell(time, force, 0.5) == time[np.abs(force) > 0.5].min()
 
 
-def brute_force(time: np.ndarray, force: np.ndarray, eps: float, weights: np.ndarray) -> tuple[float, float]:
+def brute_force(time: np.ndarray, force: np.ndarray, eps: float) -> tuple[float, float]:
     """Foot and sum of squares of the best ramp by solving every least-squares problem."""
     rise = np.minimum(np.abs(force) / eps, CUT) ** 2
     knots, best = np.unique(time), (np.inf, np.inf)
-    root = np.sqrt(weights)
     for i, foot in enumerate(knots):
         for top in knots[i:]:
             ramp = np.clip((time - foot) / (top - foot), 0, 1) if top > foot else (time > foot).astype(float)
-            design = np.column_stack([np.ones_like(ramp), ramp]) * root[:, None]
-            fit = np.linalg.lstsq(design, rise * root, rcond=None)[0]
-            loss = float((weights * (rise - fit[0] - fit[1] * ramp) ** 2).sum())
+            design = np.column_stack([np.ones_like(ramp), ramp])
+            fit = np.linalg.lstsq(design, rise, rcond=None)[0]
+            loss = float(((rise - fit[0] - fit[1] * ramp) ** 2).sum())
             if fit[1] > 1e-9 and loss < best[1] - 1e-9:
                 best = (float(foot), loss)
     return best
@@ -75,17 +74,8 @@ def brute_force(time: np.ndarray, force: np.ndarray, eps: float, weights: np.nda
 @pytest.mark.parametrize("seed", range(6))
 def test_the_ramp_is_the_best_of_all(seed: int) -> None:
     time, force = fork(40, at=0.5, seed=seed)
-    weights = np.random.default_rng(seed).integers(0, 3, 40).astype(float)
     fit = RampFit.prepare(time, force, 0.5)
-    assert fit.branch_time() == pytest.approx(brute_force(time, force, 0.5, np.ones(40))[0])
-    assert fit.branch_time(weights) == pytest.approx(brute_force(time, force, 0.5, weights)[0])
-
-
-def test_weights_are_cells_taken_several_times() -> None:
-    time, force = fork(120)
-    weights = np.random.default_rng(1).integers(1, 4, 120)
-    again = parting_time(np.repeat(time, weights), np.repeat(force, weights), 0.5)
-    assert RampFit.prepare(time, force, 0.5).branch_time(weights.astype(float)) == pytest.approx(again, abs=0.02)
+    assert fit.branch_time() == pytest.approx(brute_force(time, force, 0.5)[0])
 
 
 def test_the_order_of_cells_and_the_unit_of_pseudotime_do_not_matter() -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
+from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -49,11 +51,42 @@ def test_dispersions_equal_brute_force(counts):
 def test_selection_equals_the_published_thresholds(counts):
     varying = counts[:, np.asarray(counts.sum(axis=0)).ravel() > 0]
     expected = brute_force_table(varying)
-    chosen = select_genes(varying, encoder_min_genes=0)
-    modelled = (expected["mean"] > 0.0125) & (expected["dispersion"] > 0)
+    chosen = select_genes(varying, min_genes=0, encoder_min_genes=0)
+    modelled = (expected["mean"] > 0.0125) & (expected["normalised_dispersion"] > 0)
     np.testing.assert_array_equal(chosen.modelled, modelled)
     np.testing.assert_array_equal(chosen.encoder, modelled & (expected["normalised_dispersion"] > 0.5))
-    assert chosen.modelled.sum() > chosen.encoder.sum() > 0
+    np.testing.assert_array_equal(chosen.variable, chosen.encoder)
+    assert 0 < chosen.encoder.sum() < chosen.modelled.sum() < len(expected)
+    assert (chosen.n_filled, chosen.n_added) == (0, 0)
+
+
+def test_selection_equals_scanpys_own_thresholds(counts):
+    varying = counts[:, np.asarray(counts.sum(axis=0)).ravel() > 0]
+    data = AnnData(varying.astype(np.float64))
+    sc.pp.normalize_total(data, target_sum=1e4)
+    sc.pp.log1p(data)
+    chosen = select_genes(varying, min_genes=0, encoder_min_genes=0)
+    for least, ours in ((0.0, chosen.modelled), (0.5, chosen.variable)):
+        found = sc.pp.highly_variable_genes(data, min_mean=0.0125, max_mean=np.inf, min_disp=least, inplace=False)
+        alone = chosen.table["normalised_dispersion"].to_numpy() == 1.0
+        np.testing.assert_array_equal(ours[~alone], found["highly_variable"].to_numpy()[~alone])
+
+
+def test_a_panel_is_modelled_whole_but_its_components_are_of_variable_genes(counts):
+    published = select_genes(counts, min_genes=0, encoder_min_genes=0)
+    n_passed = int(published.modelled.sum())
+    filled = select_genes(counts, min_genes=n_passed + 9)
+    assert filled.n_filled == 9
+    assert filled.modelled.sum() == n_passed + 9
+    score = filled.table["normalised_dispersion"].to_numpy()
+    left_out = ~filled.modelled & (filled.table["mean"].to_numpy() > 0.0125)
+    assert score[filled.modelled & ~published.modelled].min() >= np.nanmax(score[left_out])
+    whole = select_genes(counts)
+    assert whole.modelled.sum() == ((whole.table["mean"] > 0.0125) & np.isfinite(whole.table["dispersion"])).sum()
+    for chosen in (filled, whole):
+        np.testing.assert_array_equal(chosen.variable, published.variable)
+    few = select_genes(counts[:, :4], encoder_min_dispersion=5.0)
+    np.testing.assert_array_equal(few.variable, few.encoder)
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from mira_nb.core.trajectory.alignment import _share_before, align_pseudotime, refine_ends
-from mira_nb.core.trajectory.branching import BranchRule
 from mira_nb.core.trajectory.lineage_tree import (
-    bootstrap_branch_times,
     branch_time,
     divergence,
     lineage_tree,
@@ -184,19 +182,6 @@ def test_plateau_is_not_stretched_by_noise() -> None:
     assert np.ptp(plateau) < 0.1
     assert abs(plateau.mean() - 0.85) < 0.03
     assert (tree.states == "a").all()
-
-
-@pytest.mark.parametrize("rule", ["ramp", "first_cell"])
-def test_bootstrap_interval_is_by_the_rule_of_the_tree(rule: BranchRule) -> None:
-    time, fates, _ = planted(400)
-    tree = lineage_tree(time, fates, NAMES, start=0, threshold=0.2, rule=rule)
-    table = bootstrap_branch_times(time, fates, tree, start=0, rng=np.random.default_rng(0))
-    again = bootstrap_branch_times(time, fates, tree, start=0, rng=np.random.default_rng(0))
-    assert table.equals(again)
-    assert (table["low"] <= table["branch_time"] + 1e-12).all()
-    assert (table["high"] >= table["branch_time"]).all()
-    assert (table["high"] > table["low"]).all()
-    assert (table["high"] - table["low"] < 0.1).all()
 
 
 def test_topics_order_a_plateau_that_paths_cannot() -> None:

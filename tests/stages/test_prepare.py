@@ -41,7 +41,9 @@ def test_slots_are_those_of_the_contract(done):
     for part in (rna, atac):
         assert part.var["modelled"].dtype == bool
         assert not (part.var["encoder"] & ~part.var["modelled"]).any()
-    assert rna.obsm["X_pca"].shape == (210, 50)
+    n_variable = int(rna.var["highly_variable"].sum())
+    assert 3 <= n_variable < rna.var["encoder"].sum()
+    assert rna.obsm["X_pca"].shape == (210, min(50, n_variable - 1))
     assert atac.obsm["X_lsi"].shape == (210, 50)
     assert rna.obsm["X_umap_pca"].shape == atac.obsm["X_umap_lsi"].shape == (210, 2)
 
@@ -71,10 +73,11 @@ def test_scanpy_finds_pca_and_variable_genes_by_its_own_names(done, tmp_path):
     sc.pp.normalize_total(own, target_sum=1e4)
     sc.pp.log1p(own)
     sc.pp.scale(own, zero_center=False)
-    sc.pp.pca(own, n_comps=50, svd_solver="arpack", random_state=0)
+    own.X = own.X.toarray()
+    sc.pp.pca(own, n_comps=rna.obsm["X_pca"].shape[1], svd_solver="full", random_state=0)
     np.testing.assert_allclose(np.abs(own.obsm["X_pca"][:, :5]), np.abs(rna.obsm["X_pca"][:, :5]), atol=1e-2)
     np.testing.assert_allclose(own.uns["pca"]["variance"][:5], rna.uns["pca"]["variance"][:5], rtol=1e-3)
-    np.testing.assert_array_equal((rna.varm["PCs"] != 0).any(axis=1), rna.var["encoder"])
+    np.testing.assert_array_equal((rna.varm["PCs"] != 0).any(axis=1), rna.var["highly_variable"])
 
 
 def test_maps_separate_the_planted_states(done):
@@ -162,6 +165,7 @@ def test_alerts_say_what_is_the_case(done):
         "prepare.few_cells",
         "prepare.shallow_expression",
         "prepare.shallow_accessibility",
+        "prepare.modelled_genes_added",
         "prepare.encoder_genes_added",
     ]
     counts = np.median(np.asarray(data.mod["rna"].X.sum(axis=1)))
@@ -169,6 +173,8 @@ def test_alerts_say_what_is_the_case(done):
     table = by_name(result.tables, "qc").frame
     rule = table[(table["modality"] == "rna") & (table["step"] == "read by the encoder")]["rule"].item()
     assert alerts["prepare.encoder_genes_added"].title.split()[0] in rule
+    rule = table[(table["modality"] == "rna") & (table["step"] == "modelled")]["rule"].item()
+    assert alerts["prepare.modelled_genes_added"].title.split()[0] in rule
 
 
 def test_peaks_that_are_never_open_are_reported():

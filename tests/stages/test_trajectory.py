@@ -20,7 +20,7 @@ from tests.stages.differentiation import differentiating
 from tests.stages.wording import coded
 
 GROUPS = Context(resources=Resources(groups="lineage", start_cell="cell0"))
-FAST = {"n_waypoints": 60, "n_resamples": 10}
+FAST = {"n_waypoints": 60, "n_resamples": 10, "branch_resamples": 2}
 
 
 def run(data, context=GROUPS, **values):

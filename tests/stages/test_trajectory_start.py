@@ -18,7 +18,9 @@ PROPOSED = Context(resources=Resources(groups="stage"))
 
 def run(data):
     return TrajectoryStage().run(
-        data, TrajectoryParams.parse("trajectory", {"n_waypoints": 60, "n_resamples": 0}), PROPOSED
+        data,
+        TrajectoryParams.parse("trajectory", {"n_waypoints": 60, "n_resamples": 0, "branch_resamples": 0}),
+        PROPOSED,
     )
 
 

@@ -16,7 +16,7 @@ from mira_nb.stages.trajectory.stage import TrajectoryStage
 from tests.stages.differentiation import differentiating
 from tests.stages.wording import coded
 
-FAST = {"n_waypoints": 60, "n_resamples": 0}
+FAST = {"n_waypoints": 60, "n_resamples": 0, "branch_resamples": 0}
 
 
 def run(data, start="", **values):

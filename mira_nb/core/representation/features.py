@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mira_nb.errors import InputError
+from mira_nb.typing import Floats
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -37,7 +38,11 @@ class GeneSelection:
     table
         One row per gene, in the order of the counts: ``mean`` (log1p of the mean normalised expression), ``dispersion``
         (log of variance over mean of the normalised expression; NaN for a constant gene of mean zero),
-        ``normalised_dispersion`` (z-score within bins of similar mean; NaN where undefined), ``modelled``, ``encoder``.
+        ``normalised_dispersion`` (z-score within bins of similar mean; NaN where undefined), ``modelled``, ``encoder``,
+        ``variable`` (highly variable by the published rule, whatever the minimum numbers add to the other two).
+    n_filled
+        How many genes are modelled although their normalised dispersion is not above the threshold, because fewer than
+        the minimum passed it.
     n_added
         How many genes the encoder reads although their normalised dispersion is not above the threshold, because
         fewer than the minimum passed it.
@@ -46,6 +51,7 @@ class GeneSelection:
     """
 
     table: pd.DataFrame
+    n_filled: int
     n_added: int
     n_low_mean: int
     n_low_dispersion: int
@@ -59,6 +65,11 @@ class GeneSelection:
     def encoder(self) -> Mask:
         """(genes,) True where the encoder reads the gene."""
         return self.table["encoder"].to_numpy(bool)
+
+    @property
+    def variable(self) -> Mask:
+        """(genes,) True where the gene is highly variable: what principal components are made from."""
+        return self.table["variable"].to_numpy(bool)
 
 
 def log_normalize(counts: sparse.csr_matrix, *, target_sum: float = 1e4) -> sparse.csr_matrix:
@@ -131,6 +142,7 @@ def select_genes(
     *,
     min_mean: float = 0.0125,
     min_dispersion: float = 0.0,
+    min_genes: int = 2000,
     encoder_min_dispersion: float = 0.5,
     encoder_min_genes: int = 2000,
     encoder_fill_genes: int = 2000,
@@ -138,11 +150,19 @@ def select_genes(
 ) -> GeneSelection:
     """Choose modelled genes and encoder genes.
 
-    Modelled: mean above `min_mean` and dispersion (log variance-to-mean ratio) above `min_dispersion`. Encoder:
-    modelled genes whose normalised dispersion is above `encoder_min_dispersion`. When fewer than `encoder_min_genes`
-    pass, as in a gene panel, the threshold would starve the encoder, which is limited for speed only: it then reads
+    Both thresholds are on the normalised dispersion, the quantity that ``min_disp`` of
+    ``scanpy.pp.highly_variable_genes`` means. Modelled: mean above `min_mean` and normalised dispersion above
+    `min_dispersion`. It is a z-score, so about half of any genes fail, those of a panel that was selected before too:
+    when fewer than `min_genes` pass, the varying genes of next highest normalised dispersion are modelled with them.
+
+    Encoder: modelled genes whose normalised dispersion is above `encoder_min_dispersion`. When fewer than
+    `encoder_min_genes` pass, the threshold would starve the encoder, which is limited for speed only: it then reads
     the `encoder_fill_genes` modelled genes of highest normalised dispersion, or all. A cell's topics know nothing of
     genes that the encoder does not read, though the decoder models them.
+
+    Highly variable: mean above `min_mean` and normalised dispersion above `encoder_min_dispersion`, never filled up
+    (Extended Methods, "Representation comparisons"); fewer than three are too few for principal components, which are
+    then those of the encoder's genes.
 
     Raises
     ------
@@ -151,29 +171,39 @@ def select_genes(
     """
     table = gene_dispersions(counts, target_sum=target_sum)
     enough = table["mean"].to_numpy() > min_mean
-    modelled = enough & (table["dispersion"].fillna(-np.inf).to_numpy() > min_dispersion)
+    score = table["normalised_dispersion"].fillna(-np.inf).to_numpy()
+    varying = enough & np.isfinite(table["dispersion"].to_numpy())
+    modelled, n_filled = _filled(enough & (score > min_dispersion), varying, score, below=min_genes, to=min_genes)
     if modelled.sum() < 3:
         raise InputError(
-            f"only {int(modelled.sum())} of {len(table)} genes have a mean above {min_mean} and a dispersion above "
-            f"{min_dispersion}",
+            f"only {int(modelled.sum())} of {len(table)} genes have a mean above {min_mean} and a normalised "
+            f"dispersion above {min_dispersion}",
             expected="at least 3 genes that vary between cells",
             remedy="lower prepare.min_mean or prepare.min_dispersion, or check that the matrix holds raw counts",
         )
-    score = table["normalised_dispersion"].fillna(-np.inf).to_numpy()
-    encoder = modelled & (score > encoder_min_dispersion)
-    missing = 0
-    if encoder.sum() < min(encoder_min_genes, modelled.sum()):
-        missing = int(min(max(encoder_fill_genes, encoder_min_genes), modelled.sum()) - encoder.sum())
-        order = np.argsort(-score, kind="stable")
-        candidates = order[modelled[order] & ~encoder[order]]
-        encoder[candidates[:missing]] = True
+    variable = enough & (score > encoder_min_dispersion)
+    most = max(encoder_fill_genes, encoder_min_genes)
+    encoder, n_added = _filled(modelled & variable, modelled, score, below=encoder_min_genes, to=most)
     table["modelled"], table["encoder"] = modelled, encoder
+    table["variable"] = variable if variable.sum() >= 3 else encoder
     return GeneSelection(
         table=table,
-        n_added=missing,
+        n_filled=n_filled,
+        n_added=n_added,
         n_low_mean=int((~enough).sum()),
         n_low_dispersion=int((enough & ~modelled).sum()),
     )
+
+
+def _filled(passed: Mask, candidates: Mask, score: Floats, *, below: int, to: int) -> tuple[Mask, int]:
+    """Fill a selection of fewer than `below` genes up to `to` genes, those of highest score first; count the added."""
+    if passed.sum() >= min(below, candidates.sum()):
+        return passed, 0
+    order = np.argsort(-score, kind="stable")
+    added = order[candidates[order] & ~passed[order]][: max(to - int(passed.sum()), 0)]
+    out = passed.copy()
+    out[added] = True
+    return out, len(added)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def first_cell(pseudotime: Floats, force: Floats, threshold: float) -> float:
 
 @dataclass(frozen=True)
 class RampFit:
-    """Cells of one pair of lineages, ordered, with all ramps considered; fits them under any weights.
+    """Cells of one pair of lineages, ordered, with all ramps considered.
 
     Attributes
     ----------
@@ -44,8 +44,6 @@ class RampFit:
         (n,) pseudotime in increasing order.
     rise
         (n,) squared log ratio over the squared threshold, cut.
-    order
-        (n,) positions of the ordered cells among the cells given.
     foot, top
         (m,) feet and tops of the ramps considered.
     first, last
@@ -54,7 +52,6 @@ class RampFit:
 
     time: Floats
     rise: Floats
-    order: NDArray[np.int64]
     foot: Floats
     top: Floats
     first: NDArray[np.int64]
@@ -84,33 +81,26 @@ class RampFit:
         foot, top = knots[low], knots[high]
         first = np.searchsorted(time, foot, side="right")
         last = np.maximum(np.searchsorted(time, top, side="left"), first)
-        return cls(time, rise, order, foot, top, first, last)
+        return cls(time, rise, foot, top, first, last)
 
-    def branch_time(self, weights: Floats | None = None) -> float:
-        """Return the foot of the best ramp; infinite when it does not rise to the threshold.
-
-        Parameters
-        ----------
-        weights
-            (n,) weight of each cell, in the order in which the cells were given; None: all equal.
-        """
-        weight = np.ones(len(self.time)) if weights is None else weights[self.order]
-        if not (self.rise[weight > 0] > 1).any():
+    def branch_time(self) -> float:
+        """Return the foot of the best ramp; infinite when it does not rise to the threshold."""
+        if not (self.rise > 1).any():
             return np.inf
-        covariance, variance, mean = self._moments(weight)
+        covariance, variance, mean = self._moments()
         possible = (covariance > 0) & (variance > 1e-12)
         if not possible.any():  # all cells have parted alike
-            return float(self.time[(weight > 0) & (self.rise > 1)].min())
+            return float(self.time[self.rise > 1].min())
         explained = np.full(len(covariance), -np.inf)
         explained[possible] = covariance[possible] ** 2 / variance[possible]
         best = int(explained.argmax())
-        reached = float(np.average(self.rise, weights=weight)) + covariance[best] / variance[best] * (1 - mean[best])
+        reached = float(self.rise.mean()) + covariance[best] / variance[best] * (1 - mean[best])
         return float(self.foot[best]) if reached >= 1 else np.inf
 
-    def _moments(self, weight: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return each ramp's weighted covariance (0 at the foot, 1 at the top) with the rise, variance and mean."""
-        columns = np.stack([np.ones_like(weight), self.time, self.time**2, self.rise, self.time * self.rise])
-        sums = np.concatenate([np.zeros((5, 1)), np.cumsum(weight * columns, axis=1)], axis=1)
+    def _moments(self) -> tuple[Floats, Floats, Floats]:
+        """Return each ramp's covariance (0 at the foot, 1 at the top) with the rise, variance and mean."""
+        columns = np.stack([np.ones_like(self.time), self.time, self.time**2, self.rise, self.time * self.rise])
+        sums = np.concatenate([np.zeros((5, 1)), np.cumsum(columns, axis=1)], axis=1)
         slope_part = sums[:, self.last] - sums[:, self.first]
         after = sums[:, -1:] - sums[:, self.last]
         width = np.where(self.top > self.foot, self.top - self.foot, 1.0)

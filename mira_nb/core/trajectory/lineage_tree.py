@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mira_nb.errors import InputError
 from mira_nb.typing import Floats
 
-from .branching import CUT, BranchRule, RampFit, first_cell, parting_time
+from .branching import CUT, BranchRule, parting_time
 
 ROOT = "root"
 JOIN = ", "
@@ -267,52 +267,3 @@ def threshold_sweep(
                 split = " / ".join(JOIN.join(tree.leaves(child)) for child in tree.children(node))
                 rows.append((float(value), topology, split, float(time), trunk))
     return pd.DataFrame(rows, columns=["threshold", "topology", "split", "branch_time", "n_trunk"])
-
-
-def bootstrap_branch_times(
-    pseudotime: Floats,
-    fates: Floats,
-    tree: LineageTree,
-    *,
-    start: int,
-    rng: np.random.Generator,
-    n_resamples: int = 200,
-    level: float = 0.95,
-) -> pd.DataFrame:
-    """Return percentile intervals of branch times: ``split, branch_time, low, high, n_resamples``.
-
-    Every sample of cells is estimated by the rule of the tree. The fate probabilities are held fixed, so the interval
-    speaks of which cells happened to be sampled, not of the random walk or the topic models.
-    """
-    rows = []
-    for node, time in zip(tree.nodes["node"], tree.nodes["branch_time"], strict=True):
-        if not np.isfinite(time):
-            continue
-        groups = [[tree.lineages.index(leaf) for leaf in tree.leaves(child)] for child in tree.children(node)]
-        prob_a, prob_b = (fates[:, group].sum(axis=1) for group in groups)
-        union = _members(prob_a, start) | _members(prob_b, start)
-        force = divergence(prob_a, prob_b, start)[union]
-        drawn = _resampled(pseudotime[union], force, tree, len(pseudotime), rng, n_resamples)
-        finite = drawn[np.isfinite(drawn)]
-        tail = 100 * (1 - level) / 2
-        low, high = np.percentile(finite, [tail, 100 - tail]) if len(finite) else (np.nan, np.nan)
-        split = " / ".join(JOIN.join(tree.lineages[k] for k in group) for group in groups)
-        rows.append((node, split, float(time), float(low), float(high), n_resamples))
-    return pd.DataFrame(rows, columns=["node", "split", "branch_time", "low", "high", "n_resamples"])
-
-
-def _resampled(
-    pseudotime: Floats, force: Floats, tree: LineageTree, n_cells: int, rng: np.random.Generator, n_resamples: int
-) -> Floats:
-    """Return branch times of samples drawn with replacement from all cells, those of the pair first."""
-    fit = RampFit.prepare(pseudotime, force, tree.threshold, tree.cut)
-    drawn = np.full(n_resamples, np.nan)
-    for i in range(n_resamples):
-        picked = rng.integers(0, n_cells, n_cells)
-        weights = np.bincount(picked, minlength=n_cells)[: len(pseudotime)]
-        if tree.rule == "ramp":
-            drawn[i] = fit.branch_time(weights.astype(np.float64))
-        else:
-            here = weights > 0
-            drawn[i] = first_cell(pseudotime[here], force[here], tree.threshold)
-    return drawn

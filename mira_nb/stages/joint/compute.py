@@ -17,6 +17,7 @@ from mira_nb.core.topics.partners import topic_correlation
 from mira_nb.keys import ATAC, MODELLED, RNA, TOPIC_ACTIVATIONS, X_LSI, X_PCA
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import MISSING_GROUP, CellAnnotations, cell_annotations, cell_depths, topic_frame
+from mira_nb.stages.shared.confounding import confounding_table
 
 from .selection import Selection, select
 from .weights import Weights
@@ -85,6 +86,16 @@ class JointOutput:
     def n_cells(self) -> int:
         """Number of cells."""
         return len(self.joint)
+
+    @cached_property
+    def confounding(self) -> pd.DataFrame | None:
+        """Variance of topics and clusters that the batch explains; None without a batch."""
+        clusters = pd.get_dummies(pd.Series(self.leiden.astype(str)), dtype=float)
+        return confounding_table(
+            {"RNA topic": self.rna_topics, "ATAC topic": self.atac_topics, "cluster": clusters},
+            self.annotations,
+            least=self.params.batch_variance,
+        )
 
     @property
     def n_clusters(self) -> int:

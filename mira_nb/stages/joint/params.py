@@ -58,3 +58,11 @@ class JointParams(Params):
         le=1e-2,
         advanced=True,
     )
+    batch_variance: float = param(
+        0.1,
+        "A topic or cluster follows the batch (--batch) where the batch explains this fraction of its variance beyond "
+        "the groups (--groups), or alone where no groups were given.",
+        gt=0,
+        le=1,
+        advanced=True,
+    )

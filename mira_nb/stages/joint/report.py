@@ -164,6 +164,41 @@ def tables(joined: JointOutput, comparison: Comparison) -> list[Table]:
         TEXTS.table("partners", partner_table(joined), n_cells=joined.n_cells),
         TEXTS.table("representations", comparison.scores, n_cells=n_cells, k=k, groups=groups),
         TEXTS.table("neighborhood_overlap", overlap, n_cells=n_cells, k=k, chance=comparison.chance_overlap),
+        *_confounding_tables(joined),
+    ]
+
+
+def _confounding_tables(joined: JointOutput) -> list[Table]:
+    if joined.confounding is None:
+        return []
+    annotations = joined.annotations
+    return [
+        TEXTS.table(
+            "confounding",
+            joined.confounding,
+            batch=None if annotations.batch is None else annotations.batch.name,
+            groups=None if annotations.groups is None else annotations.groups.name,
+            least=joined.params.batch_variance,
+        )
+    ]
+
+
+def _confounding_alerts(joined: JointOutput) -> list[Alert]:
+    table = joined.confounding
+    if table is None or not table["follows_batch"].any():
+        return []
+    found = table[table["follows_batch"]]
+    name = None if joined.annotations.batch is None else joined.annotations.batch.name
+    has_groups = joined.annotations.groups is not None
+    return [
+        TEXTS.alert(
+            "follow_batch",
+            features=[f"{kind} {feature}" for kind, feature in zip(found["kind"], found["name"], strict=True)],
+            batch=name,
+            least=joined.params.batch_variance,
+            most=float(found["beyond_groups" if has_groups else "by_batch"].max()),
+            has_groups=has_groups,
+        )
     ]
 
 
@@ -241,6 +276,7 @@ def alerts(joined: JointOutput, comparison: Comparison) -> list[Alert]:
     if not joined.neighbors.exact:
         out.append(TEXTS.alert("approximate_neighbors", limit=EXACT_LIMIT))
     out += _comparison_alerts(joined, comparison)
+    out += _confounding_alerts(joined)
     unnamed = _unnamed(joined)
     if unnamed and joined.labels is not None:
         n_cells = int((joined.labels == MISSING_GROUP).sum())

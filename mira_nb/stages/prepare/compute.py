@@ -70,6 +70,7 @@ def compute(data: MuData, params: PrepareParams, context: Context) -> PrepareOut
         rna.X,
         min_mean=params.min_mean,
         min_dispersion=params.min_dispersion,
+        min_genes=params.min_genes,
         encoder_min_dispersion=params.encoder_min_dispersion,
         encoder_min_genes=params.encoder_min_genes,
         encoder_fill_genes=params.encoder_fill_genes,
@@ -79,7 +80,7 @@ def compute(data: MuData, params: PrepareParams, context: Context) -> PrepareOut
         atac.X, encoder_max_peaks=params.encoder_max_peaks, rng=np.random.default_rng([context.seed, 1])
     )
     context.progress(0.15, "principal components of expression")
-    expression = log_normalize(rna.X, target_sum=params.target_sum)[:, np.flatnonzero(genes.encoder)]
+    expression = log_normalize(rna.X, target_sum=params.target_sum)[:, np.flatnonzero(genes.variable)]
     components = pca(expression, n_components=params.n_pcs, seed=context.seed)
     context.progress(0.25, "latent semantic indexing of accessibility")
     topics = lsi(atac.X, n_components=params.n_lsi, seed=context.seed)

@@ -54,7 +54,12 @@ def _maps(done: PrepareOutput) -> list[Figure]:
         values[f"log10 {label}"] = np.log10(done.depths[column].to_numpy() + 1)
     out = []
     for name, layout, projection in (("umap_pca", done.umap_pca, done.pca), ("umap_lsi", done.umap_lsi, done.lsi)):
-        figure = TEXTS.figure(name, n_cells=done.n_cells, n_components=projection.coordinates.shape[1])
+        figure = TEXTS.figure(
+            name,
+            n_cells=done.n_cells,
+            n_components=projection.coordinates.shape[1],
+            n_variable=int(done.genes.variable.sum()),
+        )
         chart, packed = menu_scatter(coordinates(layout), values, title=figure.title)
         out.append(replace(figure, chart=chart, packed=packed))
     return out

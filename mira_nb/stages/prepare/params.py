@@ -16,9 +16,19 @@ class PrepareParams(Params):
     )
     min_dispersion: float = param(
         0.0,
-        "Minimum dispersion of modelled genes, log(variance / mean) of the normalised expression.",
+        "Minimum normalised dispersion of modelled genes: log(variance / mean) of the normalised expression as a "
+        "z-score among genes of similar mean.",
         ge=-10,
         le=10,
+    )
+    min_genes: int = param(
+        2000,
+        "When fewer genes than this pass min_dispersion, the genes of next highest normalised dispersion are modelled "
+        "too: a panel was selected before (0: the threshold alone, as published).",
+        unit="genes",
+        ge=0,
+        le=100_000,
+        advanced=True,
     )
     encoder_min_dispersion: float = param(
         0.5,

@@ -55,7 +55,7 @@ def _scanpy_slots(done: PrepareOutput) -> dict[Slot, Any]:
     """Return what ``sc.pl.pca*`` and ``sc.pl.highly_variable_genes`` look for, under scanpy's own names."""
     table = done.genes.table
     loadings = np.zeros((len(table), done.pca.loadings.shape[1]), dtype=np.float32)
-    loadings[done.genes.encoder] = done.pca.loadings
+    loadings[done.genes.variable] = done.pca.loadings
     return {
         Slot("rna", "varm", PCS): loadings,
         Slot("rna", "uns", PCA): {
@@ -63,7 +63,7 @@ def _scanpy_slots(done: PrepareOutput) -> dict[Slot, Any]:
             "variance": done.pca.variance,
             "variance_ratio": done.pca.explained,
         },
-        Slot("rna", "var", HIGHLY_VARIABLE): done.genes.encoder,
+        Slot("rna", "var", HIGHLY_VARIABLE): done.genes.variable,
         Slot("rna", "var", "means"): table["mean"].to_numpy(),
         Slot("rna", "var", "dispersions"): table["dispersion"].to_numpy(),
         Slot("rna", "var", "dispersions_norm"): table["normalised_dispersion"].to_numpy(),
@@ -90,7 +90,7 @@ def tables(done: PrepareOutput) -> list[Table]:
             "modelled",
             int(genes.modelled.sum()),
             genes.n_low_dispersion,
-            TEXTS.text("rule_dispersion", least=params.min_dispersion),
+            TEXTS.text("rule_dispersion", least=params.min_dispersion, n_filled=genes.n_filled),
         ),
         (
             "rna",
@@ -157,6 +157,16 @@ def alerts(done: PrepareOutput) -> list[Alert]:
         out.append(TEXTS.alert("shallow_expression", median=median["n_counts"], threshold=FEW_COUNTS))
     if median["n_peaks"] < FEW_PEAKS:
         out.append(TEXTS.alert("shallow_accessibility", median=median["n_peaks"], threshold=FEW_PEAKS))
+    if done.genes.n_filled:
+        out.append(
+            TEXTS.alert(
+                "modelled_genes_added",
+                n_filled=done.genes.n_filled,
+                n_passed=int(done.genes.modelled.sum()) - done.genes.n_filled,
+                min_dispersion=done.params.min_dispersion,
+                min_genes=done.params.min_genes,
+            )
+        )
     if done.genes.n_added:
         out.append(
             TEXTS.alert(
@@ -181,6 +191,8 @@ def methods(done: PrepareOutput) -> str:
         n_genes_modelled=int(genes.modelled.sum()),
         min_mean=params.min_mean,
         min_dispersion=params.min_dispersion,
+        n_filled=genes.n_filled,
+        n_genes_variable=int(genes.variable.sum()),
         n_genes_encoder=int(genes.encoder.sum()),
         encoder_min_dispersion=params.encoder_min_dispersion,
         n_added=genes.n_added,

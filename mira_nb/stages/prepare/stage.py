@@ -41,7 +41,7 @@ class PrepareStage(Stage[PrepareParams]):
         Slot("rna", "var", "mean_expression", "genes", "log(1 + mean of the normalised counts)"),
         Slot("rna", "var", "dispersion", "genes", "log of variance over mean of the normalised counts"),
         Slot("rna", "var", "normalised_dispersion", "genes", "standard deviations among genes of like mean"),
-        Slot("rna", "var", keys.HIGHLY_VARIABLE, "genes", "true or false; as `encoder`, for scanpy"),
+        Slot("rna", "var", keys.HIGHLY_VARIABLE, "genes", "true or false: the PCA uses it, for scanpy"),
         Slot("rna", "var", "means", "genes", "as `mean_expression`, for scanpy"),
         Slot("rna", "var", "dispersions", "genes", "as `dispersion`, for scanpy"),
         Slot("rna", "var", "dispersions_norm", "genes", "as `normalised_dispersion`, for scanpy"),

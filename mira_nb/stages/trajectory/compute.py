@@ -20,12 +20,12 @@ from mira_nb.core.trajectory.continuity import Continuity, GapRules, judge_conti
 from mira_nb.core.trajectory.infer import Differentiation, Settings, differentiate
 from mira_nb.core.trajectory.lineage_tree import (
     LineageTree,
-    bootstrap_branch_times,
     branch_time,
     divergence,
     lineage_tree,
     threshold_sweep,
 )
+from mira_nb.core.trajectory.resampling import COLUMNS, Space, resampled_branch_times
 from mira_nb.core.trajectory.support import SupportRules, TrajectoryEvidence, judge_support
 from mira_nb.stages.shared.cells import CellAnnotations
 
@@ -67,7 +67,8 @@ class TrajectoryOutput:
     rna_topics, atac_topics
         (n_cells, K) topic proportions of all cells.
     sweep, intervals
-        Trees for other branch thresholds, and bootstrap intervals of the branch times; empty without a branch.
+        Trees for other branch thresholds, and intervals of the branch times from trajectories of random halves of the
+        cells; empty without a branch.
     side
         Pairs of topics that vary in every state.
     alternative
@@ -256,7 +257,7 @@ def _trace(data: MuData, params: TrajectoryParams, context: Context, inputs: Inp
         rna_topics=inputs.rna_topics,
         atac_topics=inputs.atac_topics,
         sweep=_sweep(found, tree, start.manifold.start, params),
-        intervals=_intervals(found, tree, start.manifold.start, params, seed=context.seed),
+        intervals=_intervals(found, tree, start, inputs, params, context),
         side=inputs.side,
     )
 
@@ -355,16 +356,30 @@ def _sweep(found: Differentiation, tree: LineageTree, start: int, params: Trajec
 
 
 def _intervals(
-    found: Differentiation, tree: LineageTree, start: int, params: TrajectoryParams, *, seed: int
+    found: Differentiation,
+    tree: LineageTree,
+    start: Start,
+    inputs: Inputs,
+    params: TrajectoryParams,
+    context: Context,
 ) -> pd.DataFrame:
-    """Return bootstrap intervals of the branch times; empty without a branch."""
-    if len(tree.lineages) < 2 or params.n_resamples == 0:
-        return pd.DataFrame(columns=["node", "split", "branch_time", "low", "high", "n_resamples"])
-    return bootstrap_branch_times(
-        found.pseudotime,
-        found.fates,
-        tree,
-        start=start,
-        rng=np.random.default_rng([seed, 11]),
-        n_resamples=max(params.n_resamples, 100),
+    """Return intervals of the branch times; empty without a branch and where there is no honest one.
+
+    The first cell beyond the threshold is an extreme value, whose sampling error no resampling gives; pseudotime and
+    fates of another method cannot be repeated.
+    """
+    repeated = params.branch_rule == "ramp" and not params.pseudotime_key and not params.fate_key
+    if len(tree.lineages) < 2 or params.branch_resamples == 0 or inputs.space is None or not repeated:
+        return pd.DataFrame(columns=list(COLUMNS))
+    context.progress(0.7, "intervals of the branch times")
+    cells = start.manifold.cells
+    topics = np.column_stack([inputs.kept_rna, inputs.kept_atac])[inputs.rows[cells]]
+    k = int(np.diff(inputs.joint.indptr).min())
+    return resampled_branch_times(
+        found,
+        start.manifold.start,
+        Space(inputs.space[cells], max(k, 5), topics),
+        settings_of(params),
+        rng=np.random.default_rng([context.seed, 11]),
+        n_resamples=params.branch_resamples,
     )

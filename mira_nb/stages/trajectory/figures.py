@@ -130,14 +130,19 @@ def _spectrum_figure(traced: TrajectoryOutput) -> Figure:
     )
 
 
+def _has_intervals(traced: TrajectoryOutput) -> bool:
+    """Return whether some branch time has an interval."""
+    return bool(traced.intervals["low"].notna().any())
+
+
 def _tree_figure(traced: TrajectoryOutput, time: Axis) -> Figure:
     """Draw the lineage tree along pseudotime, with the intervals of the branch times."""
-    has_intervals = len(traced.intervals) > 0
+    has_intervals = _has_intervals(traced)
     chart = tree_chart(
         time.paths.segments,
         traced.tree.nodes,
         colors=time.colors,
-        intervals=traced.intervals if has_intervals else None,
+        intervals=traced.intervals.dropna(subset=["low"]) if has_intervals else None,
     )
     return TEXTS.figure(
         "lineage_tree",
@@ -179,6 +184,7 @@ def _branch_figures(traced: TrajectoryOutput) -> list[Figure]:
             packed=packed,
             n_cells=len(traced.cells),
             cut=MAX_RATIO,
+            has_intervals=_has_intervals(traced),
             branch_time=branch_sentence(traced.tree),
             n_left_out=len(pairs) - len(shown),
         )

@@ -46,6 +46,8 @@ class Inputs:
         (n_cells, K) proportions of the topics that are not excluded, scaled to sum to 1.
     joint
         (m, m) distances of the joint nearest-neighbour graph of the cells used.
+    space
+        (m, d) coordinates that the graph was made from; None where the data hold none.
     side
         Names of topics that vary in every state, by pairs, in the order of falling variation.
     """
@@ -58,6 +60,7 @@ class Inputs:
     kept_rna: np.ndarray
     kept_atac: np.ndarray
     joint: sparse.csr_matrix
+    space: np.ndarray | None = None
     side: tuple[tuple[str, str], ...] = ()
 
 
@@ -103,8 +106,8 @@ def read_inputs(data: MuData, params: TrajectoryParams, context: Context) -> Inp
         left_out = [*params.exclude_topics, *(name for pair in side for name in pair)]
         params = params.model_copy(update={"exclude_topics": left_out})
     kept = (_kept_topics(rna, params), _kept_topics(atac, params))
-    joint = _joint_graph(data, params, rows, kept)
-    return Inputs(annotations, rows, data.obs_names[rows], rna, atac, *kept, joint, side)
+    joint, space = _joint_graph(data, params, rows, kept)
+    return Inputs(annotations, rows, data.obs_names[rows], rna, atac, *kept, joint, space, side)
 
 
 def read_given(data: MuData, params: TrajectoryParams, names: pd.Index, start: Start, inside: np.ndarray) -> Given:
@@ -156,17 +159,17 @@ def _side_programmes(
 
 def _joint_graph(
     data: MuData, params: TrajectoryParams, rows: np.ndarray, kept: tuple[np.ndarray, np.ndarray]
-) -> sparse.csr_matrix:
-    """Return the joint graph of the rows used; a subset of cells or topics gets the neighbours in its own space."""
+) -> tuple[sparse.csr_matrix, np.ndarray | None]:
+    """Return the joint graph of the rows used and its space; a subset gets the neighbours in its own space."""
     graph = sparse.csr_matrix(data.obsp[JOINT_DISTANCES])
     if not params.only_groups and not params.exclude_topics:
-        return graph
+        return graph, np.asarray(data.obsm[X_JOINT]) if X_JOINT in data.obsm else None
     k = int(np.diff(graph.indptr).min())
     space = np.asarray(data.obsm[X_JOINT])
     if params.exclude_topics:
         weights = data.uns.get(JOINT_WEIGHTS, {})
         space = joint_representation(*kept, weights=(float(weights.get(RNA, 1.0)), float(weights.get(ATAC, 1.0))))
-    return nearest_neighbors(space[rows], k=max(k, 5), metric="manhattan").to_sparse()
+    return nearest_neighbors(space[rows], k=max(k, 5), metric="manhattan").to_sparse(), space[rows]
 
 
 def _check_topics(data: MuData, params: TrajectoryParams) -> None:

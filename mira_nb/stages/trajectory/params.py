@@ -173,6 +173,15 @@ class TrajectoryParams(Params):
         le=100,
         advanced=True,
     )
+    branch_resamples: int = param(
+        20,
+        "Random halves of the cells from which the trajectory is inferred again for the intervals of the branch times; "
+        "0: no intervals.",
+        unit="samples",
+        ge=0,
+        le=1000,
+        advanced=True,
+    )
     clock: Literal["lineages", "paths"] = param(
         "lineages",
         "Pseudotime alignment. lineages: every node of the tree spans pseudotime in proportion to its cells, so that "
@@ -268,6 +277,15 @@ class TrajectoryParams(Params):
         advanced=True,
     )
 
+    batch_variance: float = param(
+        0.1,
+        "A lineage follows the batch (--batch) where the batch explains this fraction of its variance beyond "
+        "the groups (--groups), or alone where no groups were given.",
+        gt=0,
+        le=1,
+        advanced=True,
+    )
+
     # Results of another method
     pseudotime_key: str = param("", "Cell annotation with a pseudotime of another method, to use in place of ours.")
     fate_key: str = param("", "obsm table with fate probabilities of another method (columns: lineages).")
@@ -281,7 +299,7 @@ class TrajectoryParams(Params):
     stream_columns: list[str] = param([], "Numeric cell annotations to draw along pseudotime.")
     n_resamples: int = param(
         100,
-        "Bootstrap samples of the cells for bands and intervals; 0: none.",
+        "Bootstrap samples of the cells for bands; 0: none.",
         ge=0,
         le=2000,
         advanced=True,

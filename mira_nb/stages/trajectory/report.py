@@ -14,6 +14,7 @@ from mira_nb.stages.result import Alert, Metric, Slot, Table
 from mira_nb.stages.texts import Texts
 
 from .compute import TrajectoryOutput, lineages_given
+from .confounding import batch_alerts, batch_tables
 from .gaps import gap_alerts, gap_metric, gap_table
 from .orientation import direction_alerts, orientation_slots, orientation_tables, verdict_table
 from .start import NEAR
@@ -75,6 +76,7 @@ def tables(traced: TrajectoryOutput) -> list[Table]:
         *_branch_tables(traced),
         *orientation_tables(traced),
         *_start_tables(traced),
+        *batch_tables(traced),
     ]
 
 
@@ -97,8 +99,7 @@ def _branch_tables(traced: TrajectoryOutput) -> list[Table]:
     """Return intervals and threshold sweep of the branch times; nothing without a branch."""
     out = []
     if len(traced.intervals):
-        n_resamples = int(traced.intervals["n_resamples"].iloc[0])
-        out.append(TEXTS.table("branch_times", traced.intervals, n_resamples=n_resamples))
+        out.append(TEXTS.table("branch_times", traced.intervals, n_resamples=traced.params.branch_resamples))
     if len(traced.sweep):
         same = traced.same_topology
         out.append(TEXTS.table("threshold_sweep", traced.sweep, n_same=sum(same.values()), n_thresholds=len(same)))
@@ -168,6 +169,7 @@ def alerts(traced: TrajectoryOutput) -> list[Alert]:
         *direction_alerts(traced),
         *_cell_alerts(traced),
         *_lineage_alerts(traced),
+        *batch_alerts(traced),
     ]
 
 

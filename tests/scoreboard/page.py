@@ -1,0 +1,117 @@
+"""The scoreboard as a page of the documentation, from the rows that are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .rows import Row
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "scoreboard.md"
+OURS = "mira_nb"
+METHODS = (OURS, "reference", "PCA and LSI", "KL-NMF", "MOFA+", "WNN")
+NONE = "not computed"
+NO_SUCH = "–"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One score: its heading, whether less is better, and the methods that have no such thing."""
+
+    title: str
+    lower: bool = False
+    without: tuple[str, ...] = ()
+
+
+TOPICLESS = ("PCA and LSI", "MOFA+", "WNN")
+REGULATION = ("PCA and LSI", "KL-NMF", "MOFA+", "WNN")
+MEASURES = {
+    "label_accuracy": Measure("label accuracy"),
+    "ari": Measure("ARI"),
+    "nmi": Measure("NMI"),
+    "silhouette": Measure("silhouette", without=("WNN",)),
+    "clisi": Measure("cLISI"),
+    "spearman": Measure("pseudotime, Spearman"),
+    "topology": Measure("topology right"),
+    "branch_error": Measure("branch time error", lower=True),
+    "match_rna": Measure("RNA topics, match", without=TOPICLESS),
+    "match_atac": Measure("ATAC topics, match", without=TOPICLESS),
+    "nite_auc": Measure("NITE AUC", without=REGULATION),
+    "driver_f1": Measure("drivers, F1", without=REGULATION),
+}
+TITLES = {
+    "cortex": "Mouse cortex (SNARE-seq, 10,309 cells, 15 annotated clusters)",
+    "embedded": "Embedded simulation (1,200 cells, three lineages, seeds 0 to 2)",
+}
+LABELS = ("label_accuracy", "ari", "nmi", "silhouette", "clisi")
+SHOWN = {"cortex": LABELS, "embedded": tuple(MEASURES)}
+
+HEAD = Path(__file__).with_name("head.md")
+
+
+def values(rows: list[Row], method: str, name: str, measure: str) -> list[float]:
+    """Return the scores of a method on a set, one per seed."""
+    return [row.scores[measure] for row in rows if (row.method, row.set) == (method, name) and measure in row.scores]
+
+
+def cell(found: list[float], best: bool, n_seeds: int) -> str:
+    """Return mean and, for several seeds, standard deviation; and of how many seeds, where not of all."""
+    text = f"{np.mean(found):.3f}" + (f" ± {np.std(found, ddof=1):.3f}" if len(found) > 1 else "")
+    text += f" ({len(found)} of {n_seeds} seeds)" if len(found) < n_seeds else ""
+    return f"**{text}**" if best else text
+
+
+def first(rows: list[Row], name: str, measure: str) -> str | None:
+    """Return the method with the best mean; this package, where it ties; None without a row.
+
+    Methods with the score for fewer seeds than others (a branch time needs the right topology) are not compared.
+    """
+    found = {method: values(rows, method, name, measure) for method in METHODS}
+    most = max(len(scores) for scores in found.values())
+    if not most:
+        return None
+    means = {method: float(np.mean(scores)) for method, scores in found.items() if len(scores) == most}
+    sign = -1 if MEASURES[measure].lower else 1
+    top = max(sign * value for value in means.values())
+    return next(m for m, value in means.items() if sign * value >= top - 5e-4)
+
+
+def behind(rows: list[Row]) -> list[tuple[str, str]]:
+    """Return the sets and measures in which this package has a row and is not first."""
+    return [
+        (name, measure)
+        for name, measures in SHOWN.items()
+        for measure in measures
+        if values(rows, OURS, name, measure) and first(rows, name, measure) != OURS
+    ]
+
+
+def table(rows: list[Row], name: str) -> list[str]:
+    """Return the lines of one set's table: one row per measure, one column per method."""
+    lines = ["| | " + " | ".join(METHODS) + " |", "|---|" + "---:|" * len(METHODS)]
+    for measure in SHOWN[name]:
+        best = first(rows, name, measure)
+        cells = []
+        n_seeds = max(len(values(rows, method, name, measure)) for method in METHODS)
+        for method in METHODS:
+            found = values(rows, method, name, measure)
+            missing = NO_SUCH if method in MEASURES[measure].without else NONE
+            cells.append(cell(found, method == best, n_seeds) if found else missing)
+        lines.append(f"| {MEASURES[measure].title} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def page(rows: list[Row], reasons: dict[tuple[str, str], str]) -> str:
+    """Return the page: a table per set, and a sentence wherever this package is not first."""
+    parts = [HEAD.read_text(encoding="utf-8")]
+    late = behind(rows)
+    for name, title in TITLES.items():
+        parts += [f"## {title}", "", *table(rows, name), ""]
+        here = [measure for where, measure in late if where == name]
+        parts += [f"- {MEASURES[m].title}: {reasons.get((name, m), 'no reason is known yet.')}" for m in here]
+        parts += [""] if here else []
+    versions = sorted({(row.method, row.version) for row in rows})
+    parts += ["## Versions", "", *(f"- {method}: {version}" for method, version in versions), ""]
+    return "\n".join(parts).rstrip() + "\n"
