@@ -1,6 +1,6 @@
 """Plain charts: DataFrame in, Altair chart out, with axis titles, tooltips and sensible sizes.
 
-Every function takes an :class:`Axis` per direction: the column's name, and its title with its unit. Rows are written
+Every function takes an :class:`Channel` per direction: the column's name, and its title with its unit. Rows are written
 into the chart; more than :data:`ROW_LIMIT` of them are refused: aggregate first, or use packed data.
 """
 
@@ -25,7 +25,7 @@ Width = int | Literal["container"]
 
 
 @dataclass(frozen=True)
-class Axis:
+class Channel:
     """A column that is drawn along one direction, as an area or as a numeric colour.
 
     Attributes
@@ -78,8 +78,8 @@ class Labels:
 def bars(
     frame: pd.DataFrame,
     *,
-    value: Axis,
-    label: Axis,
+    value: Channel,
+    label: Channel,
     color: Color | None = None,
     sort: Literal["value", "given"] = "value",
     tooltip: Sequence[str] = (),
@@ -111,8 +111,8 @@ def bars(
 def lines(
     frame: pd.DataFrame,
     *,
-    x: Axis,
-    y: Axis,
+    x: Channel,
+    y: Channel,
     series: Color | None = None,
     band: tuple[str, str] | None = None,
     zero: bool = False,
@@ -147,8 +147,8 @@ def lines(
 def scatter(
     frame: pd.DataFrame,
     *,
-    x: Axis,
-    y: Axis,
+    x: Channel,
+    y: Channel,
     color: Color | None = None,
     labels: Labels | None = None,
     title: str = "",
@@ -313,10 +313,10 @@ def histogram(
 def dot_plot(
     frame: pd.DataFrame,
     *,
-    row: Axis,
-    column: Axis,
-    size: Axis,
-    color: Axis,
+    row: Channel,
+    column: Channel,
+    size: Channel,
+    color: Channel,
     diverging: bool = False,
     title: str = "",
     cell: int = 22,
@@ -385,7 +385,7 @@ def _given(part: Color | Labels | None) -> list[str]:
     return [part.column] if part else []
 
 
-def _axis(channel: Any, axis: Axis) -> Any:
+def _axis(channel: Any, axis: Channel) -> Any:
     scale = alt.Scale(type="log") if axis.log else alt.Scale(zero=False)
     return channel(field=escape(axis.column), type="quantitative", title=axis.title, scale=scale)
 

@@ -14,6 +14,7 @@ import pandas as pd
 from mira_nb.errors import MiraError
 
 from . import theme
+from .basic import Channel
 
 N_DENSITY = 64
 CHARACTER = 6.5
@@ -32,11 +33,8 @@ _DIRECTIONS: Final = {
 def by_group(
     frame: pd.DataFrame,
     *,
-    value: str,
-    group: str,
-    value_title: str,
-    group_title: str = "",
-    order: Sequence[str] | None = None,
+    value: Channel,
+    group: Channel,
     colors: Mapping[str, str] | None = None,
     kind: Literal["box", "violin"] = "box",
     brackets: pd.DataFrame | None = None,
@@ -59,7 +57,7 @@ def by_group(
     Box: median, quartiles, and whiskers to the farthest value within 1.5 interquartile ranges; n stands below the
     name. Violin: Gaussian kernel density (Scott's rule) over the group's range, scaled to equal width.
     """
-    samples, left_out = _samples(frame, value=value, group=group, order=order)
+    samples, left_out = _samples(frame, value=value.column, group=group.column, order=group.order)
     names = list(samples)
     palette = {**theme.category_colors(names), **(colors or {})}
     summary = pd.DataFrame([_summary(name, values) for name, values in samples.items()])
@@ -69,8 +67,8 @@ def by_group(
     spans, top = _spans(brackets, names, low=low, high=high)
     labels = [f"{name}|n = {len(values):,}" for name, values in samples.items()]
     plane = _Plane(
-        value_title=value_title,
-        group_title=group_title,
+        value_title=value.title,
+        group_title=group.title,
         labels=labels,
         low=low - 0.04 * (top - low),
         high=top,
@@ -86,7 +84,7 @@ def by_group(
     chart = alt.layer(*layers).properties(width=max(160, step * len(names)), height=height)
     if left_out:
         note = f"{left_out:,} of {len(frame):,} rows without value or group"
-        return chart.properties(title=alt.Title(title or value_title, subtitle=note))
+        return chart.properties(title=alt.Title(title or value.title, subtitle=note))
     return chart.properties(title=title) if title else chart
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 from mira_nb.errors import MiraError
 
 from . import theme
+from .basic import Channel
 from .embedding import as_categories, point_size
 from .packed import KINDS_ATTRIBUTE, META
 
@@ -27,21 +28,23 @@ PICK: Final = "picked_group"
 QUANTITY: Final = "quantity"
 
 
+MAP: Final = (Channel("x", "UMAP 1"), Channel("y", "UMAP 2"))
+PSEUDOTIME: Final = Channel("pseudotime", "Pseudotime")
+LOG_RATIO: Final = Channel("log_ratio", "Log ratio of fate probabilities")
+"""Columns and titles of the planes, where a caller names no others."""
+
+
 def linked_cells(
     frame: pd.DataFrame,
     *,
     group: str,
     quantities: Sequence[str],
     barcode: str = "barcode",
-    x: str = "x",
-    y: str = "y",
-    pseudotime: str = "pseudotime",
-    log_ratio: str | None = "log_ratio",
+    x: Channel = MAP[0],
+    y: Channel = MAP[1],
+    pseudotime: Channel = PSEUDOTIME,
+    log_ratio: Channel | None = LOG_RATIO,
     colors: Mapping[str, str] | None = None,
-    x_title: str = "UMAP 1",
-    y_title: str = "UMAP 2",
-    pseudotime_title: str = "Pseudotime",
-    log_ratio_title: str = "Log ratio of fate probabilities",
     size: int = 250,
 ) -> tuple[alt.HConcatChart, dict[str, pd.DataFrame]]:
     """Draw UMAP, stream scatter and branch view of the same cells with one shared brush.
@@ -67,7 +70,8 @@ def linked_cells(
     chart, packed
         For ``Figure(chart=chart, packed=packed)``.
     """
-    names = [barcode, group, x, y, pseudotime, *([log_ratio] if log_ratio else []), *quantities]
+    axes = [axis.column for axis in (x, y, pseudotime, log_ratio) if axis]
+    names = [barcode, group, *axes, *quantities]
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise MiraError(f"linked views need the column {missing[0]!r}", expected=", ".join(map(str, frame.columns)))
@@ -75,19 +79,17 @@ def linked_cells(
         raise MiraError("linked views need at least one feature", remedy="give numeric columns, e.g. topics")
     data = _data(frame, list(dict.fromkeys(names)), group=group, barcode=barcode)
     # 254 steps of a feature's range are finer than a dot, and the table's means average them out
-    data.attrs[KINDS_ATTRIBUTE] = {barcode: "str"} | dict.fromkeys(
-        set(quantities) - {x, y, pseudotime, log_ratio}, "u8"
-    )
+    data.attrs[KINDS_ATTRIBUTE] = {barcode: "str"} | dict.fromkeys(set(quantities) - set(axes), "u8")
     palette = {**theme.category_colors(list(data[group].cat.categories)), **(colors or {})}
     look = _look(group, barcode, palette, area=point_size(len(data), width=size, height=size))
     free = alt.Scale(zero=False, nice=False)
     bare = alt.Axis(ticks=False, labels=False, grid=False)
-    time = alt.X(field=_field(pseudotime), type="quantitative", title=pseudotime_title)
-    timed = f"isValid(datum[{json.dumps(pseudotime)}])"
+    time = alt.X(field=_field(pseudotime.column), type="quantitative", title=pseudotime.title)
+    timed = f"isValid(datum[{json.dumps(pseudotime.column)}])"
     views: list[Any] = [
         look.encode(
-            x=alt.X(field=_field(x), type="quantitative", title=x_title, scale=free, axis=bare),
-            y=alt.Y(field=_field(y), type="quantitative", title=y_title, scale=free, axis=bare),
+            x=alt.X(field=_field(x.column), type="quantitative", title=x.title, scale=free, axis=bare),
+            y=alt.Y(field=_field(y.column), type="quantitative", title=y.title, scale=free, axis=bare),
         ).properties(title="Embedding"),
         look.transform_calculate(shown=f"datum[{QUANTITY}]")
         .transform_filter(timed)
@@ -95,9 +97,10 @@ def linked_cells(
         .properties(title="Feature along pseudotime"),
     ]
     if log_ratio:
+        ratio = alt.Y(field=_field(log_ratio.column), type="quantitative", title=log_ratio.title)
         views.append(
-            look.transform_filter(f"{timed} && isValid(datum[{json.dumps(log_ratio)}])")
-            .encode(x=time, y=alt.Y(field=_field(log_ratio), type="quantitative", title=log_ratio_title))
+            look.transform_filter(f"{timed} && isValid(datum[{json.dumps(log_ratio.column)}])")
+            .encode(x=time, y=ratio)
             .properties(title="Branch view")
         )
     views = [view.properties(width=size, height=size) for view in views]

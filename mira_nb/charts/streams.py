@@ -6,6 +6,7 @@ Numbers come from :mod:`mira_nb.core.trajectory.streams`; every chart refers to 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import altair as alt
@@ -35,14 +36,21 @@ def time_axis(time: TimeScale, *, field: str = "pseudotime", title: str = "Pseud
     return alt.X(f"{field}:Q", title=title + (", log scale" if time == "log" else ""), scale=scale)
 
 
+@dataclass(frozen=True)
+class Shade:
+    """A numeric column drawn as colour; with a `centre`, on a diverging scale around it."""
+
+    column: str
+    title: str = ""
+    centre: float | None = None
+
+
 def stream_chart(
     stacked: pd.DataFrame,
     *,
     order: Sequence[str],
     colors: Mapping[str, str] | None = None,
-    shade: str | None = None,
-    shade_title: str = "",
-    shade_centre: float | None = None,
+    shade: Shade | None = None,
     time: TimeScale = "linear",
     value_title: str = "Smoothed value",
     labels: pd.DataFrame | None = None,
@@ -59,8 +67,7 @@ def stream_chart(
     order
         Features from the bottom of the stack upwards.
     shade
-        Numeric column that colours the streams instead of the feature, e.g. a value per feature and node; centred
-        on `shade_centre` with a diverging scale when given.
+        Colours the streams instead of the feature, e.g. by a value per feature and node.
     labels
         ``node, pseudotime, y`` texts at the ends of the lineages.
     """
@@ -76,9 +83,9 @@ def stream_chart(
         )
     else:
         scale = alt.Scale(scheme=theme.SEQUENTIAL)
-        if shade_centre is not None:
-            scale = alt.Scale(scheme=theme.DIVERGING, domainMid=shade_centre)
-        color = alt.Color(f"{shade}:Q", title=shade_title or shade, scale=scale)
+        if shade.centre is not None:
+            scale = alt.Scale(scheme=theme.DIVERGING, domainMid=shade.centre)
+        color = alt.Color(f"{shade.column}:Q", title=shade.title or shade.column, scale=scale)
     tips = ["feature:N", "node:N", *(alt.Tooltip(f"{name}:Q", format=".3g") for name in ("pseudotime", "value"))]
     base = alt.Chart(alt.NamedData(STREAMS))
     area = base.mark_area(line=False, opacity=0.95, interpolate="monotone").encode(

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.stats import gaussian_kde
 
 from mira_nb.charts import basic, embedding, groups, linked, packed, theme
-from mira_nb.charts.basic import Axis, Color, Labels
+from mira_nb.charts.basic import Channel, Color, Labels
 from mira_nb.errors import MiraError
 
 
@@ -141,28 +141,38 @@ def table() -> pd.DataFrame:
 
 def test_bars_lines_scatter_draw(table: pd.DataFrame) -> None:
     svg = drawn(
-        basic.bars(table, value=Axis("a[0]", "Score (bits)"), label=Axis("na.me"), color=Color("kind"), width=200)
+        basic.bars(table, value=Channel("a[0]", "Score (bits)"), label=Channel("na.me"), color=Color("kind"), width=200)
     )
     assert svg.count('aria-roledescription="bar"') == 40
     assert "Score (bits)" in svg
     low = table.assign(low=table["b"] - 0.1, high=table["b"] + 0.1)
     chart = basic.lines(
-        low, x=Axis("a[0]", "X", log=True), y=Axis("b", "Y"), series=Color("kind"), band=("low", "high"), width=200
+        low,
+        x=Channel("a[0]", "X", log=True),
+        y=Channel("b", "Y"),
+        series=Color("kind"),
+        band=("low", "high"),
+        width=200,
     )
     svg = drawn(chart)
     assert svg.count('aria-roledescription="line mark"') == 2
     assert svg.count('aria-roledescription="area mark"') == 2
     svg = drawn(
         basic.scatter(
-            table, x=Axis("a[0]", "X"), y=Axis("b", "Y"), labels=Labels("na.me", n=5), color=Color("kind"), width=200
+            table,
+            x=Channel("a[0]", "X"),
+            y=Channel("b", "Y"),
+            labels=Labels("na.me", n=5),
+            color=Color("kind"),
+            width=200,
         )
     )
     assert svg.count('aria-roledescription="circle"') == 40
     assert svg.count('aria-roledescription="text mark"') == 5
     with pytest.raises(MiraError, match="needs the column"):
-        basic.scatter(table, x=Axis("a"), y=Axis("b"))
+        basic.scatter(table, x=Channel("a"), y=Channel("b"))
     with pytest.raises(MiraError, match="too many"):
-        basic.bars(pd.concat([table] * 200), value=Axis("b"), label=Axis("na.me"))
+        basic.bars(pd.concat([table] * 200), value=Channel("b"), label=Channel("na.me"))
 
 
 def test_extremes_are_the_planted_ones(table: pd.DataFrame) -> None:
@@ -181,7 +191,11 @@ def test_heatmap_diagonal_and_dots() -> None:
     long = matrix.reset_index().melt("index")
     svg = drawn(
         basic.dot_plot(
-            long, row=Axis("index"), column=Axis("variable"), size=Axis("value", "s"), color=Axis("value", "c")
+            long,
+            row=Channel("index"),
+            column=Channel("variable"),
+            size=Channel("value", "s"),
+            color=Channel("value", "c"),
         )
     )
     assert svg.count('aria-roledescription="circle"') == 16
@@ -224,7 +238,7 @@ def test_groups_draw_with_brackets(kind: Any) -> None:
     frame = pd.DataFrame({"v": rng.normal(size=3000), "g": rng.choice(["a", "b|c", "d'e"], 3000)})
     frame.loc[0, "v"] = np.nan
     brackets = pd.DataFrame({"group_1": ["a", "d'e"], "group_2": ["b|c", "a"], "label": ["p = 0.01", "n.s."]})
-    chart = groups.by_group(frame, value="v", group="g", value_title="Value", brackets=brackets, kind=kind)
+    chart = groups.by_group(frame, value=Channel("v", "Value"), group=Channel("g"), brackets=brackets, kind=kind)
     spec = chart.to_dict()
     assert sum(len(rows) for rows in spec["datasets"].values()) < 300
     assert "1 of 3,000" in spec["title"]["subtitle"]
@@ -232,7 +246,7 @@ def test_groups_draw_with_brackets(kind: Any) -> None:
     assert "p = 0.01" in svg
     assert f"n = {(frame.g == 'a').sum() - int(frame.g[0] == 'a'):,}" in svg
     with pytest.raises(MiraError, match="not drawn"):
-        groups.by_group(frame, value="v", group="g", value_title="", brackets=brackets.assign(group_2="zz"))
+        groups.by_group(frame, value=Channel("v"), group=Channel("g"), brackets=brackets.assign(group_2="zz"))
 
 
 @pytest.mark.parametrize("n_groups", [3, 15])
@@ -240,7 +254,7 @@ def test_every_group_is_named_however_many_there_are(n_groups: int) -> None:
     rng = np.random.default_rng(0)
     names = [f"Population {i}" for i in range(n_groups)]
     frame = pd.DataFrame({"value": rng.normal(size=60 * n_groups), "group": np.repeat(names, 60)})
-    svg = drawn(groups.by_group(frame, value="value", group="group", value_title="value", order=names, step=100))
+    svg = drawn(groups.by_group(frame, value=Channel("value", "value"), group=Channel("group", order=names), step=100))
     assert all(f">{name}" in svg for name in names)
     assert svg.count("n = 60") == n_groups
     # the page may shrink a chart of many groups: names are tilted where they would then touch

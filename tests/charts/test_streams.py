@@ -8,6 +8,7 @@ import pytest
 
 from mira_nb.charts.packed import inline
 from mira_nb.charts.streams import (
+    Shade,
     heatmap_chart,
     line_chart,
     scatter_chart,
@@ -78,7 +79,7 @@ def test_stream_is_coloured_by_a_value_per_feature_and_state(parts):
     order = order_by_peak(smooth)
     shades = dict(zip(order, [-1, 0, 1], strict=True))
     stacked = stack(smooth, paths, order).assign(shade=lambda frame: frame["feature"].map(shades))
-    chart, packed = stream_chart(stacked, order=order, shade="shade", shade_title="NITE", shade_centre=0)
+    chart, packed = stream_chart(stacked, order=order, shade=Shade("shade", "NITE", centre=0))
     color = chart.to_dict()["layer"][0]["encoding"]["color"]
     assert color["field"] == "shade"
     assert color["scale"]["domainMid"] == 0

@@ -116,7 +116,7 @@ panel.run_button.click()
 panel.form.fields["low"].entry.value = "7"
 figure = page.panels["complexity"].figures.answer("figure", "genes_by_counts")
 print(json.dumps({
-    "listed": page.stages.items[-1],
+    "listed": page.stages.items,
     "shown": page.panels["complexity"].widget in page.main.children,
     "form": list(panel.form.fields), "refused": list(panel.form.mistakes), "disabled": panel.run_button.disabled,
     "asked": [[request.stage, request.parameters] for request in asked],
@@ -131,8 +131,10 @@ def test_the_dashboard_lists_it_and_its_panel_draws_the_result(run_dir: Path, in
     import vl_convert
 
     seen = json.loads(printed(PANEL.replace("RUN", repr(str(run_dir)), 1), installed))
-    assert (seen["listed"]["name"], seen["listed"]["status"]) == ("complexity", "done")
-    assert seen["listed"]["title"] == "Complexity of the cells"
+    names = [item["name"] for item in seen["listed"]]
+    assert names[: len(registry.BUILT_IN) + 1] == [*registry.BUILT_IN, "complexity"]
+    listed = seen["listed"][names.index("complexity")]
+    assert (listed["title"], listed["status"]) == ("Complexity of the cells", "done")
     assert seen["shown"]
     # the form is made from the parameters; the run button starts the stage with them, or waits for a correction
     assert seen["form"] == ["low"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mira_nb.charts.basic import Axis, Color, Labels, heatmap, scatter
+from mira_nb.charts.basic import Channel, Color, Labels, heatmap, scatter
 from mira_nb.charts.embedding import grouped_multiples
 from mira_nb.charts.groups import by_group
 from mira_nb.charts.theme import category_colors, topic_colors
@@ -109,8 +109,8 @@ def _redundancy(done: ComparisonsOutput) -> Figure:
     frame = done.sharing.assign(assay=[_assay(topic) for topic in done.sharing["topic"]])
     chart = scatter(
         frame,
-        x=Axis("sparsity", "sparsity (Gini index over cells)"),
-        y=Axis("correlation", "highest correlation with another topic"),
+        x=Channel("sparsity", "sparsity (Gini index over cells)"),
+        y=Channel("correlation", "highest correlation with another topic"),
         color=Color("assay", "topics of"),
         labels=Labels("topic", n=len(frame)),
     )
@@ -148,11 +148,8 @@ def _genes(done: ComparisonsOutput, genes: list[str]) -> list[Figure]:
     for number, gene in enumerate(genes):
         chart = by_group(
             pd.DataFrame({"value": values[gene].to_numpy(), "group": done.labels.to_numpy()}).dropna(),
-            value="value",
-            group="group",
-            value_title=f"{gene}, log(1 + counts per 10,000)",
-            group_title=done.grouping,
-            order=done.groups,
+            value=Channel("value", f"{gene}, log(1 + counts per 10,000)"),
+            group=Channel("group", done.grouping, order=done.groups),
             colors=category_colors(done.groups),
             kind="violin",
             brackets=_brackets(done, "gene", gene),
@@ -174,11 +171,8 @@ def _nite(done: ComparisonsOutput) -> Figure:
     frame = pd.DataFrame({"value": done.data.obs[NITE_SCORE].to_numpy(), "group": done.labels.to_numpy()}).dropna()
     chart = by_group(
         frame,
-        value="value",
-        group="group",
-        value_title="cell NITE score",
-        group_title=done.grouping,
-        order=done.groups,
+        value=Channel("value", "cell NITE score"),
+        group=Channel("group", done.grouping, order=done.groups),
         colors=category_colors(done.groups),
         brackets=_brackets(done, "cell NITE score", NITE_SCORE),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from mira_nb.charts.basic import Channel
 from mira_nb.charts.drivers import driver_bars, two_set_scatter
 from mira_nb.charts.groups import by_group
 from mira_nb.stages.result import Figure
@@ -91,10 +92,8 @@ def _target_nite(found: DriversOutput) -> list[Figure]:
     p, effect = float(row["pvalue"].iloc[0]), float(row["effect_size"].iloc[0])
     chart = by_group(
         frame,
-        value="score",
-        group="factor",
-        value_title="NITE score (log10 of 1 + score)",
-        order=[first, second],
+        value=Channel("score", "NITE score (log10 of 1 + score)"),
+        group=Channel("factor", order=[first, second]),
         brackets=pd.DataFrame({"group_1": [first], "group_2": [second], "label": [f"p = {p:.2g}"]}),
     )
     return [

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mira_nb.charts.basic import Channel
 from mira_nb.charts.embedding import menu_scatter, small_multiples
 from mira_nb.charts.groups import by_group
 from mira_nb.charts.regulation import (
@@ -128,11 +129,8 @@ def _cell_figures(found: RegulationOutput) -> list[Figure]:
         stars = _starred(tests)
         chart = by_group(
             pd.DataFrame({"score": found.cell_score, "group": [stars.get(x, x) for x in labels]}),
-            value="score",
-            group="group",
-            value_title="NITE score of the cell",
-            group_title=name,
-            order=[stars.get(x, x) for x in natural_sort(labels.unique())],
+            value=Channel("score", "NITE score of the cell"),
+            group=Channel("group", name, order=[stars.get(x, x) for x in natural_sort(labels.unique())]),
         )
         out.append(
             TEXTS.figure(
@@ -160,10 +158,8 @@ def _topic_figures(found: RegulationOutput) -> list[Figure]:
     ]
     chart = by_group(
         pd.concat(parts, ignore_index=True),
-        value="score",
-        group="topic",
-        value_title="NITE score (log10 of 1 + score)",
-        order=list(stars.values()),
+        value=Channel("score", "NITE score (log10 of 1 + score)"),
+        group=Channel("topic", order=list(stars.values())),
         colors={stars[name]: color for name, color in colors.items()},
     )
     return [

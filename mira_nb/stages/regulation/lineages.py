@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mira_nb.charts.basic import Channel
 from mira_nb.charts.groups import by_group
 from mira_nb.charts.theme import CATEGORICAL, MUTED
 from mira_nb.keys import LINEAGE_STATE, RNA
@@ -50,10 +51,8 @@ def _terminal_figure(found: RegulationOutput, primed: pd.DataFrame) -> list[Figu
     colors = dict(zip(order, CATEGORICAL, strict=False)) | {"other genes": MUTED}
     chart = by_group(
         pd.concat(parts, ignore_index=True),
-        value="score",
-        group="group",
-        value_title="NITE score (log10 of 1 + score)",
-        order=order,
+        value=Channel("score", "NITE score (log10 of 1 + score)"),
+        group=Channel("group", order=order),
         colors=colors,
         step=130,
     )
@@ -109,11 +108,8 @@ def _state_figure(found: RegulationOutput) -> list[Figure]:
             order.append(label)
     chart = by_group(
         pd.concat(parts, ignore_index=True),
-        value="score",
-        group="group",
-        value_title="NITE score (log10 of 1 + score)",
-        group_title="state",
-        order=order,
+        value=Channel("score", "NITE score (log10 of 1 + score)"),
+        group=Channel("group", "state", order=order),
         step=100,
     )
     return [TEXTS.figure("state_nite", chart, topics=topics, level=STAR_LEVEL)]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mira_nb.charts.streams import (
+    Shade,
     TimeScale,
     heatmap_chart,
     line_chart,
@@ -177,12 +178,10 @@ def stream_figure(
         stacked,
         order=order,
         colors=colors,
-        shade=None if shade is None else "shade",
-        shade_title=shade_title,
-        shade_centre=shade_centre,
         time=axis.time,
         labels=stream_labels(stacked),
         value_title=what,
+        shade=None if shade is None else Shade("shade", shade_title, centre=shade_centre),
     )
     return TEXTS.figure(
         "stream",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mira_nb.charts.basic import Channel
 from mira_nb.charts.embedding import menu_scatter
 from mira_nb.charts.linked import linked_cells
 from mira_nb.charts.theme import topic_colors
@@ -294,15 +295,12 @@ def _linked_figure(traced: TrajectoryOutput) -> Figure:
     ratio = None
     if len(traced.lineages) > 1:
         first, second = traced.lineages[:2]
-        frame["log_ratio"], ratio = np.clip(traced.pair_ratio(first, second), -MAX_RATIO, MAX_RATIO), "log_ratio"
-        title = f"Log ratio of fates, {first} / {second}"
-    else:
-        title = ""
+        frame["log_ratio"] = np.clip(traced.pair_ratio(first, second), -MAX_RATIO, MAX_RATIO)
+        ratio = Channel("log_ratio", f"Log ratio of fates, {first} / {second}")
     chart, packed = linked_cells(
         frame,
         group="lineage state",
         quantities=[str(name) for name in topics.columns],
         log_ratio=ratio,
-        log_ratio_title=title,
     )
     return TEXTS.figure("linked_cells", chart, packed=packed, n_cells=traced.data.n_obs)
