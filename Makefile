@@ -130,7 +130,7 @@ benchmark: setup-test  ## Measure speed, memory and quality, against the referen
 
 # DATA: folder of the real sets; FRESH=1: the other methods again, which installs them; SCOREBOARD_ARGS: further options.
 scoreboard: setup-test  ## Score mira_nb beside other methods; writes docs/scoreboard.md
-	@if [ -n "$(FRESH)" ]; then $(PIP) install --quiet -c requirements/run.lock "mofapy2>=0.7.3" "muon>=0.1.7"; fi
+	@if [ -n "$(FRESH)" ]; then $(PIP) install --quiet -c requirements/run.lock -r requirements/scoreboard.txt; fi
 	@PEER_VENV=$(abspath $(PEER_VENV)) $(BIN)/python -m tests.scoreboard $(if $(DATA),--data $(DATA)) \
 	  $(if $(FRESH),--fresh) --work $(SCOREBOARD_DIR) $(SCOREBOARD_ARGS)
 

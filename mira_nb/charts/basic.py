@@ -310,56 +310,6 @@ def histogram(
     return _titled(chart, title)
 
 
-def dot_plot(
-    frame: pd.DataFrame,
-    *,
-    row: Channel,
-    column: Channel,
-    size: Channel,
-    color: Channel,
-    diverging: bool = False,
-    title: str = "",
-    cell: int = 22,
-) -> alt.Chart:
-    """Draw dots in a grid: area is one variable (e.g. the fraction of cells), colour another (e.g. the mean)."""
-    data = _checked(frame, [row.column, column.column, size.column, color.column])
-    rows, columns = (
-        list(axis.order) if axis.order is not None else theme.natural_sort(dict.fromkeys(map(str, data[axis.column])))
-        for axis in (row, column)
-    )
-    scale = alt.Scale(scheme=theme.DIVERGING, domainMid=0) if diverging else alt.Scale(scheme=theme.SEQUENTIAL)
-    chart = (
-        alt.Chart(data)
-        .mark_circle(opacity=1)
-        .encode(
-            x=alt.X(
-                field=escape(column.column),
-                type="nominal",
-                sort=columns,
-                title=column.title or None,
-                axis=alt.Axis(labelAngle=-60, grid=True, labelLimit=160),
-            ),
-            y=alt.Y(
-                field=escape(row.column),
-                type="nominal",
-                sort=rows,
-                title=row.title or None,
-                axis=alt.Axis(grid=True, labelLimit=240),
-            ),
-            size=alt.Size(
-                field=escape(size.column),
-                type="quantitative",
-                title=size.title,
-                scale=alt.Scale(rangeMax=cell * cell * 0.75),
-            ),
-            color=alt.Color(field=escape(color.column), type="quantitative", title=color.title, scale=scale),
-            tooltip=_tooltips(data, [row.column, column.column, size.column, color.column]),
-        )
-        .properties(width={"step": cell}, height={"step": cell})
-    )
-    return _titled(chart, title)
-
-
 def escape(name: str) -> str:
     """Return a column name as a Vega-Lite field: dots and brackets belong to the name."""
     out = str(name)

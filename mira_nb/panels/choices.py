@@ -115,7 +115,7 @@ class Choices:
         self.widget.children = [self._card(question) for question in found]
 
     def lock(self, locked: bool) -> None:
-        """Let nothing be chosen while something is computed."""
+        """Set whether the choices are locked, as while something is computed."""
         for button in self.buttons:
             button.disabled = locked
 

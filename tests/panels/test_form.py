@@ -211,7 +211,7 @@ def test_what_was_changed_is_marked_and_counted() -> None:
     form.fields["n_markers"].entry.value = "3"
     assert "Changed." in form.fields["resolution"].note.value
     assert "Changed." not in form.fields["min_dist"].note.value
-    assert form.fold.titles == ("4 advanced parameters, 1 changed",)
+    assert form.fold.titles == ("5 advanced parameters, 1 changed",)
     assert form.reset_button.description == "Reset to defaults (2 changed)"
     form.reset_button.click()
     assert form.changed == []
