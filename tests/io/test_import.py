@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import anndata as ad
@@ -149,7 +150,13 @@ def test_genes_of_cell_ranger_2(rna, atac, write, tmp_path):
 @pytest.mark.filterwarnings("ignore")  # of the writer
 def test_zarr_stores(rna, atac, tmp_path, version):
     rna.obs["cell_type"] = rna.obs["cell_type"].astype("category")
-    with ad.settings.override(zarr_write_format=version):
+    if hasattr(ad.settings, "zarr_write_format"):
+        choice = ad.settings.override(zarr_write_format=version)
+    elif version == 2:
+        choice = nullcontext()  # an anndata from before format 3 writes format 2
+    else:
+        pytest.skip("this anndata writes no Zarr of format 3")
+    with choice:
         rna.write_zarr(tmp_path / "rna.zarr")
         atac.write_zarr(tmp_path / "atac.zarr")
         mudata.MuData({"gex": rna, "acc": atac}).write_zarr(tmp_path / "both.zarr")
