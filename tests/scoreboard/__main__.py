@@ -99,6 +99,8 @@ def one(method: str, cells: CellSet, options: argparse.Namespace, runs: dict[str
     started = time.monotonic()
     try:
         found = compute(method, cells, options.work, runs)
+        if len(found.neighbors.indices) != len(cells.labels):
+            raise RuntimeError(f"{len(found.neighbors.indices)} of {len(cells.labels)} cells")
     except (ImportError, RuntimeError) as error:
         say(f"{method}, {cells.key}: not computed ({error})")
         return
