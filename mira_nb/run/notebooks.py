@@ -108,12 +108,14 @@ def execute_template(
             )
     except PapermillExecutionError as error:
         raise _stage_error(stage, error, output) from None
-    except (DeadKernelError, MemoryError):
-        raise _dead_kernel(stage) from None
     except KeyboardInterrupt:  # the cell that was left waiting finds its kernel dead, which is no news
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         raise
-    except RuntimeError as error:  # a kernel that did not get as far as to answer
+    except (MemoryError, RuntimeError) as error:  # the kernel died, or did not get as far as to answer
+        if (progress_dir / f"{stage}.cancel").exists():  # it was ended because it did not stop in time
+            raise Cancelled(f"stage {stage} was stopped on request") from None
+        if isinstance(error, DeadKernelError | MemoryError):
+            raise _dead_kernel(stage) from None
         failure = StageError(f"stage {stage} failed: {error}", remedy=MORE_MEMORY)
         failure.cause = type(error).__name__
         raise failure from None

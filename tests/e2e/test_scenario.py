@@ -208,6 +208,7 @@ def visit(visitor: Visitor, server: str, root: Path) -> None:
     assert visitor.errors == []
 
 
+@pytest.mark.timeout(2400)  # about 90 s on a quiet machine
 def test_from_two_files_to_a_comparison_of_runs(chromium: Any, server: str, root: Path) -> None:
     visitor = Visitor(chromium)
     with visitor.told():
