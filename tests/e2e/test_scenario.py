@@ -142,7 +142,7 @@ def change_and_restore(page: Any, run: Path) -> None:
     """Change a parameter, read what becomes out of date, run, and restore the version that was kept."""
     first = RunStore(run).stage_record("prepare")
     stage(page, "prepare")
-    page.get_by_label("Nearest neighbours").fill("11")
+    page.get_by_label("Smallest mean expression").fill("3")
     page.wait_for_selector("text=makes out of date: Expression topics")
     button(page, "Run again").click()
     is_(page, "topics_rna", "outdated")
