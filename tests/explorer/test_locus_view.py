@@ -19,7 +19,8 @@ from mira_nb.run.store import RunStore
 from tests.report.test_browser import axe, saved
 from tests.report.test_explore_locus import GROUPS, peaks_of, regulation_run
 
-PAGE = """<!DOCTYPE html><html lang="en"><title>locus</title><body><main class="mn-app"><h1>Run</h1><h2>Explorer</h2><div id="view"></div></main>"""
+PAGE = """<!DOCTYPE html><html lang="en"><title>locus</title><body>
+<main class="mn-app"><h1>Run</h1><h2>Explorer</h2><div id="view"></div></main>"""
 MOUNT = """async ([script, style]) => {
   document.head.append(Object.assign(document.createElement("style"), { textContent: style }));
   const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
