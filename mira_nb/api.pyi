@@ -39,6 +39,12 @@ def read(
 def prepare(
     mdata: MuData,
     *,
+    min_counts: int = 0,
+    max_counts: int = 0,
+    min_genes: int = 0,
+    min_peaks: int = 0,
+    max_mitochondrial: float = 0.0,
+    min_tss_enrichment: float = 0.0,
     min_mean: float = 0.0125,
     min_dispersion: float = 0.0,
     min_genes: int = 2000,

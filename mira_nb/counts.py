@@ -20,6 +20,8 @@ _TOLERANCE: Final = 1e-4  # values this close to an integer are rounded: float f
 _EQUAL_TOTALS: Final = 0.06  # relative spread; depths of cells differ by 20 % and more
 PER_CELL: Final = 1e4
 """Counts per cell that expression is scaled to wherever it is shown or tested."""
+SHARED_READS: Final = "counts of reads that match several genes"
+"""How the guess begins that fractions are counts of multi-mapping reads."""
 _NOUNS: Final = {"nan": "missing or infinite", "negative": "negative", "fractions": "fractional"}
 
 
@@ -128,7 +130,7 @@ def _guess(matrix: sparse.csr_matrix) -> str:
     whole = float((head.data == np.rint(head.data)).mean())
     if whole > 0.5:
         return (
-            f"counts of reads that match several genes, shared between them ({whole:.0%} of the values are whole; "
+            f"{SHARED_READS}, shared between them ({whole:.0%} of the values are whole; "
             "STARsolo --soloMultiMappers EM or alevin-fry): count unique reads only, or round them with np.rint"
         )
     if head.data.max() < 20:

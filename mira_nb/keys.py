@@ -66,6 +66,10 @@ PSEUDOTIME: Final = "pseudotime"
 LINEAGE_STATE: Final = "lineage_state"
 PSEUDOTIME_ALTERNATIVE: Final = "pseudotime_alternative"
 LINEAGE_STATE_ALTERNATIVE: Final = "lineage_state_alternative"
+N_FRAGMENTS: Final = "n_fragments"
+FRIP: Final = "frip"
+NUCLEOSOME_SIGNAL: Final = "nucleosome_signal"
+TSS_ENRICHMENT: Final = "tss_enrichment"
 READ_DEPTH: Final = "effective_read_depth"
 
 # varm

@@ -52,6 +52,10 @@ Blacklist = Annotated[
     Path | None,
     typer.Option("--blacklist", help="BED of artefact regions; check counts the peaks in them.", metavar="FILE"),
 ]
+FragmentFile = Annotated[
+    Path | None,
+    typer.Option("--fragments", help="fragments.tsv.gz: quality of the cells, recount of peaks.", metavar="FILE"),
+]
 Groups = Annotated[str | None, typer.Option("--groups", help="Cell annotation to compare.", metavar="COLUMN")]
 StartCell = Annotated[str | None, typer.Option("--start-cell", help="Where it begins.", metavar="NAME")]
 Batch = Annotated[
@@ -141,6 +145,7 @@ class Given:
     gene_sets: GeneSets = None
     motif_hits: MotifHits = None
     blacklist: Blacklist = None
+    fragments: FragmentFile = None
     groups: Groups = None
     start_cell: StartCell = None
     batch: Batch = None
@@ -166,6 +171,7 @@ class Given:
             gene_sets=tuple(self.gene_sets or ()),
             motif_hits=self.motif_hits,
             blacklist=self.blacklist,
+            fragments=self.fragments,
             groups=self.groups,
             start_cell=self.start_cell,
             batch=self.batch,

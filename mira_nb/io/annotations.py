@@ -81,6 +81,10 @@ def _check_column(obs: pd.DataFrame, name: str, option: str) -> list[Finding]:
     if n_values == 1:
         only = str(column.dropna().iloc[0])
         findings.append(finding("annotation_of_one_value", option=option, name=name, only=only))
+    labels = pd.Series(column.dropna().astype(str).unique(), dtype=object)
+    alike = labels[labels.str.split().str.join(" ").str.lower().duplicated(keep=False)]
+    if len(alike):
+        findings.append(finding("labels_alike", option=option, name=name, labels=list(map(repr, alike.iloc[:4]))))
     n_missing = int(column.isna().sum())
     if n_missing:
         findings.append(finding("annotation_incomplete", option=option, name=name, n_missing=n_missing))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mira_nb.counts import ValueProblem, count_error, find_problem, finish_counts, suspicion
+from mira_nb.counts import SHARED_READS, ValueProblem, count_error, find_problem, finish_counts, suspicion
 from mira_nb.errors import InputError
 
 from .formats import RawModality, is_count_layer
@@ -19,6 +19,8 @@ _PARTIAL: Final = ("spliced", "unspliced", "ambiguous", "spanning")
 """Layers of counts that are parts of the counts; taken only by ``--layer``."""
 _DROPLET_COUNTS: Final = 10
 _MANY_DROPLETS: Final = 20_000
+_SOME_DROPLETS: Final = 500
+_CONTRAST: Final = 20
 Candidate = tuple[str, sparse.csr_matrix, pd.DataFrame]
 
 
@@ -157,7 +159,8 @@ def _any_layer(raw: RawModality, problems: Problems, log: Log) -> Candidate | No
 def _no_counts(raw: RawModality, problems: Problems) -> InputError:
     if not problems:
         return refusal(InputError, "no_matrix", source=raw.source)
-    key = "X" if "X" in problems else next(iter(problems))
+    shared = (name for name, (problem, _) in problems.items() if problem.guess.startswith(SHARED_READS))
+    key = next(shared, "X" if "X" in problems else next(iter(problems)))
     problem, var = problems[key]
     tried = tuple(name for name in problems if name != key)
     return count_error(problem, source=f"{raw.source}: {key}", cells=raw.obs.index, features=var.index, tried=tried)
@@ -181,10 +184,15 @@ def _counted(raw: RawModality, role: str, found: Candidate, log: Log) -> Counted
 
 
 def check_droplets(part: Counted, log: Log) -> None:
-    """Warn when most barcodes have next to no counts: an unfiltered matrix of droplets."""
+    """Warn when most barcodes have next to no counts: an unfiltered matrix of droplets.
+
+    Few barcodes may be cells of a shallow experiment; they are droplets when some hold far more than most do.
+    """
     totals: Any = np.asarray(part.counts.sum(axis=1)).ravel()
     low = int((totals <= _DROPLET_COUNTS).sum())
-    if len(totals) > _MANY_DROPLETS and low > 0.5 * len(totals):
+    if len(totals) <= _SOME_DROPLETS or low <= 0.5 * len(totals):
+        return
+    if len(totals) > _MANY_DROPLETS or np.quantile(totals, 0.98) >= _CONTRAST * max(np.median(totals), 1):
         log.add("droplets", source=part.source, n_low=low, n_barcodes=len(totals), droplet_counts=_DROPLET_COUNTS)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import itertools
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ _OPTION: Final = "--obs"
 _MISSING: Final = frozenset({"", "NA", "NaN", "nan", "<NA>", "#N/A"})
 _SAMPLE_COLUMNS: Final = ("sample_id", "library_id", "sample", "library")
 _FEW: Final = 0.05
+_MOST: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,13 +107,22 @@ def _read_text(path: Path) -> pd.DataFrame:
     import gzip
 
     opener = gzip.open if is_gzipped(path) else open
-    with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as handle:
+    with opener(path, "rb") as handle:
+        start = handle.read(1 << 12)
+    wide = start[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
+    if b"\x00" in start and not wide:
+        raise ValueError("it holds binary data")
+    with opener(path, "rt", encoding="utf-16" if wide else "utf-8-sig", errors="replace", newline="") as handle:
         sample = handle.read(1 << 16)
         handle.seek(0)
-        head = next((line for line in sample.splitlines() if line and not line.startswith("##")), "")
-        delimiter = max("\t;,|", key=head.count) if any(mark in head for mark in "\t;,|") else " "
-        lines = (line for line in handle if not line.startswith("##"))
-        rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if row]
+        known = [line for line in sample.splitlines() if line.strip() and not line.startswith("##")]
+        counts = {mark: sum(line.count(mark) for line in known[:20]) for mark in "\t;,|"}
+        delimiter = max(counts, key=lambda mark: counts[mark]) if any(counts.values()) else " "
+        # comments stand before the header, whose first name may begin with '#'
+        comments = itertools.takewhile(lambda line: line.startswith("#") and delimiter not in line, known)
+        skipped = set(comments) if delimiter != " " else set()
+        lines = (line for line in handle if not line.startswith("##") and line.rstrip("\r\n") not in skipped)
+        rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if any(row)]
     if not rows:
         raise ValueError("it is empty")
     header, body = rows[0], rows[1:]
@@ -140,6 +152,7 @@ def add_cell_table(data: MuData, path: Path, log: Log) -> None:
         log.add("table_of_samples", file=path.name, n_rows=len(table))
         _write(data, table, rows, "", path, log)
         return
+    table = _one_row_per_cell(_with_header(table, path, data.obs_names), path, data.obs_names, log)
     found = _best(table, data.obs_names)
     n_cells = data.n_obs
     if found is None or len(found.cells) < min(_FEW * n_cells, 0.5 * len(table)):
@@ -160,6 +173,32 @@ def add_cell_table(data: MuData, path: Path, log: Log) -> None:
         missing=examples(data.obs_names[rows < 0]),
     )
     _write(data, table, rows, found.column, path, log)
+
+
+def _with_header(table: pd.DataFrame, path: Path, cells: pd.Index) -> pd.DataFrame:
+    """Refuse a table whose first row names a cell where the names of the columns belong."""
+    named = table.columns.intersection(cells)
+    if not len(named):
+        return table
+    raise refusal(InputError, "cell_table_without_header", path=path, option=_OPTION, cell=str(named[0]))
+
+
+def _one_row_per_cell(table: pd.DataFrame, path: Path, cells: pd.Index, log: Log) -> pd.DataFrame:
+    """Return the table with each cell once; equal rows of a cell are joined, rows that differ are refused."""
+    inside = {name: float(table[name].astype(str).isin(cells).mean()) for name in table.columns}
+    key = max(inside, key=lambda name: inside[name])
+    again = table[key].duplicated()
+    if inside[key] < _MOST or not again.any() or again.mean() > _MOST:
+        return table
+    shown = examples(table.loc[again, key].unique())
+    kept = table.drop_duplicates()
+    if kept[key].duplicated().any():
+        example = kept.loc[kept[key].duplicated(keep=False), key].iloc[0]
+        raise refusal(
+            InputError, "cell_table_rows_differ", path=path, option=_OPTION, n_cells=int(again.sum()), cell=str(example)
+        )
+    log.add("cell_table_rows_repeated", file=path.name, option=_OPTION, n_rows=int(again.sum()), shown=shown)
+    return kept.reset_index(drop=True)
 
 
 def _sample_rows(table: pd.DataFrame, cells: pd.Index) -> np.ndarray | None:

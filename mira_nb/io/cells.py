@@ -15,6 +15,7 @@ import pandas as pd
 
 from mira_nb.errors import InputError
 
+from .evidence import permuted_annotations
 from .messages import refusal
 from .pairing import Counted, Log, examples
 from .samples import bare_barcodes, sample_keys
@@ -55,6 +56,7 @@ def pair_cells(rna: Counted, atac: Counted, *, pair_by: str | None, log: Log) ->
     if found is None or not len(found.rna):
         raise _no_pairs(rna, atac, pair_by)
     confirmed = _confirm(rna, atac, found)
+    _check_annotations(rna, atac, found, pair_by, log)
     if pair_by is None and _numbered(rna) and not confirmed:
         log.add("numbered_cells", n_pairs=len(found.rna), rna_cells=examples(rna.obs.index))
     if pair_by is not None:
@@ -64,6 +66,28 @@ def pair_cells(rna: Counted, atac: Counted, *, pair_by: str | None, log: Log) ->
         )
     _report(rna, atac, found, pair_by, log)
     return found.rna, found.atac
+
+
+def _check_annotations(rna: Counted, atac: Counted, found: Pairing, pair_by: str | None, log: Log) -> None:
+    """Refuse a pairing under which an annotation of both is that of other cells; warn where the rule was asked for."""
+    for name, wrong in permuted_annotations(rna.obs.iloc[found.rna], atac.obs.iloc[found.atac]):
+        row = int(wrong[0])
+        values = {
+            "name": name,
+            "rule": found.rule,
+            "n_wrong": len(wrong),
+            "n_pairs": len(found.rna),
+            "rna": rna.source,
+            "atac": atac.source,
+            "cell": str(rna.obs.index[found.rna[row]]),
+            "left": str(rna.obs[name].iloc[found.rna[row]]),
+            "right": str(atac.obs[name].iloc[found.atac[row]]),
+        }
+        if pair_by is not None:
+            log.add("annotation_of_other_cells", **values)
+            return
+        offers = _offer_text([offer for offer in _offers(rna, atac) if offer[0] != found.rule])
+        raise refusal(InputError, "annotation_of_other_cells", offers=offers, **values)
 
 
 def _report(rna: Counted, atac: Counted, found: Pairing, pair_by: str | None, log: Log) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,10 +14,19 @@ import pandas as pd
 from mira_nb.errors import ResourceError
 
 from .files import read_lines
-from .identifiers import ID_COLUMNS, is_ensembl, without_version
+from .gene_set_forms import as_gmt
+from .identifiers import DATE, ID_COLUMNS, is_ensembl, without_version
 from .messages import Finding, finding, refusal
 
 _OPTION: Final = "--gene-sets"
+_SOME_SETS: Final = 0.1  # a description that is a gene by chance is rarer
+_LIST: Final = re.compile(r"[,;|]")
+_WEIGHT: Final = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?")
+_HEADERS: Final = [
+    [second, third]
+    for second in ("description", "desc", "url", "source")
+    for third in ("genes", "gene", "gene1", "gene_1", "symbols", "members")
+]
 
 
 @dataclass(frozen=True)
@@ -78,14 +88,16 @@ def read_gene_sets(path: Path) -> GeneSets:
     repeated: dict[str, int] = {}
     n_twice = n_empty = 0
     first_bad = ""
-    for number, line in enumerate(read_lines(path, option=_OPTION), start=1):
+    lines, form = as_gmt(list(read_lines(path, option=_OPTION)))
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         fields = [_unquoted(field) for field in line.split("\t")]
-        if number == 2 and _is_gmx(fields):
-            raise refusal(ResourceError, "sets_in_columns", path=path)
         term = fields[0]
-        symbols = [symbol for field in fields[2:] if (symbol := field.split(",")[0].strip())]
+        if number == 1 and [field.lower() for field in fields[1:3]] in _HEADERS:
+            form = form or "a header line was left out"
+            continue
+        symbols = [symbol for field in fields[2:] for symbol in _symbols(field)]
         if len(fields) < 3 or not term or not symbols:
             n_empty += 1
             first_bad = first_bad or f"line {number}: {line[:60]!r}"
@@ -98,7 +110,7 @@ def read_gene_sets(path: Path) -> GeneSets:
         sets.setdefault(term, {}).update(dict.fromkeys(symbols))
     if not sets:
         raise refusal(ResourceError, "sets_none", path=path, first=first_bad)
-    findings = []
+    findings = [finding("sets_of_another_form", file=path.name, form=form)] if form else []
     if n_twice:
         findings.append(finding("sets_duplicate_terms", file=path.name, n_terms=n_twice))
     if n_empty:
@@ -110,7 +122,7 @@ def read_gene_sets(path: Path) -> GeneSets:
                 "sets_repeated_genes", file=path.name, n_genes=sum(repeated.values()), n_sets=len(repeated), shown=shown
             )
         )
-    name = path.name.removesuffix(".gz").removesuffix(".gmt")
+    name = re.sub(r"\.(?:gmt|gmx|json|csv|tsv|txt)$", "", path.name.removesuffix(".gz"))
     return GeneSets(name, {term: tuple(symbols) for term, symbols in sets.items()}, tuple(findings), descriptions)
 
 
@@ -119,12 +131,11 @@ def _unquoted(field: str) -> str:
     return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
-def _is_gmx(fields: list[str]) -> bool:
-    """Return whether a line holds nothing but descriptions: the second line of a GMX file."""
-    texts = [field.lower() for field in fields]
-    return len(texts) > 2 and all(
-        text in {"na", "n/a", ""} or text.startswith(("http://", "https://")) for text in texts
-    )
+def _symbols(field: str) -> list[str]:
+    """Return the symbols of one field: one, with a weight behind it (``GENE,1.0``), or a list."""
+    parts = [part.strip() for part in _LIST.split(field) if part.strip()]
+    listed = any(not _WEIGHT.fullmatch(part) for part in parts[1:])
+    return [part for part in parts if not _WEIGHT.fullmatch(part)] if listed else parts[:1]
 
 
 def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
@@ -143,7 +154,7 @@ def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
     members = dict(sets.sets)
     known = {gene.upper() for gene in genes}
     described = {term: text for term, text in sets.descriptions.items() if text.upper() in known}
-    if len(described) > 0.5 * len(members) and len(set(described.values())) > 1:
+    if len(described) > _SOME_SETS * len(members) and len(set(described.values())) > 1:
         members = {
             term: tuple(dict.fromkeys([*([described[term]] if term in described else []), *names]))
             for term, names in members.items()
@@ -151,6 +162,8 @@ def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
         example = next(iter(described.values()))
         findings.append(finding("sets_without_descriptions", name=sets.name, n_genes=len(described), symbol=example))
     symbols = list(dict.fromkeys(symbol for names in members.values() for symbol in names))
+    if dates := [symbol for symbol in symbols if re.fullmatch(DATE, symbol)]:
+        findings.append(finding("dates_for_symbols", name=sets.name, n_symbols=len(dates), example=dates[0]))
     if is_ensembl(symbols):
         translation, how = _identifiers(var)
         found = {

@@ -13,9 +13,13 @@ from mira_nb.chromosomes import ASSEMBLY
 ENSEMBL: Final = r"ENS[A-Z]{0,6}G\d{6,}(?:\.\d+)?(?:_PAR_Y)?"
 """An Ensembl gene identifier, with or without a version."""
 SYMBOL_COLUMNS: Final = (
-    "gene_symbols", "gene_symbol", "symbol", "symbols", "feature_name", "gene_name", "gene_names", "gene_short_name",
-    "hgnc_symbol", "mgi_symbol", "name", "gene", "genes",
+    "genesymbols", "genesymbol", "symbol", "symbols", "featurename", "genename", "genenames", "geneshortname",
+    "hgncsymbol", "mgisymbol", "externalgenename", "hgnc", "name", "gene", "genes", "feature", "features",
 )  # fmt: skip
+"""Names of columns of symbols, without capitals and separators."""
+_MONTHS: Final = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+DATE: Final = rf"(?i)\d{{1,2}}-(?:{_MONTHS})|(?:{_MONTHS})-\d{{1,2}}|\d{{4}}-\d\d-\d\d(?: 00:00:00)?"
+"""What spreadsheets make of symbols such as MARCH1 and SEPT2."""
 ID_COLUMNS: Final = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "ensembl_gene_id", "feature_id", "id")
 
 
@@ -42,7 +46,7 @@ def without_version(name: str) -> str:
 
 def symbol_column(var: pd.DataFrame) -> str | None:
     """Return the column that holds gene symbols, None without one."""
-    lower = {str(name).lower(): str(name) for name in reversed(var.columns)}
+    lower = {re.sub(r"[^a-z0-9]", "", str(name).lower()): str(name) for name in reversed(var.columns)}
     for name in SYMBOL_COLUMNS:
         if name in lower:
             values = var[lower[name]]

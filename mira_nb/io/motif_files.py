@@ -198,7 +198,7 @@ def _read_transfac(path: Path, lines: Lines) -> list[Motif]:
 
 
 def _check_transfac(path: Path, block: Lines) -> _Checked:
-    """Check one motif: an identifier, a matrix header P0 (or PO) A C G T, and rows 01, 02, ... of four numbers."""
+    """Check one motif: an identifier, a matrix header P0 (or PO) with the bases, and rows 01, 02, ... of numbers."""
     names = {line[:2]: line[2:].strip() for _, line in reversed(block) if line[:2] in {"AC", "ID", "NA"}}
     number = block[0][0]
     identifier = (names.get("AC") or names.get("ID") or "").split(None, 1)[:1]
@@ -206,8 +206,10 @@ def _check_transfac(path: Path, block: Lines) -> _Checked:
         raise _fail(path, number, "a motif without an identifier (AC or ID)")
     begin = next(position for position, (_, line) in enumerate(block) if line[:2] in {"P0", "PO"})
     at, header = block[begin]
-    if header.split()[1:5] != list(_BASES):
+    bases = header.split()[1:5]
+    if sorted(bases) != sorted(_BASES):
         raise _fail(path, at, f"motif {identifier[0]}: {header[:40]!r} instead of a header P0 A C G T")
+    order = [bases.index(base) + 1 for base in _BASES]
     rows: list[str] = []
     for at, line in block[begin + 1 :]:
         words = line.split()
@@ -216,8 +218,9 @@ def _check_transfac(path: Path, block: Lines) -> _Checked:
         key = f"{len(rows) + 1:02d}"
         if words[0] not in {key, key.lstrip("0")} or len(words) < 5:
             raise _fail(path, at, f"motif {identifier[0]}: {line[:60]!r} is not row {key} of four numbers")
-        _numbers(path, at, " ".join(words[1:5]), identifier[0])
-        rows.append(f"{key}  {'  '.join(words[1:5])}\n")
+        values = [words[place] for place in order]
+        _numbers(path, at, " ".join(values), identifier[0])
+        rows.append(f"{key}  {'  '.join(values)}\n")
     if not rows:
         raise _fail(path, number, f"motif {identifier[0]} has no rows")
     name = names.get("NA") or names.get("ID") or ""

@@ -9,17 +9,20 @@ import pandas as pd
 
 from mira_nb.errors import InputError
 
-from .identifiers import ENSEMBL, assembly_prefix, is_ensembl, symbol_column, without_assembly
+from .identifiers import DATE, ENSEMBL, assembly_prefix, is_ensembl, symbol_column, without_assembly
 from .messages import refusal
+from .peaks import looks_like_peaks
 
 if TYPE_CHECKING:
     from .formats import RawModality
     from .pairing import Counted, Log
 
 _LITERAL: Final = r"b(['\"])(.*)\1"
-_BOTH: Final = rf"^(?:(?P<id>{ENSEMBL})[_|:;-](?P<symbol>.+)|(?P<symbol2>.+)[_|:;-](?P<id2>{ENSEMBL}))$"
-_MONTHS: Final = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
-_DATE: Final = rf"(?i)\d{{1,2}}-(?:{_MONTHS})|(?:{_MONTHS})-\d{{1,2}}|\d{{4}}-\d\d-\d\d(?: 00:00:00)?"
+_BOTH: Final = (
+    rf"^(?:(?P<id>{ENSEMBL})(?:[_|:;-]| ?\()(?P<symbol>[^()]+)\)?"
+    rf"|(?P<symbol2>.+?)(?:[_|:;-]| ?\()(?P<id2>{ENSEMBL})\)?)$"
+)
+_WORD: Final = r"(?i)^(?:rna|gex|sct|gene[ _]expression)[_:.-](?=.)"
 
 
 def without_bytes(raw: RawModality, log: Log) -> RawModality:
@@ -74,20 +77,26 @@ def check_orientation(rna: RawModality, atac: RawModality) -> None:
         if len(raw.var) and raw.var.index.isin(cells).mean() > 0.5 and raw.obs.index.isin(cells).mean() < 0.5:
             shown = ", ".join(repr(str(name)) for name in raw.obs.index[:3])
             raise refusal(InputError, "transposed", source=raw.source, other=other.source, shown=shown)
+    if rna.var.index.equals(atac.var.index) and looks_like_peaks(atac.obs.index):
+        shown = ", ".join(repr(str(name)) for name in atac.obs.index[:3])
+        raise refusal(InputError, "both_transposed", rna=rna.source, atac=atac.source, shown=shown)
 
 
 def tidy_features(part: Counted, role: str, log: Log) -> Counted:
     """Repair feature names: bytes, the prefix of an assembly, and (genes) identifiers where symbols are given."""
     names = pd.Series(part.var.index.astype(str), dtype=object)
     plain = _unquoted(names)
-    names = names if plain is None else plain
+    names = (names if plain is None else plain).str.strip()
     if role == "rna":
+        if len(names) and names.str.contains(_WORD).all():
+            log.add("gene_word_removed", source=part.source, example=names.iloc[0])
+            names = names.str.replace(_WORD, "", regex=True)
         names = _without_assembly(names, part.source, log)
     if (names.to_numpy() != part.var.index.to_numpy()).any():
         part = replace(part, var=part.var.set_axis(pd.Index(names)))
     if role != "rna":
         return part
-    dates = part.var.index[part.var.index.astype(str).str.fullmatch(_DATE)]
+    dates = part.var.index[part.var.index.astype(str).str.fullmatch(DATE)]
     if len(dates):
         log.add("dates_for_genes", source=part.source, n_genes=len(dates), example=dates[0])
     return _with_symbols(_split_names(part, log), log)
@@ -119,8 +128,9 @@ def _without_assembly(names: pd.Series, source: str, log: Log) -> pd.Series:
 
 
 def _with_symbols(part: Counted, log: Log) -> Counted:
-    """Name genes by their symbols where names are Ensembl identifiers and a column holds symbols."""
-    if not is_ensembl(part.var.index):
+    """Name genes by their symbols where names are identifiers or numbers and a column holds symbols."""
+    numbers = bool(part.var.index.astype(str).str.fullmatch(r"\d+").all())
+    if not (is_ensembl(part.var.index) or numbers):
         return part
     column = symbol_column(part.var)
     if column is None:
@@ -133,5 +143,12 @@ def _with_symbols(part: Counted, log: Log) -> Counted:
         var["gene_ids"] = part.var.index.astype(str)
     var.index = pd.Index(names.to_numpy())
     without = int((~usable).sum())
-    log.add("symbols_from_column", source=part.source, column=column, example=part.var.index[0], n_without=without)
+    log.add(
+        "symbols_from_column",
+        source=part.source,
+        column=column,
+        example=part.var.index[0],
+        n_without=without,
+        numbers=numbers,
+    )
     return replace(part, var=var)

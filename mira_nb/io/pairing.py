@@ -13,7 +13,7 @@ from mira_nb.errors import InputError
 
 from .formats import RawModality
 from .messages import Finding, finding, refusal
-from .peaks import has_coordinate_columns, looks_like_peaks, peak_coordinates
+from .peaks import has_coordinate_columns, interval_column, looks_like_peaks, peak_coordinates
 
 MIN_CELLS: Final = 20
 FEW_CELLS: Final = 200
@@ -73,7 +73,8 @@ def kind_of(var: pd.DataFrame) -> set[str]:
             return known
     if looks_like_peaks(var.index):
         return {"atac"}
-    return set() if has_coordinate_columns(var) else {"rna"}
+    numbered = var.index.astype(str).str.fullmatch(r"(?:[A-Za-z]+[_.\- ]?)?\d+").mean() > 0.9
+    return set() if has_coordinate_columns(var) or (numbered and interval_column(var)) else {"rna"}
 
 
 def check_roles(rna: RawModality, atac: RawModality) -> None:

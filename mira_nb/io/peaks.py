@@ -105,6 +105,12 @@ def has_coordinate_columns(frame: pd.DataFrame) -> bool:
     return all(find_column(frame, names) for names in (CHROM_COLUMNS, START_COLUMNS, END_COLUMNS))
 
 
+def interval_column(frame: pd.DataFrame) -> str | None:
+    """Return the column that holds intervals such as ``chr1:10-20``, under one of its known names; None without one."""
+    name = find_column(frame, NAME_COLUMNS)
+    return name if name is not None and looks_like_peaks(frame[name]) else None
+
+
 def peak_coordinates(var: pd.DataFrame, *, source: str) -> Coordinates:
     """Find the coordinates of all peaks.
 

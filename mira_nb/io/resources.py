@@ -34,6 +34,8 @@ class Resources:
         .h5ad of precomputed hits: obs = peaks, var = factors with columns ``id`` and ``name``.
     blacklist
         BED of regions whose signal is an artefact; `check` counts the peaks in them.
+    fragments
+        Fragments of the cells (``fragments.tsv.gz``): measures of quality, and a recount of the peaks.
     groups
         Cell annotation (obs column) to compare and colour by.
     start_cell
@@ -52,6 +54,7 @@ class Resources:
     gene_sets: tuple[Path, ...] = ()
     motif_hits: Path | None = None
     blacklist: Path | None = None
+    fragments: Path | None = None
     groups: str | None = None
     start_cell: str | None = None
     batch: str | None = None
@@ -88,7 +91,7 @@ class Resources:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Resources:
         """Invert :meth:`to_json`; unknown names are ignored for forward compatibility."""
-        paths = {"tss", "genome", "motifs", "motif_hits", "blacklist", "labels"}
+        paths = {"tss", "genome", "motifs", "motif_hits", "blacklist", "fragments", "labels"}
         out: dict[str, Any] = {}
         for item in fields(cls):
             value = values.get(item.name)

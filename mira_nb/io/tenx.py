@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FeatureType = Literal["Gene Expression", "Peaks"]
 TYPES: Final[tuple[FeatureType, ...]] = ("Gene Expression", "Peaks")
 _TABLES: Final = ("features.tsv", "genes.tsv", "peaks.bed")
+_HEADERS: Final = {"barcode", "barcodes", "cell", "cells", "id", "gene_id", "gene", "feature", "features", "name", "x"}
+"""First words of tables that begin with the names of their columns, which Cell Ranger's do not."""
 _COLUMNS: Final = ("id", "name", "feature_type", "chrom", "start", "end")
 
 
@@ -137,9 +139,12 @@ def _beside(matrix: Path, names: tuple[str, ...], option: str) -> Path:
 def _table(path: Path, option: str) -> pd.DataFrame:
     check_file(path, option=option)
     try:
+        with gzip.open(path, "rt") if is_gzipped(path) else path.open(encoding="utf-8") as handle:
+            first = handle.readline().rstrip("\r\n").split("\t")
         return pd.read_csv(
             path, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3, comment=None,
             compression="gzip" if is_gzipped(path) else None,
+            skiprows=int(first[0].strip('#"').lower() in _HEADERS),
         )  # fmt: skip
     except (ValueError, EOFError, OSError, zlib.error) as error:
         raise _damaged(path, option, error) from error
@@ -169,6 +174,8 @@ def _matrix(path: Path, option: str) -> Any:
 
 def _damaged(path: Path, option: str, error: BaseException) -> InputError:
     detail = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    if isinstance(error, EOFError | zlib.error):
+        detail = f"the gzip file is truncated or damaged ({detail})"
     return refusal(InputError, "tenx_damaged", path=path, option=option, n_bytes=path.stat().st_size, detail=detail)
 
 

@@ -31,6 +31,8 @@ RULE: Final = (
     "most transcripts share; among equals the most upstream one; main chromosomes (names without '_') come first."
 )
 _BED_STRANDS: Final = {*STRANDS, "."}
+_ENOUGH_ROWS: Final = 20
+_WIDEST_PROMOTER: Final = 4000
 _STATUS: Final = ("cmpl", "incmpl", "none", "unk")
 
 
@@ -124,6 +126,7 @@ def _headerless_reader(head: list[str]) -> tuple[TssFormat, Callable[[list[str]]
         ("bed", lambda f: _is_interval(f) and len(f) >= 6 and f[5].lower() in _BED_STRANDS, _bed_row),
         ("bed", lambda f: _is_interval(f) and len(f) == 5 and f[4].lower() in STRANDS, _bed5_row),
         ("bed", lambda f: _is_interval(f) and len(f) == 5 and f[3].lower() in STRANDS, _bed5_strand_first_row),
+        ("bed", lambda f: _is_interval(f) and len(f) in {4, 5} and f[3].lower() not in STRANDS, _bed4_row),
     ]
     for kind, test, parse in tests:
         good = sum(bool(fields[0]) and test(fields) for fields in body)
@@ -165,6 +168,10 @@ def _bed5_row(fields: list[str]) -> Row | None:
 
 def _bed5_strand_first_row(fields: list[str]) -> Row | None:
     return fields[0], fields[1], fields[2], fields[3], fields[4], ""
+
+
+def _bed4_row(fields: list[str]) -> Row | None:
+    return fields[0], fields[1], fields[2], ".", fields[3], ""
 
 
 def _parse(lines: Iterable[str], parse: Callable[[list[str]], Row | None]) -> Rows:
@@ -210,7 +217,7 @@ def _finish(path: Path, kind: TssFormat, read: Rows) -> TssTable:
     grouped = sites.groupby(keys, sort=False, observed=True)["gene_id"]
     counted = grouped.agg(n_transcripts="size", gene_id="first").reset_index()
     lost = _lost(frame.assign(gene=gene), reason, counted)
-    findings = [*read.findings, *findings, *_suspicious(path, counted)]
+    findings = [*read.findings, *findings, *_windows(path, kind, (end - start)[good]), *_suspicious(path, counted)]
     if n_bad := sum(reasons.values()):
         findings.append(
             finding(
@@ -254,6 +261,19 @@ def _interval(path: Path, frame: pd.DataFrame) -> tuple[pd.Series, pd.Series, li
         start = start.mask(points, start - 1)
         findings.append(finding("tss_points", file=path.name, n_points=int(points.sum()), n_rows=len(points)))
     return start, end, findings
+
+
+def _windows(path: Path, kind: TssFormat, width: pd.Series) -> list[Finding]:
+    """Warn of intervals of one length, which are windows around start sites and not transcripts."""
+    length = int(width.mode().iloc[0])
+    if (
+        kind not in {"bed", "table"}
+        or not 2 < length <= _WIDEST_PROMOTER
+        or len(width) < _ENOUGH_ROWS
+        or (width == length).mean() < 0.9
+    ):
+        return []
+    return [finding("tss_windows", file=path.name, length=length, beside=length // 2)]
 
 
 def _in_words(reasons: Mapping[str, int]) -> str:

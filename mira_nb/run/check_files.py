@@ -13,6 +13,7 @@ from mudata import MuData
 from mira_nb.chromosomes import match_chromosomes
 from mira_nb.errors import ResourceError
 from mira_nb.io.cluster_labels import read_cluster_labels
+from mira_nb.io.fragments import look_at_fragments
 from mira_nb.io.gene_sets import match_gene_sets, name_gene_sets, read_gene_sets
 from mira_nb.io.identifiers import likely_species
 from mira_nb.io.messages import Finding, finding, refusal
@@ -25,6 +26,7 @@ from mira_nb.stages.motifs.hits import describe_motifs
 
 from .check_regions import check_genome_lengths, counts_in, read_lengths
 
+_FEW_CELLS: Final = 0.5
 Reader = Callable[[Path, MuData], tuple[str, Sequence[Finding]]]
 
 
@@ -149,6 +151,29 @@ def _check_blacklist(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     return summary, ()
 
 
+def _check_fragments(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
+    head = look_at_fragments(path, [str(name) for name in data.obs_names])
+    chrom = data.mod[ATAC].var[CHROM].astype(str)
+    findings = []
+    if not match_chromosomes(head.chroms, chrom.unique()).mapping:
+        findings.append(
+            finding("fragments_no_chromosome", theirs=list(head.chroms[:4]), ours=list(map(str, chrom.unique()[:4])))
+        )
+    if head.n_cells < _FEW_CELLS * data.n_obs:
+        findings.append(
+            finding(
+                "fragments_of_few_cells",
+                n_cells=head.n_cells,
+                n_all=data.n_obs,
+                n_rows=head.n_rows,
+                barcodes=list(head.barcodes),
+                cells=list(map(str, data.obs_names[:3])),
+            )
+        )
+    how = "" if head.rule == "names" else f", compared by barcodes ({head.rule})"
+    return f"fragments of {head.n_cells:,} of {data.n_obs:,} cells in its first {head.n_rows:,} rows{how}", findings
+
+
 READERS: Final[Mapping[str, Reader]] = {
     "tss": _check_tss,
     "genome": _check_genome,
@@ -156,6 +181,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "gene_sets": _check_gene_sets,
     "motif_hits": _check_hits,
     "blacklist": _check_blacklist,
+    "fragments": _check_fragments,
     "labels": _check_labels,
 }
 """What reads each resource that is a file."""

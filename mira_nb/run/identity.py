@@ -45,7 +45,9 @@ def stage_key(
         "seed": seed,
         "input": input_key,
         "before": values_read(stage, params, resources, before),
-        "resources": {name: resource_identity(resources, name, hashes) for name in resource_names(stage)},
+        "resources": {
+            name: resource_identity(resources, name, hashes) for name in sorted(stage.used_resources(resources))
+        },
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -66,11 +68,6 @@ def values_read(
         else before[name]["key"]
         for name, slots in found.items()
     }
-
-
-def resource_names(stage: Stage[Any]) -> list[str]:
-    """Return the names of all resources that can change the stage's result."""
-    return sorted({name for option in stage.resources for name in option} | set(stage.optional_resources))
 
 
 def resource_identity(resources: Resources, name: str, hashes: HashCache) -> Any:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mira_nb.errors import InputError
 from mira_nb.io.annotations import check_annotations
 from mira_nb.io.cell_table import read_cell_table
 from mira_nb.io.files import check_file, check_source
+from mira_nb.io.messages import finding, refusal
+from mira_nb.io.pairing import MIN_CELLS
 from mira_nb.io.resources import FILES, Resources
-from mira_nb.io.spec import InputSpec
+from mira_nb.io.spec import CheckedPair, InputSpec
+from mira_nb.stages.prepare.limits import failing_cells, thresholds
+from mira_nb.stages.shared.cells import take_cells
 
 from .files import HashCache, size_of
 from .identity import digest, resource_identity
@@ -21,15 +27,28 @@ from .store import RunStore, read_h5mu, write_h5mu
 if TYPE_CHECKING:
     from mudata import MuData
 
+    from mira_nb.stages.prepare.params import PrepareParams
+
     from .check import CheckReport
 
 __all__ = ["InputSpec", "prepare_input"]
 
 
 def prepare_input(
-    spec: InputSpec, resources: Resources, store: RunStore, old: dict[str, Any], hashes: HashCache
+    spec: InputSpec,
+    resources: Resources,
+    store: RunStore,
+    old: dict[str, Any],
+    hashes: HashCache,
+    *,
+    params: PrepareParams | None = None,
 ) -> dict[str, Any]:
     """Leave the checked pair in the cache and return what run.json says of it.
+
+    Parameters
+    ----------
+    params
+        Parameters of the stage prepare, whose thresholds leave out cells; None: all cells are kept.
 
     Returns
     -------
@@ -39,7 +58,8 @@ def prepare_input(
     from mira_nb.io.read import read_input
 
     files = _input_files(spec)
-    key = digest({role: hashes.sha256(path) for role, path in files.items()} | spec.reading())
+    limits = _limits(params, resources, hashes)
+    key = digest({role: hashes.sha256(path) for role, path in files.items()} | spec.reading() | limits)
     facts: dict[str, Any] = {"input_key": key, "resources": _resource_facts(resources, hashes)}
     whole = not file_damage(store.input_path, old.get("input_cache"), hashes)
     kept = ("inputs", "reading_findings", "shape")
@@ -51,6 +71,8 @@ def prepare_input(
         facts["findings"] = facts["reading_findings"] + _check_annotations(store, resources)
         return facts
     pair = read_input(spec)
+    if limits and params is not None:
+        pair = leave_out_cells(pair, params, resources)
     named = [asdict(finding) for finding in check_annotations(pair.data, resources)]
     _check_resources(pair.data, resources)
     work = store.input_path.with_name(".input.h5mu.tmp")
@@ -74,6 +96,41 @@ def prepare_input(
     facts["reading_findings"] = [asdict(finding) for finding in pair.findings]
     facts["findings"] = facts["reading_findings"] + named
     return facts
+
+
+def _limits(params: PrepareParams | None, resources: Resources, hashes: HashCache) -> dict[str, Any]:
+    """Return the thresholds that are on, with the files that they are measured by; empty when all are off."""
+    if params is None:
+        return {}
+    limits: dict[str, Any] = dict(thresholds(params))
+    if "min_tss_enrichment" in limits:
+        limits |= {name: resource_identity(resources, name, hashes) for name in ("fragments", "tss")}
+    return limits
+
+
+def leave_out_cells(pair: CheckedPair, params: PrepareParams, resources: Resources) -> CheckedPair:
+    """Return the pair without the cells that fail a threshold of the stage prepare, and say how many fail each.
+
+    Raises
+    ------
+    InputError
+        When fewer cells are left than any analysis needs.
+    """
+    failing = failing_cells(pair.data, params, resources)
+    out = np.logical_or.reduce(list(failing.values()))
+    n_all, n_out = len(out), int(out.sum())
+    limits = thresholds(params)
+    reasons = [{"name": name, "limit": limits[name], "n": int(mask.sum())} for name, mask in failing.items()]
+    if n_all - n_out < MIN_CELLS:
+        raise refusal(InputError, "too_few_cells_pass", n_left=n_all - n_out, n_all=n_all, reasons=reasons)
+    said = finding("cells_left_out", n_out=n_out, n_all=n_all, reasons=reasons)
+    data = take_cells(pair.data, ~out) if n_out else pair.data
+    return replace(
+        pair,
+        data=data,
+        findings=(*pair.findings, said),
+        dropped={**pair.dropped, **({"cells_below_thresholds": n_out} if n_out else {})},
+    )
 
 
 def _input_files(spec: InputSpec) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mira_nb.errors import Cancelled, MiraError, ParameterError, StoreError
 from mira_nb.io.resources import Resources
-from mira_nb.keys import JOINT_STAGE
+from mira_nb.keys import JOINT_STAGE, PREPARE
 from mira_nb.stages.base import Stage
 from mira_nb.stages.params import Params
 from mira_nb.stages.registry import get_stage, stage_names, stages_until, upstream
@@ -375,7 +375,8 @@ def open_run(request: RunRequest, store: RunStore) -> dict[str, Any]:
 
 def _open_record(request: RunRequest, store: RunStore, hashes: HashCache) -> dict[str, Any]:
     old = store.read_record()
-    facts = prepare_input(request.spec, request.resources, store, old, hashes)
+    params: Any = parse_parameters(request.parameters)[PREPARE]
+    facts = prepare_input(request.spec, request.resources, store, old, hashes, params=params)
     record = {
         **facts,
         "created": old.get("created") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),

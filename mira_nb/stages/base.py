@@ -162,6 +162,10 @@ class Stage(ABC, Generic[P]):
         options = (" with ".join("--" + name.replace("_", "-") for name in option) for option in self.resources)
         return " or ".join(options)
 
+    def used_resources(self, resources: Resources) -> tuple[str, ...]:
+        """Return the names of all resources that can change the result, given which are there."""
+        return tuple({name for option in self.resources for name in option} | set(self.optional_resources))
+
     def skip_reason(self, parameters: AllParams) -> str:
         """Return why the parameters of the run's stages make this one needless ('' when it is to run).
 

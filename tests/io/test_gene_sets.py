@@ -100,7 +100,8 @@ def test_other_line_ends_encodings_and_quotes_give_the_same_sets(tmp_path):
         assert dict(read_gene_sets(tmp_path / "s.gmt").sets) == wanted
 
 
-def test_a_set_per_column_is_refused(tmp_path):
+def test_a_set_per_column_is_read(tmp_path):
     (tmp_path / "s.gmt").write_text("S1\tS2\tS3\nna\tna\tna\nA\tB\tC\nD\tE\tF\n")
-    with refused("sets_in_columns", ResourceError):
-        read_gene_sets(tmp_path / "s.gmt")
+    found = read_gene_sets(tmp_path / "s.gmt")
+    assert found.sets == {"S1": ("A", "D"), "S2": ("B", "E"), "S3": ("C", "F")}
+    assert [item.code for item in found.findings] == ["input.sets_of_another_form"]

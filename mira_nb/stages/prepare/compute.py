@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from mira_nb.core.quality.fragments import FragmentCounts, Recount, compare_recount
 from mira_nb.core.representation.features import GeneSelection, PeakSelection
 from mira_nb.core.representation.projections import Projection
-from mira_nb.keys import ATAC, RNA
+from mira_nb.keys import ATAC, FRIP, N_FRAGMENTS, NUCLEOSOME_SIGNAL, RNA, TSS_ENRICHMENT
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import CellAnnotations, cell_annotations, cell_depths
+
+from .fragments import count_cells
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -42,11 +45,26 @@ class PrepareOutput:
     lsi: Projection
     umap_pca: np.ndarray
     umap_lsi: np.ndarray
+    fragments: FragmentCounts | None = None
+    recount: Recount | None = None
+    with_sites: bool = False
 
     @property
     def n_cells(self) -> int:
         """Number of cells."""
         return len(self.depths)
+
+    def fragment_measures(self) -> dict[str, np.ndarray]:
+        """Return the measures of the cells from their fragments by the key of obs; empty without fragments."""
+        if self.fragments is None:
+            return {}
+        sites = {TSS_ENRICHMENT: self.fragments.tss_enrichment} if self.with_sites else {}
+        return {
+            N_FRAGMENTS: self.fragments.n_fragments,
+            FRIP: self.fragments.frip,
+            NUCLEOSOME_SIGNAL: self.fragments.nucleosome_signal,
+            **sites,
+        }
 
     def lsi_depth_correlation(self) -> float:
         """Return the absolute Spearman correlation of the first LSI component with the open peaks (NaN if constant)."""
@@ -88,6 +106,10 @@ def compute(data: MuData, params: PrepareParams, context: Context) -> PrepareOut
     for step, (name, projection) in enumerate((("pca", components), ("lsi", topics))):
         context.progress(0.4 + 0.25 * step, f"UMAP of {name.upper()}")
         layouts[name] = embed(projection.coordinates, k=params.n_neighbors, min_dist=params.min_dist, seed=context.seed)
+    fragments = None
+    if context.resources.fragments is not None:
+        context.progress(0.86, "counting fragments")
+        fragments = count_cells(context.resources.fragments, context.resources.tss, list(data.obs_names), atac.var)
     return PrepareOutput(
         data=data,
         params=params,
@@ -99,4 +121,7 @@ def compute(data: MuData, params: PrepareParams, context: Context) -> PrepareOut
         lsi=topics,
         umap_pca=layouts["pca"],
         umap_lsi=layouts["lsi"],
+        fragments=fragments,
+        recount=None if fragments is None else compare_recount(atac.X, fragments),
+        with_sites=context.resources.tss is not None,
     )

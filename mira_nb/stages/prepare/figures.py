@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from mira_nb.charts.embedding import menu_scatter
+from mira_nb.charts.fragments import site_profile, size_distribution
 from mira_nb.charts.qc import depth_by_batch, depth_histograms, dispersion_plot
 from mira_nb.stages.result import Figure
 from mira_nb.stages.shared.cells import coordinates
@@ -45,7 +46,19 @@ def figures(done: PrepareOutput) -> list[Figure]:
             n_encoder=int(done.genes.encoder.sum()),
         )
     )
-    return [*out, *_maps(done)]
+    return [*out, *_fragment_figures(done), *_maps(done)]
+
+
+def _fragment_figures(done: PrepareOutput) -> list[Figure]:
+    """Draw the sizes of the fragments, and cuts around start sites where these were given."""
+    found = done.fragments
+    if found is None or not found.n_fragments.any():
+        return []
+    out = [TEXTS.figure("fragment_sizes", size_distribution(found.sizes), n_fragments=int(found.n_fragments.sum()))]
+    if done.with_sites:
+        chart = site_profile(found.normalised_profile)
+        out.append(TEXTS.figure("tss_profile", chart, median=float(np.nanmedian(found.tss_enrichment))))
+    return out
 
 
 def _maps(done: PrepareOutput) -> list[Figure]:

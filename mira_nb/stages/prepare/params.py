@@ -8,6 +8,31 @@ from mira_nb.stages.params import Params, param
 class PrepareParams(Params):
     """Parameters of the stage prepare."""
 
+    min_counts: int = param(
+        0, "Cells with fewer RNA counts are left out when the input is read (0: off).", unit="counts", ge=0, le=10**9
+    )
+    max_counts: int = param(
+        0, "Cells with more RNA counts are left out when the input is read (0: off).", unit="counts", ge=0, le=10**9
+    )
+    min_genes: int = param(
+        0, "Cells with fewer genes detected are left out when the input is read (0: off).", unit="genes", ge=0, le=10**6
+    )
+    min_peaks: int = param(
+        0, "Cells with fewer open peaks are left out when the input is read (0: off).", unit="peaks", ge=0, le=10**7
+    )
+    max_mitochondrial: float = param(
+        0.0,
+        "Cells with a larger fraction of counts in genes named MT-... are left out when the input is read (0: off).",
+        ge=0,
+        le=1,
+    )
+    min_tss_enrichment: float = param(
+        0.0,
+        "Cells with a smaller TSS enrichment are left out when the input is read (0: off; needs fragments and start "
+        "sites).",
+        ge=0,
+        le=100,
+    )
     min_mean: float = param(
         0.0125,
         "Minimum log(1 + mean normalised expression) of modelled genes.",

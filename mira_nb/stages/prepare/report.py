@@ -10,11 +10,15 @@ import pandas as pd
 from mira_nb.charts.qc import quantile_table
 from mira_nb.keys import (
     ENCODER,
+    FRIP,
     HIGHLY_VARIABLE,
     HVG,
     MODELLED,
+    N_FRAGMENTS,
+    NUCLEOSOME_SIGNAL,
     PCA,
     PCS,
+    TSS_ENRICHMENT,
     X_LSI,
     X_PCA,
     X_UMAP_LSI,
@@ -30,6 +34,13 @@ TEXTS = Texts(__package__)
 FEW_CELLS = 500
 FEW_COUNTS = 500
 FEW_PEAKS = 200
+LEAST_RECOUNT = 0.8
+FRAGMENT_LABELS = {
+    N_FRAGMENTS: "fragments per cell",
+    FRIP: "fraction of fragments in peaks",
+    NUCLEOSOME_SIGNAL: "nucleosome signal",
+    TSS_ENRICHMENT: "TSS enrichment",
+}
 
 
 def slots(done: PrepareOutput) -> dict[Slot, Any]:
@@ -48,6 +59,7 @@ def slots(done: PrepareOutput) -> dict[Slot, Any]:
         Slot("atac", "obsm", X_LSI): done.lsi.coordinates,
         Slot("atac", "obsm", X_UMAP_LSI): done.umap_lsi,
         **_scanpy_slots(done),
+        **{Slot("atac", "obs", key): values for key, values in done.fragment_measures().items()},
     }
 
 
@@ -126,7 +138,21 @@ def tables(done: PrepareOutput) -> list[Table]:
             n_cells=done.n_cells,
             batch=None if batch is None else batch.name,
         ),
+        *_fragment_tables(done),
     ]
+
+
+def _fragment_tables(done: PrepareOutput) -> list[Table]:
+    measures = done.fragment_measures()
+    if done.fragments is None or done.recount is None:
+        return []
+    frame = pd.DataFrame({FRAGMENT_LABELS[key]: values for key, values in measures.items()})
+    filled = frame[done.fragments.n_fragments > 0]
+    if filled.empty:
+        return []
+    batch = done.annotations.batch
+    quantiles = quantile_table(filled.fillna(0), None if batch is None else batch[filled.index.to_numpy()])
+    return [TEXTS.table("fragments", quantiles, n_cells=len(filled), n_without=len(frame) - len(filled))]
 
 
 def metrics(done: PrepareOutput) -> list[Metric]:
@@ -144,7 +170,24 @@ def metrics(done: PrepareOutput) -> list[Metric]:
         TEXTS.metric("median_peaks", float(median["n_peaks"])),
         TEXTS.metric("pca_variance", round(float(pca.explained.sum()), 4), n_components=pca.coordinates.shape[1]),
         TEXTS.metric("lsi_depth", round(done.lsi_depth_correlation(), 3)),
+        *_fragment_metrics(done),
     ]
+
+
+def _fragment_metrics(done: PrepareOutput) -> list[Metric]:
+    if done.fragments is None or done.recount is None or not done.fragments.n_fragments.any():
+        return []
+    measures = done.fragment_measures()
+    out = [
+        TEXTS.metric("median_fragments", float(np.median(measures[N_FRAGMENTS]))),
+        TEXTS.metric("median_frip", round(float(np.nanmedian(measures[FRIP])), 3)),
+        TEXTS.metric("median_nucleosome", round(float(np.nanmedian(measures[NUCLEOSOME_SIGNAL])), 2)),
+    ]
+    if done.with_sites:
+        out.append(TEXTS.metric("median_tss", round(float(np.nanmedian(measures[TSS_ENRICHMENT])), 1)))
+    recount = done.recount
+    words = {"rule": recount.rule, "n_given": recount.n_given, "n_recounted": recount.n_recounted}
+    return [*out, TEXTS.metric("recount", round(recount.jaccard, 3), **words, n_both=recount.n_both)]
 
 
 def alerts(done: PrepareOutput) -> list[Alert]:
@@ -179,6 +222,30 @@ def alerts(done: PrepareOutput) -> list[Alert]:
         )
     if done.peaks.n_never_open:
         out.append(TEXTS.alert("never_open_peaks", n_peaks=done.peaks.n_never_open))
+    return [*out, *_fragment_alerts(done)]
+
+
+def _fragment_alerts(done: PrepareOutput) -> list[Alert]:
+    """Return warnings about cells without fragments, and about peaks that a recount does not confirm."""
+    if done.fragments is None or done.recount is None:
+        return []
+    out = []
+    n_without = int((done.fragments.n_fragments == 0).sum())
+    if n_without:
+        out.append(TEXTS.alert("cells_without_fragments", n_cells=n_without, n_all=done.n_cells))
+    recount = done.recount
+    if recount.n_outside:
+        out.append(TEXTS.alert("peaks_without_fragments", n_peaks=recount.n_outside, n_all=len(done.peaks.modelled)))
+    if recount.n_given and recount.jaccard < LEAST_RECOUNT:
+        out.append(
+            TEXTS.alert(
+                "recount_differs",
+                jaccard=recount.jaccard,
+                n_given=recount.n_given,
+                n_recounted=recount.n_recounted,
+                n_both=recount.n_both,
+            )
+        )
     return out
 
 
@@ -202,4 +269,6 @@ def methods(done: PrepareOutput) -> str:
         n_lsi=done.lsi.coordinates.shape[1],
         n_neighbors=params.n_neighbors,
         min_dist=params.min_dist,
+        fragments=done.fragments is not None,
+        with_sites=done.with_sites,
     )

@@ -15,6 +15,8 @@ from .params import PrepareParams
 if TYPE_CHECKING:
     from mudata import MuData
 
+    from mira_nb.io.resources import Resources
+
 
 class PrepareStage(Stage[PrepareParams]):
     """Quality of the cells, feature selection and the standard representations."""
@@ -26,7 +28,7 @@ class PrepareStage(Stage[PrepareParams]):
         "PCA and LSI maps for comparison."
     )
     Params: ClassVar[type[Params]] = PrepareParams
-    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch")
+    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "batch", "fragments")
     writes: ClassVar[tuple[Slot, ...]] = (
         Slot("rna", "var", keys.MODELLED, "genes", "true or false: read by the topic model"),
         Slot("rna", "var", keys.ENCODER, "genes", "true or false: read by the encoder"),
@@ -48,6 +50,12 @@ class PrepareStage(Stage[PrepareParams]):
         Slot("rna", "varm", keys.PCS, "genes x components", "loadings of the principal components, for scanpy"),
         Slot("rna", "uns", keys.PCA, "mapping", "variance and its fraction by component, for scanpy"),
         Slot("rna", "uns", keys.HVG, "mapping", "flavour of the selection, for scanpy"),
+        Slot("atac", "obs", keys.N_FRAGMENTS, "cells", "number of fragments; with --fragments"),
+        Slot("atac", "obs", keys.FRIP, "cells", "fraction of the fragments in peaks; with --fragments"),
+        Slot(
+            "atac", "obs", keys.NUCLEOSOME_SIGNAL, "cells", "mononucleosomal over shorter fragments; with --fragments"
+        ),
+        Slot("atac", "obs", keys.TSS_ENRICHMENT, "cells", "fold over background; with --fragments and --tss"),
     )
     memory: ClassVar[Memory] = Memory(560, 28)
     look: ClassVar[str] = (
@@ -57,6 +65,10 @@ class PrepareStage(Stage[PrepareParams]):
     tune: ClassVar[str] = (
         "Model more genes if markers that you know are missing; every further gene costs training time."
     )
+
+    def used_resources(self, resources: Resources) -> tuple[str, ...]:
+        """Return the names of the resources that can change the result: start sites only beside fragments."""
+        return (*self.optional_resources, "tss") if resources.has("fragments") else ("groups", "batch")
 
     def run(self, data: MuData, params: PrepareParams, context: Context) -> Result:
         """Select features, compute PCA, LSI and their UMAPs."""

@@ -1,0 +1,1 @@
+"""Quality of the cells: measures from ATAC fragments, thresholds of depth."""

@@ -1,0 +1,179 @@
+"""Reading of fragment files: chromosome, start, end, barcode and, where it is given, the number of read pairs.
+
+The whole file is read once, in parts, so that neither an index nor bgzip is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from mira_nb.chromosomes import plain_name
+from mira_nb.errors import ResourceError
+
+from .cells import name_keys
+from .files import check_file, is_gzipped
+from .messages import refusal
+
+OPTION: Final = "--fragments"
+_COLUMNS: Final = ("chrom", "start", "end", "barcode")
+_ROWS: Final = 1_000_000
+_FEW: Final = 0.5
+Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class FragmentHead:
+    """What the beginning of a fragment file says.
+
+    Attributes
+    ----------
+    n_rows
+        Rows that were looked at.
+    chroms
+        Chromosomes in them.
+    n_cells
+        Cells of the data with a fragment among them.
+    rule
+        How barcodes and names of cells were compared: ``names``, ``suffix`` or ``prefix``.
+    barcodes
+        The first few barcodes.
+    """
+
+    n_rows: int
+    chroms: tuple[str, ...]
+    n_cells: int
+    rule: str
+    barcodes: tuple[str, ...]
+
+
+def read_fragments(path: Path, cells: Sequence[str], chroms: Sequence[str], *, rows: int = _ROWS) -> Iterator[Part]:
+    """Yield the fragments of a file in parts: numbers of chromosomes, starts, ends, numbers of cells; -1 for others.
+
+    Parameters
+    ----------
+    cells
+        Names of the cells; barcodes are compared with them as they are, else without what tools add before or after.
+    chroms
+        Names of the chromosomes, in whatever spelling.
+    rows
+        Fragments per part.
+
+    Raises
+    ------
+    ResourceError
+        For a missing or damaged file, and for rows that are no fragments.
+    """
+    finder: _Cells | None = None
+    for table in _tables(path, rows):
+        finder = finder or _Cells.by_best_rule(cells, table["barcode"].unique())
+        start, end = (table[name].to_numpy(dtype=np.int64) for name in ("start", "end"))
+        yield chromosome_numbers(table["chrom"], chroms), start, end, finder.find(table["barcode"])
+
+
+def chromosome_numbers(names: pd.Series, chroms: Sequence[str]) -> np.ndarray:
+    """Return the number of every chromosome, in whatever spelling; -1 for others."""
+    numbers = {plain_name(str(name)): number for number, name in enumerate(chroms)}
+    codes, distinct = pd.factorize(names.astype(str))
+    return np.array([numbers.get(plain_name(name), -1) for name in distinct], dtype=np.int64)[codes]
+
+
+def look_at_fragments(path: Path, cells: Sequence[str]) -> FragmentHead:
+    """Read the first million rows and compare their barcodes with the cells."""
+    with contextlib.closing(_tables(path, _ROWS)) as tables:
+        table = next(tables)
+    finder = _Cells.by_best_rule(cells, table["barcode"].unique())
+    found = finder.find(table["barcode"])
+    return FragmentHead(
+        n_rows=len(table),
+        chroms=tuple(map(str, table["chrom"].unique())),
+        n_cells=len(np.unique(found[found >= 0])),
+        rule=finder.rule,
+        barcodes=tuple(map(str, table["barcode"].iloc[:3])),
+    )
+
+
+@dataclass
+class _Cells:
+    """Numbers of the cells by the barcodes of a fragment file."""
+
+    rule: str
+    level: int
+    names: pd.Index
+    known: dict[str, int]
+
+    @classmethod
+    def by_best_rule(cls, cells: Sequence[str], barcodes: Any) -> _Cells:
+        """Choose the rule by which most barcodes are cells; names as they are win where they find half of them."""
+        names, others = pd.Index(cells).astype(str), pd.Index(barcodes).astype(str)
+        best, most = cls("names", 0, names, {}), 0
+        for rule in ("names", "suffix", "prefix"):
+            for level, (left, right) in enumerate(name_keys(names, others, rule)):
+                if level > 1 or left.dropna().duplicated().any():
+                    break  # a key is not one cell
+                n = int(left.isin(set(right.dropna())).sum())
+                if n > most:
+                    best, most = cls(rule, level, names, {}), n
+            if rule == "names" and most >= _FEW * min(len(names), len(others)):
+                break
+        return best
+
+    def find(self, barcodes: pd.Series) -> np.ndarray:
+        """Return the number of every barcode's cell, -1 for barcodes of no cell."""
+        codes, distinct = pd.factorize(barcodes)
+        new = pd.Index([name for name in distinct if name not in self.known])
+        if len(new):
+            keys = list(name_keys(self.names, new, self.rule))[self.level]
+            where = pd.Series(np.arange(len(self.names)), index=keys[0].to_numpy())
+            where = where[where.index.notna()]
+            found = where.reindex(keys[1].to_numpy()).fillna(-1).astype(np.int64)
+            self.known.update(zip(map(str, new), found.to_numpy().tolist(), strict=True))
+        numbers = np.array([self.known[str(name)] for name in distinct], dtype=np.int64)
+        return numbers[codes]
+
+
+def _tables(path: Path, rows: int) -> Generator[pd.DataFrame]:
+    """Yield the rows of a fragment file in parts, checked."""
+    path = Path(path)
+    check_file(path, option=OPTION, error=ResourceError)
+    at = 0
+    try:
+        reader = pd.read_csv(
+            path, sep="\t", header=None, comment="#", usecols=range(4), names=_COLUMNS, chunksize=rows,
+            dtype={"chrom": str, "barcode": str}, keep_default_na=False, quoting=3,
+            compression="gzip" if is_gzipped(path) else None,
+        )  # fmt: skip
+        with reader:
+            for table in reader:
+                _check(path, table, at)
+                at += len(table)
+                yield table
+    except pd.errors.EmptyDataError:
+        pass  # said below
+    except (EOFError, OSError, zlib.error) as error:
+        raise refusal(ResourceError, "fragments_damaged", path=path, option=OPTION, n_rows=at, detail=error) from error
+    except ValueError as error:
+        detail = str(error).splitlines()[0]
+        raise refusal(ResourceError, "fragments_not_read", path=path, option=OPTION, detail=detail) from error
+    if not at:
+        raise refusal(ResourceError, "fragments_none", path=path, option=OPTION)
+
+
+def _check(path: Path, table: pd.DataFrame, at: int) -> None:
+    """Refuse rows without whole, positive coordinates or without a barcode."""
+    numbers = all(pd.api.types.is_integer_dtype(table[name]) for name in ("start", "end"))
+    bad = np.ones(len(table), dtype=bool)
+    if numbers:
+        bad = ((table["start"] < 0) | (table["end"] <= table["start"]) | (table["barcode"] == "")).to_numpy()
+    if not bad.any():
+        return
+    row = int(np.flatnonzero(bad)[0])
+    shown = "\t".join(str(value) for value in table.iloc[row])
+    raise refusal(ResourceError, "fragments_row", path=path, option=OPTION, row=at + row + 1, shown=repr(shown))
