@@ -47,7 +47,7 @@ def prepare(
     min_tss_enrichment: float = 0.0,
     min_mean: float = 0.0125,
     min_dispersion: float = 0.0,
-    min_genes: int = 2000,
+    modelled_min_genes: int = 2000,
     encoder_min_dispersion: float = 0.5,
     encoder_min_genes: int = 2000,
     encoder_fill_genes: int = 2000,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import itertools
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ _MISSING: Final = frozenset({"", "NA", "NaN", "nan", "<NA>", "#N/A"})
 _SAMPLE_COLUMNS: Final = ("sample_id", "library_id", "sample", "library")
 _FEW: Final = 0.05
 _MOST: Final = 0.5
+_QUOTED: Final = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def _read_text(path: Path) -> pd.DataFrame:
         sample = handle.read(1 << 16)
         handle.seek(0)
         known = [line for line in sample.splitlines() if line.strip() and not line.startswith("##")]
-        counts = {mark: sum(line.count(mark) for line in known[:20]) for mark in "\t;,|"}
+        bare = [_QUOTED.sub("", line) for line in known[:20]]
+        counts = {mark: sum(line.count(mark) for line in bare) for mark in "\t;,|"}
         delimiter = max(counts, key=lambda mark: counts[mark]) if any(counts.values()) else " "
         # comments stand before the header, whose first name may begin with '#'
         comments = itertools.takewhile(lambda line: line.startswith("#") and delimiter not in line, known)

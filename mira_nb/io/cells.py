@@ -84,7 +84,7 @@ def _check_annotations(rna: Counted, atac: Counted, found: Pairing, pair_by: str
             "right": str(atac.obs[name].iloc[found.atac[row]]),
         }
         if pair_by is not None:
-            log.add("annotation_of_other_cells", **values)
+            log.add("annotation_cells_differ", **values)
             return
         offers = _offer_text([offer for offer in _offers(rna, atac) if offer[0] != found.rule])
         raise refusal(InputError, "annotation_of_other_cells", offers=offers, **values)

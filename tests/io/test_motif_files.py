@@ -159,7 +159,7 @@ def test_agrees_with_biopython_style_parsing_of_moods(tmp_path):
             "motifs_malformed",
             "line 11: motif MA0004.1: 'nine 0.0 1.0 0.0' is not a row of numbers",
         ),
-        (TRANSFAC.replace("A\tC", "C\tA"), "motifs_malformed", "instead of a header P0 A C G T"),
+        (TRANSFAC.replace("A\tC", "A\tX"), "motifs_malformed", "instead of a header P0 A C G T"),
         (TRANSFAC.replace("ID  V$MYOD_01\n", ""), "motifs_malformed", "line 15: a motif without an identifier"),
         ("VV  nothing\nXX\n//\n", "motifs_none", "has no motifs"),
     ],

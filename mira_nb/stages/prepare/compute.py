@@ -88,7 +88,7 @@ def compute(data: MuData, params: PrepareParams, context: Context) -> PrepareOut
         rna.X,
         min_mean=params.min_mean,
         min_dispersion=params.min_dispersion,
-        min_genes=params.min_genes,
+        min_genes=params.modelled_min_genes,
         encoder_min_dispersion=params.encoder_min_dispersion,
         encoder_min_genes=params.encoder_min_genes,
         encoder_fill_genes=params.encoder_fill_genes,

@@ -46,7 +46,7 @@ class PrepareParams(Params):
         ge=-10,
         le=10,
     )
-    min_genes: int = param(
+    modelled_min_genes: int = param(
         2000,
         "When fewer genes than this pass min_dispersion, the genes of next highest normalised dispersion are modelled "
         "too: a panel was selected before (0: the threshold alone, as published).",

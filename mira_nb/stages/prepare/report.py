@@ -186,8 +186,15 @@ def _fragment_metrics(done: PrepareOutput) -> list[Metric]:
     if done.with_sites:
         out.append(TEXTS.metric("median_tss", round(float(np.nanmedian(measures[TSS_ENRICHMENT])), 1)))
     recount = done.recount
-    words = {"rule": recount.rule, "n_given": recount.n_given, "n_recounted": recount.n_recounted}
-    return [*out, TEXTS.metric("recount", round(recount.jaccard, 3), **words, n_both=recount.n_both)]
+    found = TEXTS.metric(
+        "recount",
+        round(recount.jaccard, 3),
+        rule=recount.rule,
+        n_given=recount.n_given,
+        n_recounted=recount.n_recounted,
+        n_both=recount.n_both,
+    )
+    return [*out, found]
 
 
 def alerts(done: PrepareOutput) -> list[Alert]:
@@ -207,7 +214,7 @@ def alerts(done: PrepareOutput) -> list[Alert]:
                 n_filled=done.genes.n_filled,
                 n_passed=int(done.genes.modelled.sum()) - done.genes.n_filled,
                 min_dispersion=done.params.min_dispersion,
-                min_genes=done.params.min_genes,
+                min_genes=done.params.modelled_min_genes,
             )
         )
     if done.genes.n_added:
