@@ -2,8 +2,8 @@
 
 REASONS: dict[tuple[str, str], str] = {
     ("cortex", "ari"): (
-        "PCA and LSI is ahead by .047 with one clustering each, though label accuracy, cLISI and silhouette are behind. "
-        "The cause was not tested, nor how far the number moves with the seed of the clustering."
+        "PCA and LSI is ahead by .047 with one clustering each, though label accuracy, cLISI and silhouette are "
+        "behind. The cause was not tested, nor how far the number moves with the seed of the clustering."
     ),
     ("cortex", "nmi"): "PCA and LSI is ahead by .007, as for ARI.",
     ("embedded", "branch_error"): (
