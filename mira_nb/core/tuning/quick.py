@@ -9,7 +9,7 @@ which does not matter to factorisations of expression, is compared by such fits 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, pairwise
@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mira_nb.core.numerics.threads import Workers
+from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.nmf import Factorisation
 from mira_nb.core.topics.settings import Modality, TopicSettings
 from mira_nb.core.topics.warmstart import by_reproducibility
 from mira_nb.typing import Progress
 
-from .baselines import baseline_table
+from .baselines import baseline_table, model_score
 from .factorise import SCOUT_UPDATES, STARTS, UPDATES, Factoriser, reference, refit, score_topics, start_of_fit, timed
 from .held_out import completion_score, make_split
 from .result import Map
@@ -223,16 +224,26 @@ class QuickSearch:
             taken["shrinkage_power"] = fits[k, value].shrinkage_power
         return taken
 
-    def baselines(self, k: int, pseudocounts: float) -> pd.DataFrame:
-        """Compare the short fit of the choice with simpler models on its split; empty when no fit of it was made."""
-        fit = self.fits.get((k, pseudocounts))
-        if fit is None or len(fit.scores) < 2:
+    def baselines(self, k: int, taken: Mapping[str, float], encoder: NDArray[np.bool_]) -> pd.DataFrame:
+        """Fit the training cells of the split at the choice, and compare the fit with simpler models on the others.
+
+        A short fit would not do: it can be worse than the factorisation it starts from and is compared with.
+        """
+        if len(self.split.scored.indptr) < 3:
             return pd.DataFrame()
-        with Workers(self.factoriser.n_threads) as workers:
+        if not encoder.any():
+            encoder = np.ones_like(encoder)
+        n_threads = self.factoriser.n_threads
+        settings = replace(self.settings, n_topics=k, holdout_fraction=0.0, engine="auto", **taken)
+        fit = fit_topic_model(
+            self.split.training, modality=self.modality, settings=settings, encoder_features=encoder, seed=self.seed,
+            n_threads=n_threads, start=self.starts[k],
+        )  # fmt: skip
+        with Workers(n_threads) as workers:
             nmf = completion_score(
                 self.starts[k].features, self.split, workers, topic_pseudocounts=self.factoriser.cell_pseudocounts
             )
-        return baseline_table(self.split, k, model=fit.scores, nmf=nmf)
+        return baseline_table(self.split, k, model=model_score(fit, self.split, n_threads=n_threads), nmf=nmf)
 
     def _fitted(
         self, pairs: Sequence[tuple[int, float]], encoder: NDArray[np.bool_], *, phase: str = "model"
