@@ -192,8 +192,8 @@ class NewRun:
             done, found = wanted, None
             try:
                 found = check_run(*wanted)
-            except (MiraError, OSError, ValueError, KeyError) as error:
-                message = str(error)
+            except Exception as error:  # a thread that ended here would leave the page checking for good
+                message = str(error) if isinstance(error, MiraError | OSError) else f"{type(error).__name__}: {error}"
             if wanted == self._wanted:
                 self._checked(found) if found else self._show(markup.error_box({"message": message}))
 
