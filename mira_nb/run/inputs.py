@@ -120,7 +120,7 @@ def leave_out_cells(pair: CheckedPair, params: PrepareParams, resources: Resourc
     out = np.logical_or.reduce(list(failing.values()))
     n_all, n_out = len(out), int(out.sum())
     limits = thresholds(params)
-    reasons = [{"name": name, "limit": limits[name], "n": int(mask.sum())} for name, mask in failing.items()]
+    reasons = [{"name": name, "limit": f"{limits[name]:g}", "n": int(mask.sum())} for name, mask in failing.items()]
     if n_all - n_out < MIN_CELLS:
         raise refusal(InputError, "too_few_cells_pass", n_left=n_all - n_out, n_all=n_all, reasons=reasons)
     said = finding("cells_left_out", n_out=n_out, n_all=n_all, reasons=reasons)

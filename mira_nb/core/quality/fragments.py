@@ -286,17 +286,15 @@ def compare_recount(given: sparse.csr_matrix, counts: FragmentCounts) -> Recount
     covered = np.flatnonzero(np.asarray((counts.overlaps > 0).sum(axis=0)).ravel())
     n_outside = counts.overlaps.shape[1] - len(covered)
     theirs = sparse.csr_matrix(given > 0)[:, covered]
-    best: Recount | None = None
+    found = []
     for rule, matrix in (("overlaps", counts.overlaps), ("cuts", counts.cuts)):
         ours = sparse.csr_matrix(matrix > 0)[:, covered]
         per_cell = np.asarray(theirs.sum(axis=1)).ravel(), np.asarray(ours.sum(axis=1)).ravel()
         varied = all(np.ptp(values) > 0 for values in per_cell)
         correlation = float(np.corrcoef(*per_cell)[0, 1]) if varied else float("nan")
-        found = Recount(rule, theirs.nnz, ours.nnz, theirs.multiply(ours).nnz, n_outside, correlation)
-        if best is None or found.jaccard > best.jaccard:
-            best = found
-    assert best is not None  # two rules were compared
-    return best
+        agreed = Recount(rule, theirs.nnz, ours.nnz, theirs.multiply(ours).nnz, n_outside, correlation)
+        found.append(agreed)
+    return max(found, key=lambda item: item.jaccard)
 
 
 def _ratio(part: Ints, whole: Ints) -> Floats:
