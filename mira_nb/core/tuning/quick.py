@@ -224,7 +224,7 @@ class QuickSearch:
             taken["shrinkage_power"] = fits[k, value].shrinkage_power
         return taken
 
-    def baselines(self, k: int, taken: Mapping[str, float], encoder: NDArray[np.bool_]) -> pd.DataFrame:
+    def baselines(self, k: int, taken: Mapping[str, Any], encoder: NDArray[np.bool_]) -> pd.DataFrame:
         """Fit the training cells of the split at the choice, and compare the fit with simpler models on the others.
 
         A short fit would not do: it can be worse than the factorisation it starts from and is compared with.

@@ -150,7 +150,7 @@ def _quick(search: QuickSearch, rule: int, filled: NDArray[np.intp]) -> Tuning:
         n_features=len(sample.features),
         n_steps=search.n_steps,
         seconds={**search.seconds, "total": time.monotonic() - started},
-        baselines=search.baselines(chosen, taken, encoder[sample.features]),
+        baselines=search.baselines(chosen, taken, search.encoder[sample.features]),
     )
 
 
