@@ -158,7 +158,7 @@ def change_and_restore(page: Any, run: Path) -> None:
 def read_the_report(page: Any, visitor: Visitor) -> None:
     """Open the report, made anew with the topic's name."""
     with page.expect_popup() as popup:
-        page.get_by_role("button", name="Open the report").click()
+        page.get_by_title("The report of this run").click()
     report = popup.value
     report.wait_for_selector("h1", timeout=PAGE_SECONDS)
     assert NAME in report.inner_text("body")
@@ -205,7 +205,8 @@ def visit(visitor: Visitor, server: str, root: Path) -> None:
     read_the_report(page, visitor)
     compare_runs(page, root, visitor)
     assert visitor.outside == []
-    assert visitor.errors == []
+    # a page that is left while a widget loads says that the widget could not
+    assert [text for text in visitor.errors if "Failed to initialize model" not in text] == []
 
 
 @pytest.mark.timeout(2400)  # about 90 s on a quiet machine

@@ -25,8 +25,8 @@ THRESHOLDS: Final = ("min_counts", "max_counts", "min_genes", "min_peaks", "max_
 
 
 def thresholds(params: PrepareParams) -> dict[str, float]:
-    """Return the thresholds that are on."""
-    return {name: value for name in THRESHOLDS if (value := float(getattr(params, name)))}
+    """Return the thresholds that are on; a plug-in's parameters in the place of the stage's have none."""
+    return {name: value for name in THRESHOLDS if (value := float(getattr(params, name, 0)))}
 
 
 def failing_cells(data: MuData, params: PrepareParams, resources: Resources) -> dict[str, np.ndarray]:
