@@ -177,6 +177,16 @@ def test_alerts_say_what_is_the_case(done):
     assert alerts["prepare.modelled_genes_added"].title.split()[0] in rule
 
 
+def test_cells_that_fail_a_threshold_are_said_where_nobody_left_them_out():
+    """The function takes the cells as they are; a run has left them out before."""
+    data = planted_multiome(n_cells=60)
+    counts = np.asarray(data.mod["rna"].X.sum(axis=1)).ravel()
+    least = int(np.sort(counts)[5])
+    alert = next(a for a in run(data, min_counts=least).alerts if a.code == "prepare.cells_fail_thresholds")
+    assert alert.title.startswith(f"{(counts < least).sum()} of 60 ")
+    assert "prepare.cells_fail_thresholds" not in {a.code for a in run(data, min_counts=1).alerts}
+
+
 def test_peaks_that_are_never_open_are_reported():
     data = planted_multiome(n_cells=60)
     matrix = data.mod["atac"].X.tolil()

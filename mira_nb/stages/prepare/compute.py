@@ -17,6 +17,7 @@ from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import CellAnnotations, cell_annotations, cell_depths
 
 from .fragments import count_cells
+from .limits import failing_cells
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -48,6 +49,8 @@ class PrepareOutput:
     fragments: FragmentCounts | None = None
     recount: Recount | None = None
     with_sites: bool = False
+    n_failing: int = 0
+    """Cells below the thresholds of quality: none in a run, which leaves them out when it reads the input."""
 
     @property
     def n_cells(self) -> int:
@@ -110,6 +113,7 @@ def compute(data: MuData, params: PrepareParams, context: Context) -> PrepareOut
     if context.resources.fragments is not None:
         context.progress(0.86, "counting fragments")
         fragments = count_cells(context.resources.fragments, context.resources.tss, list(data.obs_names), atac.var)
+    failing = failing_cells(data, params, context.resources, fragments)
     return PrepareOutput(
         data=data,
         params=params,
@@ -124,4 +128,5 @@ def compute(data: MuData, params: PrepareParams, context: Context) -> PrepareOut
         fragments=fragments,
         recount=None if fragments is None else compare_recount(atac.X, fragments),
         with_sites=context.resources.tss is not None,
+        n_failing=int(np.logical_or.reduce(list(failing.values())).sum()) if failing else 0,
     )

@@ -16,6 +16,7 @@ from .fragments import count_cells
 if TYPE_CHECKING:
     from mudata import MuData
 
+    from mira_nb.core.quality.fragments import FragmentCounts
     from mira_nb.io.resources import Resources
 
     from .params import PrepareParams
@@ -29,8 +30,15 @@ def thresholds(params: PrepareParams) -> dict[str, float]:
     return {name: value for name in THRESHOLDS if (value := float(getattr(params, name, 0)))}
 
 
-def failing_cells(data: MuData, params: PrepareParams, resources: Resources) -> dict[str, np.ndarray]:
+def failing_cells(
+    data: MuData, params: PrepareParams, resources: Resources, counted: FragmentCounts | None = None
+) -> dict[str, np.ndarray]:
     """Return which cells fail each threshold that is on, as masks over the cells.
+
+    Parameters
+    ----------
+    counted
+        Fragments of the cells where they were counted before; else they are counted if a threshold needs them.
 
     Raises
     ------
@@ -56,7 +64,7 @@ def failing_cells(data: MuData, params: PrepareParams, resources: Resources) -> 
                 expected="--fragments FILE.tsv.gz and --tss FILE",
                 remedy="give both, or set prepare.min_tss_enrichment to 0",
             )
-        counts = count_cells(resources.fragments, resources.tss, list(data.obs_names), data.mod[ATAC].var)
+        counts = counted or count_cells(resources.fragments, resources.tss, list(data.obs_names), data.mod[ATAC].var)
         values["min_tss_enrichment"] = np.nan_to_num(counts.tss_enrichment)
     return {
         name: values[name] > limit if name.startswith("max_") else values[name] < limit

@@ -227,6 +227,8 @@ def alerts(done: PrepareOutput) -> list[Alert]:
                 min_genes=done.params.encoder_min_genes,
             )
         )
+    if done.n_failing:
+        out.append(TEXTS.alert("cells_fail_thresholds", n_cells=done.n_failing, n_all=done.n_cells))
     if done.peaks.n_never_open:
         out.append(TEXTS.alert("never_open_peaks", n_peaks=done.peaks.n_never_open))
     return [*out, *_fragment_alerts(done)]
