@@ -53,8 +53,8 @@ def test_a_better_baseline_is_said(fitted):
     assert len(found.baselines) == 4
     scores = found.baselines.assign(model_gain=[0, 0.5, -0.3, 0.5], standard_error=0.1)
     codes = {item.code: item for item in alerts(output, replace(found, baselines=scores))}
-    assert "nmf" in codes["topics.baseline_better"].title
-    assert "svd" not in codes["topics.baseline_better"].title
+    assert "an NMF" in codes["topics.baseline_better"].title
+    assert "SVD" not in codes["topics.baseline_better"].title
     worse = replace(found, baselines=scores.assign(model_gain=0.5))
     assert "topics.baseline_better" not in {item.code for item in alerts(output, worse)}
 
