@@ -1,6 +1,6 @@
 """Plain charts: DataFrame in, Altair chart out, with axis titles, tooltips and sensible sizes.
 
-Every function takes an :class:`Channel` per direction: the column's name, and its title with its unit. Rows are written
+Every function takes a :class:`Channel` per direction: the column's name, and its title with its unit. Rows are written
 into the chart; more than :data:`ROW_LIMIT` of them are refused: aggregate first, or use packed data.
 """
 

@@ -10,18 +10,19 @@ from mira_nb.typing import Floats, Ints
 
 from .theme import CATEGORICAL, MUTED
 
-_NUCLEOSOME = 147
 _STEP = 5
 _SMOOTH = 21
 
 
-def size_distribution(sizes: Ints) -> alt.LayerChart:
+def size_distribution(sizes: Ints, *, nucleosome: int) -> alt.LayerChart:
     """Draw the number of fragments by size; lines mark one and two nucleosomes.
 
     Parameters
     ----------
     sizes
         Fragments of every size from 0; the last holds longer ones and is not drawn.
+    nucleosome
+        Bases around one nucleosome.
     """
     kept = sizes[: (len(sizes) - 1) // _STEP * _STEP].reshape(-1, _STEP)
     table = pd.DataFrame({"size": np.arange(len(kept)) * _STEP, "fragments": kept.sum(axis=1)})
@@ -34,7 +35,7 @@ def size_distribution(sizes: Ints) -> alt.LayerChart:
             tooltip=[alt.Tooltip("size:Q", title="size from (bp)"), alt.Tooltip("fragments:Q", format=",")],
         )
     )
-    marks = pd.DataFrame({"size": [_NUCLEOSOME, 2 * _NUCLEOSOME], "what": ["one nucleosome", "two nucleosomes"]})
+    marks = pd.DataFrame({"size": [nucleosome, 2 * nucleosome], "what": ["one nucleosome", "two nucleosomes"]})
     lines = alt.Chart(marks).mark_rule(color=MUTED, strokeDash=[4, 3]).encode(x="size:Q", tooltip=["what:N", "size:Q"])
     return alt.layer(bars, lines).properties(width=420, height=200)
 

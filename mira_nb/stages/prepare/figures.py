@@ -9,6 +9,7 @@ import numpy as np
 from mira_nb.charts.embedding import menu_scatter
 from mira_nb.charts.fragments import site_profile, size_distribution
 from mira_nb.charts.qc import depth_by_batch, depth_histograms, dispersion_plot
+from mira_nb.core.quality.fragments import NUCLEOSOME
 from mira_nb.stages.result import Figure
 from mira_nb.stages.shared.cells import coordinates
 from mira_nb.stages.texts import Texts
@@ -54,7 +55,8 @@ def _fragment_figures(done: PrepareOutput) -> list[Figure]:
     found = done.fragments
     if found is None or not found.n_fragments.any():
         return []
-    out = [TEXTS.figure("fragment_sizes", size_distribution(found.sizes), n_fragments=int(found.n_fragments.sum()))]
+    sizes = size_distribution(found.sizes, nucleosome=NUCLEOSOME)
+    out = [TEXTS.figure("fragment_sizes", sizes, n_fragments=int(found.n_fragments.sum()))]
     if done.with_sites:
         chart = site_profile(found.normalised_profile)
         out.append(TEXTS.figure("tss_profile", chart, median=float(np.nanmedian(found.tss_enrichment))))
