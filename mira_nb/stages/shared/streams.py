@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -28,13 +27,8 @@ from mira_nb.core.trajectory.streams import (
     tree_paths,
     window_means,
 )
-from mira_nb.errors import InputError
-from mira_nb.keys import LINEAGE_STATE, LINEAGE_TREE, PSEUDOTIME
 from mira_nb.stages.result import Figure
 from mira_nb.stages.texts import Texts
-
-if TYPE_CHECKING:
-    from mudata import MuData
 
 
 TEXTS = Texts(__package__)
@@ -114,28 +108,6 @@ class Axis:
         states[inside] = lineage
         time = np.where(inside, self.pseudotime, np.nan)
         return Axis(time, states, last, self.window, self.time, self.n_resamples, self.seed)
-
-
-def axis_of(data: MuData, *, window: float = 0.15, time: TimeScale = "linear", seed: int = 0) -> Axis:
-    """Return the axis of a MuData that holds the results of the stage trajectory.
-
-    Raises
-    ------
-    InputError
-        There is no trajectory in the data.
-    """
-    if PSEUDOTIME not in data.obs or LINEAGE_TREE not in data.uns:
-        raise InputError("the data hold no trajectory", remedy="run the stage trajectory first")
-    record = data.uns[LINEAGE_TREE]
-    nodes = pd.DataFrame({name: np.asarray(record[name]) for name in ("node", "parent", "branch_time", "n_cells")})
-    return Axis(
-        pseudotime=data.obs[PSEUDOTIME].to_numpy(float),
-        states=data.obs[LINEAGE_STATE].astype(object).to_numpy(),
-        nodes=nodes.astype({"node": str, "parent": str}),
-        window=window,
-        time=time,
-        seed=seed,
-    )
 
 
 def stream_figure(
