@@ -180,6 +180,10 @@ def test_partners_are_mutual_best_matches_over_cells(prepared, result):
         i, j = int(row.topic[1:]) - 1, int(row.match[1:]) - 1
         assert row.correlation == pytest.approx(between[i, j])
         assert row.mutual == (between[i].argmax() == j and between[:, j].argmax() == i)
+    figure = by_name(result.figures, "partners")
+    tiles = figure.chart.to_dict()["layer"][0]["encoding"]["color"]["scale"]
+    assert tiles == {"scheme": "blueorange", "domain": [-1, 1]}  # 1 is orange
+    assert "framed orange pair" in figure.caption
 
 
 def test_figures(result):

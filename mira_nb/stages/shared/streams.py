@@ -30,7 +30,6 @@ from mira_nb.core.trajectory.streams import (
 from mira_nb.stages.result import Figure
 from mira_nb.stages.texts import Texts
 
-
 TEXTS = Texts(__package__)
 MAX_CELLS = 5000
 """Cells that a scatter or swarm draws at most."""
