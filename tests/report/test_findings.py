@@ -6,6 +6,8 @@ import csv
 import json
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pandas as pd
 import pytest
@@ -13,14 +15,18 @@ import yaml
 
 from mira_nb.core.regulation.fit import AT_BOUND, OK
 from mira_nb.report.build import build_report
-from mira_nb.report.colors import STATE_COLUMN, make_palette
+from mira_nb.report.colors import STATE_COLUMN, Palette, make_palette
+from mira_nb.report.figures import Archive
 from mira_nb.report.findings import rules
 from mira_nb.report.findings.cards import Card, highest_in, partners
-from mira_nb.report.findings.collect import collect
+from mira_nb.report.findings.collect import Findings, collect
 from mira_nb.report.findings.facts import FITTED, Facts
 from mira_nb.report.findings.limits import limits, outside
+from mira_nb.report.findings.page import first_screen
+from mira_nb.report.findings.pictures import joint_map
 from mira_nb.report.findings.texts import entries, sentence
 from mira_nb.report.reader import RunView, StageView
+from mira_nb.report.texts import phrase
 from tests.report.synthetic import RunFolder
 
 
@@ -248,3 +254,25 @@ def test_verdicts_on_the_trajectory_follow_the_sentence_on_lineages(tmp_path: Pa
 
 def test_fitted_genes_are_those_of_the_stage() -> None:
     assert set(FITTED) == {OK, AT_BOUND}
+
+
+@pytest.mark.parametrize(("states", "shown"), [(["A", "B"], ["A", "B"]), (["root", "root"], ["L4", "L6"])])
+def test_the_first_map_shows_groups_where_all_cells_are_in_one_state(states: list[str], shown: list[str]) -> None:
+    places = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 1.0]})
+    cells = {
+        ("trajectory", "umap_trajectory"): places.assign(**{STATE_COLUMN: states}),
+        ("joint", "umap_joint"): places.assign(depth=[1.0, 2.0], layer=["L4", "L6"]),
+    }
+    known = SimpleNamespace(cells=lambda stage, figure: cells[stage, figure])
+    spec = joint_map(cast("Facts", known), Palette({}, {}))
+    assert spec["layer"][0]["encoding"]["color"]["scale"]["domain"] == shown
+
+
+def test_a_tree_that_is_not_drawn_is_not_called_damaged(tmp_path: Path) -> None:
+    rows = [{"subject": "trajectory", "verdict": "not supported"}, {"subject": "lineages", "verdict": "not drawn"}]
+    run = facts(tmp_path / "one", "trajectory", {"verdict": rows}, {})
+    screen = first_screen(run, Findings((), ()), Palette({}, {}), Archive(), [])
+    assert screen["pictures"][1]["reason"] == f"No lineage tree: {phrase('tree_not_drawn')}."
+    broken = facts(tmp_path / "two", "trajectory", {}, {})
+    screen = first_screen(broken, Findings((), ()), Palette({}, {}), Archive(), [])
+    assert screen["pictures"][1]["reason"] == f"No lineage tree: {phrase('untested_damaged', stage='trajectory')}."

@@ -11,6 +11,7 @@ from mira_nb.report import embed
 from mira_nb.report.colors import Palette, make_palette
 from mira_nb.report.figures import Archive, chart_view
 from mira_nb.report.names import named, named_text, topic_names
+from mira_nb.report.texts import phrase
 
 from .cards import Card, topic_cards
 from .collect import Findings
@@ -19,6 +20,8 @@ from .model import ICONS, WORDS
 from .pictures import joint_map, lineage_tree
 from .topics import page_id, topic_pages
 
+CLUSTERS: Final = "cluster (leiden)"
+"""Column of the clusters among those of the joint map, whose numbers are no names of groups."""
 PICTURES: Final = (
     ("result-map", "Joint map", "joint", "umap_joint", "No joint map"),
     ("result-tree", "Lineage tree", "trajectory", "lineage_tree", "No lineage tree"),
@@ -30,7 +33,7 @@ def run_palette(facts: Facts) -> Palette:
     cells = facts.cells("joint", "umap_joint")
     groups: list[str] = []
     for name in [] if cells is None else cells.columns:
-        if cells is not None and cells[name].dtype.kind not in "uif" and not str(name).startswith("cluster"):
+        if cells is not None and cells[name].dtype.kind not in "uif" and name != CLUSTERS:
             groups += [str(value) for value in cells[name].dropna().unique()]
     cards = topic_cards(facts)
     return make_palette(
@@ -53,7 +56,7 @@ def first_screen(
         if spec:
             view = chart_view(spec, archive, names=topic_names(facts.run.root))
             blocks.append(embed.json_block(f"spec-{identifier}", view.spec))
-        reason = "" if spec else f"{nothing}: {facts.reason(stage)}."
+        reason = "" if spec else f"{nothing}: {_reason(facts, stage)}."
         pictures.append(
             {"id": identifier, "title": title, "link": facts.link(stage, figure), "reason": reason, "height": 215}
         )
@@ -77,6 +80,12 @@ def first_screen(
         "topics": _rows(findings.cards, palette, names),
         "topic_pages": topic_pages(facts, findings.cards, palette, names),
     }
+
+
+def _reason(facts: Facts, stage: str) -> str:
+    """Return why there is no picture of a stage."""
+    verdicts = {row["subject"]: row["verdict"] for row in facts.rows(stage, "verdict")}
+    return phrase("tree_not_drawn") if verdicts.get("lineages") == "not drawn" else facts.reason(stage)
 
 
 def _rows(cards: tuple[Card, ...], palette: Palette, names: Mapping[str, str]) -> list[dict[str, Any]]:

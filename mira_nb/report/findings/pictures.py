@@ -17,10 +17,13 @@ BLANK: Final = {"axis": {"labels": False, "ticks": False, "grid": False, "domain
 
 
 def joint_map(facts: Facts, palette: Palette) -> dict[str, Any]:
-    """Return the joint map coloured by lineage state (else group, else cluster); empty where there is no map."""
+    """Return the joint map coloured by lineage state (else group, else cluster); empty where there is no map.
+
+    Where no lineages are drawn all cells are in one state, which tells nothing.
+    """
     cells = facts.cells("trajectory", "umap_trajectory")
     column = STATE_COLUMN
-    if cells is None or column not in cells:
+    if cells is None or column not in cells or cells[column].nunique() < 2:
         cells = facts.cells("joint", "umap_joint")
         if cells is None:
             return {}
