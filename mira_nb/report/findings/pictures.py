@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from mira_nb.charts import packed
+from mira_nb.charts.labels import place_labels
 from mira_nb.report.colors import STATE_COLUMN, Palette
 
 from .facts import Facts
@@ -12,6 +13,8 @@ from .facts import Facts
 if TYPE_CHECKING:
     import pandas as pd
 
+WIDTH: Final = 440
+"""Least width of a picture on a laptop; names that have room there have it on wider pages too."""
 HEIGHT: Final = 160
 BLANK: Final = {"axis": {"labels": False, "ticks": False, "grid": False, "domain": False}}
 
@@ -34,7 +37,7 @@ def joint_map(facts: Facts, palette: Palette) -> dict[str, Any]:
     rows = cells[["x", "y", column]].rename(columns={column: "state"})
     names = sorted(rows["state"].dropna().astype(str).unique())
     colors = palette.of(names)
-    places = rows.dropna().groupby("state", observed=True)[["x", "y"]].median().reset_index()
+    places = place_labels(rows, width=WIDTH, height=HEIGHT)
     axis = {"type": "quantitative", "scale": {"zero": False}, **BLANK}
     color = {
         "field": "state",
