@@ -20,7 +20,7 @@ from mira_nb.keys import ATAC, RNA
 from mira_nb.stages.base import Memory
 
 from .check_files import READERS
-from .check_regions import compare_assemblies, describe_depth, describe_regions
+from .check_regions import compare_assemblies, describe_depth, describe_fragments, describe_regions
 from .memory import MORE_MEMORY, Size, available_mb, needed_mb, shortage
 
 _WIDTH: Final = 110
@@ -186,6 +186,8 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
     findings = [*pair.findings, *describe_depth(data), *describe_regions(data), *more]
     findings += compare_assemblies(resources, data)
     usable = {status.name for status in statuses if status.usable}
+    if {"fragments", "tss"} <= usable:
+        findings += describe_fragments(data, resources)
     stages = stage_statuses(requirements, usable)
     findings += _memory(
         data, {stage.name: requirements[stage.name].memory for stage in stages if stage.state == "can run"}
