@@ -30,7 +30,7 @@ from .nmf import Factorisation
 from .settings import AUTO_EPOCHS, AUTO_STEPS, Auto, Modality, TopicSettings, learning_rates
 from .shrinkage import held_out_power, shrinkage_factors
 from .train import Engine, Trainer, posterior_means
-from .warmstart import WARM_STEPS, factorise, start_from_factorisation, start_from_moments, warm_up
+from .warmstart import WARM_STEPS, factorise, sharpened, start_from_factorisation, start_from_moments, warm_up
 
 MIN_HELD_OUT = 10
 """Held-out cells below which none is kept out: their ELBO would say nothing (chosen)."""
@@ -126,6 +126,7 @@ class Fitting:
                 self.data, self.training, int(s.n_topics), s.restarts, self.rng, workers,
                 self._say("factorising the counts for a start"), pseudocounts=s.initial_pseudocounts,
             )  # fmt: skip
+            found = sharpened(found, s.start_power)
             start_from_factorisation(
                 network, found, self.data, self.training, self.encoder, self.rng, shrink=s.shrinkage != "none"
             )

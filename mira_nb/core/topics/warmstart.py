@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -203,6 +204,27 @@ def by_reproducibility(trials: list[Factorisation]) -> list[int]:
     typical = np.array([np.median(np.delete(row, a)) for a, row in enumerate(similarity)])
     odd = typical < typical.max() - REPRODUCIBLE
     return [int(i) for i in np.lexsort((-likely, odd))]
+
+
+def sharpened(found: Factorisation, power: float) -> Factorisation:
+    """Raise the proportions of every cell to a power, summing to 1 again: training hardly moves small proportions.
+
+    Parameters
+    ----------
+    found
+        Factorisation; its topics, (cells, K), sum to 1 by cell.
+    power
+        1 changes nothing, more makes cells purer (``docs/decisions/12-tuning.md``).
+
+    Returns
+    -------
+    Factorisation
+        Raised proportions; the features are as they were.
+    """
+    if power == 1:
+        return found
+    raised = found.topics**power
+    return replace(found, topics=raised / raised.sum(1, keepdims=True))
 
 
 def _part(progress: Callable[[float], None], done: int, n: int) -> Callable[[float], None]:
