@@ -126,7 +126,7 @@ class Fitting:
                 self.data, self.training, int(s.n_topics), s.restarts, self.rng, workers,
                 self._say("factorising the counts for a start"), pseudocounts=s.initial_pseudocounts,
             )  # fmt: skip
-            found = sharpened(found, s.start_power)
+            found = sharpened(found, float(s.start_power))
             start_from_factorisation(
                 network, found, self.data, self.training, self.encoder, self.rng, shrink=s.shrinkage != "none"
             )
@@ -204,4 +204,5 @@ def _resolved(settings: TopicSettings, n_training: int) -> TopicSettings:
         warm = 0
     elif warm == "auto":
         warm = -(-WARM_STEPS // per_epoch)
-    return replace(settings, device=device, engine=engine, n_epochs=n_epochs, warmup_epochs=warm)
+    power = 1.0 if settings.start_power == "auto" else settings.start_power
+    return replace(settings, device=device, engine=engine, n_epochs=n_epochs, warmup_epochs=warm, start_power=power)

@@ -97,10 +97,10 @@ class TopicSettings:
         "one is continued with all cells.",
         ge=1, le=50, advanced=True,
     )  # fmt: skip
-    start_power: float = setting(
-        1.0,
+    start_power: float | Auto = setting(
+        "auto",
         "Power to which the factorisation's topic proportions are raised, each cell's summing to 1 again, before "
-        "training starts from them; above 1 cells start purer.",
+        "training starts from them: above 1 cells start purer. auto takes that of the tuning, else 1.",
         ge=1, le=10, advanced=True,
     )  # fmt: skip
     warmup_epochs: int | Auto = setting(
@@ -205,16 +205,11 @@ _RULES: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "lt": (operator.lt, "below"),
 }
 
-MODALITY_DEFAULTS: dict[Modality, dict[str, Any]] = {
-    "expression": {"dropout": 0.05, "start_power": 2.0},
-    "accessibility": {},
-}
+MODALITY_DEFAULTS: dict[Modality, dict[str, Any]] = {"expression": {"dropout": 0.05}, "accessibility": {}}
 """Defaults that differ from those of :class:`TopicSettings`.
 
 Less dropout for expression: the deviance residuals of hundreds of genes overfit little, and with more the planted
-programme of the embedded data that is unrelated to the trajectory is lost. Expression starts from squared proportions,
-since training hardly moves small ones, and held-out cells are then likelier; those of accessibility are not
-(``docs/decisions/12-tuning.md``).
+programme of the embedded data that is unrelated to the trajectory is lost.
 """
 
 PEAK_RATE: dict[Modality, float] = {"expression": 5e-3, "accessibility": 2e-2}

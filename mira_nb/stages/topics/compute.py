@@ -102,6 +102,7 @@ class TopicsOutput:
             "learning_rate_max": float(settings.learning_rate_max),
             "n_epochs": int(settings.n_epochs),
             "warmup_epochs": int(settings.warmup_epochs),
+            "start_power": float(settings.start_power),
             "engine": settings.engine,
             "device": settings.device,
         }
