@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "keys": set(),
     "typing": set(),
     "text": set(),
-    "sentences": {"text"},
+    "sentences": {"text", "errors"},
     "version": set(),
     "chromosomes": {"errors", "typing"},
     "counts": {"errors", "typing"},

@@ -15,6 +15,7 @@ from mira_nb.errors import StoreError
 from mira_nb.keys import ATAC, PEAK_SETS, RNA, RP_PARAMETERS
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.regulation_cells import build_cells
+from mira_nb.stages.texts import Texts
 from mira_nb.typing import Floats, Ints
 
 from .matched import decoy_hits, peak_covariates, site_design
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from .params import DriversParams
+
+TEXTS = Texts(__package__)
 
 
 def stored_lite(data: MuData) -> tuple[list[str], Ints, PeakSets, Fits]:
@@ -35,7 +38,7 @@ def stored_lite(data: MuData) -> tuple[list[str], Ints, PeakSets, Fits]:
     """
     rna = data.mod[RNA]
     if RP_PARAMETERS not in rna.varm or PEAK_SETS not in rna.uns:
-        raise StoreError("the data hold no LITE models", remedy="run the stage regulation first")
+        raise TEXTS.error(StoreError, "no_models")
     stored = rna.uns[PEAK_SETS]
     genes = [str(name) for name in stored["genes"]]
     position = rna.var_names.get_indexer(genes).astype(np.int64)

@@ -32,6 +32,7 @@ from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, RNA
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import cell_groups, topic_frame
 from mira_nb.stages.shared.regulation_cells import build_cells
+from mira_nb.stages.texts import Texts
 from mira_nb.typing import Floats, Ints, Progress
 
 from .branches import Branch, find_branches
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from .params import RegulationParams
+
+TEXTS = Texts(__package__)
 
 
 FEW_NULL = 40
@@ -315,7 +318,7 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     branches = find_branches(data, params, context.resources)  # a wrong name is refused before anything is fitted
     path = context.resources.tss
     if path is None:
-        raise ResourceError("no transcription start sites were given", remedy="give --tss FILE")
+        raise TEXTS.error(ResourceError, "no_tss")
     table = read_tss(path)
     position = chosen_genes(data, params)
     names = [str(name) for name in data.mod[RNA].var_names[position]]
