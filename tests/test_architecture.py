@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "sentences": {"text", "errors"},
     "version": set(),
     "chromosomes": {"errors", "typing"},
-    "counts": {"errors", "typing"},
+    "counts": {"errors", "typing", "sentences"},
     "core": {"errors", "typing", "chromosomes", "counts"},
     "charts": FOUNDATION,
     "io": FOUNDATION,
