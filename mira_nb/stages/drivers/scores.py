@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from mira_nb.core.regulation.deletion import DeletionScores, delete_factors
+from mira_nb.core.regulation.deletion import DeletionScores, Sampling, delete_factors
 from mira_nb.core.regulation.geometry import OK, PeakSets
 from mira_nb.core.regulation.model import Fits, Gauge
 from mira_nb.errors import StoreError
@@ -118,9 +118,7 @@ def score(data: MuData, params: DriversParams, context: Context, hits: Any) -> S
         sets,
         lite,
         sparse.hstack([real, decoys], format="csr"),
-        n_cells=params.n_cells,
-        n_bins=params.n_bins,
-        seed=context.seed,
+        sampling=Sampling(params.n_cells, params.n_bins, context.seed),
         n_threads=context.n_threads,
         progress=lambda fraction, message: context.progress(0.9 * fraction, message),
     )
