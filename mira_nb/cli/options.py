@@ -48,7 +48,11 @@ Motifs = Annotated[
 GeneSets = Annotated[list[Path] | None, typer.Option("--gene-sets", help="GMT file; repeatable.", metavar="FILE")]
 MotifHits = Annotated[
     Path | None,
-    typer.Option("--motif-hits", help="Hits instead of a scan, .h5ad: obs peaks, var factors.", metavar="FILE"),
+    typer.Option(
+        "--motif-hits",
+        help="Hits instead of a scan, .h5ad: obs peaks, var factors; or .bed of named sites.",
+        metavar="FILE",
+    ),
 ]
 Blacklist = Annotated[
     Path | None,
