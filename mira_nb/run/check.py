@@ -21,7 +21,8 @@ from mira_nb.stages.base import Memory
 
 from .check_files import READERS
 from .check_regions import compare_assemblies, describe_depth, describe_fragments, describe_regions
-from .memory import MORE_MEMORY, Size, available_mb, needed_mb, shortage
+from .memory import Size, available_mb, needed_mb, shortage
+from .messages import message
 
 _WIDTH: Final = 110
 CELL_NAMES: Final = 5000
@@ -163,7 +164,7 @@ class CheckReport:
         ready = sum(stage.state == "can run" for stage in self.stages)
         lines += ["", f"{ready} of {len(self.stages)} stages can run."]
         if self.problems:
-            lines.append(f"{len(self.problems)} of the given resources cannot be used; see WRONG above.")
+            lines.append(message("check_unusable", n=len(self.problems)))
         return lines
 
 
@@ -213,7 +214,7 @@ def _memory(data: MuData, costs: Mapping[str, Memory]) -> list[Finding]:
     if not short or free is None:
         return []
     most = max(needed_mb(costs[name], size) for name in short)
-    return [finding("memory_short", needed=most / 1000, free=free / 1000, stages=short, advice=MORE_MEMORY)]
+    return [finding("memory_short", needed=most / 1000, free=free / 1000, stages=short, advice=message("more_memory"))]
 
 
 def resource_statuses(resources: Resources, data: MuData) -> tuple[list[ResourceStatus], list[Finding]]:
@@ -284,11 +285,10 @@ def describe_column(column: pd.Series) -> str:
     """Return in words what a cell annotation holds."""
     filled = column.dropna()
     n = int(filled.nunique())
-    missing = f", missing for {len(column) - len(filled):,} cells" if len(filled) < len(column) else ""
+    n_missing = len(column) - len(filled)
     if n > 20 and pd.api.types.is_numeric_dtype(column):
-        return f"numbers from {filled.min():.4g} to {filled.max():.4g}{missing}"
-    shown = ", ".join(str(value) for value in filled.value_counts().index[:4])
-    return f"{n:,} {'value' if n == 1 else 'values'}: {shown}{', ...' if n > 4 else ''}{missing}"
+        return message("column_of_numbers", least=filled.min(), most=filled.max(), n_missing=n_missing)
+    return message("column_of_names", n=n, names=filled.value_counts().index[:4], n_missing=n_missing)
 
 
 def _annotations(obs: pd.DataFrame) -> dict[str, str]:

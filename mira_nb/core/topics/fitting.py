@@ -30,7 +30,15 @@ from .nmf import Factorisation
 from .settings import AUTO_EPOCHS, AUTO_STEPS, Auto, Modality, TopicSettings, learning_rates
 from .shrinkage import held_out_power, shrinkage_factors
 from .train import Engine, Trainer, posterior_means
-from .warmstart import WARM_STEPS, factorise, sharpened, start_from_factorisation, start_from_moments, warm_up
+from .warmstart import (
+    WARM_STEPS,
+    WarmUp,
+    factorise,
+    sharpened,
+    start_from_factorisation,
+    start_from_moments,
+    warm_up,
+)
 
 MIN_HELD_OUT = 10
 """Held-out cells below which none is kept out: their ELBO would say nothing (chosen)."""
@@ -131,10 +139,8 @@ class Fitting:
                 network, found, self.data, self.training, self.encoder, self.rng, shrink=s.shrinkage != "none"
             )
         with self._phase("warm-up", 0.18, 0.25):
-            warm_up(
-                network, found, self.data, self.training, engine.encode, engine.encoder_optimiser(),
-                int(s.warmup_epochs), s.batch_size, self.rng, self.generator, self._say("warming up the encoder"),
-            )  # fmt: skip
+            how = WarmUp(int(s.warmup_epochs), s.batch_size, self.rng, self.generator)
+            warm_up(engine, found, self.data, self.training, how, self._say("warming up the encoder"))
 
     def _shrink(self, network: Network, topics: NDArray[np.float64]) -> float:
         """Scale every feature's contrasts by what its counts support; returns the power that was taken."""
