@@ -42,6 +42,8 @@ from mira_nb.keys import (
 )
 from mira_nb.run.store import RunStore
 from mira_nb.typing import Floats
+from mira_nb.report.colors import Palette
+from mira_nb.report.palette import read_palette
 
 from .columns import Columns
 from .kept import Kept
@@ -128,6 +130,11 @@ class CellData:
     # ------------------------------------------------------------------ facts
     @cached_property
     def names(self) -> pd.Index:
+    @cached_property
+    def palette(self) -> Palette:
+        """Colours of groups, states and topics, as in the report."""
+        return read_palette(self.root)
+
         """Names of the cells."""
         return self._index("")
 

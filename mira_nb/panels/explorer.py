@@ -178,7 +178,7 @@ class Explorer:
             self.pictures.value = f'<p class="mn-help">{markup.text(words("explorer")["numbers"])}</p>'
             return
         sets = self.sets()
-        colours = drawings.set_colours(list(sets))
+        colours = drawings.set_colours(list(sets), self.data.palette)
         label = values.feature.shown
         drawn = [
             drawings.violins(compare.spreads(values.numbers, sets), label=label, colours=colours),

@@ -21,10 +21,11 @@ from .environment import FOLDER, page_environment
 from .explore.page import FILE, Explorer, prepare
 from .findings.collect import Findings, collect
 from .findings.facts import Facts
-from .findings.page import first_screen, run_palette
+from .findings.page import first_screen
 from .glossary import terms
 from .licences import notices
 from .methods import Methods, build_methods
+from .palette import run_palette
 from .reader import RunView, read_run
 from .sections import Builder, all_alerts
 from .texts import phrase
