@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import struct
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
+from mudata import MuData
 
-from mira_nb.explorer.cells import CellData
+from mira_nb.explorer.cells import LABELLED, CellData
+from mira_nb.explorer.groupings import groupings
 from mira_nb.panels.browser_widgets import stylesheet
-from mira_nb.panels.locus_view import LocusView
-from mira_nb.run.store import RunStore
+from mira_nb.panels.locus_view import LocusPanel, LocusView
+from mira_nb.report.explore.packing import MAGIC, read_file
+from mira_nb.run.slots import write_slots
+from mira_nb.run.store import write_h5mu
+from mira_nb.stages.result import Slot
 from tests.report.test_browser import axe, saved
 from tests.report.test_explore_locus import GROUPS, peaks_of, regulation_run
 
@@ -33,9 +40,88 @@ MOUNT = """async ([script, style]) => {
 }"""
 
 
-def view_of(root: Path, data: Any) -> LocusView:
-    found = SimpleNamespace(root=root, done={"regulation", "drivers"}, annotations=data.obs, store=RunStore(root))
-    return LocusView(cast(CellData, found))
+def cells_of(root: Path, data: MuData) -> CellData:
+    """Return the cells of a run to which the checked input and the slots of the stage joint are added."""
+    bare = {name: AnnData(part.X, obs=part.obs, var=part.var) for name, part in data.mod.items()}
+    bare["rna"].obs["sample"] = pd.Categorical(np.where(np.arange(data.n_obs) % 2, "odd", "even"))
+    bare["rna"].obs["donor"] = "one"
+    (root / "cache").mkdir()
+    write_h5mu(MuData(bare), root / "cache" / "input.h5mu")
+    slots = {Slot("joint", "obs", "leiden"): pd.Categorical(data.obs["leiden"])}
+    write_slots(root / "stages" / "joint" / "slots.h5", slots)
+    return CellData(root)
+
+
+def view_of(root: Path, data: MuData) -> LocusView:
+    view = LocusView(cells_of(root, data))
+    view.by = "leiden"
+    return view
+
+
+def tracks_of(view: LocusView, gene: str) -> pd.DataFrame:
+    """Return open cells of the groups, (peaks, groups), as the page is sent them."""
+    content, chunks = view.message(gene)
+    head = json.dumps(content["header"]).encode()
+    found, values = read_file(b"".join([MAGIC, struct.pack("<I", len(head)), head, *chunks]))["open"]
+    return pd.DataFrame(values, columns=list(found))
+
+
+def test_every_grouping_has_tracks(tmp_path: Path) -> None:
+    """Against sums over the cells of each group; the grouping of the report comes first."""
+    root, data = regulation_run(tmp_path / "r")
+    cells = cells_of(root, data)
+    assert groupings(cells) == ["leiden", "sample", "donor"]
+    cells.kept.keep_selection("mine", ["c0", "c3", "c7"])
+    cells.kept.label("low", "both")
+    cells.kept.label("high", "both")
+    record = json.loads((root / "run.json").read_text())
+    (root / "run.json").write_text(json.dumps({**record, "resources": {"groups": "sample"}}))
+    assert groupings(cells) == ["sample", "leiden", LABELLED, "donor", "selection mine"]
+    view, x = LocusView(cells), data["atac"].X.toarray()
+    place = np.arange(data.n_obs)
+    mine = np.isin(place, (0, 3, 7))
+    wanted = {
+        "sample": {"even": place % 2 == 0, "odd": place % 2 == 1},
+        LABELLED: {"both": place >= 0},
+        "selection mine": {"mine": mine, "all other cells": ~mine},
+        "": {"all cells": place >= 0},
+    }
+    peaks = data["atac"].var
+    order = peaks.iloc[np.unique(data["rna"].uns["peak_sets"]["peak"][: data["rna"].uns["peak_sets"]["indptr"][1]])]
+    order = order.sort_values(["chrom", "start"])
+    rows = peaks.index.get_indexer(order.index)
+    for name, groups in wanted.items():
+        view.by = name
+        found = tracks_of(view, "FORWARD")
+        assert set(found) == set(groups)
+        for group, inside in groups.items():
+            assert found[group].tolist() == x[inside][:, rows].sum(axis=0).tolist()
+    cells.kept.keep_selection("mine", ["c1"])
+    view.by = "selection mine"
+    assert tracks_of(view, "FORWARD")["mine"].tolist() == x[1, rows].tolist()
+    cells.kept.drop_selection("mine")
+    assert "no groups called" in view.message("FORWARD")[0]["text"]
+
+
+def test_the_menu_offers_groupings_and_keeps_the_choice(tmp_path: Path) -> None:
+    root, data = regulation_run(tmp_path / "r")
+    cells = cells_of(root, data)
+    panel = LocusPanel(cells)
+    assert panel.menu.options[0] == ("cluster (leiden)", "leiden")
+    assert (panel.menu.value, panel.view.by) == ("leiden", "leiden")
+    panel.menu.value = "sample"
+    assert panel.view.by == "sample"
+    cells.kept.keep_selection("mine", ["c0"])
+    panel.refresh()
+    assert (panel.menu.value, panel.view.by) == ("sample", "sample")
+    panel.menu.value = "selection mine"
+    cells.kept.drop_selection("mine")
+    panel.refresh()
+    assert (panel.menu.value, panel.view.by) == ("leiden", "leiden")
+    panel.show("")
+    assert panel.row.layout.display == "none"
+    panel.show("FORWARD")
+    assert panel.row.layout.display == ""
 
 
 def test_without_a_model_a_sentence_says_so(tmp_path: Path) -> None:

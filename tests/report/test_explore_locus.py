@@ -65,6 +65,7 @@ def regulation_run(root: Path) -> tuple[Path, MuData]:
     data.obs["leiden"] = np.where(np.arange(n) < 15, GROUPS[0], GROUPS[1])
     data.obsm["X_umap"] = rng.normal(size=(n, 2))
     run = RunFolder(root)
+    run.stage("joint").save()
     run.stage("regulation").save()
     rows = [{"query": "q", "factor": "TF2", "called": True, "adj_pvalue": 0.01, "effect_size": 0.5}]
     run.stage("drivers").table("driver_factors", pd.DataFrame(rows)).save()

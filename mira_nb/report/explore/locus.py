@@ -147,15 +147,29 @@ def _fitted(inputs: LocusInputs) -> set[str]:
     return set(map(str, inputs.parameters.index[rows]))
 
 
-def read_inputs(file: h5py.File, grouping: str, factors: Sequence[str]) -> LocusInputs | None:
-    """Read what loci are cut from; None before the stage regulation. Parameters as of :func:`read_loci`."""
+def read_inputs(file: h5py.File, grouping: str | pd.Series, factors: Sequence[str]) -> LocusInputs | None:
+    """Read what loci are cut from; None before the stage regulation.
+
+    Parameters
+    ----------
+    file
+        results.h5mu, open.
+    grouping
+        Cell annotation whose groups have tracks, '' for one track of all cells; or the groups as categories, with the
+        cells' names as index.
+    factors
+        Factors whose hits are shown.
+    """
     sets = element(file, f"mod/{RNA}/uns/{PEAK_SETS}")
     parameters = element(file, f"mod/{RNA}/varm/{RP_PARAMETERS}")
     if sets is None or parameters is None:
         return None
     names = pd.Index(element(file, f"mod/{RNA}/var").index.astype(str))
     obs = element(file, "obs")
-    groups = labels(obs[grouping] if grouping in obs else pd.Series(["all cells"] * len(obs)))
+    if isinstance(grouping, str):
+        groups = labels(obs[grouping] if grouping in obs else pd.Series(["all cells"] * len(obs)))
+    else:
+        groups = pd.Categorical(grouping.reindex(obs.index.astype(str)), categories=grouping.cat.categories)
     if len(groups.categories) > MAX_GROUPS:
         groups = groups.remove_categories(list(groups.categories[MAX_GROUPS:]))
     codes = groups.codes

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from mira_nb.charts import packed
 from mira_nb.counts import PER_CELL
 from mira_nb.errors import StoreError
-from mira_nb.keys import LEIDEN, LINEAGE_STATE, MOTIFS, PSEUDOTIME, REGULATION, TRAJECTORY
+from mira_nb.keys import MOTIFS, PSEUDOTIME, REGULATION, TRAJECTORY
 from mira_nb.report import embed
 from mira_nb.report.colors import Palette
 from mira_nb.report.figures import Archive, with_reference
@@ -28,7 +28,7 @@ from mira_nb.sentences import fill
 
 from . import packing
 from .locus import PROMOTER_BP, Loci, read_loci
-from .source import CellColumn, Source, is_number, labels, read_source, results
+from .source import CellColumn, Source, first_groupings, is_number, labels, read_source, results
 
 PAGE_LIMIT: Final = 9_400_000
 """Bytes that the whole page may take; genes and motifs fill what the rest leaves."""
@@ -216,8 +216,8 @@ def _payload(source: Source, facts: Facts, palette: Palette, archive: Archive) -
 def group_order(names: list[str], source: Source, given: str) -> list[str]:
     """Return the label columns, the one to begin with first: lineage states, the given groups, clusters."""
     several = {item.name for item in source.columns if not is_number(item.values) and item.values.nunique() > 1}
-    wanted = [name for name in (LINEAGE_STATE, given, LEIDEN) if name in several]
-    return [*dict.fromkeys(name for name in wanted if name in names), *(n for n in names if n not in wanted)]
+    wanted = first_groupings(several, given)
+    return [*(name for name in wanted if name in names), *(name for name in names if name not in wanted)]
 
 
 def _lineages(features: list[dict[str, Any]], palette: Palette) -> list[dict[str, Any]]:
@@ -240,7 +240,12 @@ def _unused(name: str, frame: pd.DataFrame) -> str:
 def _title(column: CellColumn) -> str:
     if column.part == "fate":
         return f"probability of {column.name}"
-    return str(_texts()["titles"].get(column.name, column.name))
+    return column_title(column.name)
+
+
+def column_title(name: str) -> str:
+    """Return the readable name of a column of the cells."""
+    return str(_texts()["titles"].get(name, name))
 
 
 def _start(genes: packing.ValueSet, payload: dict[str, Any]) -> dict[str, str]:
