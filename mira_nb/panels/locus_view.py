@@ -16,7 +16,7 @@ from mira_nb.explorer.groupings import grouping, groupings
 from mira_nb.keys import DRIVERS, REGULATION
 from mira_nb.report.explore import packing
 from mira_nb.report.explore.locus import PROMOTER_BP, LocusInputs, locus_of, read_inputs
-from mira_nb.report.explore.page import column_title
+from mira_nb.report.explore.page import column_title, locus_caption
 from mira_nb.report.explore.source import results
 
 from .browser_widgets import ASSETS, SHARED
@@ -24,7 +24,7 @@ from .texts import words
 
 _SCRIPTS: Final = (
     SHARED / "common.js", ASSETS / "locus_page.js",
-    *(SHARED / name for name in ("values.js", "pens.js", "views.js", "zip.js", "locus.js")),
+    *(SHARED / name for name in ("values.js", "pens.js", "views.js", "zip.js", "genes.js", "coverage.js", "locus.js")),
     ASSETS / "locus_view.js",
 )  # fmt: skip
 
@@ -89,8 +89,16 @@ class LocusView(anywidget.AnyWidget):
         facts = {**found.facts, "promoter_bp": self._promoter()}
         header = packing.header(found.sets, n_cells=found.n_peaks, cells="")
         colours = self.data.palette.of(facts["groups"])
-        content = {"kind": "locus", "gene": gene, "facts": facts, "header": header, "colours": colours}
-        return content, [chunk for item in found.sets for chunk in item.chunks]
+        chunks = {"loci": [chunk for item in found.sets for chunk in item.chunks], "coverage": []}
+        content = {
+            "kind": "locus", "gene": gene, "facts": facts, "header": header, "colours": colours,
+            "caption": locus_caption(found),
+        }  # fmt: skip
+        if found.coverage is not None:
+            chunks["coverage"] = list(found.coverage.values.chunks)
+            content["coverage"] = packing.header((found.coverage.values,), n_cells=found.coverage.n_bins, cells="")
+        content["chunks"] = {name: len(part) for name, part in chunks.items()}
+        return content, [chunk for part in chunks.values() for chunk in part]
 
     def _read(self) -> LocusInputs:
         """Return what all loci are cut from, read once for the same groups."""

@@ -32,7 +32,8 @@ from .texts import phrase
 
 SCRIPTS: Final = (
     "common.js", "packed.js", "page.js", "tables.js", "linked.js", "charts.js", "folds.js",
-    "values.js", "pens.js", "views.js", "zip.js", "locus.js", "explore.js", "glossary.js", "main.js",
+    "values.js", "pens.js", "views.js", "zip.js", "genes.js", "coverage.js", "locus.js", "explore.js", "glossary.js",
+    "main.js",
 )  # fmt: skip
 PROSE: Final = 400_000
 """Bytes that texts and plain tables of a page may take beside its data and scripts."""

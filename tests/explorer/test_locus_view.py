@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from mira_nb.run.slots import write_slots
 from mira_nb.run.store import write_h5mu
 from mira_nb.stages.result import Slot
 from tests.report.test_browser import axe, saved
-from tests.report.test_explore_locus import GROUPS, peaks_of, regulation_run
+from tests.report.test_explore_locus import GROUPS, peaks_of, regulation_run, with_surroundings
 
 PAGE = """<!DOCTYPE html><html lang="en"><title>locus</title><body>
 <main class="mn-app"><h1>Run</h1><h2>Explorer</h2><div id="view"></div></main>"""
@@ -163,5 +164,45 @@ def test_peaks_weights_and_accessibility_are_those_of_the_run(chromium: Any, tmp
     page.evaluate("(message) => tell(message)", [view.message("UNFITTED")[0], []])
     page.wait_for_selector("text=has no fitted LITE model")
     assert not page.locator(".mn-locus").is_visible()
+    assert errors == []
+    context.close()
+
+
+@pytest.mark.browser
+def test_genes_and_fragments_follow_gene_and_groups(chromium: Any, tmp_path: Path) -> None:
+    """Fragments are shown for groups that they were counted for, or unions of them, and not for others."""
+    root, data = regulation_run(tmp_path / "r")
+    with_surroundings(root, data)
+    view = view_of(root, data)
+    view.data.kept.label("low", "both")
+    view.data.kept.label("high", "both")
+    context = chromium.new_context(accept_downloads=True)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_content(PAGE)
+    page.evaluate(MOUNT, [str(LocusView._esm), stylesheet()])
+    for by, gene, groups in (
+        ("leiden", "FORWARD", ["high", "low"]), (LABELLED, "BACKWARD", ["both"]), ("sample", "FORWARD", []),
+    ):  # fmt: skip
+        view.by = by
+        content, chunks = view.message(gene)
+        page.evaluate("(message) => tell(message)", [content, [base64.b64encode(chunk).decode() for chunk in chunks]])
+        page.wait_for_selector(f"#view[data-locus={gene}]")
+        text = saved(page, lambda: page.get_by_text("bedGraph", exact=True).click()).decode()
+        assert re.findall('name="fragments (.*?)"', text) == groups
+        caption = page.locator(".mn-map > .mn-help").last.inner_text()
+        assert ("cuts per bin of 100 bp" in caption) == bool(groups)
+        assert "boxes are exons" in caption or gene == "BACKWARD"
+        svg = saved(page, lambda: page.get_by_text("SVG", exact=True).click()).decode()
+        assert (">OTHER</text>" in svg) == (gene == "FORWARD")
+        if by == LABELLED:
+            cuts = data["atac"].uns["coverage"]["groupings"]["1"]["cuts"].toarray()[:, :500].sum(axis=0)
+            rows = [
+                row.split("\t") for row in text.split('name="fragments both"')[1].split("track")[0].splitlines()[1:]
+            ]
+            wanted = {200_000 + 100 * i: cuts[i] / 2.5 for i in np.flatnonzero(cuts)}
+            assert {int(row[1]): float(row[3]) for row in rows} == pytest.approx(wanted)
+    assert axe(page) == []
     assert errors == []
     context.close()
