@@ -88,6 +88,8 @@ MOTIFS_UNS: Final = "motifs"
 LINEAGE_TREE: Final = "lineage_tree"
 SUBSET: Final = "subset"  # of a run with --subset: column, values, and the mask over all cells of the input
 PEAK_SETS: Final = "peak_sets"
+COVERAGE: Final = "coverage"  # of fragments around the start sites of modelled genes, per group of cells
+GENE_MODELS: Final = "gene_models"
 PRIMED_GENES: Final = "primed_genes"
 # uns entries that scanpy's functions look for
 PCA: Final = "pca"

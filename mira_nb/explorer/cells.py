@@ -19,6 +19,7 @@ from mira_nb.errors import StoreError
 from mira_nb.keys import (
     ATAC,
     ATAC_TOPIC_PREFIX,
+    CELL_LABEL,
     FATE_PROBABILITIES,
     JOINT,
     JOINT_STAGE,
@@ -32,6 +33,7 @@ from mira_nb.keys import (
     REGULATION,
     RNA,
     RNA_TOPIC_PREFIX,
+    SUBSET,
     TOPICS_ATAC,
     TOPICS_RNA,
     TRAJECTORY,
@@ -40,6 +42,8 @@ from mira_nb.keys import (
     X_UMAP,
     X_UMAP_PCA,
 )
+from mira_nb.report.colors import Palette
+from mira_nb.report.palette import read_palette
 from mira_nb.run.store import RunStore
 from mira_nb.typing import Floats
 
@@ -128,9 +132,28 @@ class CellData:
 
     # ------------------------------------------------------------------ facts
     @cached_property
+    def palette(self) -> Palette:
+        """Colours of groups, states and topics, as in the report."""
+        return read_palette(self.root)
+
+    @cached_property
     def names(self) -> pd.Index:
-        """Names of the cells."""
-        return self._index("")
+        """Names of the cells that are analysed."""
+        return self._index("")[self.mask]
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_] | slice:
+        """Cells of the input that are analysed: those of a subset, or all."""
+        found = self.slot(JOINT_STAGE, JOINT, "uns", SUBSET) if JOINT_STAGE in self.done else None
+        return np.asarray(found["mask"], dtype=bool) if found else slice(None)
+
+    def rows(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return where cells, numbered among the analysed ones, stand in the input."""
+        return positions if isinstance(self.mask, slice) else np.flatnonzero(self.mask)[positions]
+
+    def _analysed(self, values: Any) -> Any:
+        """Return values of the analysed cells; stages before the choice of a subset leave some of all cells."""
+        return values if len(values) == len(self.names) else values[self.mask]
 
     @cached_property
     def genes(self) -> pd.Index:
@@ -199,7 +222,8 @@ class CellData:
 
         parts: dict[str, Any] = {}
         for stage, column in (
-            (JOINT_STAGE, LEIDEN), (TRAJECTORY, LINEAGE_STATE), (TRAJECTORY, PSEUDOTIME), (REGULATION, NITE_SCORE),
+            (JOINT_STAGE, LEIDEN), (JOINT_STAGE, CELL_LABEL), (TRAJECTORY, LINEAGE_STATE), (TRAJECTORY, PSEUDOTIME),
+            (REGULATION, NITE_SCORE),
         ):  # fmt: skip
             value = self.slot(stage, JOINT, "obs", column) if stage in self.done else None
             if value is not None:
@@ -212,7 +236,7 @@ class CellData:
                 frame = read_elem(file[group])
                 for name in frame.columns:
                     if not str(name).startswith(("rna:", "atac:")):
-                        parts.setdefault(str(name), frame[name].array)
+                        parts.setdefault(str(name), self._analysed(frame[name].array))
         return pd.DataFrame(parts, index=self.names)
 
     @cached_property
@@ -221,7 +245,7 @@ class CellData:
         out: dict[str, Floats] = {}
         for stage, assay, prefix in ((TOPICS_RNA, RNA, RNA_TOPIC_PREFIX), (TOPICS_ATAC, ATAC, ATAC_TOPIC_PREFIX)):
             if stage in self.done:
-                found = np.asarray(self.slot(stage, assay, "obsm", X_TOPICS), dtype=float)
+                found = self._analysed(np.asarray(self.slot(stage, assay, "obsm", X_TOPICS), dtype=float))
                 out |= {f"{prefix}{i + 1}": found[:, i] for i in range(found.shape[1])}
         return out
 
@@ -269,7 +293,8 @@ class CellData:
         if feature.name not in names:
             return None
         self.columns[assay].make()
-        return Values(feature, self.columns[assay].column(position(names, feature.name)), unit=unit)
+        values = self.columns[assay].column(position(names, feature.name))
+        return Values(feature, self._analysed(values), unit=unit)
 
     def _motif(self, feature: Feature) -> Values | None:
         if feature.name not in self.motifs:

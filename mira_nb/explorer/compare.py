@@ -91,7 +91,7 @@ def markers(data: CellData, first: str, second: str, *, seed: int = 0) -> Marker
     used = [np.sort(rng.choice(x, MOST_CELLS, replace=False)) if len(x) > MOST_CELLS else x for x in both]
     columns = data.columns[RNA]
     columns.make()
-    rows = columns.rows(np.concatenate(used)).tocsr()
+    rows = columns.rows(data.rows(np.concatenate(used))).tocsr()
     table = marker_table(rows[: len(used[0])].tocsc(), rows[len(used[0]) :].tocsc(), list(data.genes))
     counts = [(len(one), len(two)) for one, two in (both, used)]
     return Markers(table.rename(columns={"feature": "gene"}), counts[0], counts[1])

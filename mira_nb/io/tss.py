@@ -21,15 +21,17 @@ import pandas as pd
 from mira_nb.errors import ResourceError
 
 from .files import read_lines
-from .gff import Row, looks_like_gff, parse_gff
+from .gff import Row, exon_text, looks_like_gff, parse_gff
 from .messages import Finding, finding, refusal
-from .tss_tables import OPTION, STRANDS, UNSTRANDED, Rows, parse_table, read_header
+from .tss_tables import OPTION, STRANDS, UNSTRANDED, Rows, parse_table, read_header, ucsc_exons
 
 TssFormat = Literal["table", "bed", "gtf", "refseq"]
 RULE: Final = (
     "Every distinct transcription start site of a gene is kept. Where one site per gene is needed, it is the one that "
     "most transcripts share; among equals the most upstream one; main chromosomes (names without '_') come first."
 )
+LONGEST_POINT: Final = 2
+"""Length of an interval up to which it is a start site and no transcript."""
 _BED_STRANDS: Final = {*STRANDS, "."}
 _ENOUGH_ROWS: Final = 20
 _WIDEST_PROMOTER: Final = 4000
@@ -44,7 +46,9 @@ class TssTable:
     ----------
     frame
         Columns gene, chrom, tss (0-based), strand, n_transcripts, gene_id ('' without one); one row per distinct site,
-        in the order of the file.
+        in the order of the file. Where the file has transcripts and not start sites alone, also body_start and body_end
+        of the longest one that begins there (0-based, half-open; -1 where it is not known) and its exons
+        (``start-end,start-end``; '' where they are not known).
     format
         How the file was read.
     findings
@@ -91,7 +95,10 @@ def read_tss(path: Path) -> TssTable:
     if not read_header(head[0]).missing() or reader is None:
         return _finish(path, "table", parse_table(lines, path))
     kind, parse = reader
-    return _finish(path, kind, Rows(*parse_gff(lines)) if kind == "gtf" else _parse(lines, parse))
+    if kind == "gtf":
+        rows, n_read, n_bad, exons = parse_gff(lines)
+        return _finish(path, kind, Rows(rows, n_read, n_bad, exons=exons))
+    return _finish(path, kind, _parse(lines, parse))
 
 
 def _content(path: Path) -> Iterator[str]:
@@ -119,7 +126,7 @@ def _headerless_reader(head: list[str]) -> tuple[TssFormat, Callable[[list[str]]
     body = [_fields(line) for line in head if not line.startswith("#")]
     tests: list[tuple[TssFormat, Callable[[list[str]], bool], Callable[[list[str]], Row | None]]] = [
         ("gtf", looks_like_gff, _bed_row),
-        ("refseq", lambda f: _is_genepred(f[1:]) and len(f) >= 13, lambda f: _genepred_row(f[1:])),
+        ("refseq", lambda f: _is_genepred(f[1:]) and len(f) >= 13, _binned_genepred_row),
         ("refseq", lambda f: _is_genepred(f[1:]) and len(f) >= 11, _refflat_row),
         ("refseq", _is_genepred, _genepred_row),
         ("refseq", lambda f: len(f) >= 8 and f[2] in "+-" and f[3].isdigit() and f[4].isdigit(), _lisa_row),
@@ -150,6 +157,10 @@ def _genepred_row(fields: list[str]) -> Row:
     return fields[1], fields[3], fields[4], fields[2], fields[11] if extended else fields[0], fields[0]
 
 
+def _binned_genepred_row(fields: list[str]) -> Row:
+    return _genepred_row(fields[1:])
+
+
 def _refflat_row(fields: list[str]) -> Row | None:
     return fields[2], fields[4], fields[5], fields[3], fields[0], fields[1]
 
@@ -174,23 +185,44 @@ def _bed4_row(fields: list[str]) -> Row | None:
     return fields[0], fields[1], fields[2], ".", fields[3], ""
 
 
+_EXONS: Final[Mapping[Callable[[list[str]], Row | None], int]] = {
+    _genepred_row: 8, _binned_genepred_row: 9, _refflat_row: 9, _lisa_row: 5,
+}  # fmt: skip
+"""Column of the starts of exons by form; that of their ends follows."""
+
+
 def _parse(lines: Iterable[str], parse: Callable[[list[str]], Row | None]) -> Rows:
     """Return the rows, the number of rows considered and the number of unusable rows."""
     rows: list[Row] = []
+    exons: list[str] = []
     n_rows = n_bad = 0
     for line in lines:
         if line.startswith("#"):
             continue
         n_rows += 1
+        fields = _fields(line)
         try:
-            row = parse(_fields(line))
+            row = parse(fields)
         except (IndexError, ValueError):
             row = None
         if row is None:
             n_bad += 1
         else:
             rows.append(row)
-    return Rows(rows, n_rows, n_bad)
+            exons.append(_exons(parse, fields))
+    return Rows(rows, n_rows, n_bad, exons=exons)
+
+
+def _exons(parse: Callable[[list[str]], Row | None], fields: list[str]) -> str:
+    """Return the exons of a row, where its form has them: genePred, refFlat, lisa2 and BED12."""
+    if parse is _bed_row:
+        if len(fields) < 12 or not fields[1].isdigit():
+            return ""
+        start = int(fields[1])
+        sizes, steps = ([int(x) for x in text.strip(",").split(",") if x.isdigit()] for text in fields[10:12])
+        return exon_text((start + step, start + step + size) for step, size in zip(steps, sizes, strict=False))
+    place = _EXONS.get(parse)
+    return ucsc_exons(*fields[place : place + 2]) if place is not None and len(fields) > place + 1 else ""
 
 
 def _finish(path: Path, kind: TssFormat, read: Rows) -> TssTable:
@@ -213,11 +245,15 @@ def _finish(path: Path, kind: TssFormat, read: Rows) -> TssTable:
     sites = pd.DataFrame({"gene": gene, "chrom": chrom, "tss": position, "strand": strand})
     sites["gene_id"] = frame["gene_id"]
     sites = sites.loc[good].astype({"tss": np.int64})
+    windows = _windows(path, kind, (end - start)[good])
+    bodies = pd.DataFrame({"body_start": start, "body_end": end, "exons": read.exons or ""}).loc[good]
     keys = ["gene", "chrom", "tss", "strand"]
     grouped = sites.groupby(keys, sort=False, observed=True)["gene_id"]
     counted = grouped.agg(n_transcripts="size", gene_id="first").reset_index()
+    if not windows:
+        counted = _with_bodies(counted, sites[keys].join(bodies))
     lost = _lost(frame.assign(gene=gene), reason, counted)
-    findings = [*read.findings, *findings, *_windows(path, kind, (end - start)[good]), *_suspicious(path, counted)]
+    findings = [*read.findings, *findings, *windows, *_suspicious(path, counted)]
     if n_bad := sum(reasons.values()):
         findings.append(
             finding(
@@ -232,6 +268,19 @@ def _finish(path: Path, kind: TssFormat, read: Rows) -> TssTable:
     if n_unstranded := int((unstranded & good).sum()):
         findings.append(finding("tss_without_strand", n_unstranded=n_unstranded, file=path.name))
     return TssTable(counted, kind, tuple(findings), lost)
+
+
+def _with_bodies(counted: pd.DataFrame, bodies: pd.DataFrame) -> pd.DataFrame:
+    """Return start sites with the longest transcript at each; as they are where no row is longer than a point."""
+    keys = ["gene", "chrom", "tss", "strand"]
+    bodies["width"] = bodies["body_end"] - bodies["body_start"]
+    bodies = bodies[bodies["width"] > LONGEST_POINT]
+    if bodies.empty:
+        return counted
+    longest = bodies.sort_values("width", ascending=False, kind="stable").drop_duplicates(keys).drop(columns="width")
+    out = counted.merge(longest, on=keys, how="left")
+    ends = out[["body_start", "body_end"]].fillna(-1).astype(np.int64)
+    return out.assign(**ends, exons=out["exons"].fillna(""))
 
 
 def _reasons(gene: pd.Series, chrom: pd.Series, start: pd.Series, end: pd.Series, strand: pd.Series) -> pd.Series:

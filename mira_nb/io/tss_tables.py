@@ -12,7 +12,7 @@ from typing import Final
 
 from mira_nb.errors import ResourceError
 
-from .gff import Row
+from .gff import Row, exon_text
 from .messages import Finding, finding, refusal
 from .peaks import CHROM_COLUMNS, END_COLUMNS, START_COLUMNS
 
@@ -48,12 +48,13 @@ _END: Final = (*END_COLUMNS, "txend", "tx_end", "gene_end")
 
 @dataclass
 class Rows:
-    """Rows of a file, how many were read, how many could not be, and what was assumed."""
+    """Rows of a file, how many were read, how many could not be, what was assumed, and exons of the rows if known."""
 
     rows: list[Row]
     n_read: int
     n_bad: int
     findings: list[Finding] = field(default_factory=list)
+    exons: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Header:
     kind: int | None
     tss: int | None
     width: int | None
+    exons: tuple[int, int] | None
     shift: int
 
     def missing(self) -> list[str]:
@@ -113,8 +115,21 @@ def read_header(first: str) -> Header:
         kind=find(_TYPE_COLUMNS),
         tss=biomart if tss is None else tss,
         width=find(("width",)),
+        exons=_both(lower, ("exonstarts", "exonends")),
         shift=int(one_based),
     )
+
+
+def _both(lower: dict[str, int], names: tuple[str, str]) -> tuple[int, int] | None:
+    return (lower[names[0]], lower[names[1]]) if all(name in lower for name in names) else None
+
+
+def ucsc_exons(starts: str, ends: str) -> str:
+    """Return the exons of UCSC's lists of starts and ends; '' where they are no such lists."""
+    pairs = list(zip(*(part.strip('"').strip(",").split(",") for part in (starts, ends)), strict=False))
+    if not all(text.isdigit() for pair in pairs for text in pair):
+        return ""
+    return exon_text((int(start), int(end)) for start, end in pairs)
 
 
 def _pair(lower: dict[str, int]) -> tuple[int, int] | None:
@@ -127,11 +142,12 @@ def _pair(lower: dict[str, int]) -> tuple[int, int] | None:
 
 @dataclass
 class _Read:
-    """One row, its kind and transcript ('' without such columns)."""
+    """One row, its kind, transcript and exons ('' without such columns)."""
 
     row: Row
     kind: str
     transcript: str
+    exons: str = ""
 
 
 def parse_table(lines: Iterator[str], path: Path) -> Rows:
@@ -165,8 +181,8 @@ def parse_table(lines: Iterator[str], path: Path) -> Rows:
         for found in read:
             chrom, start, *rest = found.row
             found.row = (chrom, str(int(start) - 1), *rest)  # type: ignore[assignment]
-    rows, findings = _transcripts(path, read)
-    return Rows(rows, n_rows, n_bad, findings)
+    rows, exons, findings = _transcripts(path, read)
+    return Rows(rows, n_rows, n_bad, findings, exons)
 
 
 def _check_strands(path: Path, strands: set[str]) -> None:
@@ -185,17 +201,22 @@ def _table_row(fields: list[str], header: Header) -> _Read:
     elif header.shift:
         start = str(int(start) - header.shift)
     row = (text(header.chrom), start, end, text(header.strand), text(header.gene), text(header.gene_id))
-    return _Read(row, text(header.kind).lower(), text(header.transcript) if header.tss is None else "")
+    exons = "" if header.exons is None else ucsc_exons(*(fields[place] for place in header.exons))
+    return _Read(row, text(header.kind).lower(), text(header.transcript) if header.tss is None else "", exons)
 
 
-def _transcripts(path: Path, read: list[_Read]) -> tuple[list[Row], list[Finding]]:
-    """Return a row per transcript: rows of transcripts where there are any, else the extent of their exons."""
-    whole = [found.row for found in read if found.kind in _WHOLE]
+def _transcripts(path: Path, read: list[_Read]) -> tuple[list[Row], list[str], list[Finding]]:
+    """Return a row per transcript with its exons: rows of transcripts where there are any, else what exons span."""
+    blocks: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for found in read:
+        if found.kind == "exon" and found.transcript:
+            blocks.setdefault((found.transcript, found.row[0]), []).append((int(found.row[1]), int(found.row[2])))
+    whole = [found for found in read if found.kind in _WHOLE]
     if whole:
-        return whole, []
+        return [found.row for found in whole], [_exons(blocks, found.transcript, found.row) for found in whole], []
     parts = [found for found in read if found.kind in _PARTS and found.transcript]
     if not parts:
-        return [found.row for found in read], []
+        return [found.row for found in read], [found.exons for found in read], []
     joined: dict[tuple[str, str], Row] = {}
     for found in parts:
         chrom, start, end, *rest = found.row
@@ -204,12 +225,21 @@ def _transcripts(path: Path, read: list[_Read]) -> tuple[list[Row], list[Finding
             start = str(min(int(start), int(joined[key][1])))
             end = str(max(int(end), int(joined[key][2])))
         joined[key] = (chrom, start, end, *rest)  # type: ignore[assignment]
-    return list(joined.values()), [
-        finding(
-            "tss_parts_joined",
-            n_parts=len(parts),
-            n_transcripts=len(joined),
-            file=path.name,
-            kinds=sorted({found.kind for found in parts}),
-        )
-    ]
+    texts = [_exons(blocks, transcript, row) for (transcript, _), row in joined.items()]
+    return (
+        list(joined.values()),
+        texts,
+        [
+            finding(
+                "tss_parts_joined",
+                n_parts=len(parts),
+                n_transcripts=len(joined),
+                file=path.name,
+                kinds=sorted({found.kind for found in parts}),
+            )
+        ],
+    )
+
+
+def _exons(blocks: dict[tuple[str, str], list[tuple[int, int]]], transcript: str, row: Row) -> str:
+    return exon_text(blocks.get((transcript, row[0]), ()))

@@ -20,8 +20,10 @@ import traitlets
 
 from mira_nb.charts import theme
 from mira_nb.errors import MiraError, StoreError
+from mira_nb.report.colors import Palette
 from mira_nb.report.embed import plain_json
 from mira_nb.report.names import named_spec, named_text, topic_names
+from mira_nb.report.palette import read_palette
 from mira_nb.report.tables import read_table
 from mira_nb.run.files import write_bytes
 
@@ -122,6 +124,11 @@ def _names(folder: Path) -> dict[str, str]:
     return topic_names(folder.parents[1]) if folder.parent.name == "stages" else {}
 
 
+def _palette(folder: Path) -> Palette:
+    """Return the colours of the run that a stage's folder belongs to."""
+    return read_palette(folder.parents[1]) if folder.parent.name == "stages" else Palette()
+
+
 def _worded(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
     """Return title, caption and alternative text of a figure or table with the names of topics."""
     return {part: named_text(str(item[part]), names) for part in ("title", "caption", "alt") if part in item}
@@ -151,8 +158,8 @@ class FigureGallery(_Asked):
         self._folder = folder
         self._files = {item["name"]: item["file"] for item in figures}
         shown = ("name", "title", "caption", "alt", "section")
-        names = _names(folder)
-        key = f"{key} {sorted(names.items())}"
+        names, palette = _names(folder), _palette(folder)
+        key = f"{key} {sorted(names.items())} {palette.digest()}"
         self.items = [
             {**{name: item.get(name, "") for name in shown}, **_worded(item, names), "key": key} for item in figures
         ]
@@ -163,9 +170,10 @@ class FigureGallery(_Asked):
             return Reply(vega_bundle(), "vega.js", "text/javascript")
         path = inside(self._folder, self._files[name])
         mime = {".png": "image/png", ".svg": "image/svg+xml"}.get(path.suffix, "application/json")
-        content, names = path.read_bytes(), _names(self._folder)
-        if names and path.suffix == ".json":
-            content = plain_json(named_spec(json.loads(content), names)).encode("utf-8")
+        content = path.read_bytes()
+        if path.suffix == ".json":
+            spec = _palette(self._folder).apply(json.loads(content))
+            content = plain_json(named_spec(spec, _names(self._folder))).encode("utf-8")
         return Reply(content, path.name, mime)
 
 

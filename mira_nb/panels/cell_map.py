@@ -14,6 +14,7 @@ from mira_nb.charts import theme
 from mira_nb.errors import MiraError
 from mira_nb.explorer.cells import CellData, Values
 from mira_nb.explorer.search import Search
+from mira_nb.report.colors import Palette
 from mira_nb.typing import Floats
 
 from .browser_widgets import ASSETS, SHARED
@@ -59,7 +60,7 @@ class CellMap(anywidget.AnyWidget):
     def show(self, values: Values) -> None:
         """Colour the cells."""
         self._values = values
-        self.send(*colour_message(values))
+        self.send(*colour_message(values, self.data.palette))
 
     def say(self, text: str) -> None:
         """Show a sentence below the map."""
@@ -98,8 +99,16 @@ def packed_points(points: Floats) -> bytes:
     return np.round(np.clip(place, 0, 1) * 65535).astype("<u2").tobytes()
 
 
-def colour_message(values: Values) -> tuple[dict[str, Any], list[bytes]]:
-    """Return what the page needs to colour the cells: facts, and a byte per cell."""
+def colour_message(values: Values, palette: Palette) -> tuple[dict[str, Any], list[bytes]]:
+    """Return what the page needs to colour the cells: facts, and a byte per cell.
+
+    Parameters
+    ----------
+    values
+        Values of the cells.
+    palette
+        Colours of the run's names.
+    """
     facts: dict[str, Any] = {
         "kind": "colour", "key": values.feature.key, "label": values.feature.shown, "unit": values.unit,
         "numeric": values.numbers is not None,
@@ -108,7 +117,7 @@ def colour_message(values: Values) -> tuple[dict[str, Any], list[bytes]]:
         low, high, steps = scaled(values.numbers)
         return {**facts, "low": low, "high": high, "colours": list(scale_colours())}, [steps.tobytes()]
     codes = np.asarray(values.codes)
-    colours = theme.category_colors(values.categories)
+    colours = palette.of(values.categories)
     counts = np.bincount(codes[codes >= 0], minlength=len(values.categories))
     facts |= {"names": list(values.categories), "colours": list(colours.values()), "counts": counts.tolist()}
     return facts, [np.where(codes < 0, MISSING, codes).astype(np.uint8).tobytes()]

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from mira_nb.charts import theme
+from mira_nb.report.colors import Palette
 
 from .markup import number, text
 
@@ -84,9 +85,9 @@ def key(names: Sequence[str], colours: Mapping[str, str]) -> str:
     return f'<div class="mn-scale">{" ".join(items)}</div>'
 
 
-def set_colours(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour per set; what stands for the rest is grey."""
-    colours = theme.category_colors(names)
+def set_colours(names: Sequence[str], palette: Palette) -> dict[str, str]:
+    """Return a colour per set, that of the run where it has one; what stands for the rest is grey."""
+    colours = palette.of(names)
     return {name: theme.MUTED if name.startswith("all ") else colours[name] for name in names}
 
 

@@ -25,7 +25,7 @@ from mira_nb.run.store import plain_cells
 from . import drawings, markup
 from .browser_widgets import TableDeck
 from .cell_map import CellMap
-from .locus_view import LocusView
+from .locus_view import LocusPanel
 from .texts import phrase, words
 
 MOST_SETS: Final = 12
@@ -66,7 +66,7 @@ class Explorer:
         self.pictures, self.page, self.marker_note = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.page.add_class("mn-page")
         self.table = TableDeck()
-        self.locus = LocusView(self.data)
+        self.locus = LocusPanel(self.data)
         self._build()
         self._list_selections()
         self.show(self._first())
@@ -109,7 +109,7 @@ class Explorer:
                 self.labelling,
                 self.page,
                 self.pictures,
-                self.locus,
+                self.locus.widget,
                 *(_row(row) for row in rows),
                 self.marker_note,
                 self.table,
@@ -178,7 +178,7 @@ class Explorer:
             self.pictures.value = f'<p class="mn-help">{markup.text(words("explorer")["numbers"])}</p>'
             return
         sets = self.sets()
-        colours = drawings.set_colours(list(sets))
+        colours = drawings.set_colours(list(sets), self.data.palette)
         label = values.feature.shown
         drawn = [
             drawings.violins(compare.spreads(values.numbers, sets), label=label, colours=colours),
@@ -196,6 +196,7 @@ class Explorer:
         with self._lock:
             self._list_selections(chosen=kept)
             self._draw()
+        self.locus.refresh()
         self.note.value = markup.alert("success", phrase("explorer", "kept", name=kept, n_cells=len(positions)))
 
     def _list_selections(self, chosen: str | None = None) -> None:
@@ -213,6 +214,7 @@ class Explorer:
     def _drop(self) -> None:
         self.data.kept.drop_selection(self.first.value)
         self._list_selections()
+        self.locus.refresh()
         self._draw()
 
     def find_markers(self) -> None:
@@ -262,6 +264,7 @@ class Explorer:
 
     def _label(self) -> None:
         self.data.kept.label(self.cluster.value, self.label.value)
+        self.locus.refresh()
         self.show(f"column:{LABELLED}" if self.data.kept.labels() else f"column:{LEIDEN}")
         self.note.value = markup.alert("success", words("explorer")["labelled"].format(self.cluster.value))
 

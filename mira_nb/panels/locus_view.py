@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import anywidget
+import ipywidgets as widgets
+import pandas as pd
 
-from mira_nb.charts import theme
 from mira_nb.errors import MiraError, StoreError
 from mira_nb.explorer.cells import CellData
-from mira_nb.keys import DRIVERS, LEIDEN, LINEAGE_STATE, REGULATION
+from mira_nb.explorer.groupings import grouping, groupings
+from mira_nb.keys import DRIVERS, REGULATION
 from mira_nb.report.explore import packing
 from mira_nb.report.explore.locus import PROMOTER_BP, LocusInputs, locus_of, read_inputs
+from mira_nb.report.explore.page import column_title, locus_caption
 from mira_nb.report.explore.source import results
 
 from .browser_widgets import ASSETS, SHARED
@@ -21,9 +24,13 @@ from .texts import words
 
 _SCRIPTS: Final = (
     SHARED / "common.js", ASSETS / "locus_page.js",
-    *(SHARED / name for name in ("values.js", "pens.js", "views.js", "zip.js", "locus.js")),
+    *(SHARED / name for name in ("values.js", "pens.js", "views.js", "zip.js", "genes.js", "coverage.js", "locus.js")),
     ASSETS / "locus_view.js",
 )  # fmt: skip
+
+
+MOST_KEPT: Final = 3
+"""Groupings whose values are kept in memory."""
 
 
 class LocusView(anywidget.AnyWidget):
@@ -33,6 +40,11 @@ class LocusView(anywidget.AnyWidget):
     ----------
     data
         The run.
+
+    Attributes
+    ----------
+    by
+        One of :func:`.groupings`, whose groups have tracks; '' for one track of all cells.
     """
 
     _esm = "".join(path.read_text(encoding="utf-8") for path in _SCRIPTS)
@@ -40,23 +52,24 @@ class LocusView(anywidget.AnyWidget):
     def __init__(self, data: CellData) -> None:
         super().__init__()
         self.data = data
+        self.by = ""
         self._lock = threading.Lock()
-        self._inputs: LocusInputs | None = None
+        self._inputs: dict[tuple[str, bytes], LocusInputs] = {}
         self._gene = ""
         self.on_msg(self._heard)
 
     def show(self, gene: str) -> None:
         """Show the locus of a gene; an empty name hides the view."""
         self._gene = gene
-        threading.Thread(target=self._answer, args=(gene,), daemon=True).start()
+        threading.Thread(target=self._answer, args=(gene, self.by), daemon=True).start()
 
     def _heard(self, _: Any, message: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         if message.get("kind") == "ready" and self._gene:
             self.show(self._gene)
 
-    def _answer(self, gene: str) -> None:
+    def _answer(self, gene: str, by: str) -> None:
         content, chunks = self.message(gene)
-        if gene == self._gene:  # no other gene was chosen meanwhile
+        if (gene, by) == (self._gene, self.by):  # nothing else was chosen meanwhile
             self.send(content, buffers=chunks)
 
     def send(self, content: Any, buffers: Any = None) -> None:
@@ -75,21 +88,32 @@ class LocusView(anywidget.AnyWidget):
             return {"kind": "none", "text": words("explorer")["locus"].format(gene=gene)}, []
         facts = {**found.facts, "promoter_bp": self._promoter()}
         header = packing.header(found.sets, n_cells=found.n_peaks, cells="")
-        colours = theme.category_colors(facts["groups"])
-        content = {"kind": "locus", "gene": gene, "facts": facts, "header": header, "colours": colours}
-        return content, [chunk for item in found.sets for chunk in item.chunks]
+        colours = self.data.palette.of(facts["groups"])
+        chunks = {"loci": [chunk for item in found.sets for chunk in item.chunks], "coverage": []}
+        content = {
+            "kind": "locus", "gene": gene, "facts": facts, "header": header, "colours": colours,
+            "caption": locus_caption(found),
+        }  # fmt: skip
+        if found.coverage is not None:
+            chunks["coverage"] = list(found.coverage.values.chunks)
+            content["coverage"] = packing.header((found.coverage.values,), n_cells=found.coverage.n_bins, cells="")
+        content["chunks"] = {name: len(part) for name, part in chunks.items()}
+        return content, [chunk for part in chunks.values() for chunk in part]
 
     def _read(self) -> LocusInputs:
-        """Return what all loci are cut from, read once."""
+        """Return what all loci are cut from, read once for the same groups."""
+        groups = pd.Series(grouping(self.data, self.by), index=self.data.names)
+        key = self.by, groups.cat.codes.to_numpy().tobytes()
         with self._lock:
-            if self._inputs is None:
-                known = self.data.annotations
-                grouping = next((name for name in (LINEAGE_STATE, LEIDEN) if name in known), "")
+            if key not in self._inputs:
                 with results(self.data.root) as file:
-                    self._inputs = read_inputs(file, grouping, self._drivers())
-            if self._inputs is None:
-                raise StoreError("results.h5mu holds no models of genes", remedy="run the stage regulation again")
-            return self._inputs
+                    found = read_inputs(file, groups, self._drivers())
+                if found is None:
+                    raise StoreError("results.h5mu holds no models of genes", remedy="run the stage regulation again")
+                for old in list(self._inputs)[: 1 - MOST_KEPT]:
+                    del self._inputs[old]
+                self._inputs[key] = found
+            return self._inputs[key]
 
     def _drivers(self) -> list[str]:
         """Return the called drivers, those of the largest effect first."""
@@ -105,3 +129,58 @@ class LocusView(anywidget.AnyWidget):
     def _promoter(self) -> float:
         rows = (self.data.store.stage_record(REGULATION) or {}).get("parameters") or ()
         return next((row.get("used", row["value"]) for row in rows if row["name"] == "promoter_bp"), PROMOTER_BP)
+
+
+class LocusPanel:
+    """The locus view with a menu of the groups that have tracks in it.
+
+    Parameters
+    ----------
+    data
+        The run.
+
+    Attributes
+    ----------
+    menu
+        The groupings; at first that of the report.
+    view
+        The locus.
+    widget
+        Both.
+    """
+
+    def __init__(self, data: CellData) -> None:
+        self.data, self.view = data, LocusView(data)
+        self._gene, self._quiet = "", False
+        self.menu = widgets.Dropdown(
+            description=words("explorer")["locus_groups"], style={"description_width": "initial"}
+        )
+        self.row = widgets.HBox([self.menu])
+        self.row.add_class("mn-row")
+        self.refresh()
+        self.menu.observe(lambda _: self._regroup(), names="value")
+        self.widget = widgets.VBox([self.row, self.view])
+
+    def show(self, gene: str) -> None:
+        """Show the locus of a gene; an empty name hides menu and view."""
+        self._gene = gene
+        self.row.layout.display = "" if gene and REGULATION in self.data.done else "none"
+        self.view.show(gene)
+
+    def refresh(self) -> None:
+        """Offer the groupings that there are now; what was chosen stays chosen while it is there."""
+        chosen, found = self.menu.value, groupings(self.data)
+        self._quiet = True  # new options choose the first one
+        try:
+            self.menu.options = [(column_title(name), name) for name in found] or [("all cells", "")]
+            self.menu.value = chosen if chosen in found else self.menu.options[0][1]
+        finally:
+            self._quiet = False
+        self._regroup()  # a selection of the same name may have other cells now
+
+    def _regroup(self) -> None:
+        if self._quiet:
+            return
+        self.view.by = self.menu.value or ""
+        if self._gene:
+            self.view.show(self._gene)

@@ -21,17 +21,19 @@ from .environment import FOLDER, page_environment
 from .explore.page import FILE, Explorer, prepare
 from .findings.collect import Findings, collect
 from .findings.facts import Facts
-from .findings.page import first_screen, run_palette
+from .findings.page import first_screen
 from .glossary import terms
 from .licences import notices
 from .methods import Methods, build_methods
+from .palette import run_palette
 from .reader import RunView, read_run
 from .sections import Builder, all_alerts
 from .texts import phrase
 
 SCRIPTS: Final = (
     "common.js", "packed.js", "page.js", "tables.js", "linked.js", "charts.js", "folds.js",
-    "values.js", "pens.js", "views.js", "zip.js", "locus.js", "explore.js", "glossary.js", "main.js",
+    "values.js", "pens.js", "views.js", "zip.js", "genes.js", "coverage.js", "locus.js", "explore.js", "glossary.js",
+    "main.js",
 )  # fmt: skip
 PROSE: Final = 400_000
 """Bytes that texts and plain tables of a page may take beside its data and scripts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -34,6 +35,10 @@ class Palette:
     def of(self, names: Sequence[str]) -> dict[str, str]:
         """Return the colour of every name; names that the run does not know get colours of their own."""
         return {**theme.category_colors(names), **{name: self.names[name] for name in names if name in self.names}}
+
+    def digest(self) -> str:
+        """Return a short text that differs for other colours."""
+        return hashlib.sha256(repr([sorted(self.names.items()), sorted(self.topics.items())]).encode()).hexdigest()[:12]
 
     def apply(self, spec: Any) -> Any:
         """Return a chart with the run's colours in the scales that name groups, states or topics."""

@@ -283,3 +283,68 @@ def test_ncbi_chromosomes_are_named_by_their_region_rows(tmp_path):
         "NC_9.1\tx\tmRNA\t101\t200\t.\t+\t.\tID=rna-NM_1;Parent=gene-Aa;Name=NM_1;gene=Aa\n"
     )
     assert sites(path) == {("Aa", "4", 100, "+")}
+
+
+BODIES = {
+    "gtf": "".join(
+        f'chr1\tx\t{kind}\t{start}\t{end}\t.\t-\t.\tgene_id "G1"; gene_name "Aa"; transcript_id "{name}";\n'
+        for kind, start, end, name in (
+            ("transcript", 101, 900, "short"), ("exon", 101, 200, "short"), ("exon", 801, 900, "short"),
+            ("transcript", 51, 900, "long"), ("exon", 51, 200, "long"), ("exon", 301, 400, "long"),
+            ("exon", 801, 900, "long"),
+        )
+    ),
+    "gff3": "chr1\tx\tgene\t51\t900\t.\t-\t.\tID=gene-Aa;Name=Aa\n"
+    + "".join(
+        f"chr1\tx\t{kind}\t{start}\t{end}\t.\t-\t.\t{values}\n"
+        for kind, start, end, values in (
+            ("mRNA", 51, 900, "ID=rna-1;Parent=gene-Aa"), ("exon", 801, 900, "Parent=rna-1;transcript_id=NM_1"),
+            ("exon", 301, 400, "Parent=rna-1;transcript_id=NM_1"), ("exon", 51, 200, "Parent=rna-1;transcript_id=NM_1"),
+        )
+    ),
+    "exons of gtf": "".join(
+        f'chr1\tx\texon\t{start}\t{end}\t.\t-\t.\tgene_id "G1"; gene_name "Aa"; transcript_id "T";\n'
+        for start, end in ((51, 200), (301, 400), (801, 900))
+    ),
+    "genepred": "585\tNM_1\tchr1\t-\t50\t900\t50\t900\t3\t50,300,800,\t200,400,900,\t0\tAa\tcmpl\tcmpl\t0,0,0,\n",
+    "refflat": "Aa\tNM_1\tchr1\t-\t50\t900\t50\t900\t3\t50,300,800,\t200,400,900,\n",
+    "lisa": "NM_1\tchr1\t-\t50\t900\t50,300,800,\t200,400,900,\tAa\t1-5\n",
+    "table browser": "#bin\tname\tchrom\tstrand\ttxStart\ttxEnd\texonStarts\texonEnds\tname2\n"
+    "1\tNM_1\tchr1\t-\t50\t900\t50,300,800,\t200,400,900,\tAa\n",
+    "bed12": "chr1\t50\t900\tAa\t0\t-\t50\t900\t0\t3\t150,100,100,\t0,250,750,\n",
+    "exons of ranges": "seqnames\tstart\tend\twidth\tstrand\ttype\tgene_name\ttranscript_id\n"
+    + "".join(f"chr1\t{a}\t{b}\t{b - a + 1}\t-\texon\tAa\tT\n" for a, b in ((51, 200), (301, 400), (801, 900))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", BODIES)
+def test_the_longest_transcript_of_a_site_is_kept_with_its_exons(tmp_path, form):
+    (tmp_path / "genes.txt").write_text(BODIES[form])
+    frame = read_tss(tmp_path / "genes.txt").frame
+    assert frame[["gene", "chrom", "tss", "strand"]].to_numpy().tolist() == [["Aa", "chr1", 899, "-"]]
+    kept = frame[["body_start", "body_end", "exons"]].to_numpy().tolist()
+    assert kept == [[50, 900, "50-200,300-400,800-900"]]
+
+
+def test_bodies_without_exons_and_start_sites_without_bodies(tmp_path):
+    path = tmp_path / "t.bed"
+    path.write_text("chr1\t50\t900\tAa\t0\t-\nchr1\t7\t8\tBb\t0\t+\n")
+    frame = read_tss(path).frame
+    assert frame[["body_start", "body_end", "exons"]].to_numpy().tolist() == [[50, 900, ""], [-1, -1, ""]]
+    path.write_text("chr1\t899\t900\tAa\t0\t-\nchr1\t7\t8\tBb\t0\t+\n")
+    assert "body_end" not in read_tss(path).frame
+    path.write_text("".join(f"chr1\t{1000 * i}\t{1000 * i + 1000}\tG{i}\t0\t+\n" for i in range(1, 40)))  # windows
+    assert "body_end" not in read_tss(path).frame
+
+
+def test_copies_of_a_transcript_keep_their_own_exons(tmp_path):
+    rows = []
+    for chrom, shift in (("chrX", 0), ("chrY", 5000)):
+        for kind, start, end in (("transcript", 101, 900), ("exon", 101, 200), ("exon", 801, 900)):
+            rows.append(
+                f"{chrom}\tx\t{kind}\t{start + shift}\t{end + shift}\t.\t+\t.\t"
+                'gene_id "G"; gene_name "Aa"; transcript_id "T";\n'
+            )
+    (tmp_path / "par.gtf").write_text("".join(rows))
+    frame = read_tss(tmp_path / "par.gtf").frame
+    assert frame["exons"].tolist() == ["100-200,800-900", "5100-5200,5800-5900"]

@@ -1,7 +1,7 @@
 // What values.js and locus.js ask of the report's page, answered from the kernel's last message.
 const page = (() => {
   let blocks = {};
-  let chunks = [];
+  const chunks = {};
   const base64 = (view) => {
     const bytes = new Uint8Array(view.buffer ?? view, view.byteOffset ?? 0, view.byteLength);
     let text = "";
@@ -9,8 +9,18 @@ const page = (() => {
     return btoa(text);
   };
   return {
-    fill(content, buffers) { blocks = { facts: content.facts, "explore-loci": content.header }; chunks = buffers.map(base64); },
+    fill(content, buffers) {
+      blocks = { facts: content.facts, "explore-loci": content.header, "explore-coverage": content.coverage };
+      let first = 0;
+      for (const [name, n] of Object.entries(content.chunks)) {
+        chunks[name] = buffers.slice(first, first + n).map(base64);
+        first += n;
+      }
+    },
     json: (name) => blocks[name],
-    byId: (name) => ({ textContent: chunks[Number(name.split("-").at(-1))] }),
+    byId(name) {
+      const [part, number] = name.split("-");
+      return { textContent: chunks[part][Number(number)] };
+    },
   };
 })();

@@ -11,7 +11,10 @@ function render({ model, el }) {
   plot.append(canvas);
   let state = null;
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const size = () => [Math.max(280, Math.round(plot.clientWidth)), Math.max(240, locus.height())];
+  const size = () => {
+    const w = Math.max(280, Math.round(plot.clientWidth));
+    return [w, Math.max(240, locus.height(w))];
+  };
   function draw() {
     if (!state?.locus || !plot.clientWidth) return;
     const [w, h] = size();
@@ -42,8 +45,9 @@ function render({ model, el }) {
   const tools = make("div", { class: "mn-map-tools", role: "toolbar", "aria-label": "Locus" },
     ...MOVES.map(([name, sign, words]) => button(sign, words, () => { locus.move(state.locus, name); draw(); })),
     ...SAVES.map(([kind, text, words]) => button(text, `Save the locus: ${words}`, () => save(kind))));
-  el.replaceChildren(make("div", { class: "mn-map" }, heading, said, tools, plot));
-  function show(flag) { tools.hidden = !flag; plot.hidden = !flag; el.hidden = !flag && !said.textContent; }
+  const caption = make("p", { class: "mn-help" });
+  el.replaceChildren(make("div", { class: "mn-map" }, heading, said, tools, plot, caption));
+  function show(flag) { tools.hidden = !flag; plot.hidden = !flag; caption.hidden = !flag; el.hidden = !flag && !said.textContent; }
 
   let asked = 0;
   async function received(content, buffers) {
@@ -61,6 +65,7 @@ function render({ model, el }) {
     const found = await locus.of(content.gene);
     if (mine !== asked || !found) return;
     state = { locus: found, locusReason: "", groupColors: content.colours };
+    caption.textContent = content.caption;
     const best = found.rows.reduce((a, b) => (b.weight > a.weight ? b : a), found.rows[0]);
     heading.textContent = `Locus of ${found.name}`;
     said.textContent = `Start site ${found.chrom}:${common.format(found.tss, "integer")} (${found.strand}), ${found.rows.length} peaks`

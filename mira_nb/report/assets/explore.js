@@ -266,7 +266,7 @@ const explore = (() => {
       "explore-map": { draw: views.map, height: square },
       "explore-violins": { draw: views.violins, height: square },
       "explore-courses": { draw: views.courses, height: square },
-      "explore-locus": { draw: locus.draw, height: () => Math.max(240, locus.height()) },
+      "explore-locus": { draw: locus.draw, height: (w) => Math.max(240, locus.height(Math.max(220, w))) },
     };
     views_ = [...document.querySelectorAll("#explore .view")].map((root) => {
       const plot = root.querySelector(".plot");

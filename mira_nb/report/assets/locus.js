@@ -1,14 +1,17 @@
-// Locus of a gene: peaks with LITE weights and decay curve, start sites, accessibility by group, hits of drivers.
+// Locus of a gene: peaks with LITE weights and decay curve, genes, fragments and accessibility by group, hits of drivers.
 const locus = (() => {
   const { format } = common;
   const SIDE = 300;
   const LABELS = 118;
   const ROW = 20;
+  const GENES = 112;
   const HIT_ROW = 14;
   const REGIONS = ["", "upstream", "proximal", "downstream"];
   let facts = null;
   let store = null;
   let peaks = null;
+  let cover = null;
+  let current = null;
   const chromosomes = new Map();
 
   const start = async (loci) => {
@@ -29,6 +32,7 @@ const locus = (() => {
     for (const name of facts.groups) peaks.open.push(await store.read("open", name));
     const factors = store.header.sets.find((set) => set.name === "hits")?.features ?? [];
     for (const name of factors) peaks.hits.push({ name, has: await store.read("hits", name) });
+    cover = await coverage.start(facts);
   };
 
   // weight of the LITE model: a 2^(-distance / decay) beside the start site, a of the promoter near it
@@ -47,7 +51,9 @@ const locus = (() => {
       rows.push({ i, from: peaks.from[i], to: peaks.to[i], distance, region: region[i], weight: weight(gene, region[i], distance) });
     }
     const others = Object.entries(facts.genes).filter(([other, g]) => other !== name && g.chrom === gene.chrom);
-    return { name, ...gene, rows, others, window: windowOf(gene, rows), whole: wholeOf(gene, rows) };
+    const models = genes.near(facts, name, gene, others);
+    current = { name, ...gene, rows, models, window: windowOf(gene, rows), whole: wholeOf(gene, rows) };
+    return current;
   };
   const wholeOf = (gene, rows) => {
     const reach = Math.max(20000, ...rows.map((row) => row.distance)) * 1.03;
@@ -64,20 +70,28 @@ const locus = (() => {
   };
   const level = (group, i) => (facts.totals[group] ? (1e6 * peaks.open[group][i]) / facts.totals[group] : 0);
 
-  const height = () => 178 + ROW * (facts?.groups.length ?? 1) + HIT_ROW * (peaks?.hits.length ?? 0);
+  // right end and scale of the tracks, and tops of the parts below the curve: genes, fragments, accessibility, hits
+  const layout = (w, shown) => {
+    const beside = w > 700 && (shown.lite ?? []).length > 0;
+    const right = w - 14 - (beside ? SIDE : 0);
+    const x = views.scale(shown.window, [LABELS, right]);
+    const n = facts.groups.length;
+    const fragments = GENES + genes.height(shown, x, LABELS, right, Boolean(facts.models)) + 14;
+    const open = fragments + (cover ? ROW * n + 18 : 0);
+    return { beside, right, x, fragments, open, hits: open + ROW * n + 8 };
+  };
+  const height = (w) => (current ? layout(w, current).hits + 20 + HIT_ROW * peaks.hits.length : 198);
 
   const draw = (pen, w, h, look, state) => {
     const shown = state.locus;
     if (!shown) return views.nothing(pen, w, h, look, state.locusReason);
-    const beside = w > 700 && (shown.lite ?? []).length > 0;
-    const right = w - 14 - (beside ? SIDE : 0);
-    const x = views.scale(shown.window, [LABELS, right]);
+    const { beside, right, x, fragments, open: top, hits } = layout(w, shown);
     const inside = shown.rows.filter((row) => row.to >= shown.window[0] && row.from <= shown.window[1]);
     const color = (name) => state.groupColors[name] ?? look.soft;
     ruler(pen, look, x, shown, right);
     decay(pen, look, x, shown, inside, right);
-    sites(pen, look, x, shown, right);
-    const top = 150;
+    genes.draw(pen, look, x, shown, LABELS, right, GENES, Boolean(facts.models));
+    if (cover) coverage.draw(pen, look, x, shown, cover, facts.groups, LABELS, right, fragments, ROW, color);
     const most = Math.max(1e-9, ...inside.flatMap((row) => facts.groups.map((_, g) => level(g, row.i))));
     facts.groups.forEach((name, g) => {
       const base = top + ROW * (g + 1) - 3;
@@ -91,7 +105,7 @@ const locus = (() => {
     });
     pen.text(LABELS, top - 4, `accessibility, 0 to ${format(most)}`, { size: 10, fill: look.soft });
     peaks.hits.forEach(({ name, has }, f) => {
-      const y = top + ROW * facts.groups.length + HIT_ROW * (f + 0.5) + 8;
+      const y = hits + HIT_ROW * (f + 0.5);
       pen.text(LABELS - 6, y, views.cut(pen, name, LABELS - 14, 10.5), { size: 10.5, fill: look.ink, anchor: "end" });
       for (const row of inside) if (has[row.i]) pen.rect(Math.max(LABELS, (x(row.from) + x(row.to)) / 2 - 1.5), y - 4, 3, 8, look.ink);
     });
@@ -130,19 +144,6 @@ const locus = (() => {
     pen.text(LABELS - 6, top + 6, "LITE weight", { fill: look.ink, anchor: "end" });
     pen.text(LABELS - 6, top + 22, `up to ${format(most)}`, { size: 10, fill: look.soft, anchor: "end" });
   };
-  const sites = (pen, look, x, shown, right) => {
-    pen.text(LABELS - 6, 122, "start sites", { fill: look.ink, anchor: "end" });
-    const arrow = (name, gene, fill, weightOf) => {
-      const at = x(gene.tss);
-      if (at < LABELS || at > right) return;
-      const way = gene.strand === "-" ? -1 : 1;
-      pen.path([[at, 130], [at, 122], [at + 9 * way, 122]], { stroke: fill, width: 1.5 });
-      pen.path([[at + 9 * way, 119], [at + 14 * way, 122], [at + 9 * way, 125]], { fill });
-      if (weightOf) pen.text(at - 5 * way, 119, name, { fill, weight: 650, anchor: way > 0 ? "end" : "start" });
-    };
-    for (const [name, gene] of shown.others) arrow(name, gene, look.dark ? "#6d7781" : "#9aa3ab", false);
-    arrow(shown.name, shown, look.ink, true);
-  };
   const predicted = (pen, look, w, shown, color) => {
     const [left, right, top, bottom] = [w - SIDE + 52, w - 14, 24, 190];
     const pairs = facts.groups.map((name, g) => ({ name, lite: shown.lite[g], nite: shown.nite?.[g], seen: shown.observed[g] }))
@@ -179,6 +180,7 @@ const locus = (() => {
   const tracks = (shown) => [
     [`${shown.name} LITE weight`, lines(shown.rows.map((row) => [shown.chrom, row.from, row.to, row.weight]))],
     ...facts.groups.map((name, g) => [`accessibility ${name}`, lines(shown.rows.map((row) => [shown.chrom, row.from, row.to, level(g, row.i)]))]),
+    ...(cover ? facts.groups.map((name, g) => [`fragments ${name}`, lines(coverage.rows(cover, shown.chrom, g, ...shown.whole))]) : []),
   ];
   const bedGraph = (shown) => tracks(shown).map(([name, body]) => `track type=bedGraph name="${name.replace(/["\r\n]/g, " ")}"\n${body}`).join("");
   const safe = (name) => name.replace(/[^\w+-]+/g, "_") || "_";
@@ -186,6 +188,8 @@ const locus = (() => {
     const files = tracks(shown).map(([name, body], i) => [`${i + 1}_${safe(name)}.bedgraph`, body]);
     const hits = peaks.hits.flatMap(({ name, has }) => shown.rows.filter((row) => has[row.i]).map((row) => [shown.chrom, row.from, row.to, name]));
     if (hits.length) files.push(["driver_hits.bed", lines(hits)]);
+    const [low, high] = shown.whole;
+    if (facts.models) files.push(["genes.bed", lines(genes.bed(shown.chrom, shown.models.filter((item) => item.end > low && item.start < high)))]);
     const quoted = (text) => text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
     const place = `${shown.chrom}:${Math.round(shown.window[0]) + 1}-${Math.round(shown.window[1])}`;
     const parts = ['<?xml version="1.0" encoding="UTF-8" standalone="no"?>', `<Session locus="${quoted(place)}" version="8">`, "  <Resources>",

@@ -27,6 +27,8 @@ from mira_nb.keys import (
 )
 
 from . import packing
+from .coverage import Coverage, StoredCoverage, coverage_of, read_coverage
+from .models import GeneModels, model_facts, read_models
 from .source import element, labels
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 ROOM: Final = 1_200_000
 """Bytes of packed loci in a page; more are kept for the genes that vary most."""
 
+SIDES: Final = ("upstream", "proximal", "downstream")
 MAX_GROUPS: Final = 24
 MAX_FACTORS: Final = 16
 PROMOTER_BP: Final = 1_500
@@ -60,7 +63,9 @@ class Loci:
         Number of fitted genes that did not fit into :data:`ROOM`.
     facts
         What JSON says beside them: chromosomes with their numbers of peaks, parameters of the genes, totals and
-        expression of the groups.
+        expression of the groups, gene models by chromosome where the run has any.
+    coverage
+        Coverage of fragments by group around the start sites; None where the run has none.
     """
 
     sets: tuple[packing.ValueSet, ...]
@@ -68,11 +73,13 @@ class Loci:
     n_genes: int
     facts: dict[str, Any]
     n_left_out: int = 0
+    coverage: Coverage | None = None
 
     @property
     def n_bytes(self) -> int:
         """Size of the packed values."""
-        return sum(len(chunk) for item in self.sets for chunk in item.chunks)
+        coverage = self.coverage.n_bytes if self.coverage else 0
+        return coverage + sum(len(chunk) for item in self.sets for chunk in item.chunks)
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,8 @@ class LocusInputs:
     means: dict[str, pd.DataFrame]
     hits: sparse.csc_matrix
     factors: tuple[str, ...]
+    models: GeneModels | None = None
+    coverage: StoredCoverage | None = None
 
 
 def read_loci(file: h5py.File, genes: Sequence[str], grouping: str, factors: Sequence[str]) -> Loci | None:
@@ -113,7 +122,7 @@ def read_loci(file: h5py.File, genes: Sequence[str], grouping: str, factors: Seq
     while n_kept:
         found = _pack(inputs, wanted[:n_kept], known)
         if found.n_bytes <= ROOM:
-            return replace(found, n_left_out=len(wanted) - n_kept)
+            return _with_surroundings(inputs, replace(found, n_left_out=len(wanted) - n_kept))
         n_kept //= 2
     return None
 
@@ -133,7 +142,19 @@ def locus_of(inputs: LocusInputs, gene: str) -> Loci | None:
         str(names[i]): {"chrom": str(chroms[i]), "tss": int(sites[i]), "strand": str(strands[i])}
         for i in np.flatnonzero(near)
     }
+    found = _with_surroundings(inputs, found)
     return replace(found, facts={**found.facts, "genes": {**others, **found.facts["genes"]}})
+
+
+def _with_surroundings(inputs: LocusInputs, found: Loci) -> Loci:
+    """Return loci with gene models near the genes and coverage of fragments, where the run has them."""
+    genes, facts = found.facts["genes"], dict(found.facts)
+    if inputs.models is not None:
+        facts["models"] = model_facts(inputs.models, genes, NEIGHBOURS)
+    coverage = None if inputs.coverage is None else coverage_of(inputs.coverage, genes)
+    if coverage is not None:
+        facts["coverage"] = coverage.facts
+    return replace(found, facts=facts, coverage=coverage)
 
 
 def _known(inputs: LocusInputs) -> dict[str, int]:
@@ -142,20 +163,35 @@ def _known(inputs: LocusInputs) -> dict[str, int]:
 
 
 def _fitted(inputs: LocusInputs) -> set[str]:
-    """Return the genes that have a LITE model."""
-    rows = np.isfinite(inputs.parameters["a_proximal"].to_numpy(dtype=np.float64))
+    """Return the genes that have a LITE model: a side without peaks has no coefficient."""
+    sides = inputs.parameters[[f"a_{side}" for side in SIDES]].to_numpy(dtype=np.float64)
+    rows = np.isfinite(sides).any(axis=1)
     return set(map(str, inputs.parameters.index[rows]))
 
 
-def read_inputs(file: h5py.File, grouping: str, factors: Sequence[str]) -> LocusInputs | None:
-    """Read what loci are cut from; None before the stage regulation. Parameters as of :func:`read_loci`."""
+def read_inputs(file: h5py.File, grouping: str | pd.Series, factors: Sequence[str]) -> LocusInputs | None:
+    """Read what loci are cut from; None before the stage regulation.
+
+    Parameters
+    ----------
+    file
+        results.h5mu, open.
+    grouping
+        Cell annotation whose groups have tracks, '' for one track of all cells; or the groups as categories, with the
+        cells' names as index.
+    factors
+        Factors whose hits are shown.
+    """
     sets = element(file, f"mod/{RNA}/uns/{PEAK_SETS}")
     parameters = element(file, f"mod/{RNA}/varm/{RP_PARAMETERS}")
     if sets is None or parameters is None:
         return None
     names = pd.Index(element(file, f"mod/{RNA}/var").index.astype(str))
     obs = element(file, "obs")
-    groups = labels(obs[grouping] if grouping in obs else pd.Series(["all cells"] * len(obs)))
+    if isinstance(grouping, str):
+        groups = labels(obs[grouping] if grouping in obs else pd.Series(["all cells"] * len(obs)))
+    else:
+        groups = pd.Categorical(grouping.reindex(obs.index.astype(str)), categories=grouping.cat.categories)
     if len(groups.categories) > MAX_GROUPS:
         groups = groups.remove_categories(list(groups.categories[MAX_GROUPS:]))
     codes = groups.codes
@@ -171,6 +207,8 @@ def read_inputs(file: h5py.File, grouping: str, factors: Sequence[str]) -> Locus
         means=_means(file, member, names),
         hits=hits,
         factors=shown,
+        models=read_models(file),
+        coverage=read_coverage(file, obs, groups),
     )
 
 
@@ -245,7 +283,7 @@ def _gene(inputs: LocusInputs, name: str, number: int) -> dict[str, Any]:
         "chrom": str(np.asarray(inputs.sets["chrom"])[number]),
         "tss": int(inputs.sets["tss"][number]),
         "strand": str(np.asarray(inputs.sets["strand"])[number]),
-        "a": [_short(row[f"a_{side}"]) for side in ("upstream", "proximal", "downstream")],
+        "a": [_short(row[f"a_{side}"]) for side in SIDES],
         "decay_kb": [_short(row[f"decay_{side}_kb"]) for side in ("upstream", "downstream")],
         **means,
     }

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from mira_nb.charts import packed
 from mira_nb.counts import PER_CELL
 from mira_nb.errors import StoreError
-from mira_nb.keys import LEIDEN, LINEAGE_STATE, MOTIFS, PSEUDOTIME, REGULATION, TRAJECTORY
+from mira_nb.keys import MOTIFS, PSEUDOTIME, REGULATION, TRAJECTORY
 from mira_nb.report import embed
 from mira_nb.report.colors import Palette
 from mira_nb.report.figures import Archive, with_reference
@@ -27,8 +27,9 @@ from mira_nb.report.names import named, topic_names
 from mira_nb.sentences import fill
 
 from . import packing
+from .coverage import REACH
 from .locus import PROMOTER_BP, Loci, read_loci
-from .source import CellColumn, Source, is_number, labels, read_source, results
+from .source import CellColumn, Source, first_groupings, is_number, labels, read_source, results
 
 PAGE_LIMIT: Final = 9_400_000
 """Bytes that the whole page may take; genes and motifs fill what the rest leaves."""
@@ -63,6 +64,8 @@ class Explorer:
         Names of the genes that are not in the page.
     genes, topics
         Names that the explorer can be sent to.
+    loci
+        The loci in the page; None where there are none.
     """
 
     reason: str = ""
@@ -73,10 +76,12 @@ class Explorer:
     genes: frozenset[str] = frozenset()
     topics: frozenset[str] = frozenset()
 
+    loci: Loci | None = None
+
     @property
     def captions(self) -> dict[str, str]:
         """Return the caption of each view."""
-        return {name: _words("captions", name) for name in _texts()["captions"]}
+        return {name: _words("captions", name, **locus_parts(self.loci)) for name in _texts()["captions"]}
 
 
 @dataclass
@@ -118,6 +123,7 @@ class Preparation:
             left_out=tuple(left_out),
             genes=frozenset(some_genes.features),
             topics=frozenset(item["name"] for item in payload["features"] if item["kind"] == "topic"),
+            loci=self.loci,
         )
 
 
@@ -165,6 +171,10 @@ def _locus_blocks(loci: Loci | None) -> Iterator[Markup]:
     yield embed.json_block("explore-loci", packing.header(loci.sets, n_cells=loci.n_peaks, cells=""))
     chunks = (chunk for item in loci.sets for chunk in item.chunks)
     yield from (embed.base64_block(f"loci-{place}", chunk) for place, chunk in enumerate(chunks))
+    if loci.coverage is not None:
+        values = loci.coverage.values
+        yield embed.json_block("explore-coverage", packing.header((values,), n_cells=loci.coverage.n_bins, cells=""))
+        yield from (embed.base64_block(f"coverage-{place}", chunk) for place, chunk in enumerate(values.chunks))
 
 
 def motif_order(facts: Facts, names: Sequence[str]) -> list[int]:
@@ -216,8 +226,8 @@ def _payload(source: Source, facts: Facts, palette: Palette, archive: Archive) -
 def group_order(names: list[str], source: Source, given: str) -> list[str]:
     """Return the label columns, the one to begin with first: lineage states, the given groups, clusters."""
     several = {item.name for item in source.columns if not is_number(item.values) and item.values.nunique() > 1}
-    wanted = [name for name in (LINEAGE_STATE, given, LEIDEN) if name in several]
-    return [*dict.fromkeys(name for name in wanted if name in names), *(n for n in names if n not in wanted)]
+    wanted = first_groupings(several, given)
+    return [*(name for name in wanted if name in names), *(name for name in names if name not in wanted)]
 
 
 def _lineages(features: list[dict[str, Any]], palette: Palette) -> list[dict[str, Any]]:
@@ -240,7 +250,24 @@ def _unused(name: str, frame: pd.DataFrame) -> str:
 def _title(column: CellColumn) -> str:
     if column.part == "fate":
         return f"probability of {column.name}"
-    return str(_texts()["titles"].get(column.name, column.name))
+    return column_title(column.name)
+
+
+def locus_parts(loci: Loci | None) -> dict[str, Any]:
+    """Return what captions say of the locus view: whether there are gene models, exons and coverage, and its bins."""
+    models = [] if loci is None else [row for rows in loci.facts.get("models", {}).values() for row in rows]
+    width = loci.coverage.facts["width"] if loci is not None and loci.coverage is not None else 0
+    return {"models": bool(models), "exons": any(row[-1] for row in models), "width": width, "reach": REACH}
+
+
+def locus_caption(loci: Loci) -> str:
+    """Return the caption of the locus view."""
+    return _words("captions", "locus", **locus_parts(loci))
+
+
+def column_title(name: str) -> str:
+    """Return the readable name of a column of the cells."""
+    return str(_texts()["titles"].get(name, name))
 
 
 def _start(genes: packing.ValueSet, payload: dict[str, Any]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from mira_nb.keys import (
     ATAC,
     ATAC_TOPIC_PREFIX,
     FATE_PROBABILITIES,
+    LEIDEN,
+    LINEAGE_STATE,
     MODELLED,
     MOTIF_SCORES,
     PSEUDOTIME,
@@ -167,7 +169,7 @@ def _columns(file: h5py.File, obs: pd.DataFrame, rows: np.ndarray) -> Iterator[C
     own = [name for name in obs.columns if not str(name).startswith((f"{RNA}:", f"{ATAC}:"))]
     for name in own:
         column = obs[name].iloc[rows].reset_index(drop=True)
-        if _usable(column):
+        if usable(column):
             yield CellColumn(str(name), "column", column)
     fates = element(file, f"obsm/{FATE_PROBABILITIES}")
     if fates is not None and PSEUDOTIME in obs:
@@ -181,11 +183,24 @@ def _columns(file: h5py.File, obs: pd.DataFrame, rows: np.ndarray) -> Iterator[C
             yield CellColumn(f"{prefix}{number + 1}", "topic", values)
 
 
-def _usable(column: pd.Series) -> bool:
+def usable(column: pd.Series) -> bool:
     """Return whether a column holds numbers, or labels that repeat."""
     if is_number(column):
         return bool(np.isfinite(column.to_numpy(dtype=np.float64, na_value=np.nan)).any())
     return 1 <= column.dropna().astype(str).nunique() <= MAX_LABELS
+
+
+def first_groupings(several: Collection[str], given: str) -> list[str]:
+    """Return the columns that groups are taken from first: lineage states, the given groups, clusters.
+
+    Parameters
+    ----------
+    several
+        Columns of labels with more than one group.
+    given
+        The column named with the run; '' for none.
+    """
+    return [name for name in dict.fromkeys((LINEAGE_STATE, given, LEIDEN)) if name in several]
 
 
 def is_number(column: pd.Series) -> bool:

@@ -8,41 +8,22 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from mira_nb.report import embed
-from mira_nb.report.colors import Palette, make_palette
+from mira_nb.report.colors import Palette
 from mira_nb.report.figures import Archive, chart_view
 from mira_nb.report.names import named, named_text, topic_names
 from mira_nb.report.texts import phrase
 
-from .cards import Card, topic_cards
+from .cards import Card
 from .collect import Findings
 from .facts import Facts
 from .model import ICONS, WORDS
 from .pictures import joint_map, lineage_tree
 from .topics import page_id, topic_pages
 
-CLUSTERS: Final = "cluster (leiden)"
-"""Column of the clusters among those of the joint map, whose numbers are no names of groups."""
 PICTURES: Final = (
     ("result-map", "Joint map", "joint", "umap_joint", "No joint map"),
     ("result-tree", "Lineage tree", "trajectory", "lineage_tree", "No lineage tree"),
 )
-
-
-def run_palette(facts: Facts) -> Palette:
-    """Return the colours of a run's groups, lineage states and topics."""
-    cells = facts.cells("joint", "umap_joint")
-    groups: list[str] = []
-    for name in [] if cells is None else cells.columns:
-        if cells is not None and cells[name].dtype.kind not in "uif" and name != CLUSTERS:
-            groups += [str(value) for value in cells[name].dropna().unique()]
-    cards = topic_cards(facts)
-    return make_palette(
-        groups,
-        [row["node"] for row in facts.rows("trajectory", "lineage_tree")],
-        [card.topic for card in cards if card.assay == "rna"],
-        [card.topic for card in cards if card.assay == "atac"],
-        {card.topic: card.partner for card in cards if card.partner},
-    )
 
 
 def first_screen(

@@ -9,6 +9,7 @@ from mira_nb.stages.result import Alert, Metric, Table
 from mira_nb.stages.texts import Texts
 
 from .compute import REDUNDANT, ComparisonsOutput
+from .coverage import REACH
 from .samples import n_contrasts, sample_alerts, sample_metrics, sampled
 
 TEXTS = Texts(__package__)
@@ -70,8 +71,16 @@ def alerts(done: ComparisonsOutput) -> list[Alert]:
     return out
 
 
-def methods(done: ComparisonsOutput) -> str:
-    """Return the paragraph for the methods section."""
+def methods(done: ComparisonsOutput, *, coverage_width: int = 0) -> str:
+    """Return the paragraph for the methods section.
+
+    Parameters
+    ----------
+    done
+        Tests of groups.
+    coverage_width
+        Width of the bins in which fragments were counted, bp; 0 where there are none.
+    """
     tests = sampled(done)
     return TEXTS.methods(
         grouping=done.grouping,
@@ -85,4 +94,6 @@ def methods(done: ComparisonsOutput) -> str:
         min_cells_per_sample=done.params.min_cells_per_sample,
         min_samples=MIN_SAMPLES,
         min_active=MIN_ACTIVE,
+        coverage_width=coverage_width,
+        coverage_reach=REACH,
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb.keys import (
     COMPARISONS,
+    COVERAGE,
     JOINT_STAGE,
     LINEAGE_STATE,
     MOTIFS,
@@ -40,8 +41,11 @@ class ComparisonsStage(Stage[ComparisonsParams]):
     Params: ClassVar[type[Params]] = ComparisonsParams
     needs: ClassVar[tuple[str, ...]] = (PREPARE, TOPICS_RNA, TOPICS_ATAC, JOINT_STAGE)
     uses: ClassVar[tuple[str, ...]] = (MOTIFS, TRAJECTORY, REGULATION)
-    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "labels", "batch")
+    optional_resources: ClassVar[tuple[str, ...]] = ("groups", "labels", "batch", "fragments")
     writes: ClassVar[tuple[Slot, ...]] = ()
+    also_writes: ClassVar[tuple[Slot, ...]] = (
+        Slot("atac", "uns", COVERAGE, "mapping", "cuts of each group around start sites; with --fragments"),
+    )
     look: ClassVar[str] = "Read the effect size before the p-value: with many cells small differences are significant."
     tune: ClassVar[str] = "Choose the annotation whose groups you want to compare."
 
@@ -51,16 +55,20 @@ class ComparisonsStage(Stage[ComparisonsParams]):
         from mira_nb.stages.shared.verdicts import caveat_alerts, data_caveats
 
         from .compute import compute
+        from .coverage import fragment_coverage
         from .figures import figures
         from .report import alerts, methods, metrics, tables
 
         done = compute(data, params, context)
         limits = data_caveats(data) if done.grouping == LINEAGE_STATE else []
-        context.progress(0.85, "figures")
+        context.progress(0.85, "coverage of fragments")
+        coverage = fragment_coverage(data, context.resources)
+        context.progress(0.9, "figures")
         return Result(
+            slots={Slot("atac", "uns", COVERAGE): coverage} if coverage else {},
             tables=tables(done),
             figures=mark_figures(figures(done), topic_flags(data)),
             metrics=metrics(done),
             alerts=[*alerts(done), *caveat_alerts(limits)],
-            methods=methods(done),
+            methods=methods(done, coverage_width=coverage.get("width", 0)),
         )

@@ -38,6 +38,7 @@ from mira_nb.typing import Floats, Ints, Progress
 
 from .branches import Branch, find_branches
 from .decay import decay_columns
+from .gene_models import gene_models
 from .inputs import chosen_genes, peak_sets
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ class RegulationOutput:
         What reading the TSS file found.
     branches
         Branches of the lineage tree and those that the user names.
+    models
+        Bodies and exons of the genes; empty where the TSS file has none.
     """
 
     data: MuData
@@ -112,6 +115,7 @@ class RegulationOutput:
     n_tss_rows: int
     tss_findings: tuple[Any, ...]
     branches: list[Branch]
+    models: dict[str, Any]
 
     @cached_property
     def ok(self) -> NDArray[np.bool_]:
@@ -361,4 +365,5 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
         n_tss_rows=len(table.frame),
         tss_findings=tuple(table.findings),
         branches=branches,
+        models=gene_models(sites, sets, peaks["chrom"]),
     )

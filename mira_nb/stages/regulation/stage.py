@@ -77,6 +77,7 @@ class RegulationStage(Stage[RegulationParams]):
         Slot("rna", "var", keys.NITE_SHARE, "genes", "fraction, 0 to 1"),
         Slot("rna", "uns", keys.PRIMED_GENES, "mapping", "class of each gene at each branch, where there is one"),
         Slot("rna", "uns", keys.PEAK_SETS, "mapping", "peaks of each gene, with distances in bp"),
+        Slot("rna", "uns", keys.GENE_MODELS, "mapping", "bodies and exons of genes, where the file of --tss has them"),
     )
     memory: ClassVar[Memory] = Memory(740, 25, 40)
     look: ClassVar[str] = (
@@ -120,6 +121,7 @@ class RegulationStage(Stage[RegulationParams]):
                 Slot("rna", "var", keys.NITE_FDR): found.per_gene(found.fdr),
                 Slot("rna", "var", keys.NITE_SHARE): found.per_gene(found.nite_share),
                 Slot("rna", "uns", keys.PEAK_SETS): found.stored_sets(),
+                **({Slot("rna", "uns", keys.GENE_MODELS): found.models} if found.models else {}),
                 Slot("rna", "uns", keys.PRIMED_GENES): stored_classes(primed_genes(found)),
                 Slot("joint", "obs", keys.NITE_SCORE): found.cell_score,
             },
