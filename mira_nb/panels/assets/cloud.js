@@ -18,22 +18,27 @@ void main() {
   colour = vec4(tint.rgb * tint.a, tint.a);
 }`;
 
+// While a large map moves, an even part of its cells is drawn, each of them larger; all follow when it rests.
+const MOVING = 40000;
+const partOf = (order) => { const step = Math.ceil(order.length / MOVING); return step > 1 ? order.filter((_, i) => i % step === 0) : order; };
+
 // Without WebGL 2 (an old browser, a blocked driver) the same is drawn point by point.
 function plainCloud(canvas) {
   const context = canvas.getContext("2d");
-  let places = new Uint16Array(0); let values = new Uint8Array(0); let chosen = null; let table = new Uint8Array(1024); let order = [];
+  let places = new Uint16Array(0); let values = new Uint8Array(0); let chosen = null; let table = new Uint8Array(1024); let order = []; let part = [];
   return {
     webgl: false,
     points(data) { places = data; },
-    colours(data, lut, drawn) { values = data; table = lut; order = drawn; },
+    colours(data, lut, drawn) { values = data; table = lut; order = drawn; part = partOf(drawn); },
     choose(flags) { chosen = flags; },
-    draw(view, size) {
+    draw(view, size, moving = false) {
       const { width, height } = canvas;
       const picture = context.createImageData(width, height);
       const pixels = new Uint32Array(picture.data.buffer);
       const colours = new Uint32Array(table.buffer, table.byteOffset, 256);
-      const edge = Math.max(1, Math.round(size));
-      for (const i of order) {
+      const shown = moving ? part : order;
+      const edge = Math.max(1, Math.round(size * Math.sqrt(order.length / Math.max(shown.length, 1))));
+      for (const i of shown) {
         if (chosen && !chosen[i]) continue;
         const x = Math.round(((places[2 * i] / 65535) * view.scale[0] + view.shift[0] + 1) * width / 2 - edge / 2);
         const y = Math.round((1 - (places[2 * i + 1] / 65535) * view.scale[1] - view.shift[1]) * height / 2 - edge / 2);
@@ -75,10 +80,10 @@ function makeCloud(canvas) {
   const table = gl.createTexture();
   gl.bindTexture(gl.TEXTURE_2D, table);
   for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.NEAREST);
-  const indices = gl.createBuffer();
+  const indices = { all: gl.createBuffer(), part: gl.createBuffer() };
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-  let drawn = 0; let fading = 0;
+  const count = { all: 0, part: 0 }; let fading = 0;
   return {
     webgl: true,
     points(data) {
@@ -88,24 +93,28 @@ function makeCloud(canvas) {
     colours(data, lut, order) {
       fill("value", data, 1, gl.UNSIGNED_BYTE);
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, lut);
-      gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, indices);
-      gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, order, gl.STATIC_DRAW);
-      drawn = order.length;
+      for (const [name, list] of [["all", order], ["part", partOf(order)]]) {
+        gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, indices[name]);
+        gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, list, gl.STATIC_DRAW);
+        count[name] = list.length;
+      }
     },
     choose(flags) {
       fading = flags ? 1 : 0;
       if (flags) fill("chosen", flags.map((flag) => flag * 255), 1, gl.UNSIGNED_BYTE);
     },
-    draw(view, size) {
+    draw(view, size, moving = false) {
       gl.viewport(0, 0, canvas.width, canvas.height);
       gl.clearColor(0, 0, 0, 0);
       gl.clear(gl.COLOR_BUFFER_BIT);
-      if (!drawn) return;
+      if (!count.all) return;
+      const name = moving ? "part" : "all";
       gl.uniform2fv(uniforms.scale, view.scale);
       gl.uniform2fv(uniforms.shift, view.shift);
-      gl.uniform1f(uniforms.size, size);
+      gl.uniform1f(uniforms.size, size * Math.sqrt(count.all / count[name]));
       gl.uniform1f(uniforms.fading, fading);
-      gl.drawElements(gl.POINTS, drawn, gl.UNSIGNED_INT, 0);
+      gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, indices[name]);
+      gl.drawElements(gl.POINTS, count[name], gl.UNSIGNED_INT, 0);
     },
   };
 }

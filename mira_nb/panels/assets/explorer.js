@@ -68,8 +68,15 @@ function makeMap(root, { onChosen }) {
     const dot = Math.min(7, Math.max(1.5, 220 / Math.sqrt(n)));
     return dot * Math.min(3, Math.sqrt(zoom)) * (globalThis.devicePixelRatio || 1);
   };
-  function draw() { waiting = false; cloud.draw(view(), size()); }
+  let rest = null;
+  function draw() { waiting = false; cloud.draw(view(), size(), rest !== null); }
   function later() { if (!waiting) { waiting = true; requestAnimationFrame(draw); } }
+  // draws fast, and all cells once nothing has moved for a moment
+  function moved() {
+    clearTimeout(rest);
+    rest = setTimeout(() => { rest = null; later(); }, 200);
+    later();
+  }
   function resize() {
     const ratio = globalThis.devicePixelRatio || 1;
     const [w, h] = [frame.clientWidth, frame.clientHeight];
@@ -111,7 +118,7 @@ function makeMap(root, { onChosen }) {
         drag.centre[0] - ((event.clientX - drag.start[0]) / box.width) * 2 / scale[0],
         drag.centre[1] + ((event.clientY - drag.start[1]) / box.height) * 2 / scale[1],
       ];
-      later();
+      moved();
       return;
     }
     const here = unproject(event); const at = pixel(event);
@@ -140,13 +147,13 @@ function makeMap(root, { onChosen }) {
     const next = Math.min(200, Math.max(0.5, zoom * factor));
     centre = centre.map((c, i) => fixed[i] + (c - fixed[i]) * (zoom / next));
     zoom = next;
-    later();
+    moved();
   }
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
     zoomBy(Math.exp(-event.deltaY * 0.0015), unproject(event));
   }, { passive: false });
-  function move(dx, dy) { centre = [centre[0] + dx / zoom, centre[1] + dy / zoom]; later(); }
+  function move(dx, dy) { centre = [centre[0] + dx / zoom, centre[1] + dy / zoom]; moved(); }
   function reset() { zoom = 1; centre = [0.5, 0.5]; later(); }
   canvas.addEventListener("keydown", (event) => {
     const moves = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] };
@@ -164,7 +171,7 @@ function makeMap(root, { onChosen }) {
     colours(values, message) { cloud.colours(values, lookup(message), drawingOrder(values, message.numeric)); if (chosen) cloud.choose(chosen); later(); },
     mode(name) { mode = name; frame.dataset.mode = name; },
     choose, zoomBy, reset, move, draw,
-    close() { watcher.disconnect(); },
+    close() { watcher.disconnect(); clearTimeout(rest); },
   };
 }
 
