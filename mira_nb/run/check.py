@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 import pandas as pd
 from mudata import MuData
 
+from mira_nb.charts.theme import natural_sort
 from mira_nb.errors import InputError
 from mira_nb.io.annotations import check_annotations
 from mira_nb.io.messages import Finding, finding
 from mira_nb.io.read import read_input
 from mira_nb.io.resources import ANNOTATIONS, FILES, Resources, option_name
 from mira_nb.io.spec import InputSpec
+from mira_nb.io.subset import column_text
 from mira_nb.keys import ATAC, RNA
 from mira_nb.stages.base import Memory
 
@@ -25,6 +27,8 @@ from .memory import MORE_MEMORY, Size, available_mb, needed_mb, shortage
 
 _WIDTH: Final = 110
 CELL_NAMES: Final = 5000
+MOST_VALUES: Final = 100
+"""Values of a column of which a menu lets choose."""
 
 
 class Requirement(Protocol):
@@ -106,6 +110,8 @@ class CheckReport:
         Names of the cells, at most ``CELL_NAMES`` of them.
     stored
         Counts stored in both matrices.
+    values
+        Values of the columns of obs that have a few, as ``--subset`` compares them.
     """
 
     shape: tuple[int, int, int]
@@ -117,6 +123,7 @@ class CheckReport:
     stages: tuple[StageStatus, ...]
     cells: tuple[str, ...] = ()
     stored: int = 0
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -200,6 +207,7 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
         stages=stages,
         cells=tuple(map(str, data.obs_names[:CELL_NAMES])),
         stored=sum(int(data.mod[name].X.nnz) for name in (RNA, ATAC)),
+        values=_values(data.obs),
     )
 
 
@@ -287,6 +295,18 @@ def describe_column(column: pd.Series) -> str:
         return f"numbers from {filled.min():.4g} to {filled.max():.4g}{missing}"
     shown = ", ".join(str(value) for value in filled.value_counts().index[:4])
     return f"{n:,} {'value' if n == 1 else 'values'}: {shown}{', ...' if n > 4 else ''}{missing}"
+
+
+def _values(obs: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return the values of the columns that have two or more, and not too many for a menu."""
+    out = {}
+    for name in obs.columns:
+        text = column_text(obs[name]).dropna()
+        found = natural_sort(text.unique())
+        plain = all(value and value == value.strip() for value in found)
+        if 2 <= len(found) <= MOST_VALUES and plain and "=" not in str(name):
+            out[str(name)] = tuple(found)
+    return out
 
 
 def _annotations(obs: pd.DataFrame) -> dict[str, str]:
