@@ -98,7 +98,7 @@ class SubsetChoice:
 
 
 def _later(labels: Path | None) -> dict[str, Sequence[str]]:
-    """Return what the stage joint will make of a table of labels; nothing where it cannot be read, as the check says."""
+    """Return what the stage joint makes of a table of labels; nothing where it cannot be read, as the check says."""
     if labels is None:
         return {}
     try:
