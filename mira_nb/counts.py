@@ -13,16 +13,17 @@ import numpy as np
 from scipy import sparse
 
 from mira_nb.errors import InputError
+from mira_nb.sentences import entries, fill, refuse
 
+_PACKAGE: Final = "mira_nb"
+"""Package whose folder ``texts`` holds the words."""
+Likeness = Literal["", "scaled", "logarithms", "same_total", "imputed", "shared_reads", "low", "other"]
 Problem = Literal["text", "nan", "negative", "fractions", "above_one", "empty"]
 _TEST_BLOCK: Final = 1_000_000
 _TOLERANCE: Final = 1e-4  # values this close to an integer are rounded: float files of counts are common
 _EQUAL_TOTALS: Final = 0.06  # relative spread; depths of cells differ by 20 % and more
 PER_CELL: Final = 1e4
 """Counts per cell that expression is scaled to wherever it is shown or tested."""
-SHARED_READS: Final = "counts of reads that match several genes"
-"""How the guess begins that fractions are counts of multi-mapping reads."""
-_NOUNS: Final = {"nan": "missing or infinite", "negative": "negative", "fractions": "fractional"}
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,24 @@ class ValueProblem:
         Row and column of the first.
     largest
         Largest stored value.
-    guess
-        What the values seem to be, in words ('' when nothing can be said).
+    like
+        What the values seem to be ('' when nothing can be said); ``shared_reads``: counts of multi-mapping reads.
+    whole
+        Fraction of whole numbers among the first.
     """
 
     kind: Problem
     n_values: int = 0
     examples: tuple[float, ...] = ()
     where: tuple[int, int] | None = None
-    guess: str = ""
+    like: Likeness = ""
+    whole: float = 0.0
     largest: float = 0.0
+
+    @property
+    def guess(self) -> str:
+        """What the values seem to be, in words."""
+        return fill(_words()["guesses"][self.like], {"whole": self.whole}) if self.like else ""
 
 
 def find_problem(matrix: sparse.csr_matrix, *, binary: bool = False) -> ValueProblem | None:
@@ -98,20 +107,20 @@ def _describe(kind: Problem, matrix: sparse.csr_matrix, positions: np.ndarray) -
     first = int(positions[0])
     row = int(np.searchsorted(matrix.indptr, first, side="right")) - 1
     examples = tuple(float(value) for value in np.unique(matrix.data[positions[:1000]])[:5])
-    guess = _guess(matrix) if kind in {"fractions", "negative"} else ""
-    return ValueProblem(
-        kind, len(positions), examples, (row, int(matrix.indices[first])), guess, float(matrix.data.max())
-    )
+    like, whole = _guess(matrix) if kind in {"fractions", "negative"} else ("", 0.0)
+    where = row, int(matrix.indices[first])
+    return ValueProblem(kind, len(positions), examples, where, like, whole, float(matrix.data.max()))
 
 
-def _guess(matrix: sparse.csr_matrix) -> str:
-    """Guess what values that are not counts are, from the first rows."""
+def _guess(matrix: sparse.csr_matrix) -> tuple[Likeness, float]:
+    """Guess what values that are not counts are, from the first rows; also return how many of them are whole."""
     head = matrix[:200]
     filled = np.diff(head.indptr) > 0
     if not filled.any():
-        return ""
+        return "", 0.0
+    whole = float((head.data == np.rint(head.data)).mean())
     if head.data.min() < 0:
-        return "scaled (z-scored), denoised or batch-corrected values"
+        return "scaled", whole
 
     def constant(sums: np.ndarray) -> bool:
         return bool(len(sums) > 1 and sums.std() < 1e-3 * sums.mean())
@@ -121,21 +130,15 @@ def _guess(matrix: sparse.csr_matrix) -> str:
     with np.errstate(over="ignore"):
         logs.data = np.expm1(np.minimum(logs.data, 50.0))
     if constant(np.asarray(logs.sum(axis=1)).ravel()):
-        return "log-normalised values: log(1 + x) of counts scaled to the same total in each cell"
+        return "logarithms", whole
     if constant(np.asarray(head.sum(axis=1)).ravel()):
-        return "normalised values: every cell has the same total"
+        return "same_total", whole
     density = head.nnz / (head.shape[0] * head.shape[1])
     if density > 0.9:
-        return "denoised or imputed values: hardly any zeros"
-    whole = float((head.data == np.rint(head.data)).mean())
+        return "imputed", whole
     if whole > 0.5:
-        return (
-            f"{SHARED_READS}, shared between them ({whole:.0%} of the values are whole; "
-            "STARsolo --soloMultiMappers EM or alevin-fry): count unique reads only, or round them with np.rint"
-        )
-    if head.data.max() < 20:
-        return "log-normalised (or TF-IDF) values"
-    return "normalised or corrected values"
+        return "shared_reads", whole
+    return ("low" if head.data.max() < 20 else "other"), whole
 
 
 def suspicion(matrix: sparse.csr_matrix) -> str:
@@ -151,11 +154,11 @@ def suspicion(matrix: sparse.csr_matrix) -> str:
     totals = np.asarray(matrix.sum(axis=1)).ravel()[rows]
     spread = float(totals.std() / totals.mean())
     if spread < _EQUAL_TOTALS:
-        return f"all cells have nearly the same total ({np.median(totals):,.0f}, spread {spread:.1%})"
+        return fill(_words()["suspicions"]["same_total"], {"total": np.median(totals), "spread": spread})
     least = np.array([matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]].min() for row in rows[:2000]])
     above = float((least > 1).mean())
     if above > 0.5:
-        return f"the smallest value above zero is {np.median(least):.0f} in the median cell, and above 1 in {above:.0%}"
+        return fill(_words()["suspicions"]["no_single"], {"least": np.median(least), "above": above})
     return ""
 
 
@@ -190,46 +193,29 @@ def count_error(
     tried
         Other places that were looked at for counts.
     """
-    elsewhere = f" No counts in {', '.join(tried)} either." if tried else ""
-    remedy = "give the file with raw counts in X, or put them into layers['counts']."
-    expected = "raw counts: whole numbers, zero or above."
+    values: dict[str, Any] = {"source": source}
     if problem.kind == "empty":
-        n_cells, n_features = len(cells), len(features)
-        return InputError(
-            f"{source} is empty ({n_cells:,} cells x {n_features:,} features, no count above zero).{elsewhere}",
-            expected=expected,
-            remedy="check the step that wrote the file; " + remedy,
-            code="input.counts_empty",
-            values={"source": source, "n_cells": n_cells, "n_features": n_features},
-        )
-    if problem.kind == "text":
-        message = f"{source} holds values that are not numbers."
-        return InputError(message, expected=expected, remedy=remedy, code="input.counts_text")
-    where, place = "", dict[str, Any](tried=list(tried))
-    if problem.where is not None:
-        row, column = problem.where
-        cell = repr(str(cells[row])) if len(cells) else str(row)
-        feature = repr(str(features[column])) if len(features) else str(column)
-        where = f" First at cell {cell}, feature {feature}."
-        place |= {"cell": cell.strip("'"), "feature": feature.strip("'")}
-    if problem.kind == "above_one":
-        return InputError(
-            f"{source} is not binary: {problem.n_values:,} values above 1, values up to {problem.largest:.0f}.{where}",
-            expected="0 and 1 (peak closed or open).",
-            remedy="set every positive count to 1, as mira_nb.read and mira_nb.pair do.",
-            code="input.counts_above_one",
-            values={"source": source, "n_values": problem.n_values, "largest": problem.largest},
-        )
-    shown = ", ".join(f"{value:.6g}" for value in problem.examples)
-    guess = f" They look like {problem.guess}." if problem.guess else ""
-    return InputError(
-        f"{source} is not made of counts: {problem.n_values:,} {_NOUNS[problem.kind]} values, e.g. {shown}."
-        f"{guess}{where}{elsewhere}",
-        expected=expected,
-        remedy=remedy,
-        code=f"input.counts_{problem.kind}",
-        values={"source": source, "n_values": problem.n_values, "examples": list(problem.examples)} | place,
-    )
+        values |= {"n_cells": len(cells), "n_features": len(features), "tried": list(tried)}
+    elif problem.kind != "text":
+        values |= {"n_values": problem.n_values, "cell": None, "feature": None}
+        if problem.where is not None:
+            row, column = problem.where
+            values |= {"cell": _name(cells, row), "feature": _name(features, column)}
+        if problem.kind == "above_one":
+            values["largest"] = problem.largest
+        else:
+            facts = {"kind": problem.kind, "examples": list(problem.examples), "guess": problem.guess}
+            values |= {**facts, "tried": list(tried)}
+    return refuse(InputError, _PACKAGE, "input", f"counts_{problem.kind}", values)
+
+
+def _name(names: Sequence[Any] | Any, position: int) -> str | int:
+    """Return a name, or the position where there are no names."""
+    return str(names[position]) if len(names) else position
+
+
+def _words() -> dict[str, Any]:
+    return entries(_PACKAGE, "counts.yaml")
 
 
 def scaled(counts: Any, totals: Any) -> sparse.csr_matrix:

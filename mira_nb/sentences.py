@@ -7,15 +7,18 @@ error, so that no sentence is shown with a hole.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from .errors import MiraError
 from .text import listed
 
 if TYPE_CHECKING:
     import jinja2
+
+Refusal = TypeVar("Refusal", bound=MiraError)
 
 FILTERS: Final[dict[str, Callable[..., str]]] = {
     "n": lambda value: f"{int(value):,}",
@@ -59,6 +62,48 @@ def parse(text: str) -> dict[str, Any]:
 def fill(text: str, values: Mapping[str, Any]) -> str:
     """Return a template filled with values; blanks and line ends are kept as they are."""
     return template(text).render(values)
+
+
+def refuse(kind: type[Refusal], package: str, topic: str, code: str, values: Mapping[str, Any]) -> Refusal:
+    """Return an error whose sentences are an entry of a package's ``texts/errors.yaml``, to be raised.
+
+    Parameters
+    ----------
+    kind
+        Class of the error.
+    package
+        Package whose folder ``texts`` holds ``errors.yaml``.
+    topic, code
+        First part of the error's code, and the entry: message, and where there are any, expected and remedy.
+    values
+        Values of the templates. A part that they leave empty is left out.
+    """
+    words = {name: fill(text, values) for name, text in entries(package, "errors.yaml")[code].items()}
+    return kind(
+        words["message"],
+        expected=words.get("expected") or None,
+        remedy=words.get("remedy") or None,
+        code=f"{topic}.{code}",
+        values=plain_values(values),
+    )
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as JSON has them."""
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of JSON: numbers of numpy as Python's, collections as lists, everything else as text."""
+    if hasattr(value, "item") and not getattr(value, "shape", ()):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, bytes):
+        return [_plain(item) for item in value]
+    return str(value)
 
 
 def squeezed(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Findings and refusals of the input, as tests see them: by code and values, not by their words."""
+"""Findings and refusals, as tests see them: by code and values, not by their words."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def values(findings: Iterable[Finding], code: str) -> Mapping[str, Any]:
 def refused(
     code: str, kind: type[MiraError] = InputError, /, **expected: Any
 ) -> Iterator[pytest.ExceptionInfo[MiraError]]:
-    """Expect an error with this code and these among its values."""
+    """Expect an error with this code and these among its values; a code without a point is one of the input."""
     with pytest.raises(kind) as caught:
         yield caught
-    assert caught.value.code == f"{TOPIC}.{code}"
+    assert caught.value.code == (code if "." in code else f"{TOPIC}.{code}")
     assert {name: caught.value.values.get(name) for name in expected} == expected

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from mira_nb.core.topics.data import check_counts
-from mira_nb.counts import count_error, find_problem, finish_counts
+from mira_nb.counts import Likeness, Problem, ValueProblem, count_error, find_problem, finish_counts
 from mira_nb.errors import InputError
+from mira_nb.sentences import entries
 from tests.messages import refused
 
 GOOD = np.array([[1, 0, 2], [0, 3, 0]], dtype=np.float64)
@@ -65,6 +68,20 @@ def test_binary_matrices_hold_zeros_and_ones() -> None:
     with refused("counts_above_one", n_values=2, largest=3.0) as caught:
         check_counts(GOOD, "accessibility")
     assert "cell 0, feature 2" in str(caught.value)
+
+
+def test_every_problem_has_words() -> None:
+    kinds, like = get_args(Problem), get_args(Likeness)
+    assert set(kinds) == {code.removeprefix("counts_") for code in entries("mira_nb", "errors.yaml")}
+    assert {"", *entries("mira_nb", "counts.yaml")["guesses"]} == set(like)
+    for kind in kinds:
+        for where in (None, (1, 0)):
+            problem = ValueProblem(kind, 2, (0.5, 1.25), where, "shared_reads", 0.9, 3.0)
+            error = count_error(problem, source="a.h5ad: X", cells=["c1", "c'2"], features=["g"], tried=["raw"])
+            assert (error.code, error.values["source"]) == (f"input.counts_{kind}", "a.h5ad: X")
+            if "cell" in error.values and where:
+                assert (error.values["cell"], error.values["feature"]) == ("c'2", "g")
+                assert "cell \"c'2\", feature 'g'" in error.message
 
 
 def test_matrices_without_counts_are_empty() -> None:

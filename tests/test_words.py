@@ -6,6 +6,10 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
+import mira_nb.errors
+
 PACKAGE = Path(__file__).resolve().parents[1] / "mira_nb"
 
 _VERBS = """
@@ -66,4 +70,49 @@ A_FOR_PER = re.compile(
 def test_per_is_written_per() -> None:
     assert A_FOR_PER.search("A row a " + "gene: score")
     found = [f"{path.name}: {text}" for path in TEXTS for text in A_FOR_PER.findall(path.read_text(encoding="utf-8"))]
+    assert found == []
+
+
+LONGEST_IN_CODE = 60
+"""Characters that a refusal may have in code, all its parts together; a longer one is a text, with a code."""
+ERRORS = {name for name in vars(mira_nb.errors) if name[0].isupper()} | {"warn"}
+
+
+def literal(node: ast.expr) -> str:
+    """Text that a string has in code: without what is filled in."""
+    if isinstance(node, ast.BinOp):
+        return literal(node.left) + literal(node.right)
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    return "".join(part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str))
+
+
+def long_refusals(source: str) -> list[int]:
+    """Lines of the refusals and warnings whose sentences stand in code."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).rpartition(".")[2] in ERRORS
+        and sum(len(literal(part)) for part in (*node.args, *(item.value for item in node.keywords))) > LONGEST_IN_CODE
+    ]
+
+
+def test_a_long_refusal_is_seen() -> None:
+    sentence = "the cells of both assays differ"
+    assert long_refusals(f'raise InputError(f"{{a}}: {sentence}")') == []
+    assert long_refusals(f'raise InputError(f"{{a}}: {sentence}", remedy="{sentence}")') == [1]
+
+
+WITH_TEXTS = sorted(path.parent for path in PACKAGE.glob("*/messages.py"))
+
+
+@pytest.mark.parametrize("package", WITH_TEXTS, ids=lambda path: path.name)
+def test_sentences_of_refusals_stand_in_texts(package: Path) -> None:
+    """In the packages that have texts for them; core, which sees no texts, says what its caller gave."""
+    assert len(WITH_TEXTS) >= 6
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line}"
+        for path in sorted(package.rglob("*.py"))
+        for line in long_refusals(path.read_text(encoding="utf-8"))
+    ]
     assert found == []

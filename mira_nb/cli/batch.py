@@ -12,7 +12,7 @@ from mira_nb.errors import MiraError, ParameterError
 from mira_nb.text import printable
 
 from .errors import fail
-from .messages import message
+from .messages import message, refusal
 from .terminal import say
 
 
@@ -36,18 +36,22 @@ def run_many(file: Path, out: Path, given: Mapping[str, Any], *, compute: str | 
     from mira_nb.run.batch import read_batch, run_batch, write_outcomes
 
     if (out / "run.json").exists():
-        raise ParameterError(f"--out {out} is a run folder", expected="a folder for the runs of the batch file")
+        raise refusal(ParameterError, "batch_folder", out=out)
     defaults = {name: value for name, value in given.items() if value not in (None, "")}
     runs = read_batch(file, defaults)
     outcomes = []
     for item in run_batch(runs, out, compute=compute, say=lambda name: say(f"== {name}"), sink=sink):
         outcomes.append(item)
-        stages = ", ".join(item.outcome.failed) if item.outcome else ""
-        say(f"{item.name}: {item.message or (f'failed: {stages}' if stages else 'done')}")
+        failed_stages = item.outcome.failed if item.outcome else ()
+        say(message("batch_run", name=item.name, problem=item.message, failed=failed_stages))
     typer.echo(printable(str(write_outcomes(outcomes, out))))
-    notes = [f"Run {item.name} has no results: {item.message}" for item in outcomes if item.outcome is None]
+    notes = [
+        message("run_without_results", name=item.name, problem=item.message)
+        for item in outcomes
+        if item.outcome is None
+    ]
     notes += [
-        f"In run {item.name} these stages failed: {', '.join(item.outcome.failed)}."
+        message("stages_failed", name=item.name, failed=item.outcome.failed)
         for item in outcomes
         if item.outcome and item.outcome.failed
     ]

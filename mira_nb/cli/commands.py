@@ -21,7 +21,7 @@ from mira_nb.text import printable
 from .batch import run_many
 from .compare import compare
 from .errors import Refused, fail, reports_errors
-from .messages import message
+from .messages import message, refusal
 from .options import (
     Atac,
     BatchFile,
@@ -281,7 +281,7 @@ def _over(below: Mapping[str, Mapping[str, Any]], values: dict[str, dict[str, An
 def _prepare_demo_folder(out: Path) -> None:
     """Refuse a folder that holds something else: the demo writes its data beside the run."""
     if out.is_file() or (out.exists() and any(out.iterdir()) and not (out / "data").exists()):
-        raise ParameterError(f"--out {out} is not empty", expected="a new folder or an earlier demo's folder")
+        raise refusal(ParameterError, "demo_folder", out=out)
     (out / "cache").mkdir(parents=True, exist_ok=True)
 
 

@@ -12,6 +12,8 @@ import typer
 
 from mira_nb.errors import ParameterError
 
+from .messages import refusal
+
 if TYPE_CHECKING:
     from mira_nb.io.resources import Resources
     from mira_nb.io.spec import InputSpec
@@ -46,7 +48,11 @@ Motifs = Annotated[
 GeneSets = Annotated[list[Path] | None, typer.Option("--gene-sets", help="GMT file; repeatable.", metavar="FILE")]
 MotifHits = Annotated[
     Path | None,
-    typer.Option("--motif-hits", help="Hits instead of a scan, .h5ad: obs peaks, var factors.", metavar="FILE"),
+    typer.Option(
+        "--motif-hits",
+        help="Hits instead of a scan, .h5ad: obs peaks, var factors; or .bed of named sites.",
+        metavar="FILE",
+    ),
 ]
 Blacklist = Annotated[
     Path | None,
@@ -120,11 +126,7 @@ def input_spec(
 
     given = [bool(rna or atac), bool(mudata), bool(tenx)]
     if sum(given) != 1 or bool(rna) != bool(atac):
-        raise ParameterError(
-            "the input is not complete or named twice",
-            expected="exactly one of: --rna FILE.h5ad with --atac FILE.h5ad; --mudata FILE.h5mu; --tenx FILE.h5",
-            remedy="give both count matrices in one of these ways; `mira-nb demo` runs without input",
-        )
+        raise refusal(ParameterError, "input_incomplete")
     return InputSpec(rna=rna, atac=atac, mudata=mudata, tenx=tenx, layer=layer, pair_by=pair_by, obs=obs)
 
 
@@ -227,9 +229,7 @@ def collect_parameters(file: Path | None, sets: list[str]) -> dict[str, dict[str
         target, sign, raw = text.partition("=")
         stage, dot, name = target.strip().partition(".")
         if not (sign and dot and stage and name):
-            raise ParameterError(
-                f"--set {text!r} is not understood", expected="STAGE.NAME=VALUE, e.g. joint.resolution=1"
-            )
+            raise refusal(ParameterError, "set_not_understood", text=text)
         try:
             values.setdefault(stage, {})[name] = yaml.safe_load(raw)
         except yaml.YAMLError:
@@ -240,14 +240,13 @@ def collect_parameters(file: Path | None, sets: list[str]) -> dict[str, dict[str
 def _read_parameter_file(file: Path) -> dict[str, dict[str, Any]]:
     import yaml
 
-    expected = "YAML of the form {stage: {name: value}}"
     try:
         loaded = yaml.safe_load(file.read_text())
     except OSError as error:
-        raise ParameterError(f"--params {file} cannot be read ({error.strerror})", expected=expected) from None
+        raise refusal(ParameterError, "params_unreadable", file=file, reason=error.strerror) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"--params {file} is not YAML: {error}", expected=expected) from None
+        raise refusal(ParameterError, "params_not_yaml", file=file, reason=str(error)) from None
     loaded = {} if loaded is None else loaded
     if not isinstance(loaded, dict) or not all(isinstance(value, dict) for value in loaded.values()):
-        raise ParameterError(f"--params {file} has another form", expected=expected)
+        raise refusal(ParameterError, "params_other_form", file=file)
     return {str(stage): dict(values) for stage, values in loaded.items()}

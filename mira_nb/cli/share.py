@@ -10,6 +10,7 @@ import typer
 from mira_nb.errors import ParameterError
 
 from .errors import reports_errors
+from .messages import refusal
 from .options import Discard
 
 share = typer.Typer()
@@ -67,7 +68,7 @@ def pack(
 ) -> None:
     """Write a run as one zip for `mira-nb open`, or as a repository folder for Binder."""
     if (out is None) == (binder is None):
-        raise ParameterError("what is to be written is not said", expected="one of --out FILE.zip and --binder DIR")
+        raise refusal(ParameterError, "nothing_to_pack")
     if out is not None:
         from mira_nb.run.pack import pack_run
 

@@ -49,6 +49,7 @@ from mira_nb.typing import Floats
 
 from .columns import Columns
 from .kept import Kept
+from .messages import refusal
 
 Kind = Literal["gene", "peak", "motif", "topic", "nite", "column", "selection"]
 KINDS: Final[tuple[Kind, ...]] = ("column", "topic", "selection", "gene", "nite", "motif", "peak")
@@ -127,7 +128,7 @@ class CellData:
         self.columns = {assay: Columns(self.root, assay) for assay in (RNA, ATAC)}
         self.done = set(self.store.finished())
         if not self.done & {PREPARE, JOINT_STAGE}:
-            raise StoreError(f"{self.root} has no map of its cells yet", remedy="run the stage prepare first")
+            raise refusal(StoreError, "no_map", folder=self.root)
 
     # ------------------------------------------------------------------ facts
     @property
@@ -277,7 +278,7 @@ class CellData:
         """
         found = getattr(self, f"_{feature.kind}")(feature)
         if found is None:
-            raise StoreError(f"this run has no {feature.kind} {feature.name!r}")
+            raise refusal(StoreError, "feature_unknown", kind=feature.kind, name=feature.name)
         out: Values = found
         return out
 
@@ -334,10 +335,7 @@ class CellData:
         texts = column.astype("object").where(column.notna(), None)
         categories = natural_sort({str(item) for item in texts if item is not None})
         if len(categories) > MOST_CATEGORIES:
-            raise StoreError(
-                f"{feature.name} has {len(categories):,} different values, more than a map can tell apart",
-                expected=f"at most {MOST_CATEGORIES}",
-            )
+            raise refusal(StoreError, "many_values", name=feature.name, n_values=len(categories), most=MOST_CATEGORIES)
         known = {name: i for i, name in enumerate(categories)}
         codes = np.array([-1 if item is None else known[str(item)] for item in texts], dtype=np.int64)
         return Values(feature, codes=codes, categories=tuple(categories))

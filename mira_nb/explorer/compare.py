@@ -17,6 +17,7 @@ from mira_nb.keys import PSEUDOTIME, RNA
 from mira_nb.typing import Floats
 
 from .cells import CellData
+from .messages import refusal
 
 REST: Final = "all other cells"
 FEWEST: Final = 3
@@ -63,19 +64,17 @@ def sides(data: CellData, first: str, second: str) -> tuple[NDArray[np.int64], N
     known = data.kept.selections()
     for name in (first, second):
         if name not in known and name != REST:
-            raise ParameterError(f"there is no selection {name!r}", expected=", ".join(known) or "a selection")
+            raise refusal(ParameterError, "selection_unknown", name=name, known=list(known))
     one = np.flatnonzero(data.names.isin(known.get(first, ())))
     two = np.setdiff1d(np.arange(len(data.names)), one)
     if second != REST:
         two = np.flatnonzero(data.names.isin(known[second]))
     shared = len(np.intersect1d(one, two))
     if shared:
-        raise ParameterError(
-            f"{shared:,} cells are in both {first} and {second}", expected="selections without common cells"
-        )
+        raise refusal(ParameterError, "cells_shared", n_cells=shared, first=first, second=second)
     for name, cells in ((first, one), (second, two)):
         if len(cells) < FEWEST:
-            raise ParameterError(f"{name} has {len(cells)} cells", expected=f"at least {FEWEST}")
+            raise refusal(ParameterError, "few_cells", name=name, n_cells=len(cells), least=FEWEST)
     return one, two
 
 
@@ -134,5 +133,5 @@ def central_cell(data: CellData, cells: Sequence[str]) -> str:
     """
     positions = np.flatnonzero(data.names.isin(list(cells)))
     if not len(positions):
-        raise ParameterError("none of the selection's cells is in this run")
+        raise refusal(ParameterError, "no_cell_of_run")
     return str(data.names[positions[centre(data.space[positions])]])

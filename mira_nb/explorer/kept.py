@@ -25,6 +25,8 @@ from mira_nb.run.selections import SELECTIONS, read_selections
 from mira_nb.run.store import plain_cells
 from mira_nb.text import from_spreadsheet_cell
 
+from .messages import refusal
+
 FOLDER: Final = "explorer"
 LONGEST: Final = 40
 """Characters of a name."""
@@ -73,7 +75,7 @@ class Kept:
         """
         name = checked_name(name)
         if not len(cells):
-            raise ParameterError("no cell is selected", remedy="draw around cells first")
+            raise refusal(ParameterError, "nothing_selected")
         with self._locked():
             self._write_selections({**self.selections(), name: list(cells)})
         return name
@@ -82,15 +84,6 @@ class Kept:
         """Forget a selection."""
         with self._locked():
             self._write_selections({key: cells for key, cells in self.selections().items() if key != name})
-
-    def rename_selection(self, old: str, new: str) -> None:
-        """Rename a selection, which no other has."""
-        new = checked_name(new)
-        with self._locked():
-            known = self.selections()
-            if new in known and new != old:
-                raise ParameterError(f"there is a selection {new!r} already", remedy="choose another name")
-            self._write_selections({new if key == old else key: cells for key, cells in known.items()})
 
     def _write_selections(self, selections: Mapping[str, Sequence[str]]) -> None:
         rows = [(cell, name) for name, cells in selections.items() for cell in cells]
@@ -110,10 +103,7 @@ class Kept:
         )
         twice = rows["cell"].duplicated()
         if twice.any():
-            raise ParameterError(
-                f"{twice.sum()} cells are in more than one of the selections {', '.join(names)}",
-                expected="selections without common cells",
-            )
+            raise refusal(ParameterError, "cells_in_two", n_cells=int(twice.sum()), names=names)
         path = self.folder / "groups.csv"
         _write(path, rows)
         return path
@@ -141,7 +131,7 @@ class Kept:
         """
         others = {key: value for key, value in self.topics().items() if key != topic}
         if name and checked_name(name) in others.values():
-            raise ParameterError(f"another topic is called {name!r}", remedy="choose another name")
+            raise refusal(ParameterError, "topic_name_taken", name=name)
         self._name(self.topics_file, ("topic", "name"), topic, name)
 
     def _name(self, path: Path, columns: tuple[str, str], key: str, name: str) -> None:
@@ -173,7 +163,7 @@ def checked_name(name: str) -> str:
     """
     plain = " ".join(name.split())
     if not plain or len(plain) > LONGEST or re.search(r"[\x00-\x1f\x7f|]", plain):
-        raise ParameterError(f"{name!r} is no name", expected=f"1 to {LONGEST} characters without '|'")
+        raise refusal(ParameterError, "no_name", name=name, longest=LONGEST)
     return plain
 
 
@@ -184,7 +174,7 @@ def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         return pd.DataFrame(columns=list(columns), dtype=str)
     frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     if list(frame.columns) != list(columns):
-        raise ParameterError(f"{path} has the columns {', '.join(frame.columns)}", expected=", ".join(columns))
+        raise refusal(ParameterError, "other_columns", path=path, found=list(frame.columns), columns=columns)
     return frame.map(from_spreadsheet_cell)
 
 

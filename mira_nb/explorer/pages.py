@@ -22,6 +22,7 @@ from mira_nb.keys import (
     TOPICS_ATAC,
     TOPICS_RNA,
 )
+from mira_nb.sentences import entries, fill
 
 from .cells import CellData, Feature, position
 
@@ -46,57 +47,56 @@ def page(data: CellData, feature: Feature) -> list[Part]:
 
 def gene_page(data: CellData, gene: str) -> list[Part]:
     """Return a gene's model, topics and regulators."""
-    parts = []
+    words, parts = _words("gene"), []
     models = _table(data, REGULATION, "genes")
     row = models[models["gene"] == gene] if "gene" in models else models.iloc[:0]
     if len(row):
-        shown = [
-            ("NITE score", "nite_score"), ("called NITE", "nite"), ("adjusted p", "adj_pvalue"), ("peaks", "n_peaks"),
-            ("decay upstream, kb", "decay_upstream_kb"), ("decay downstream, kb", "decay_downstream_kb"),
-            ("cells that express it", "n_expressing"), ("position", "chrom"), ("note", "status"),
-        ]  # fmt: skip
-        facts = [(label, row.iloc[0][name]) for label, name in shown if name in row and pd.notna(row.iloc[0][name])]
-        parts.append(Part("Regulation", pd.DataFrame(facts, columns=["fact", "value"])))
+        known = row.iloc[0].dropna()
+        facts = [(label, known[name]) for name, label in words["facts"].items() if name in known]
+        parts.append(Part(words["regulation"], pd.DataFrame(facts, columns=words["columns"])))
     elif REGULATION in data.done:
-        parts.append(Part("Regulation", text="The run has no model of this gene."))
+        parts.append(Part(words["regulation"], text=words["no_model"]))
     topics = _activations(data, gene)
     if len(topics):
-        parts.append(Part("Topics", topics))
+        parts.append(Part(words["topics"], topics))
     scores = data.slot(DRIVERS, RNA, "varm", ISD_SCORES) if DRIVERS in data.done else None
     if isinstance(scores, pd.DataFrame) and gene in scores.index:
         best = pd.Series(scores.to_numpy(dtype=float)[position(scores.index, gene)], scores.columns).nlargest(MOST)
         table = pd.DataFrame({"factor": best.index, "pISD": best.to_numpy()})
-        parts.append(Part("Factors whose sites its model needs most", table[table["pISD"] > 0]))
+        parts.append(Part(words["regulators"], table[table["pISD"] > 0]))
     return parts
 
 
 def factor_page(data: CellData, motif: str) -> list[Part]:
     """Return the topics that a factor's motif is enriched in, and the gene sets that it drives."""
-    parts, factor, tested = [], data.factors.get(motif, motif), ("pvalue", "adj_pvalue")
+    words, parts, factor, tested = _words("factor"), [], data.factors.get(motif, motif), ("pvalue", "adj_pvalue")
     for stage, name, heading, columns in (
-        (MOTIFS, "motif_enrichment", "Topics whose peaks hold its motif", ("topic", "odds_ratio", *tested)),
-        (DRIVERS, "driver_factors", "Gene sets that it may drive", ("query", "effect_size", *tested, "called")),
+        (MOTIFS, "motif_enrichment", words["topics"], ("topic", "odds_ratio", *tested)),
+        (DRIVERS, "driver_factors", words["drives"], ("query", "effect_size", *tested, "called")),
     ):
         found = _table(data, stage, name)
         if "factor" in found:
             mine = found[found["factor"].isin([motif, factor])].sort_values("pvalue").head(MOST)
             parts.append(Part(heading, _named(data, mine[[column for column in columns if column in mine]])))
     if factor in data.genes:
-        parts.append(Part("Its gene", text=f"{factor} is measured: search for the gene to see its expression."))
+        parts.append(Part(words["gene"], text=fill(words["measured"], {"factor": factor})))
     return parts
 
 
 def topic_page(data: CellData, topic: str) -> list[Part]:
     """Return a topic's top features, gene sets and motifs, and the clusters that have most of it."""
     expression = topic.startswith(RNA_TOPIC_PREFIX)
-    parts = []
+    words, parts = _words("topic"), []
+    top = ("feature", "activation")
     sources: list[tuple[str, str, str, tuple[str, ...]]] = [
-        ((TOPICS_RNA if expression else TOPICS_ATAC), "top_features", "Top genes" if expression else "Top peaks",
-                ("feature", "activation"))]  # fmt: skip
-    if expression:
-        sources.append((ENRICHMENT, "enrichment", "Gene sets", ("term", "odds_ratio", "overlap", "adj_pvalue")))
-    else:
-        sources.append((MOTIFS, "motif_enrichment", "Motifs", ("factor", "odds_ratio", "adj_pvalue")))
+        (TOPICS_RNA, "top_features", words["genes"], top),
+        (ENRICHMENT, "enrichment", words["sets"], ("term", "odds_ratio", "overlap", "adj_pvalue")),
+    ]
+    if not expression:
+        sources = [
+            (TOPICS_ATAC, "top_features", words["peaks"], top),
+            (MOTIFS, "motif_enrichment", words["motifs"], ("factor", "odds_ratio", "adj_pvalue")),
+        ]
     for stage, name, heading, columns in sources:
         found = _table(data, stage, name)
         if "topic" in found:
@@ -109,10 +109,14 @@ def topic_page(data: CellData, topic: str) -> list[Part]:
         best = mean.sort_values(ascending=False).head(5)
         labels = data.kept.labels()
         clusters = [labels.get(str(name), str(name)) for name in best.index]
-        parts.append(
-            Part("Clusters with most of it", pd.DataFrame({"cluster": clusters, "mean fraction": best.to_numpy()}))
-        )
+        rows = zip(clusters, best.to_numpy(), strict=True)
+        parts.append(Part(words["clusters"], pd.DataFrame(rows, columns=words["columns"])))
     return parts
+
+
+def _words(kind: str) -> dict[str, Any]:
+    words: dict[str, Any] = entries(__package__, "pages.yaml")[kind]
+    return words
 
 
 def _table(data: CellData, stage: str, name: str) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from mira_nb.keys import ATAC, RNA, X_UMAP
 
+from .messages import message
 from .values import RunValues, is_label, labels
 
 _BINS: Final = 10
@@ -60,7 +61,7 @@ def write_seurat(values: RunValues, out: Path) -> list[str]:
     _csv(values.cells, out / "cells.csv")
     _csv(values.genes, out / "genes.csv")
     if X_UMAP not in values.data.obsm:
-        return ["the run has no joint map: umap.csv was not written"]
+        return [message("no_map")]
     _csv(_map(values, ["UMAP_1", "UMAP_2"]), out / "umap.csv")
     return []
 
@@ -83,18 +84,16 @@ def write_loupe(values: RunValues, out: Path) -> list[str]:
         out_table[name] = labels(column) if is_label(column) else _ranges(column)
     many = [str(name) for name in out_table if out_table[name].nunique() > 200]
     if many:
-        notes.append(f"columns with more than 200 labels were left out: {', '.join(many)}")
+        notes.append(message("many_labels", names=many))
     _csv(out_table.drop(columns=many).fillna("none"), out / "categories.csv", "Barcode")
     if X_UMAP in values.data.obsm:
         _csv(_map(values, ["X Coordinate", "Y Coordinate"]), out / "umap.csv", "Barcode")
     else:
-        notes.append("the run has no joint map: umap.csv was not written")
+        notes.append(message("no_map"))
     unlike = ~pd.Series(values.data.obs_names).str.fullmatch(r"[ACGTN]{8,}-\d+")
     if unlike.any():
-        notes.append(
-            f"{int(unlike.sum()):,} cell names are none of Cell Ranger's barcodes, e.g. "
-            f"{values.data.obs_names[unlike.to_numpy()][0]!r}: Loupe will not find them"
-        )
+        example = str(values.data.obs_names[unlike.to_numpy()][0])
+        notes.append(message("other_barcodes", n_cells=int(unlike.sum()), example=example))
     return notes
 
 

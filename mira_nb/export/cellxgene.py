@@ -15,6 +15,7 @@ from mira_nb.errors import ParameterError
 from mira_nb.io.identifiers import ENSEMBL, ID_COLUMNS, without_version
 from mira_nb.keys import NITE_FDR, NITE_PVALUE, NITE_SCORE, NITE_SHARE
 
+from .messages import message, refusal
 from .values import RunValues, is_label, labels
 
 OBS_TERMS: Final = {
@@ -70,8 +71,7 @@ def write_cellxgene(values: RunValues, out: Path, *, terms: Path | None = None) 
     keep = np.flatnonzero(ids.notna() & ~ids.duplicated())
     if len(keep) < len(ids):
         lost = [str(name) for name in values.rna.var_names[np.setdiff1d(np.arange(len(ids)), keep)[:_NOTED]]]
-        missing.append(f"Ensembl ids: {len(ids) - len(keep):,} of {len(ids):,} genes have none of their own and were "
-                       f"left out, e.g. {', '.join(lost)}; give ids in var, e.g. the column gene_ids")  # fmt: skip
+        missing.append(message("ids_missing", n_lost=len(ids) - len(keep), n_genes=len(ids), lost=lost))
     counts = sparse.csr_matrix(values.rna.X, dtype=np.float32)[:, keep]
     obs = _annotations(values)
     for name in OBS_TERMS:
@@ -80,7 +80,7 @@ def write_cellxgene(values: RunValues, out: Path, *, terms: Path | None = None) 
     var = pd.DataFrame(index=pd.Index(ids.iloc[keep].to_numpy(), name=None))
     embeddings = _embeddings(values)
     if not embeddings:
-        missing.append("an embedding: run the joint stage")
+        missing.append(message("no_embedding"))
     if len(keep):
         uns = {name: str(given[name]) for name in UNS_TERMS if name in given}
         table = values.genes.iloc[keep].set_axis(var.index)
@@ -102,17 +102,16 @@ def _read_terms(path: Path | None) -> dict[str, Any]:
 
     if path is None:
         return {}
-    expected = "YAML of required keys: a value, {column: NAME} or {column: NAME, values: {LABEL: TERM}}"
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ParameterError(f"--terms {path} cannot be read ({error.strerror})", expected=expected) from None
+        raise refusal(ParameterError, "terms_unreadable", path=path, reason=error.strerror) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"--terms {path} is not YAML: {error}", expected=expected) from None
+        raise refusal(ParameterError, "terms_not_yaml", path=path, reason=str(error)) from None
     known = {*OBS_TERMS, *UNS_TERMS, *OTHER_TERMS}
     if not isinstance(found, dict) or set(found) - known:
-        unknown = f": unknown {', '.join(map(str, sorted(set(found) - known)))}" if isinstance(found, dict) else ""
-        raise ParameterError(f"--terms {path} has another form{unknown}", expected=f"keys {', '.join(sorted(known))}")
+        unknown = sorted(map(str, set(found) - known)) if isinstance(found, dict) else []
+        raise refusal(ParameterError, "terms_other_form", known=sorted(known), path=path, unknown=unknown)
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -122,28 +121,34 @@ def _per_cell(name: str, value: Any, values: RunValues) -> Any:
         return _as_column(name, pd.Series([value] * values.data.n_obs, index=values.data.obs_names))
     column = value.get("column")
     if column not in values.data.obs:
-        raise ParameterError(f"--terms {name}: no cell annotation is called {column!r}", expected="a column of obs")
+        raise refusal(ParameterError, "column_unknown", name=name, column=column)
     found = labels(values.data.obs[column])
     if "values" not in value:
         return _as_column(name, found)
     terms = {str(label): term for label, term in dict(value["values"]).items()}
     lacking = sorted(set(found.dropna()) - set(terms))
     if lacking or found.isna().any():
-        what = ", ".join(map(repr, lacking[:_NOTED])) or f"{int(found.isna().sum()):,} cells without a label"
-        raise ParameterError(f"--terms {name}: no term for {what}", expected=f"a term for every label of {column!r}")
+        raise refusal(
+            ParameterError,
+            "term_missing",
+            column=column,
+            name=name,
+            lacking=lacking[:_NOTED],
+            n_cells=int(found.isna().sum()),
+        )
     return _as_column(name, found.map(terms))
 
 
 def _as_column(name: str, column: pd.Series) -> Any:
     if column.isna().any():
-        raise ParameterError(f"--terms {name}: {int(column.isna().sum()):,} cells have no value")
+        raise refusal(ParameterError, "cells_without_value", name=name, n_cells=int(column.isna().sum()))
     text = column.map(str)
     if name != "is_primary_data":
         return pd.Categorical(text)
     plain = text.str.strip().str.lower()
     if not plain.isin(["true", "false"]).all():
-        raise ParameterError(
-            f"--terms {name}: {text[~plain.isin(['true', 'false'])].iloc[0]!r}", expected="true or false"
+        raise refusal(
+            ParameterError, "not_true_or_false", name=name, value=text[~plain.isin(["true", "false"])].iloc[0]
         )
     return (plain == "true").to_numpy()
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 from mira_nb.errors import ParameterError
 
 from . import cells, cellxgene, tracks
+from .messages import refusal
 from .values import RunValues
 
 Format = Literal["cellxgene", "scanpy", "seurat", "loupe", "bigwig", "bed"]
@@ -69,9 +70,9 @@ def export_run(run: Path, *, to: str, out: Path, options: ExportOptions | None =
         "bed": lambda values, folder: tracks.write_bed(values, folder, min_weight=options.min_weight),
     }
     if to not in writers:
-        raise ParameterError(f"--to {to} is no format", expected=f"one of {', '.join(FORMATS)}")
+        raise refusal(ParameterError, "format_unknown", to=to, known=FORMATS)
     if (out / "run.json").exists():
-        raise ParameterError(f"--out {out} is a run folder", expected="a folder for the exported files")
+        raise refusal(ParameterError, "folder_of_run", out=out)
     values = RunValues.load(run)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,5 @@ def export_run(run: Path, *, to: str, out: Path, options: ExportOptions | None =
         if to in {"bigwig", "bed"}:
             files = (*files, tracks.write_session(out))
     except OSError as error:
-        raise ParameterError(
-            f"--out {out} cannot be written ({error.strerror or error})", expected="a folder that can be written"
-        ) from error
+        raise refusal(ParameterError, "folder_not_writable", out=out, reason=error.strerror or str(error)) from error
     return Exported(files, tuple(notes))

@@ -15,6 +15,7 @@ from mira_nb.core.regulation.model import peak_weights
 from mira_nb.errors import ParameterError
 from mira_nb.keys import ATAC, CHROM, END, PEAK_SETS, RP_PARAMETERS, START
 
+from .messages import message, refusal
 from .values import LINK_COLUMNS, RunValues, labels
 
 TOPICS: Final = "topics"
@@ -46,7 +47,7 @@ def write_bigwig(values: RunValues, out: Path, *, by: str | None = None, chrom_s
     levels = normalised(values, weights)
     order, segments, n_overlaps = _segments(values.atac.var)
     if n_overlaps:
-        notes.append(f"{n_overlaps:,} peaks overlap the one before: the larger value stands where both are")
+        notes.append(message("overlaps", n_peaks=n_overlaps))
     for number, name in enumerate(weights.columns):
         path = out / f"{_safe(name)}.bw"
         path = path if not path.exists() else path.with_name(f"{path.stem}-{number + 1}.bw")
@@ -59,14 +60,12 @@ def membership(values: RunValues, by: str | None) -> pd.DataFrame:
     if by == TOPICS:
         topics = values.topics(ATAC)
         if not topics.shape[1]:
-            raise ParameterError("--by topics: the run has no accessibility topics", remedy="run topics_atac first")
+            raise refusal(ParameterError, "no_topics")
         return topics
     name = by or values.groups
     if name is None or name not in values.cells:
         known = [str(column) for column in values.data.obs.columns if ":" not in str(column)]
-        raise ParameterError(
-            f"--by {name}: no cell annotation has this name", expected=f"topics, or one of: {', '.join(known)}"
-        )
+        raise refusal(ParameterError, "annotation_unknown", name=name, known=known)
     return pd.get_dummies(labels(values.cells[name]), dtype=np.float64)
 
 
@@ -81,22 +80,15 @@ def _sizes(values: RunValues, table: Path | None) -> tuple[dict[str, int], list[
     var = values.atac.var
     ends = var.groupby(var[CHROM].astype(str), sort=True)[END].max()
     if table is None:
-        return {str(name): int(end) for name, end in ends.items()}, [
-            "chromosomes end with their last peak; --chrom-sizes FILE gives their lengths"
-        ]
+        return {str(name): int(end) for name, end in ends.items()}, [message("ends_guessed")]
     try:
         found = pd.read_csv(table, sep="\t", header=None, usecols=[0, 1], index_col=0, dtype={0: str})[1]
     except (OSError, ValueError) as error:
-        raise ParameterError(
-            f"--chrom-sizes {table} cannot be read ({error})", expected="two columns: chromosome, length"
-        ) from error
+        raise refusal(ParameterError, "sizes_unreadable", file=table, reason=str(error)) from error
     lengths = {str(name): int(length) for name, length in found.items()}
     wrong = [str(name) for name, end in ends.items() if lengths.get(str(name), 0) < end]
     if wrong:
-        raise ParameterError(
-            f"--chrom-sizes {table}: {', '.join(wrong[:5])} missing or shorter than the last peak",
-            expected="the assembly that the peaks come from",
-        )
+        raise refusal(ParameterError, "sizes_too_short", file=table, wrong=wrong)
     return {name: lengths[name] for name in sorted(lengths)}, []
 
 
@@ -195,7 +187,7 @@ def write_bed(values: RunValues, out: Path, *, min_weight: float = 0.05) -> list
     notes = []
     found = links(values)
     if not len(found):
-        notes.append("the run has no regulation results: peaks have no weights, links.bedpe was not written")
+        notes.append(message("no_weights"))
     var = values.atac.var.reset_index(drop=True)
     best = found.sort_values("weight", kind="stable").drop_duplicates("peak", keep="last").set_index("peak")
     weight = best["weight"].reindex(var.index).astype(float)
@@ -216,10 +208,7 @@ def write_bed(values: RunValues, out: Path, *, min_weight: float = 0.05) -> list
         strong = found["weight"] >= min_weight * found.groupby("gene")["weight"].transform("max")
         kept = found[strong & (found["weight"] > 0)]
         if len(kept) < len(found):
-            notes.append(
-                f"{len(found) - len(kept):,} of {len(found):,} links are below {min_weight:g} of their gene's largest "
-                "weight and were left out; --min-weight 0 keeps all above zero"
-            )
+            notes.append(message("weak_links", n_out=len(found) - len(kept), n_links=len(found), least=min_weight))
         _bedpe(kept, var, out / "links.bedpe")
     return notes
 

@@ -29,6 +29,8 @@ from mira_nb.keys import (
 from mira_nb.run.store import RunStore, read_h5mu
 from mira_nb.text import from_spreadsheet_cell
 
+from .messages import refusal
+
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
@@ -69,9 +71,7 @@ class RunValues:
         """
         record = RunStore(run).existing_record()
         if not (run / "results.h5mu").exists():
-            raise ParameterError(
-                f"{run} holds no results.h5mu", expected="a run with a finished stage", remedy="finish the run first"
-            )
+            raise refusal(ParameterError, "no_results", run=run)
         return cls(read_h5mu(run / "results.h5mu"), record, run)
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mira_nb.counts import SHARED_READS, ValueProblem, count_error, find_problem, finish_counts, suspicion
+from mira_nb.counts import ValueProblem, count_error, find_problem, finish_counts, suspicion
 from mira_nb.errors import InputError
 
 from .formats import RawModality, is_count_layer
@@ -159,7 +159,7 @@ def _any_layer(raw: RawModality, problems: Problems, log: Log) -> Candidate | No
 def _no_counts(raw: RawModality, problems: Problems) -> InputError:
     if not problems:
         return refusal(InputError, "no_matrix", source=raw.source)
-    shared = (name for name, (problem, _) in problems.items() if problem.guess.startswith(SHARED_READS))
+    shared = (name for name, (problem, _) in problems.items() if problem.like == "shared_reads")
     key = next(shared, "X" if "X" in problems else next(iter(problems)))
     problem, var = problems[key]
     tried = tuple(name for name in problems if name != key)

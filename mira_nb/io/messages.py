@@ -8,15 +8,13 @@ The words are in ``texts/findings.yaml`` and ``texts/errors.yaml``; code names a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
-from mira_nb.errors import MiraError
-from mira_nb.sentences import entries, fill
+from mira_nb.sentences import Refusal, entries, fill, plain_values, refuse
 
 FindingLevel = Literal["warning", "info"]
-Refusal = TypeVar("Refusal", bound=MiraError)
 
 TOPIC: Final = "input"
 """First part of every code."""
@@ -48,46 +46,18 @@ class Finding:
 
 def finding(code: str, /, **values: Any) -> Finding:
     """Return the finding `code` of ``findings.yaml`` with its values filled in."""
-    words = _words("findings", code, values)
+    entry = entries(__package__, "findings.yaml")[code]
+    words = {name: fill(text, values) for name, text in entry.items()}
     return Finding(
         words["level"],  # type: ignore[arg-type]
         words["title"],
         words.get("cause", ""),
         words.get("remedy", ""),
         code=f"{TOPIC}.{code}",
-        values=_plain_values(values),
+        values=plain_values(values),
     )
 
 
 def refusal(kind: type[Refusal], code: str, /, **values: Any) -> Refusal:
     """Return the error `code` of ``errors.yaml`` with its values filled in, to be raised."""
-    words = _words("errors", code, values)
-    return kind(
-        words["message"],
-        expected=words.get("expected"),
-        remedy=words.get("remedy"),
-        code=f"{TOPIC}.{code}",
-        values=_plain_values(values),
-    )
-
-
-def _words(kind: str, code: str, values: Mapping[str, Any]) -> dict[str, str]:
-    entry = entries(__package__, f"{kind}.yaml")[code]
-    return {name: fill(text, values) for name, text in entry.items()}
-
-
-def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in values.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Return a value of JSON: numbers of numpy as Python's, collections as lists, everything else as text."""
-    if hasattr(value, "item") and not getattr(value, "shape", ()):
-        value = value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, bytes):
-        return [_plain(item) for item in value]
-    return str(value)
+    return refuse(kind, __package__, TOPIC, code, values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -52,7 +52,7 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
     Parameters
     ----------
     path
-        .h5ad, obs = peaks, var = factors.
+        .h5ad, obs = peaks, var = factors; or .bed, gzipped or not, of sites (:func:`hits_from_bed`).
     peaks
         The data's peaks: names as index, columns chrom, start, end.
 
@@ -62,6 +62,8 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
         When columns are missing, or no peak of the data is in the file.
     """
     path = Path(path)
+    if path.name.lower().removesuffix(".gz").endswith(".bed"):
+        return hits_from_bed(path, peaks)
     try:
         with formats.open_store(path, option=_OPTION) as file:
             formats.expect_format(file, "h5ad", path=path, option=_OPTION)
@@ -90,10 +92,7 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
     findings = [finding("hits_known", n_known=n_known, n_peaks=len(peaks), how=how)]
     if n_known < len(peaks):
         findings.append(finding("hits_missing_peaks", n_missing=len(peaks) - n_known, file=path.name))
-    empty = np.flatnonzero(np.diff(hits.tocsc().indptr) == 0)
-    if len(empty):
-        shown = ", ".join(factors["name"].iloc[empty[:3]])
-        findings.append(finding("hits_of_absent_factors", n_factors=len(empty), shown=shown))
+    findings += _absent(hits, list(factors["name"]))
     return MotifHits(hits, factors, known, tuple(findings))
 
 
@@ -153,56 +152,64 @@ def _align(path: Path, obs: pd.DataFrame, peaks: pd.DataFrame) -> tuple[np.ndarr
     )
 
 
-def read_bed(path: Path, *, option: str = _OPTION) -> pd.DataFrame:
-    """Read the intervals of a BED file, plain or gzipped: chrom, start, end.
+def read_bed(path: Path, *, option: str = _OPTION, named: bool = False) -> pd.DataFrame:
+    """Read the intervals of a BED file, plain or gzipped: chrom, start, end and, when they are named, name.
 
     Raises
     ------
     ResourceError
-        For a row that is no interval.
+        For a row that is no interval, or has no name.
     """
     rows = []
     for number, line in enumerate(read_lines(path, option=option), start=1):
         if not line.strip() or line.startswith(("#", "track", "browser")):
             continue
-        fields = line.split("\t") if "\t" in line else line.split()
+        fields = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
         if len(fields) < 3 or not (fields[1].isdigit() and fields[2].isdigit()) or int(fields[2]) <= int(fields[1]):
             raise refusal(ResourceError, "bed_malformed", path=path, option=option, line=number, content=line[:60])
-        rows.append((fields[0], int(fields[1]), int(fields[2])))
-    return pd.DataFrame(rows, columns=[CHROM, START, END])
+        name = fields[3].strip() if len(fields) > 3 else ""
+        if named and not name:
+            raise refusal(ResourceError, "bed_without_names", path=path, option=option, line=number)
+        rows.append((fields[0], int(fields[1]), int(fields[2]), name))
+    frame = pd.DataFrame(rows, columns=[CHROM, START, END, "name"])
+    return frame if named else frame.drop(columns="name")
 
 
-def hits_from_bed(files: Mapping[str, Path], peaks: pd.DataFrame) -> MotifHits:
-    """Derive hits from ChIP-seq peaks: a factor binds a peak that any of its intervals overlaps by at least one base.
+def hits_from_bed(path: Path, peaks: pd.DataFrame) -> MotifHits:
+    """Derive hits from the sites of factors: a factor binds a peak that a site of it overlaps by at least one base.
 
     Parameters
     ----------
-    files
-        Factor name -> BED file.
+    path
+        BED file of sites, such as ChIP-seq peaks, with the factor in the fourth column.
     peaks
         The data's peaks: columns chrom, start, end.
+
+    Raises
+    ------
+    ResourceError
+        For a row that is no named interval, or without any.
     """
-    columns: list[sparse.csc_matrix] = []
-    findings: list[Finding] = []
-    for name, path in files.items():
-        bed = read_bed(path)
-        overlap = overlaps(peaks, bed)
-        columns.append(sparse.csc_matrix(overlap[:, None].astype(np.float32)))
-        findings.append(
-            finding(
-                "hits_bound",
-                factor=name,
-                n_bound=int(overlap.sum()),
-                n_peaks=len(peaks),
-                file=path.name,
-                n_intervals=len(bed),
-            )
-        )
-    if not columns:
-        raise refusal(ResourceError, "hits_without_files")
-    hits = sparse.hstack(columns, format="csr")
-    factors = pd.DataFrame({"id": list(files), "name": list(files)})
+    sites = read_bed(path, named=True)
+    if not len(sites):
+        raise refusal(ResourceError, "bed_empty", path=path, option=_OPTION)
+    names = list(dict.fromkeys(sites["name"]))
+    bound = [overlaps(peaks, part) for _, part in sites.groupby("name", sort=False)]
+    hits = sparse.csr_matrix(np.column_stack(bound).astype(np.float32))
+    n_bound = int((np.diff(hits.indptr) > 0).sum())
+    counts = {"n_bound": n_bound, "n_peaks": len(peaks), "n_factors": len(names), "n_sites": len(sites)}
+    findings = [finding("hits_of_sites", file=path.name, **counts), *_absent(hits, names)]
+    factors = pd.DataFrame({"id": names, "name": names})
     return MotifHits(hits, factors, np.ones(len(peaks), dtype=bool), tuple(findings))
+
+
+def _absent(hits: sparse.csr_matrix, names: Sequence[str]) -> list[Finding]:
+    """Report the factors that have no hit."""
+    empty = np.flatnonzero(np.diff(hits.tocsc().indptr) == 0)
+    if not len(empty):
+        return []
+    shown = ", ".join(names[i] for i in empty[:3])
+    return [finding("hits_of_absent_factors", n_factors=len(empty), shown=shown)]
 
 
 def overlaps(peaks: pd.DataFrame, intervals: pd.DataFrame) -> np.ndarray:

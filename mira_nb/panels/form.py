@@ -174,12 +174,6 @@ class ParamsForm:
         """Set every parameter back to its default."""
         self.set_values({})
 
-    def disable(self, disabled: bool) -> None:
-        """Lock or unlock all entries."""
-        for field in self.fields.values():
-            field.entry.disabled = disabled
-        self.reset_button.disabled = disabled
-
     def _show_changes(self) -> None:
         """Show at the fold and on the reset button how many parameters were changed."""
         changed = set(self.changed)

@@ -12,6 +12,7 @@ from mira_nb.run.check import CheckReport
 from .job import JobState
 from .library import RunSummary
 from .state import LABELS, RunState, StageState
+from .texts import phrase, words
 
 _LEVEL_WORDS = {"error": "Problem", "warning": "Warning", "info": "Note", "success": "Good"}
 
@@ -105,12 +106,13 @@ def header(run: RunState, *, demonstration: bool) -> str:
     facts.append(f"<li>seed <b>{text(run.record.get('seed', 0))}</b></li>")
     facts.append(f"<li>mira_nb <b>{text(run.record.get('package_version', ''))}</b></li>")
     name = run.record.get("title") or run.root.resolve().name
-    title = "Demonstration on the embedded data set" if demonstration else text(name)
-    return f'<h1>MIRA analysis: {title}</h1><ul class="mn-facts">{"".join(facts)}</ul>'
+    title = phrase("check", "title", name=words("check")["demonstration"] if demonstration else name)
+    return f'<h1>{text(title)}</h1><ul class="mn-facts">{"".join(facts)}</ul>'
 
 
 def input_check(run: RunState) -> str:
     """Return the findings of the input check, and the stages that wait for a file."""
+    said = words("check")
     parts = [alerts(run.record.get("findings", ()))]
     given = [f"<li>{text(name.replace('_', ' '))}: {text(_names(value))}</li>" for name, value in _resources(run)]
     blocked = [
@@ -118,26 +120,27 @@ def input_check(run: RunState) -> str:
         for state in run.stages.values()
         if state.status in {"blocked", "unavailable"}
     ]
-    parts.append(f"<h3>Given besides the counts</h3><ul>{''.join(given)}</ul>" if given else "")
-    parts.append(f"<h3>Stages that cannot run</h3><ul>{''.join(blocked)}</ul>" if blocked else "")
-    return "".join(parts) or '<p class="mn-help">The input needed no correction, and every stage can run.</p>'
+    parts.append(f"<h3>{said['given']}</h3><ul>{''.join(given)}</ul>" if given else "")
+    parts.append(f"<h3>{said['blocked']}</h3><ul>{''.join(blocked)}</ul>" if blocked else "")
+    return "".join(parts) or f'<p class="mn-help">{said["well"]}</p>'
 
 
 def check_report(found: CheckReport) -> str:
     """Return an input check: counts of what is kept and dropped, findings, resources, and which stages can run."""
     cells, genes, peaks = found.shape
-    kept = f"<b>{cells:,}</b> cells, <b>{genes:,}</b> genes and <b>{peaks:,}</b> peaks are used."
-    dropped = "; ".join(f"{n:,} {text(reason.replace('_', ' '))}" for reason, n in found.dropped.items() if n)
-    parts = [f"<h3>Input check</h3><p>{kept} {f'Left out: {dropped}.' if dropped else 'Nothing is left out.'}</p>"]
+    dropped = [{"n": n, "what": reason.replace("_", " ")} for reason, n in found.dropped.items() if n]
+    kept = phrase("check", "kept", n_cells=cells, n_genes=genes, n_peaks=peaks)
+    left_out = text(phrase("check", "left_out", dropped=dropped))
+    parts = [f"<h3>{words('check')['heading']}</h3><p>{kept} {left_out}</p>"]
     findings = [finding for status in found.resources for finding in status.findings]
     parts += [alert(item.level, item.title, item.cause, item.remedy) for item in (*found.findings, *findings)]
     parts += [alert("error", problem) for problem in found.problems]
     summaries = [f"<li>{text(status.summary)}</li>" for status in found.resources if status.usable]
     parts.append(f"<ul>{''.join(summaries)}</ul>" if summaries else "")
     ready = [text(stage.title) for stage in found.stages if stage.state == "can run"]
-    parts.append(f"<p><b>{len(ready)} of {len(found.stages)} stages can run:</b> {', '.join(ready)}.</p>")
+    parts.append(f"<p>{phrase('check', 'ready', titles=ready, n=len(found.stages))}</p>")
     lacking = [f"<li>{text(stage.title)}: give {text(stage.missing)}</li>" for stage in found.stages if stage.missing]
-    parts.append(f"<p><b>To get the others:</b></p><ul>{''.join(lacking)}</ul>" if lacking else "")
+    parts.append(f"<p>{words('check')['others']}</p><ul>{''.join(lacking)}</ul>" if lacking else "")
     return "".join(parts)
 
 
@@ -169,18 +172,18 @@ def job_line(job: JobState, titles: Mapping[str, str]) -> str:
     title = text(titles.get(job.current, job.current) if job.current else asked)
     if job.active:
         left = f"about {duration(job.remaining)} left" if job.remaining >= 0 else "remaining time not known yet"
-        words = {"starting": "Starting", "running": "Computing", "stopping": "Stopping"}[job.status]
+        doing = {"starting": "Starting", "running": "Computing", "stopping": "Stopping"}[job.status]
         goal = f" (on the way to {text(asked)})" if job.upto and job.stage and job.current != job.stage else ""
         value = f' value="{job.fraction:.3f}"' if job.fraction > 0 else ""
         return (
-            f'<div class="mn-job"><div class="mn-job-line"><b>{words}: {title}{goal}</b>'
+            f'<div class="mn-job"><div class="mn-job-line"><b>{doing}: {title}{goal}</b>'
             f"<span>{job.fraction:.0%}, {duration(job.elapsed)} so far, {left}</span></div>"
             f'<progress max="1"{value} aria-label="Progress of {title}"></progress>'
             f'<div class="mn-help">{text(job.message)}</div></div>'
         )
     if job.status == "done":
-        words = f"{text(asked)} finished in {duration(job.elapsed)}."
-        return f'<div class="mn-alert mn-alert-success" role="status">{words}</div>'
+        finished = f"{text(asked)} finished in {duration(job.elapsed)}."
+        return f'<div class="mn-alert mn-alert-success" role="status">{finished}</div>'
     if job.status == "cancelled":
         return alert("info", f"{asked} was stopped on request", "Earlier results are kept.")
     if job.status in {"failed", "lost"}:

@@ -97,21 +97,6 @@ def base64_block(identifier: str, content: bytes) -> Markup:
     )
 
 
-def read_archive(page: str, identifier: str) -> dict[str, str]:
-    """Read :func:`archive_block` back from a page: name to text.
-
-    Raises
-    ------
-    ValueError
-        When the page has no such block.
-    """
-    found = re.search(f'<script type="text/plain" id="{re.escape(identifier)}">([A-Za-z0-9+/=]*)</script>', page)
-    if found is None:
-        raise ValueError(f"the page has no archive {identifier!r}")
-    lines = gzip.decompress(base64.b64decode(found[1])).decode("utf-8")
-    return dict(line.split("\t", 1) for line in lines.split("\n") if line)
-
-
 def picture_uri(content: bytes, kind: str = "png") -> str:
     """Return a picture as a data URI; `kind` is ``png`` or ``svg+xml``. Scripts in an SVG do not run there."""
     return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")

@@ -22,6 +22,7 @@ from mira_nb.io.spec import InputSpec
 from mira_nb.stages.registry import stages_until
 
 from .files import write_bytes
+from .messages import refusal
 from .notebooks import ProgressSink
 from .pipeline import RunOutcome, RunRequest, parse_parameters, run_pipeline
 from .store import plain_cells
@@ -35,7 +36,6 @@ _LISTS: Final = {name for name, kind in _FIELDS.items() if kind.startswith("tupl
 _RUN: Final = ("title", "seed", "until")
 SETTINGS: Final = (*_FIELDS, *_RUN, PARAMETERS)
 """What a run can be given; the names are those of the command line's options."""
-_FORM: Final = "YAML of the form {all: {rna: FILE, ...}, runs: {NAME: {params: {STAGE: {NAME: VALUE}}, ...}, ...}}"
 Settings = dict[str, Any]
 
 
@@ -87,25 +87,24 @@ def read_batch(file: Path, defaults: Mapping[str, Any] | None = None) -> dict[st
     loaded = _load(file)
     unknown = sorted(set(map(str, loaded)) - {SHARED, RUNS})
     if unknown:
-        raise ParameterError(f"{file}: unknown keys {', '.join(unknown)}", expected=_FORM)
+        raise refusal(ParameterError, "batch_keys_unknown", file=file, unknown=unknown)
     named = loaded.get(RUNS)
     if not isinstance(named, dict) or not named:
-        raise ParameterError(f"{file}: `{RUNS}` names no run", expected=_FORM)
+        raise refusal(ParameterError, "batch_names_no_run", file=file, key=RUNS)
     shared = _merged(dict(defaults or {}), _settings(file, SHARED, loaded.get(SHARED)))
     out: dict[str, Settings] = {}
     for key, own in named.items():
         name = str(key)
         if not re.fullmatch(r"\w[\w.\-]*", name) or name.lower() in {known.lower() for known in out}:
-            raise ParameterError(
-                f"{file}: {name!r} is no name for a run folder",
-                expected="letters, digits, '-', '_' and '.', each name once, whatever its case",
-            )
+            raise refusal(ParameterError, "batch_run_name", file=file, name=name)
         out[name] = _merged(shared, _settings(file, f"{RUNS}.{name}", own))
         try:
             parse_parameters(out[name].get(PARAMETERS, {}))
             stages_until(out[name].get("until"))
         except ParameterError as error:
-            raise ParameterError(f"{file}, {RUNS}.{name}: {error}") from None
+            raise refusal(
+                ParameterError, "batch_run_refused", file=file, key=RUNS, name=name, reason=str(error)
+            ) from None
     return out
 
 
@@ -124,11 +123,11 @@ def _load(file: Path) -> dict[Any, Any]:
     try:
         loaded = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # a subclass of the safe loader
     except OSError as error:
-        raise ParameterError(f"--batch-file {file} cannot be read ({error.strerror})", expected=_FORM) from None
+        raise refusal(ParameterError, "batch_unreadable", file=file, reason=error.strerror) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"--batch-file {file} is not YAML: {error}", expected=_FORM) from None
+        raise refusal(ParameterError, "batch_not_yaml", file=file, reason=str(error)) from None
     if not isinstance(loaded, dict):
-        raise ParameterError(f"--batch-file {file} has another form", expected=_FORM)
+        raise refusal(ParameterError, "batch_other_form", file=file)
     return loaded
 
 
@@ -136,11 +135,11 @@ def _settings(file: Path, place: str, given: Any) -> Settings:
     """Return the settings of one place of the file: known names, checked kinds, paths from the file's folder."""
     given = {} if given is None else given
     if not isinstance(given, dict):
-        raise ParameterError(f"{file}: {place} is {given!r}", expected=_FORM)
+        raise refusal(ParameterError, "batch_value_form", file=file, place=place, given=given)
     values = {str(name).replace("-", "_"): value for name, value in given.items()}
     unknown = sorted(set(values) - set(SETTINGS))
     if unknown:
-        raise ParameterError(f"{file}: {place} has unknown keys {', '.join(unknown)}", expected=", ".join(SETTINGS))
+        raise refusal(ParameterError, "batch_setting_unknown", file=file, place=place, unknown=unknown, known=SETTINGS)
     for name, value in values.items():
         values[name] = _value(file, f"{place}.{name}", name, value)
     return values
@@ -152,15 +151,15 @@ def _value(file: Path, place: str, name: str, value: Any) -> Any:
     if name == PARAMETERS:
         value = {} if value is None else value
         if not isinstance(value, dict) or not all(isinstance(item, dict) for item in value.values()):
-            raise ParameterError(f"{file}: {place} is {value!r}", expected="{STAGE: {NAME: VALUE}}")
+            raise refusal(ParameterError, "batch_params_form", file=file, place=place, value=value)
         return {str(stage): dict(item) for stage, item in value.items()}
     if name == "seed":
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32:
-            raise ParameterError(f"{file}: {place} is {value!r}", expected="an integer from 0 to 4294967295")
+            raise refusal(ParameterError, "batch_seed", file=file, place=place, value=value)
         return value
     items = value if name in _LISTS and isinstance(value, list) else [value]
     if any(isinstance(item, dict | list | bool) for item in items):
-        raise ParameterError(f"{file}: {place} is {value!r}", expected="a text")
+        raise refusal(ParameterError, "batch_text", file=file, place=place, value=value)
     texts = [str(item) for item in items]
     if name in _PATHS:
         texts = [text if _catalogue(text) else str(file.parent / Path(text).expanduser()) for text in texts]

@@ -22,8 +22,9 @@ from mira_nb.keys import ATAC, RNA
 from mira_nb.stages.base import Memory
 
 from .check_files import READERS
-from .check_regions import compare_assemblies, describe_depth, describe_regions
-from .memory import MORE_MEMORY, Size, available_mb, needed_mb, shortage
+from .check_regions import compare_assemblies, describe_depth, describe_fragments, describe_regions
+from .memory import Size, available_mb, needed_mb, shortage
+from .messages import message
 
 _WIDTH: Final = 110
 CELL_NAMES: Final = 5000
@@ -170,7 +171,7 @@ class CheckReport:
         ready = sum(stage.state == "can run" for stage in self.stages)
         lines += ["", f"{ready} of {len(self.stages)} stages can run."]
         if self.problems:
-            lines.append(f"{len(self.problems)} of the given resources cannot be used; see WRONG above.")
+            lines.append(message("check_unusable", n=len(self.problems)))
         return lines
 
 
@@ -193,6 +194,8 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
     findings = [*pair.findings, *describe_depth(data), *describe_regions(data), *more]
     findings += compare_assemblies(resources, data)
     usable = {status.name for status in statuses if status.usable}
+    if {"fragments", "tss"} <= usable:
+        findings += describe_fragments(data, resources)
     stages = stage_statuses(requirements, usable)
     findings += _memory(
         data, {stage.name: requirements[stage.name].memory for stage in stages if stage.state == "can run"}
@@ -219,7 +222,7 @@ def _memory(data: MuData, costs: Mapping[str, Memory]) -> list[Finding]:
     if not short or free is None:
         return []
     most = max(needed_mb(costs[name], size) for name in short)
-    return [finding("memory_short", needed=most / 1000, free=free / 1000, stages=short, advice=MORE_MEMORY)]
+    return [finding("memory_short", needed=most / 1000, free=free / 1000, stages=short, advice=message("more_memory"))]
 
 
 def resource_statuses(resources: Resources, data: MuData) -> tuple[list[ResourceStatus], list[Finding]]:
@@ -290,11 +293,10 @@ def describe_column(column: pd.Series) -> str:
     """Return in words what a cell annotation holds."""
     filled = column.dropna()
     n = int(filled.nunique())
-    missing = f", missing for {len(column) - len(filled):,} cells" if len(filled) < len(column) else ""
+    n_missing = len(column) - len(filled)
     if n > 20 and pd.api.types.is_numeric_dtype(column):
-        return f"numbers from {filled.min():.4g} to {filled.max():.4g}{missing}"
-    shown = ", ".join(str(value) for value in filled.value_counts().index[:4])
-    return f"{n:,} {'value' if n == 1 else 'values'}: {shown}{', ...' if n > 4 else ''}{missing}"
+        return message("column_of_numbers", least=filled.min(), most=filled.max(), n_missing=n_missing)
+    return message("column_of_names", n=n, names=filled.value_counts().index[:4], n_missing=n_missing)
 
 
 def _values(obs: pd.DataFrame) -> dict[str, tuple[str, ...]]:

@@ -25,6 +25,7 @@ from mira_nb.keys import ATAC, CHROM, RNA
 from mira_nb.stages.motifs.hits import describe_motifs
 
 from .check_regions import check_genome_lengths, counts_in, read_lengths
+from .messages import message
 
 _FEW_CELLS: Final = 0.5
 Reader = Callable[[Path, MuData], tuple[str, Sequence[Finding]]]
@@ -58,11 +59,14 @@ def _check_tss(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
                 chromosomes=list(map(str, chroms[:4])),
             )
         )
-    n_genes = table.frame["gene"].nunique()
-    return (
-        f"{len(table.frame):,} sites of {n_genes:,} genes; {named.n_genes:,} of the data's {len(genes):,} genes",
-        findings,
+    summary = message(
+        "check_tss",
+        n_sites=len(table.frame),
+        n_genes=table.frame["gene"].nunique(),
+        n_found=named.n_genes,
+        n_of_data=len(genes),
     )
+    return summary, findings
 
 
 def _lost_genes(named: NamedSites, genes: pd.Index, theirs: pd.Series) -> Finding:
@@ -103,7 +107,7 @@ def _check_genome(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
         shown = {"peaks": ", ".join(chrom.unique()[:3]), "genome": ", ".join(names[:3])}
         raise refusal(ResourceError, "genome_without_shared_chromosome", path=path, **shown)
     n_in = int(chrom.isin(list(translated)).sum())
-    summary = f"{len(names):,} sequences; {n_in:,} of {len(chrom):,} peaks lie on them"
+    summary = message("check_genome", n_sequences=len(names), n_inside=n_in, n_peaks=len(chrom))
     return summary, check_genome_lengths(lengths, data.mod[ATAC].var)
 
 
@@ -115,25 +119,26 @@ def _check_motifs(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     findings = []
     if not n_in:
         findings.append(finding("motifs_not_genes", names=[motif.name for motif in motifs[:3]]))
-    return f"{len(motifs):,} motifs; the factors of {n_in:,} are genes of the data", findings
+    return message("check_motifs", n_motifs=len(motifs), n_known=n_in), findings
 
 
 def _check_gene_sets(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     sets = name_gene_sets(read_gene_sets(path), data.mod[RNA].var)
     matched = match_gene_sets(sets, [str(gene) for gene in data.mod[RNA].var_names])
-    summary = f"{len(sets.sets):,} sets; {matched.n_matched:,} of {matched.n_symbols:,} symbols are genes of the data"
+    summary = message(
+        "check_gene_sets", n_sets=len(sets.sets), n_matched=matched.n_matched, n_symbols=matched.n_symbols
+    )
     return summary, (*sets.findings, *matched.findings)
 
 
 def _check_hits(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     hits = read_motif_hits(path, data.mod[ATAC].var)
-    return f"{hits.hits.nnz:,} hits of {len(hits.factors):,} factors", hits.findings
+    return message("check_hits", n_hits=hits.hits.nnz, n_factors=len(hits.factors)), hits.findings
 
 
 def _check_labels(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     table = read_cluster_labels(path)
-    names = ", ".join(table.names[:5]) + (", ..." if len(table.names) > 5 else "")
-    return f"{len(table.labels):,} clusters of the stage joint named: {names}", ()
+    return message("check_labels", n_clusters=len(table.labels), names=list(table.names)), ()
 
 
 def _check_blacklist(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
@@ -141,7 +146,7 @@ def _check_blacklist(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     inside = overlaps(data.mod[ATAC].var, regions)
     share = counts_in(data.mod[ATAC].X, inside)
     n = f"{int(inside.sum()):,} of {len(inside):,}"
-    summary = f"{len(regions):,} regions; {n} peaks ({share:.1%} of counts) in them"
+    summary = message("check_blacklist", n_regions=len(regions), inside=n, fraction=share)
     if not match_chromosomes(data.mod[ATAC].var[CHROM], regions[CHROM]).mapping:
         return summary, [finding("blacklist_without_shared_chromosome", regions=regions[CHROM].unique()[:4])]
     if inside.any():
@@ -170,8 +175,8 @@ def _check_fragments(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
                 cells=list(map(str, data.obs_names[:3])),
             )
         )
-    how = "" if head.rule == "names" else f", compared by barcodes ({head.rule})"
-    return f"fragments of {head.n_cells:,} of {data.n_obs:,} cells in its first {head.n_rows:,} rows{how}", findings
+    found = {"n_cells": head.n_cells, "n_all": data.n_obs, "n_rows": head.n_rows, "rule": head.rule}
+    return message("check_fragments", **found), findings
 
 
 READERS: Final[Mapping[str, Reader]] = {

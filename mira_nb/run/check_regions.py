@@ -21,6 +21,7 @@ from mira_nb.io.resources import Resources
 from mira_nb.io.tss import read_tss
 from mira_nb.io.tss_genes import name_sites
 from mira_nb.keys import ATAC, CHROM, END, RNA, START
+from mira_nb.stages.prepare.fragments import count_cells
 
 _FIRST_CHROMOSOME: Final = {
     248_956_422: "hg38", 249_250_621: "hg19", 248_387_328: "T2T-CHM13",
@@ -35,6 +36,9 @@ _ENOUGH_HITS: Final = 10
 _GENES: Final = (200, 500)
 _PEAKS: Final = (200, 1000)
 _MITOCHONDRIAL: Final = 0.2
+_TSS_ENRICHMENT: Final = (2, 4)
+_MOST_BYTES: Final = 300_000_000
+"""Size of a fragment file above which ``check``, which shall answer in seconds, does not read all of it."""
 
 
 def read_lengths(path: Path) -> list[tuple[str, int]]:
@@ -184,3 +188,23 @@ def describe_depth(data: MuData) -> list[Finding]:
             **kept,
         )
     ]
+
+
+def describe_fragments(data: MuData, resources: Resources) -> list[Finding]:
+    """Return how many cells usual thresholds of TSS enrichment would keep.
+
+    Parameters
+    ----------
+    resources
+        Only files that can be used; without fragments or start sites nothing is said.
+    """
+    path, tss = resources.fragments, resources.tss
+    if path is None or tss is None:
+        return []
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        return [finding("fragments_not_counted", megabytes=size // 10**6, most=_MOST_BYTES // 10**6)]
+    counts = count_cells(path, tss, [str(name) for name in data.obs_names], data.mod[ATAC].var)
+    values = np.nan_to_num(counts.tss_enrichment)
+    kept = [{"least": limit, "n": int((values >= limit).sum())} for limit in _TSS_ENRICHMENT]
+    return [finding("cells_by_tss_enrichment", n_cells=data.n_obs, median=float(np.median(values)), kept=kept)]

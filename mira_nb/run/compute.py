@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from mira_nb.errors import ParameterError, StageError
 
+from .messages import refusal
 from .workers import Failure, Pool, in_order, one_thread
 
 Item = TypeVar("Item")
@@ -24,9 +25,6 @@ Out = TypeVar("Out")
 COMPUTE_VARIABLE = "MIRA_NB_COMPUTE"
 """Environment variable by which a run tells its kernels where to compute; holds what ``--compute`` takes."""
 
-EXPECTED = (
-    "a number of processes (4 or processes:4), a Dask scheduler (tcp://HOST:PORT), or a file for dask-jobqueue (.yaml)"
-)
 SCHEMES = ("tcp://", "tls://", "ws://", "wss://")
 
 CONNECT_SECONDS = 20
@@ -93,18 +91,13 @@ class DaskCompute:
         try:
             from distributed import Client
         except ImportError:
-            raise ParameterError(
-                "a Dask cluster was asked for, but the package distributed is not installed",
-                remedy="pip install 'mira-nb[dask]'",
-            ) from None
+            raise refusal(ParameterError, "dask_missing") from None
         self._own = not isinstance(address, Client)
         try:
             client: Any = Client(address, timeout=CONNECT_SECONDS) if self._own else address
         except (OSError, ValueError) as error:
-            raise ParameterError(
-                f"no Dask scheduler answers at {address} ({error or type(error).__name__})",
-                expected="the address that `dask scheduler` prints, e.g. tcp://head:8786",
-                remedy="start a scheduler and workers, or leave --compute out",
+            raise refusal(
+                ParameterError, "dask_no_answer", address=address, reason=str(error) or type(error).__name__
             ) from None
         self.client = client
         threads: dict[str, int] = client.nthreads()
@@ -166,13 +159,7 @@ def _outcome(future: Any) -> Any:
     try:
         return future.result()
     except KilledWorker as error:
-        return Failure(
-            StageError(
-                f"the workers of the Dask cluster that computed a task were ended or crashed, most often because "
-                f"memory ran out ({error})",
-                remedy="give the workers more memory",
-            )
-        )
+        return Failure(refusal(StageError, "dask_workers_ended", reason=str(error)))
     except Exception as error:
         return Failure(error)
 
@@ -206,9 +193,9 @@ def check_setting(setting: str) -> str:
         return text
     if text.endswith((".yaml", ".yml")):
         if not Path(text).is_file():
-            raise ParameterError(f"--compute {text}: there is no such file", expected=EXPECTED)
+            raise refusal(ParameterError, "compute_file_missing", file=text)
         return text
-    raise ParameterError(f"--compute {setting!r} is not understood", expected=EXPECTED)
+    raise refusal(ParameterError, "compute_not_understood", setting=setting)
 
 
 def _processes(text: str) -> int | None:

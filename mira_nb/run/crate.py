@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from mira_nb.sentences import entries
+
 from .contents import CRATE, result_files
 from .files import HashCache, write_bytes
 from .record import RunRecord
@@ -28,17 +30,6 @@ _TYPES: Final = {
     ".md": "text/markdown", ".bib": "application/x-bibtex", ".csv": "text/csv", ".mnv": "application/octet-stream",
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }  # fmt: skip
-_DESCRIPTIONS: Final = {
-    "run.json": "Record of the run: inputs, versions, seed, command, parameters and status of every stage",
-    "report.html": "Report of the run, one file",
-    "findings.json": "Sentences of the report's first screen, for programs",
-    "findings.md": "Sentences of the report's first screen",
-    "methods.md": "Methods text, generated from what was run",
-    "references.bib": "Citations of the methods text",
-    "values.mnv": "Counts of all modelled genes and all motif scores, for the report's explorer",
-    "results.h5mu": "Expression and accessibility with everything that was computed",
-    "cache/input.h5mu": "Expression and accessibility as they were read and checked",
-}
 
 
 @dataclass(frozen=True)
@@ -70,6 +61,7 @@ def write_crate(root: Path, hashes: HashCache | None = None) -> Path:
 def crate_text(record: Mapping[str, Any], files: Iterable[Described], folder: str) -> str:
     """Return the metadata of a run with this record and these files."""
     found = list(files)
+    words = entries(__package__, "crate.yaml")
     inputs = [*_inputs(record)]
     software = [_software(name, version) for name, version in (record.get("versions") or {}).items()]
     graph = [
@@ -83,7 +75,7 @@ def crate_text(record: Mapping[str, Any], files: Iterable[Described], folder: st
             "@id": "./",
             "@type": "Dataset",
             "name": str(record.get("title") or folder),
-            "description": "Analysis of a paired single-cell RNA and ATAC experiment by the MIRA method (mira_nb)",
+            "description": words["run"],
             "datePublished": str(record.get("updated") or record.get("created") or ""),
             "license": {"@id": "#licence"},
             "hasPart": [{"@id": quote(item.name)} for item in found],
@@ -92,8 +84,7 @@ def crate_text(record: Mapping[str, Any], files: Iterable[Described], folder: st
         {
             "@id": "#licence",
             "@type": "CreativeWork",
-            "name": "Licence of the input data",
-            "description": "The results are under the terms of the data they were made from, unknown to the run.",
+            **words["licence"],
         },
         _action(record, inputs, found),
         *inputs,
@@ -125,10 +116,8 @@ def _action(record: Mapping[str, Any], inputs: list[dict[str, Any]], files: list
 def _inputs(record: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Yield the files that were read. They are not in the folder, so they are named by their hash, not as its files."""
     items = [(str(item.get("role") or "input"), item) for item in record.get("inputs") or ()]
-    for role, entries in (record.get("resources") or {}).items():
-        items += [
-            (str(role), item) for item in (entries if isinstance(entries, list) else ()) if isinstance(item, dict)
-        ]
+    for role, listed in (record.get("resources") or {}).items():
+        items += [(str(role), item) for item in (listed if isinstance(listed, list) else ()) if isinstance(item, dict)]
     for number, (role, item) in enumerate(items, 1):
         facts = {"contentSize": str(item["bytes"])} if item.get("bytes") is not None else {}
         yield {
@@ -161,7 +150,7 @@ def _file(item: Described) -> dict[str, Any]:
         "@id": quote(item.name),
         "@type": "File",
         "name": item.name,
-        "description": _DESCRIPTIONS.get(item.name) or stage or item.name,
+        "description": entries(__package__, "crate.yaml")["files"].get(item.name) or stage or item.name,
         "contentSize": str(item.n_bytes),
         "encodingFormat": kind,
         "sha256": item.sha256,

@@ -23,6 +23,7 @@ from mira_nb.report.reader import read_record
 
 from .files import replaced_folder, write_json
 from .intact import RECORDS
+from .messages import message, refusal
 
 FOLDER: Final = "history"
 LIMIT_VARIABLE: Final = "MIRA_NB_HISTORY_GB"
@@ -73,7 +74,7 @@ def limit_bytes() -> float:
     except ValueError:
         gigabytes = -1.0
     if not 0 <= gigabytes < float("inf"):
-        raise ParameterError(f"{LIMIT_VARIABLE}={given} is not a size", expected="gigabytes, such as 5; 0 keeps none")
+        raise refusal(ParameterError, "limit_not_a_size", variable=LIMIT_VARIABLE, given=given)
     return gigabytes * 1e9
 
 
@@ -128,10 +129,7 @@ def keep(root: Path, reason: str, *, say: Say = lambda _: None) -> Version | Non
     # the input is replaced by another input only, and counts for the versions from then on
     stale = sum(path.stat().st_size for path in _versioned(root) if path.parent.name != "cache")
     if sum(version.bytes for version in kept) + stale > limit_bytes():
-        say(
-            f"no version of the earlier results is kept: with {stale / 1e6:,.0f} MB more the versions would take more "
-            f"than {limit_bytes() / 1e9:g} GB (set {LIMIT_VARIABLE}, or `mira-nb history {root} --remove N`)"
-        )
+        say(message("version_not_kept", stale=stale, limit=limit_bytes(), variable=LIMIT_VARIABLE, root=root))
         return None
     number = kept[-1].number + 1 if kept else 1
     target = root / FOLDER / f"{number:04d}"
@@ -179,11 +177,7 @@ def restore(root: Path, number: int, *, write_results: Callable[[], Any], discar
     """
     chosen = _find(root, number)
     if keep(root, f"version {number} was restored") is None and not discard:
-        raise StoreError(
-            f"the present results of {root} cannot be kept as a version, so nothing was restored",
-            expected=f"room within {limit_bytes() / 1e9:g} GB for the versions",
-            remedy=f"set {LIMIT_VARIABLE}, remove versions with --remove N, or add --discard to lose the present state",
-        )
+        raise refusal(StoreError, "present_not_kept", root=root, variable=LIMIT_VARIABLE, limit=limit_bytes())
     there = {path.name for path in (chosen.folder / "stages").glob("*") if path.is_dir()}
     for name in sorted(there):
         with replaced_folder(root / "stages" / name) as folder:
@@ -214,7 +208,7 @@ def _find(root: Path, number: int) -> Version:
         if version.number == number:
             return version
     listed = ", ".join(str(version.number) for version in known) or "none"
-    raise ParameterError(f"{root} has no version {number}", expected=f"one of: {listed}")
+    raise refusal(ParameterError, "version_unknown", root=root, number=number, known=listed)
 
 
 def _versioned(root: Path) -> list[Path]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from mira_nb.errors import ParameterError
 
+from .messages import refusal
+
 CLASSES = {
     "slurm": "SLURMCluster", "pbs": "PBSCluster", "sge": "SGECluster", "lsf": "LSFCluster", "oar": "OARCluster",
     "moab": "MoabCluster", "htcondor": "HTCondorCluster", "local": "LocalCluster",
@@ -17,10 +19,6 @@ CLASSES = {
 
 JOBS = 4
 """Jobs at most, where the file names no number (chosen)."""
-
-EXPECTED = (
-    "YAML as dask-jobqueue has it, with the number of jobs: {jobs: 10, jobqueue: {slurm: {cores: 4, memory: 16GB}}}"
-)
 
 
 def read_queue(file: Path) -> tuple[str, dict[str, Any], int]:
@@ -36,19 +34,17 @@ def read_queue(file: Path) -> tuple[str, dict[str, Any], int]:
     try:
         loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ParameterError(f"--compute {file} cannot be read: {error}", expected=EXPECTED) from None
+        raise refusal(ParameterError, "jobqueue_unreadable", file=file, reason=str(error)) from None
     queues = loaded.get("jobqueue") if isinstance(loaded, dict) else None
     if not isinstance(queues, dict) or len(queues) != 1:
-        raise ParameterError(f"--compute {file} does not name one queueing system under jobqueue", expected=EXPECTED)
+        raise refusal(ParameterError, "jobqueue_systems", file=file)
     (name, options), jobs = next(iter(queues.items())), loaded.get("jobs", JOBS)
     if name not in CLASSES:
-        raise ParameterError(
-            f"--compute {file}: the queueing system {name!r} under jobqueue is not known", expected=", ".join(CLASSES)
-        )
+        raise refusal(ParameterError, "jobqueue_unknown", file=file, name=name, known=CLASSES)
     if not isinstance(options, dict) or "cores" not in options or "memory" not in options:
-        raise ParameterError(f"--compute {file}: jobqueue.{name} does not name cores and memory", expected=EXPECTED)
+        raise refusal(ParameterError, "jobqueue_incomplete", file=file, name=name)
     if not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1:
-        raise ParameterError(f"--compute {file}: jobs is {jobs!r}", expected="a whole number from 1")
+        raise refusal(ParameterError, "jobqueue_jobs", file=file, jobs=jobs)
     # one thread per worker: every task computes on one
     return name, {"processes": options["cores"], **options}, jobs
 
@@ -72,15 +68,12 @@ def job_cluster(file: Path) -> Iterator[Any]:
         import dask_jobqueue
         import dask_jobqueue.local
     except ImportError:
-        raise ParameterError(
-            f"--compute {file} asks for jobs of {name}, but the package dask-jobqueue is not installed",
-            remedy="pip install 'mira-nb[dask]'",
-        ) from None
+        raise refusal(ParameterError, "jobqueue_missing", file=file, name=name) from None
     kind = getattr(dask_jobqueue.local if name == "local" else dask_jobqueue, CLASSES[name])
     try:
         cluster = kind(**options)
     except (TypeError, ValueError) as error:
-        raise ParameterError(f"--compute {file}: dask-jobqueue refuses jobqueue.{name}: {error}") from None
+        raise refusal(ParameterError, "jobqueue_refused", file=file, name=name, reason=str(error)) from None
     try:
         cluster.adapt(minimum_jobs=0, maximum_jobs=jobs)
         yield cluster

@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from mira_nb.errors import ParameterError, StoreError
 
+from .messages import refusal
 from .place import check_text
 
 
@@ -21,11 +22,9 @@ def check_folder(root: Path) -> None:
     except OSError:
         return  # check_place says why
     if is_file:
-        raise ParameterError(f"--out {root} is a file", expected="a new folder or an earlier run's folder")
+        raise refusal(ParameterError, "folder_is_file", root=root)
     if root.exists() and any(root.iterdir()) and not (root / "run.json").exists() and not (root / "cache").exists():
-        raise ParameterError(
-            f"--out {root} is not empty and holds no run.json", expected="a new folder or an earlier run's folder"
-        )
+        raise refusal(ParameterError, "folder_of_others", root=root)
 
 
 @contextmanager
@@ -37,9 +36,7 @@ def locked(root: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise StoreError(
-            f"another run is writing to {root}", remedy="wait for it to end or choose another --out"
-        ) from None
+        raise refusal(StoreError, "folder_in_use", root=root) from None
     try:
         yield
     finally:

@@ -6,16 +6,11 @@ import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from mira_nb.keys import RNA
 from mira_nb.stages.base import Memory
 
-MORE_MEMORY: Final = (
-    "give the machine, container or job more memory, or lower what is needed: a sample of the cells, a higher "
-    "prepare.min_mean (fewer genes), a lower prepare.encoder_max_peaks, or an input without peaks that are open in few "
-    "cells"
-)
+from .messages import message
 
 
 def peak_rss_mb() -> float:
@@ -121,7 +116,12 @@ def shortage(stage: str, cost: Memory, size: Size, available: float | None) -> s
     needed = needed_mb(cost, size)
     if available is None or needed <= available:
         return ""
-    return (
-        f"stage {stage} needs about {needed / 1000:.1f} GB of memory for {size.cells:,} cells with {size.stored:,} "
-        f"stored counts, and {available / 1000:.1f} GB are free; {MORE_MEMORY}"
+    return message(
+        "memory_short",
+        stage=stage,
+        needed=needed / 1000,
+        n_cells=size.cells,
+        n_stored=size.stored,
+        free=available / 1000,
+        advice=message("more_memory"),
     )

@@ -9,6 +9,7 @@ from mira_nb.errors import InputError
 from mira_nb.keys import ATAC, PREPARE, RNA, TOPICS_ATAC, TOPICS_RNA
 from mira_nb.stages.shared.model import Model, model_of
 
+from .messages import refusal
 from .store import RunStore, read_h5mu
 
 if TYPE_CHECKING:
@@ -36,10 +37,14 @@ def load_run(run: str | Path, stages: tuple[str, ...]) -> MuData:
     store.existing_record()
     lacking = [name for name in stages if name not in store.finished()]
     if lacking:
-        raise InputError(
-            f"{store.record.path}: the stage {lacking[0]} is not done",
-            expected=f"a run with {', '.join(stages)}",
-            remedy=f"run it first: mira-nb run ... --out {run} --until {stages[-1]}",
+        raise refusal(
+            InputError,
+            "run_stage_not_done",
+            path=store.record.path,
+            stage=lacking[0],
+            stages=stages,
+            run=run,
+            until=stages[-1],
         )
     if store.input_path.exists():
         return store.load_data(stages)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mira_nb.errors import Cancelled, StageError, StoreError
 from mira_nb.stages.registry import BUILT_IN, get_stage
 
-from .memory import MORE_MEMORY
+from .messages import message, refusal
 from .progress import read_progress
 
 if TYPE_CHECKING:
@@ -63,10 +63,7 @@ def template_path(stage: str) -> Path:
         path = folder / f"{stage}.ipynb"
         if path.exists():
             return path
-    raise StoreError(
-        f"the template notebook {stage}.ipynb is not in {' or '.join(map(str, folders))}",
-        remedy="reinstall mira-nb" if stage in BUILT_IN else "add it to the plug-in's package",
-    )
+    raise refusal(StoreError, "template_missing", stage=stage, folders=folders, built_in=stage in BUILT_IN)
 
 
 def execute_template(
@@ -115,9 +112,8 @@ def execute_template(
         if (progress_dir / f"{stage}.cancel").exists():  # it was ended because it did not stop in time
             raise Cancelled(f"stage {stage} was stopped on request") from None
         if isinstance(error, DeadKernelError | MemoryError):
-            raise _dead_kernel(stage) from None
-        failure = StageError(f"stage {stage} failed: {error}", remedy=MORE_MEMORY)
-        failure.cause = type(error).__name__
+            raise _failure("stage_process_ended", stage, "DeadKernelError") from None
+        failure = _failure("stage_failed", stage, type(error).__name__, problem=str(error))
         raise failure from None
     finally:
         done.set()
@@ -157,21 +153,16 @@ def _stage_error(stage: str, error: Any, output: Path) -> StageError | Cancelled
     if error.ename == Cancelled.__name__:
         return Cancelled(f"stage {stage} was stopped on request")
     short = bool(_OUT_OF_MEMORY.search(f"{error.ename} {value}"))
-    failure = StageError(
-        f"stage {stage} failed: {'memory ran out: ' if short else ''}{error.ename}: {value}",
-        remedy=MORE_MEMORY if short else None,
-    )
-    failure.cause = error.ename
+    code = "stage_out_of_memory" if short else "stage_raised"
+    failure = _failure(code, stage, error.ename, problem=f"{error.ename}: {value}")
     failure.traceback = _plain_traceback(error.traceback)
     return failure
 
 
-def _dead_kernel(stage: str) -> StageError:
-    failure = StageError(
-        f"stage {stage} failed: its process was ended from outside or crashed, most often because memory ran out",
-        remedy=MORE_MEMORY,
-    )
-    failure.cause = "DeadKernelError"
+def _failure(code: str, stage: str, cause: str, **values: str) -> StageError:
+    """Return that a stage failed, with the name of the original error."""
+    failure = refusal(StageError, code, stage=stage, advice=message("more_memory"), **values)
+    failure.cause = cause
     return failure
 
 

@@ -20,6 +20,7 @@ from .contents import result_files
 from .crate import NAME, Described, crate_text, write_crate
 from .files import HashCache, replaced_folder, write_json
 from .lock import locked
+from .messages import refusal
 from .record import RUNNING
 from .store import RunStore
 
@@ -61,10 +62,7 @@ def portable_record(root: Path, *, inputs: bool) -> tuple[dict[str, Any], list[t
         return record, []
     missing = [str(path) for path in taken.values() if not path.exists()]
     if missing:
-        raise InputError(
-            f"these files are not where the run read them: {', '.join(missing)}",
-            remedy="pack without --inputs, or put them back",
-        )
+        raise refusal(InputError, "pack_inputs_missing", missing=missing)
     files = []
     for name, path in taken.items():
         below = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
@@ -78,7 +76,7 @@ def check_finished(root: Path) -> None:
     record = RunStore(root).existing_record()
     running = [name for name, entry in record.get("stages", {}).items() if entry.get("reason") == RUNNING]
     if running:
-        raise ParameterError(f"stage {running[0]} of {root} is being computed", remedy="wait for it to end")
+        raise refusal(ParameterError, "pack_running", stage=running[0], root=root)
 
 
 def pack_run(root: Path, out: Path, *, inputs: bool = False) -> Path:
@@ -100,7 +98,7 @@ def pack_run(root: Path, out: Path, *, inputs: bool = False) -> Path:
     """
     root, out = Path(root), Path(out)
     if out.suffix != ".zip":
-        raise ParameterError(f"--out {out}", expected="a name that ends with .zip")
+        raise refusal(ParameterError, "pack_name", out=out)
     check_finished(root)
     name = root.resolve().name
     work = out.with_name(f".{out.name}.tmp")
@@ -164,10 +162,7 @@ def open_pack(file: Path, out: Path | None = None) -> Path:
                 if _opened(target) == digest:
                     return target
                 if not target.is_dir() or any(target.iterdir()):
-                    raise ParameterError(
-                        f"{target} is there already and did not come from {file.name} as it is now",
-                        remedy="give another folder with --out",
-                    )
+                    raise refusal(ParameterError, "pack_target_taken", target=target, file=file.name)
             _check_room(file, archive, target)
             with replaced_folder(target) as folder:
                 _unpack(archive, top, folder)
@@ -175,9 +170,7 @@ def open_pack(file: Path, out: Path | None = None) -> Path:
                 write_crate(folder)
                 write_json(folder / OPENED, {"zip": file.name, "sha256": digest})
     except zipfile.BadZipFile as error:
-        raise InputError(
-            f"{file} is no whole zip ({error})", expected="a file of `mira-nb pack`", remedy="get it again"
-        ) from None
+        raise refusal(InputError, "pack_no_zip", file=file, reason=str(error)) from None
     return target
 
 
@@ -187,26 +180,18 @@ def _checked_names(file: Path, archive: zipfile.ZipFile) -> str:
     tops = {PurePosixPath(name).parts[0] for name in names if PurePosixPath(name).parts}
     top = next(iter(tops), "")
     if len(tops) != 1 or f"{top}/{MARK}" not in names or f"{top}/run.json" not in names:
-        raise InputError(f"{file} holds no run", expected="a file of `mira-nb pack RUN --out FILE.zip`")
+        raise refusal(InputError, "pack_no_run", file=file)
     for info in archive.infolist():
         path = PurePosixPath(info.filename)
         linked = stat.S_ISLNK(info.external_attr >> 16)
         if path.is_absolute() or ".." in path.parts or "\\" in info.filename or ":" in path.parts[0] or linked:
-            raise InputError(f"{file}: {info.filename!r} leads out of its folder", remedy="do not use this file")
+            raise refusal(InputError, "pack_leads_out", file=file, name=info.filename)
     try:
         head = json.loads(archive.read(f"{top}/{MARK}"))
     except ValueError:  # not JSON, or not UTF-8
-        raise InputError(
-            f"{file} is damaged: its file {MARK} is not JSON",
-            expected="a file of `mira-nb pack`",
-            remedy="get it again",
-        ) from None
+        raise refusal(InputError, "pack_damaged", file=file, mark=MARK) from None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
-        raise InputError(
-            f"{file} has a format that this version does not know",
-            expected=f"format {FORMAT}",
-            remedy="use a newer mira_nb",
-        )
+        raise refusal(InputError, "pack_format", file=file, known=FORMAT)
     return top
 
 
@@ -215,10 +200,7 @@ def _check_room(file: Path, archive: zipfile.ZipFile, target: Path) -> None:
     place = next(folder for folder in (target.absolute(), *target.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
     if needed > free:
-        raise InputError(
-            f"{file} needs {needed / 1e6:,.0f} MB unpacked, and {place} has room for {free / 1e6:,.0f} MB",
-            remedy="make space, or give another folder with --out",
-        )
+        raise refusal(InputError, "pack_no_room", file=file, needed=needed, place=place, free=free)
 
 
 def _unpack(archive: zipfile.ZipFile, top: str, folder: Path) -> None:

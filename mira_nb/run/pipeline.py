@@ -26,6 +26,7 @@ from .intact import file_damage, file_facts, stage_damage
 from .kernels.manager import kernel_server
 from .lock import check_folder, locked
 from .memory import available_mb, input_size, shortage
+from .messages import refusal
 from .notebooks import ProgressSink, execute_template
 from .outputs import made_from
 from .place import check_names, check_place, use_writable_numba_cache
@@ -296,10 +297,7 @@ class _Run:
             return
         stored = self.store.stage_record(name)
         if stored is None or stored["key"] != key:
-            mismatch = StoreError(
-                f"stage {name} ran, but what it stored does not carry the expected key",
-                remedy="the run folder or the resource files changed during the run; run again",
-            )
+            mismatch = refusal(StoreError, "key_changed", name=name)
             self._failed(name, mismatch, time.perf_counter() - started, work)
             return
         work.replace(self.store.notebook_path(name))

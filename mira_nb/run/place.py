@@ -13,6 +13,8 @@ from mira_nb.errors import ParameterError
 from mira_nb.io.resources import FILES, Resources
 from mira_nb.io.spec import InputSpec
 
+from .messages import refusal
+
 LEAST_BYTES: Final = 50_000_000
 """Free space below which a run does not start: input, results and report of a small experiment have that much."""
 LONGEST_INSIDE: Final = 120
@@ -34,17 +36,9 @@ def check_text(text: str, option: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise ParameterError(
-            f"{option} {text!r} holds bytes that are not UTF-8",
-            expected="text in UTF-8",
-            remedy="rename it, or give another name",
-        ) from None
+        raise refusal(ParameterError, "not_utf8", option=option, text=text) from None
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        raise ParameterError(
-            f"{option} {text!r} holds a line end or another control character",
-            expected="a name without control characters",
-            remedy="give another name",
-        )
+        raise refusal(ParameterError, "control_characters", option=option, text=text)
 
 
 def check_names(title: str, seed: int, spec: InputSpec, resources: Resources) -> None:
@@ -56,7 +50,7 @@ def check_names(title: str, seed: int, spec: InputSpec, resources: Resources) ->
         for path in resources.files(name):
             check_text(str(path), f"--{name.replace('_', '-')}")
     if not 0 <= seed < SEEDS:
-        raise ParameterError(f"--seed {seed} is out of bounds", expected=f"0 to {SEEDS - 1}")
+        raise refusal(ParameterError, "seed_out_of_bounds", seed=seed, largest=SEEDS - 1)
 
 
 def check_place(root: Path) -> None:
@@ -72,13 +66,9 @@ def check_place(root: Path) -> None:
     if str(root).startswith("~"):
         home = os.path.expanduser(root)  # noqa: PTH111 -- pathlib's raises where there is no such user
         other = f"{home}, or " if home != str(root) else ""
-        raise ParameterError(
-            f"{where} begins with ~, which the shell did not replace",
-            expected="a path",
-            remedy=f"write {other}{root.absolute()} for a folder of this name",
-        )
+        raise refusal(ParameterError, "tilde", where=where, option=other, path=root.absolute())
     if len(os.fsencode(root.absolute())) + LONGEST_INSIDE > _LONGEST_PATH:
-        raise ParameterError(f"--out {str(root)[:60]}... is too long a path", remedy="choose a shorter one")
+        raise refusal(ParameterError, "path_too_long", beginning=str(root)[:60])
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root) as probe:
@@ -86,17 +76,15 @@ def check_place(root: Path) -> None:
             probe.flush()
         free = os.statvfs(root).f_bavail * os.statvfs(root).f_frsize if hasattr(os, "statvfs") else LEAST_BYTES
     except OSError as error:
-        raise ParameterError(
-            f"--out {_short(root)} cannot be written: {error.strerror or error}",
-            expected="a folder that can be made and written",
-            remedy=_remedy(error),
+        raise refusal(
+            ParameterError,
+            "folder_not_writable",
+            folder=_short(root),
+            reason=error.strerror or str(error),
+            problem=_problem(error),
         ) from None
     if free < LEAST_BYTES:
-        raise ParameterError(
-            f"{where}: {free / 1e6:.1f} MB are free on this disk",
-            expected=f"at least {LEAST_BYTES / 1e6:.0f} MB",
-            remedy="make space, or choose an --out on another disk",
-        )
+        raise refusal(ParameterError, "disk_full", where=where, free=free, least=LEAST_BYTES)
 
 
 def _short(root: Path) -> str:
@@ -104,12 +92,10 @@ def _short(root: Path) -> str:
     return text if len(text) <= 200 else f"{text[:80]}...{text[-20:]}"
 
 
-def _remedy(error: OSError) -> str:
+def _problem(error: OSError) -> str:
     if error.errno == errno.ENAMETOOLONG:
-        return "choose a shorter name"
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return "make space, or choose an --out on another disk"
-    return "choose an --out in a folder of your own"
+        return "length"
+    return "space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "access"
 
 
 def use_writable_numba_cache() -> None:

@@ -18,6 +18,7 @@ from mira_nb.stages.joint.params import JointParams
 from mira_nb.stages.joint.projection import Projection, captions, matching, notes, project
 
 from .files import replaced_folder, write_json
+from .messages import refusal
 from .models import load_run
 from .store import RunStore, write_h5mu
 
@@ -41,7 +42,7 @@ def project_files(
     from mira_nb.io.read import read_input
 
     if out.is_file() or (out.exists() and any(out.iterdir()) and not (out / RECORD).exists()):
-        raise ParameterError(f"--out {out} is not empty", expected="a new folder or that of an earlier projection")
+        raise refusal(ParameterError, "projection_folder", out=out)
     reference = load_run(onto, (PREPARE, TOPICS_RNA, TOPICS_ATAC, JOINT_STAGE))
     store = RunStore(onto)
     record = store.stage_record(JOINT_STAGE) or {}

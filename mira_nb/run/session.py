@@ -22,6 +22,7 @@ from .compute import available_cores, get_compute
 from .files import HashCache
 from .identity import stage_key
 from .memory import peak_rss_mb
+from .messages import message, refusal
 from .progress import ProgressFile
 from .store import RunStore
 
@@ -37,10 +38,7 @@ def upstream_stages(stage: Stage[Any], store: RunStore) -> tuple[str, ...]:
     finished = store.finished()
     missing = [name for name in stage.needs if name not in finished]
     if missing:
-        raise StoreError(
-            f"stage {stage.name} needs the results of {', '.join(missing)}, which are not in {store.root}",
-            remedy=f"run `mira-nb run ... --out {store.root} --until {stage.name}`",
-        )
+        raise refusal(StoreError, "stages_missing", stage=stage.name, missing=missing, folder=store.root)
     return tuple(name for name in upstream(stage.name, used=finished) if name in finished)
 
 
@@ -170,8 +168,7 @@ class Session:
         """Show one figure with its caption, or say that this run did not make it."""
         chosen = [figure for figure in self.result.figures if figure.name == name]
         if not chosen:
-            made = ", ".join(figure.name for figure in self.result.figures)
-            _markdown(f"*The figure `{name}` was not made in this run. Figures made: {made}.*")
+            _markdown(message("no_figure", name=name, made=[figure.name for figure in self.result.figures]))
         for figure in chosen:
             self._show(figure)
 
@@ -179,10 +176,11 @@ class Session:
         """Show the first rows of a table under its caption; the run folder holds all rows."""
         chosen = [table for table in self.result.tables if table.name == name]
         if not chosen:
-            _markdown(f"*The table `{name}` was not made in this run.*")
+            _markdown(message("no_table", name=name))
             return None
         table = chosen[0]
-        _markdown(f"**{table.title}.** {table.caption} ({len(table.frame):,} rows, the first {rows} shown)")
+        shown = {"title": table.title, "caption": table.caption, "n_rows": len(table.frame), "n_shown": rows}
+        _markdown(message("table_head", **shown))
         return table.frame.head(rows)
 
     def _show(self, figure: Figure) -> None:

@@ -32,6 +32,7 @@ from mira_nb.version import __version__
 
 from .files import replaced_folder, write_bytes, write_json
 from .intact import output_facts
+from .messages import refusal
 from .provenance import package_versions
 from .record import RunRecord
 from .selections import apply_selections
@@ -187,7 +188,7 @@ def read_h5mu(path: Path) -> MuData:
     import mudata
 
     if not path.exists():
-        raise StoreError(f"{path} does not exist", remedy="run `mira-nb run` with this folder as --out first")
+        raise refusal(StoreError, "no_run", path=path)
     with mudata.set_options(pull_on_update=False):
         return mudata.read_h5mu(path)
 

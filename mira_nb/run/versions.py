@@ -8,6 +8,7 @@ from .crate import write_crate
 from .history import LIMIT_VARIABLE, Version, limit_bytes, remove, restore, versions
 from .intact import file_facts
 from .lock import locked
+from .messages import message
 from .store import RunStore
 
 __all__ = ["Version", "history_listing", "remove_version", "restore_version", "versions"]
@@ -19,14 +20,19 @@ def history_listing(root: Path) -> str:
     kept = versions(root)
     used = sum(version.bytes for version in kept)
     lines = [
-        f"{version.number:4d}  {version.made}  {len(version.done):2d} stages  {version.bytes / 1e6:8,.1f} MB  "
-        f"{version.reason}\n      {version.report}"
+        message(
+            "version_row",
+            number=version.number,
+            made=version.made,
+            n_stages=len(version.done),
+            size=version.bytes,
+            reason=version.reason,
+            report=version.report,
+        )
         for version in kept
     ]
-    if not kept:
-        lines = ["No version is kept: one is made before a stage that has a result is computed again."]
-    limit = f"{used / 1e9:.2f} of {limit_bytes() / 1e9:g} GB are used ({LIMIT_VARIABLE} sets the limit)."
-    return "\n".join([*lines, f"{limit} Over it no new version is made; nothing is deleted by itself."])
+    room = message("version_room", used=used, limit=limit_bytes(), variable=LIMIT_VARIABLE)
+    return "\n".join([*(lines or [message("no_version")]), room])
 
 
 def restore_version(root: Path, number: int, *, discard: bool = False) -> str:
@@ -46,7 +52,7 @@ def restore_version(root: Path, number: int, *, discard: bool = False) -> str:
         written = {path.name: file_facts(path) for path in paths if path.exists()}
         store.record.update(written={**store.read_record().get("written", {}), **written})
         write_crate(root)
-    return f"Version {number} of {version.made} is the present state of {root} again."
+    return message("version_restored", number=number, made=version.made, root=root)
 
 
 def remove_version(root: Path, number: int) -> str:
@@ -54,7 +60,7 @@ def remove_version(root: Path, number: int) -> str:
     store = _check(root)
     with locked(store.root):
         version = remove(store.root, number)
-    return f"Version {number} was deleted ({version.bytes / 1e6:,.1f} MB)."
+    return message("version_deleted", number=number, size=version.bytes)
 
 
 def _check(root: Path) -> RunStore:

@@ -16,6 +16,8 @@ from typing import Any
 
 from mira_nb.errors import StageError
 
+from .messages import refusal
+
 MAX_ATTEMPTS = 3
 """Workers that may die of one task before it fails (chosen)."""
 
@@ -134,11 +136,7 @@ class _Tasks:
     def again(self, number: int, item: Any) -> None:
         self._attempts[number] = self._attempts.get(number, 1) + 1
         if self._attempts[number] > MAX_ATTEMPTS:
-            raise StageError(
-                f"the worker processes that computed task {number + 1} were ended from outside or crashed, "
-                f"{MAX_ATTEMPTS} times in a row, most often because memory ran out",
-                remedy="give more memory, or take fewer workers with --compute",
-            )
+            raise refusal(StageError, "workers_ended", task=number + 1, attempts=MAX_ATTEMPTS)
         self._again.append((number, item))
 
     def stop(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,15 +11,13 @@ from mira_nb.errors import InputError
 from mira_nb.keys import ATAC, RNA
 
 from .base import Stage
+from .messages import refusal
 from .registry import get_stage, upstream
 from .result import Slot
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
-
-
-_REMEDY: Final = "make the MuData with mira_nb.read(...) from files or mira_nb.pair(rna, atac) from two AnnData"
 
 
 def slot_text(slot: Slot) -> str:
@@ -46,10 +44,8 @@ def check_upstream(data: MuData, stage: Stage[Any]) -> None:
     for name in before:
         lacking = [slot for slot in get_stage(name).writes if not has_slot(data, slot)]
         if lacking:
-            raise InputError(
-                f"stage {stage.name} needs {slot_text(lacking[0])}, which is not there",
-                expected=f"the results of {', '.join(before)}",
-                remedy=f"call mira_nb.{name}(mdata) first",
+            raise refusal(
+                InputError, "results_missing", stage=stage.name, slot=slot_text(lacking[0]), before=before, name=name
             )
 
 
@@ -64,39 +60,26 @@ def check_data(data: Any) -> None:
     from mudata import MuData
 
     if not isinstance(data, MuData):
-        raise InputError(f"the data are a {type(data).__name__}", expected="a MuData", remedy=_REMEDY)
+        raise refusal(InputError, "no_mudata", kind=type(data).__name__)
     missing = [name for name in (RNA, ATAC) if name not in data.mod]
     if missing:
-        raise InputError(
-            f"the MuData has no modality {' and '.join(missing)}; it has {', '.join(data.mod) or 'none'}",
-            expected="modalities rna and atac",
-            remedy=_REMEDY,
-        )
+        raise refusal(InputError, "no_modality", missing=missing, known=list(data.mod))
     rna, atac = data.mod[RNA], data.mod[ATAC]
     for name, part in ((RNA, rna), (ATAC, atac)):
         _check_names(name, part)
         _check_counts(name, part)
     if not (rna.obs_names.equals(atac.obs_names) and data.obs_names.equals(rna.obs_names)):
-        raise InputError(
-            f"rna ({rna.n_obs:,} cells), atac ({atac.n_obs:,} cells) and the MuData ({data.n_obs:,} cells) do not have "
-            "the same cells in the same order",
-            expected="the same obs_names in all three",
-            remedy=_REMEDY,
-        )
+        raise refusal(InputError, "cells_differ", n_rna=rna.n_obs, n_atac=atac.n_obs, n_joint=data.n_obs)
     columns = [name for name in (keys.CHROM, keys.START, keys.END) if name not in atac.var]
     if columns:
-        raise InputError(
-            f"atac.var has no column {', '.join(columns)}",
-            expected="chrom, start and end of every peak",
-            remedy=_REMEDY,
-        )
+        raise refusal(InputError, "no_coordinates", columns=columns)
 
 
 def _check_names(name: str, part: AnnData) -> None:
     for kind, names in (("cell", part.obs_names), ("feature", part.var_names)):
         if not names.is_unique:
             example = names[names.duplicated()][0]
-            raise InputError(f"{name}: the {kind} name {example!r} occurs more than once", remedy=_REMEDY)
+            raise refusal(InputError, "names_repeated", name=name, kind=kind, example=example)
 
 
 def _check_counts(name: str, part: AnnData) -> None:
@@ -109,10 +92,10 @@ def _check_counts(name: str, part: AnnData) -> None:
     stored = getattr(matrix, "format", "") if sparse.issparse(matrix) else ""
     if stored != "csr":
         kind = f"{stored} sparse" if stored else type(matrix).__name__
-        raise InputError(f"{name}.X is a {kind} matrix", expected="raw counts as a sparse CSR matrix", remedy=_REMEDY)
+        raise refusal(InputError, "not_sparse", name=name, kind=kind)
     problem = find_problem(matrix, binary=name == ATAC)
     if problem is not None:
         raise count_error(problem, source=f"{name}: X", cells=part.obs_names, features=part.var_names)
     empty = int((np.diff(matrix.indptr) == 0).sum())
     if empty:
-        raise InputError(f"{name}.X has {empty:,} cells without counts", remedy=_REMEDY)
+        raise refusal(InputError, "empty_cells", name=name, n_cells=empty)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from mira_nb.errors import ParameterError
 from mira_nb.io.resources import Resources
 
+from .messages import refusal
+
 if TYPE_CHECKING:
     from mudata import MuData
 
@@ -78,25 +80,15 @@ def _run(
     try:
         parsed = stage.Params.parse(stage.name, params)
     except ParameterError as error:
-        raise ParameterError(error.message, remedy=f"help(mira_nb.{stage.name}) explains every parameter") from None
+        raise refusal(ParameterError, "parameters_of_function", problem=error.message, stage=stage.name) from None
     resources = resources or Resources()
     if resources.subset is not None:
-        raise ParameterError(
-            f"resources.subset = {resources.subset!r}: a function does not take cells out of the MuData it is given",
-            expected="a MuData of the cells to analyse",
-            remedy="after the topics, take them yourself: mdata = mdata[mdata.obs[COLUMN].isin(VALUES)].copy()",
-        )
+        raise refusal(ParameterError, "subset_of_function", subset=resources.subset)
     check_data(mdata)
     check_upstream(mdata, stage)
     check_annotations(mdata, resources)
     if stage.missing(resources):
-        options = " or ".join(
-            f"resources=mira_nb.Resources({', '.join(f'{name}=...' for name in option)})" for option in stage.resources
-        )
-        raise ParameterError(
-            f"stage {stage.name} needs files that were not given",
-            expected=options,
-        )
+        raise refusal(ParameterError, "files_missing", stage=stage.name, options=stage.resources)
     for name in {name for option in stage.resources for name in option} | set(stage.optional_resources):
         resources.require_files(name)
     context = Context(seed=seed, resources=resources, progress=progress or no_progress, compute=compute or InProcess())

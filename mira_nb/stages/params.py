@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from mira_nb.errors import ParameterError
 
 from .describe import Parameter, describe
+from .messages import refusal
 
 
 class Params(BaseModel):
@@ -60,10 +61,7 @@ class Params(BaseModel):
                     lines.append(f"{stage}.{name}: no such parameter; known: {', '.join(cls.model_fields)}")
                 else:
                     lines.append(f"{stage}.{name} = {item.get('input')!r}: {item['msg']}")
-            raise ParameterError(
-                "; ".join(lines),
-                remedy=f"correct the value; `mira-nb parameters {stage}` lists all parameters of the stage",
-            ) from None
+            raise refusal(ParameterError, "values_refused", problems=lines, stage=stage) from None
 
 
 def param(

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 from mira_nb.errors import ParameterError
 from mira_nb.version import __version__
 
+from .messages import refusal
+
 if TYPE_CHECKING:
     from .base import Stage
 
@@ -48,11 +50,7 @@ def _plug_ins() -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda item: item.name):
         if point.name in BUILT_IN or point.name in found:
-            raise ParameterError(
-                f"the plug-in {_origin(point)} adds a stage {point.name!r}, but there is one of that name",
-                expected="a name that no other stage has",
-                remedy="rename its entry point, or uninstall one of the packages",
-            )
+            raise refusal(ParameterError, "plug_in_name_taken", origin=_origin(point), name=point.name)
         found[point.name] = point
     return found
 
@@ -76,18 +74,20 @@ def get_stage(name: str) -> Stage[Any]:
         return stage
     point = _plug_ins().get(name)
     if point is None:
-        raise ParameterError(f"there is no stage {name!r}", expected=f"one of {', '.join(stage_names())}")
+        raise refusal(ParameterError, "stage_unknown", name=name, known=stage_names())
     try:
         plugged: Stage[Any] = point.load()()
     except Exception as error:
-        raise ParameterError(
-            f"the stage {name} of the plug-in {_origin(point)} cannot be loaded: {type(error).__name__}: {error}",
-            remedy="repair or uninstall the plug-in",
+        raise refusal(
+            ParameterError,
+            "plug_in_not_loaded",
+            name=name,
+            origin=_origin(point),
+            kind=type(error).__name__,
+            reason=str(error),
         ) from error
     if plugged.name != name:
-        raise ParameterError(
-            f"the plug-in {_origin(point)} calls its stage {plugged.name!r}", expected=f"{name!r}, as its entry point"
-        )
+        raise refusal(ParameterError, "plug_in_other_name", origin=_origin(point), given=plugged.name, name=name)
     return plugged
 
 
@@ -110,9 +110,7 @@ def stage_names() -> tuple[str, ...]:
     while waiting:
         ready = [name for name in waiting if not set(get_stage(name).needs) & set(waiting)]
         if not ready:
-            raise ParameterError(
-                f"the plug-in stages {', '.join(waiting)} need each other", remedy="uninstall one of them"
-            )
+            raise refusal(ParameterError, "plug_ins_in_a_circle", waiting=waiting)
         ordered.append(ready[0])
         waiting.remove(ready[0])
     return tuple(ordered)
@@ -146,5 +144,5 @@ def stages_until(name: str | None) -> tuple[str, ...]:
     if name is None:
         return names
     if name not in names:
-        raise ParameterError(f"--until {name}: there is no such stage", expected=f"one of {', '.join(names)}")
+        raise refusal(ParameterError, "until_unknown", name=name, known=names)
     return names[: names.index(name) + 1]

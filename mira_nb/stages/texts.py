@@ -1,6 +1,7 @@
 """Texts of the stages: captions, alerts, key figures and methods, kept as jinja2 templates beside each stage.
 
-``stages/NAME/texts/`` holds ``tables.yaml``, ``figures.yaml``, ``metrics.yaml``, ``alerts.yaml`` and ``methods.md``.
+``stages/NAME/texts/`` holds ``tables.yaml``, ``figures.yaml``, ``metrics.yaml``, ``alerts.yaml``, ``errors.yaml`` and
+``methods.md``.
 Code gives values by name; wording is the templates' alone. A name that a template uses and code does not give is an
 error, so that no sentence is shown with a hole.
 
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mira_nb.sentences import fill, parse, read, squeezed
+from mira_nb.sentences import Refusal, fill, parse, read, refuse, squeezed
 
 from .result import Alert, Figure, Metric, Table
 
@@ -49,6 +50,10 @@ class Texts:
             remedy=words.get("remedy", ""),
             code=f"{self.name}.{key}",
         )
+
+    def error(self, kind: type[Refusal], key: str, /, **values: Any) -> Refusal:
+        """Return the error `key` of ``errors.yaml`` (message, expected, remedy), with its code ``NAME.key``."""
+        return refuse(kind, self.package, self.name, key, values)
 
     def table(self, key: str, frame: pd.DataFrame, *, name: str = "", **values: Any) -> Table:
         """Return the table `key` of ``tables.yaml`` (title, caption, prominence) around `frame`."""

@@ -27,7 +27,7 @@ from mira_nb.core.regulation.explained import constant_log_likelihood, unexplain
 from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets, gene_peaks
 from mira_nb.core.regulation.model import Cells, PeakRates, Priors, expression_normalizer
-from mira_nb.core.regulation.scores import fit_null, nite_score, simulate_null, take_genes
+from mira_nb.core.regulation.scores import NullDraw, fit_null, nite_score, simulate_null, take_genes
 from mira_nb.core.regulation.search import FitOptions, make_gene
 from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import TopicSettings
@@ -123,9 +123,11 @@ def report_null(
             fit,
             cells,
             sets,
-            generator=np.random.default_rng(0),
-            n_open=depth,
-            among=None if depth is None else ~(share > np.nanmedian(share)),
+            draw=NullDraw(
+                np.random.default_rng(0),
+                n_open=depth,
+                among=None if depth is None else ~(share > np.nanmedian(share)),
+            ),
             n_threads=threads,
         )
         null = fit_null(simulated.statistic, n_topics=cells.topics.shape[1])

@@ -24,7 +24,15 @@ from mira_nb.charts.trajectory import (
     sweep_chart,
     tree_chart,
 )
-from mira_nb.core.trajectory.streams import order_by_peak, smooth_tree, stack, swarm_offsets, tree_paths, window_means
+from mira_nb.core.trajectory.streams import (
+    Band,
+    order_by_peak,
+    smooth_tree,
+    stack,
+    swarm_offsets,
+    tree_paths,
+    window_means,
+)
 
 NODES = pd.DataFrame(
     {
@@ -44,7 +52,7 @@ def parts():
     states = np.where(time < 0.4, "root", np.where(rng.random(300) < 0.5, "A.1", "B [x]")).astype(object)
     values = pd.DataFrame(rng.dirichlet(np.ones(3), 300), columns=["e1", "e2", HOSTILE])
     paths = tree_paths(NODES, time, states)
-    smooth = smooth_tree(paths, time, states, values, n_resamples=5, rng=rng)
+    smooth = smooth_tree(paths, time, states, values, band=Band(5, rng))
     return time, states, values, paths, smooth
 
 

@@ -12,7 +12,7 @@ from mira_nb.core.regulation.bootstrap import _design, _Problem, bootstrap_acces
 from mira_nb.core.regulation.fit import fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells, PeakRates, peak_weights
-from mira_nb.core.regulation.scores import fit_null, simulate_null
+from mira_nb.core.regulation.scores import NullDraw, fit_null, simulate_null
 from tests.core.regulation_data import small_problem
 
 
@@ -107,7 +107,7 @@ def test_null_allows_for_errors_of_accessibility(problem: tuple[Cells, PeakSets]
     fit = fit_regulation(cells, sets)
     rejected = {}
     for name, depth in (("exact", None), ("estimated", n_open)):
-        simulated = simulate_null(fit, cells, sets, generator=np.random.default_rng(6), n_genes=120, n_open=depth)
+        simulated = simulate_null(fit, cells, sets, draw=NullDraw(np.random.default_rng(6), n_genes=120, n_open=depth))
         null = fit_null(simulated.statistic, n_topics=cells.topics.shape[1])
         rejected[name] = float((null.pvalue(fit.gene_statistic) < 0.05).mean())
         assert 0 <= simulated.unexplained.min() <= simulated.unexplained.max() <= 1
@@ -120,10 +120,9 @@ def test_null_is_drawn_among_the_genes_asked_for(problem: tuple[Cells, PeakSets]
     cells, sets = problem
     fit = fit_regulation(cells, sets)
     some = np.arange(60) % 2 == 0
-    few = simulate_null(fit, cells, sets, generator=np.random.default_rng(1), n_genes=40, among=some)
+    few = simulate_null(fit, cells, sets, draw=NullDraw(np.random.default_rng(1), n_genes=40, among=some))
     silent = replace(fit, status=np.where(some, fit.status, "left out").astype(object))
-    same = simulate_null(silent, cells, sets, generator=np.random.default_rng(1), n_genes=40)
+    same = simulate_null(silent, cells, sets, draw=NullDraw(np.random.default_rng(1), n_genes=40))
     assert np.array_equal(few.statistic, same.statistic)
-    assert (
-        len(simulate_null(fit, cells, sets, generator=np.random.default_rng(1), among=~(some | ~some)).statistic) == 0
-    )
+    none = NullDraw(np.random.default_rng(1), among=np.zeros_like(some))
+    assert len(simulate_null(fit, cells, sets, draw=none).statistic) == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from mira_nb.core.regulation.deletion import delete_factors, driver_test, quantile_normalise, stratified_cells
+from mira_nb.core.regulation.deletion import Sampling, delete_factors, driver_test, quantile_normalise, stratified_cells
 from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells
@@ -71,7 +71,7 @@ def test_scores_equal_the_plain_formula(
     problem: tuple[Cells, PeakSets, RegulationFit, sparse.csr_matrix], g: int
 ) -> None:
     cells, sets, fit, hits = problem
-    found = delete_factors(cells, sets, fit.lite, hits, n_cells=10_000)
+    found = delete_factors(cells, sets, fit.lite, hits, sampling=Sampling(10_000))
     dense = hits.toarray() != 0
     for factor in (0, 3, 7, 15):
         expected = plain_score(cells, sets, fit, g, dense[:, factor])
@@ -84,17 +84,16 @@ def test_scores_depend_on_nothing_but_gene_and_seed(
     problem: tuple[Cells, PeakSets, RegulationFit, sparse.csr_matrix],
 ) -> None:
     cells, sets, fit, hits = problem
-    whole = delete_factors(cells, sets, fit.lite, hits, n_cells=100, seed=1, n_threads=2)
-    again = delete_factors(cells, sets, fit.lite, hits, n_cells=100, seed=1, n_threads=1)
-    other = delete_factors(cells, sets, fit.lite, hits, n_cells=100, seed=2)
+    whole = delete_factors(cells, sets, fit.lite, hits, sampling=Sampling(100, seed=1), n_threads=2)
+    again = delete_factors(cells, sets, fit.lite, hits, sampling=Sampling(100, seed=1), n_threads=1)
+    other = delete_factors(cells, sets, fit.lite, hits, sampling=Sampling(100, seed=2))
     assert np.array_equal(whole.scores, again.scores)
     assert not np.array_equal(whole.scores, other.scores)
     assert (whole.n_cells == 100).all()
     some = np.array([5])
     one = fit_regulation(replace(cells, counts=cells.counts[:, some]), take_genes(sets, some))
-    alone = delete_factors(
-        replace(cells, counts=cells.counts[:, some]), take_genes(sets, some), one.lite, hits, n_cells=100, seed=1
-    )
+    part = replace(cells, counts=cells.counts[:, some])
+    alone = delete_factors(part, take_genes(sets, some), one.lite, hits, sampling=Sampling(100, seed=1))
     assert np.allclose(alone.scores[0], whole.scores[5], rtol=1e-6)
 
 

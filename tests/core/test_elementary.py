@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numba import njit
 
-from mira_nb.core.numerics.double import exp_array, log_array
+from mira_nb.core.numerics.double import exp, log
+
+
+@njit(error_model="numpy")
+def exp_array(x, out):
+    for i in range(x.shape[0]):
+        out[i] = exp(x[i])
+
+
+@njit(error_model="numpy")
+def log_array(x, out):
+    for i in range(x.shape[0]):
+        out[i] = log(x[i])
 
 
 @pytest.mark.parametrize("width", [1e-8, 1.0, 40.0, 700.0])

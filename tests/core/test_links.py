@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse, stats
 
 from mira_nb.core.regulation.geometry import PeakSets
-from mira_nb.core.regulation.links import LinkTests, score_links
+from mira_nb.core.regulation.links import CellDepths, LinkPlan, LinkTests, score_links
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg
 from mira_nb.errors import InputError
 
@@ -44,18 +44,18 @@ def problem(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, PeakSets
     return is_open, counts, depth, sets, np.repeat(chrom, PER_GENE)
 
 
-def scored(seed: int = 0, *, shuffled: bool = False, **options: int) -> LinkTests:
+def scored(seed: int = 0, *, shuffled: bool = False, n_threads: int = 1, **plan: int) -> LinkTests:
     is_open, counts, depth, sets, chrom = problem(seed)
     cells = np.random.default_rng(9).permutation(N) if shuffled else np.arange(N)
     return score_links(
         sparse.csr_matrix(is_open),
         sparse.csr_matrix(counts[cells]),
-        depth=depth[cells],
-        n_open=is_open.sum(axis=1),
+        depths=CellDepths(depth[cells], is_open.sum(axis=1)),
         sets=sets,
         peak_chrom=chrom,
         generator=np.random.default_rng(seed),
-        **options,
+        plan=LinkPlan(**plan),
+        n_threads=n_threads,
     )
 
 
@@ -143,6 +143,6 @@ def test_threads_do_not_change_the_result_and_wrong_shapes_are_refused() -> None
     is_open, counts, depth, sets, chrom = problem()
     with pytest.raises(InputError, match="399"):
         score_links(
-            is_open, counts, depth=depth[1:], n_open=depth, sets=sets, peak_chrom=chrom,
+            is_open, counts, depths=CellDepths(depth[1:], depth), sets=sets, peak_chrom=chrom,
             generator=np.random.default_rng(0),
         )  # fmt: skip

@@ -15,6 +15,7 @@ from mira_nb.core.regulation.fit import AT_BOUND, OK, RegulationFit, fit_regulat
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells, PeakRates, Priors, expression_normalizer
 from mira_nb.core.regulation.scores import (
+    NullDraw,
     chromatin_differential,
     fit_null,
     nite_score,
@@ -236,7 +237,7 @@ def test_null_is_calibrated_on_genes_simulated_under_lite(
     problem: tuple[Cells, PeakSets], fitted: RegulationFit
 ) -> None:
     cells, sets = problem
-    simulated = simulate_null(fitted, cells, sets, generator=np.random.default_rng(3), n_genes=240)
+    simulated = simulate_null(fitted, cells, sets, draw=NullDraw(np.random.default_rng(3), n_genes=240))
     null = fit_null(simulated.statistic, n_topics=cells.topics.shape[1])
     # 240 genes: the 99.9 % range of a binomial proportion around 0.05
     assert 0.01 <= null.gamma_rate <= 0.105

@@ -6,6 +6,7 @@ import pytest
 from scipy.signal import savgol_filter
 
 from mira_nb.core.trajectory.streams import (
+    Band,
     order_by_peak,
     smooth_tree,
     smoothing_weights,
@@ -81,7 +82,7 @@ def test_streams_recover_planted_curves_in_every_branch_with_bands() -> None:
     early, late_a = np.exp(-((time / 0.3) ** 2)), np.where(states == "A", np.maximum(time - 0.3, 0), 0)
     values = pd.DataFrame({"late": late_a, "early": early}) + rng.normal(0, 0.05, (3000, 2))
     paths = tree_paths(NODES, time, states)
-    smooth = smooth_tree(paths, time, states, values, n_resamples=30, rng=np.random.default_rng(0))
+    smooth = smooth_tree(paths, time, states, values, band=Band(30, np.random.default_rng(0)))
     for node in NODES["node"]:
         part = smooth[(smooth["node"] == node) & (smooth["feature"] == "early")]
         np.testing.assert_allclose(part["value"], np.exp(-((part["pseudotime"] / 0.3) ** 2)), atol=0.05)

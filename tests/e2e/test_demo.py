@@ -123,7 +123,9 @@ def test_notebook_tables_and_figures_are_there(demo_run: Path, stage: str) -> No
         elif item["file"].endswith(".svg"):
             assert content.startswith(b"<svg")
         else:
-            assert "$schema" in json.loads(content)
+            chart = json.loads(content)
+            assert "$schema" in chart
+            assert not chart.get("title"), f"the card of {item['name']} has the title already"
 
 
 def test_results_hold_the_contract(demo_run: Path) -> None:

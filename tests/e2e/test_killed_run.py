@@ -36,19 +36,24 @@ def test_a_run_killed_at_random_moments_ends_the_same(tmp_path: Path) -> None:
     started = time.monotonic()
     subprocess.run(command(tmp_path / "undisturbed"), check=True, capture_output=True)
     took = time.monotonic() - started
+    wanted = tables(tmp_path / "undisturbed")
+    assert "trials.csv" in wanted
     rng = np.random.default_rng(0)
+    folders = [tmp_path / "killed-0"]
     killed = 0
-    for _ in range(N_KILLS):
+    while killed < N_KILLS:
         process = subprocess.Popen(
-            command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command(folders[-1]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        time.sleep(rng.uniform(0.2, 0.9) * took)
-        killed += process.poll() is None
-        process.kill()  # nothing if it has ended; its kernels end with it
-        process.wait()
-    assert killed
-    record("killed runs", "runs killed", str(killed), str(N_KILLS))
-    subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True)
-    found = tables(tmp_path / "undisturbed")
-    assert "trials.csv" in found
-    assert tables(tmp_path / "killed") == found
+        try:
+            assert process.wait(timeout=rng.uniform(0.2, 0.9) * took) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()  # its kernels end with it
+            process.wait()
+            killed += 1
+        else:  # it ended first: the next kills are those of another run
+            folders.append(tmp_path / f"killed-{len(folders)}")
+    subprocess.run(command(folders[-1]), check=True, capture_output=True)
+    record("killed runs", "kills; runs that ended as an undisturbed one", f"{killed}; {len(folders)}", str(N_KILLS))
+    for folder in folders:
+        assert tables(folder) == wanted, folder.name

@@ -14,6 +14,7 @@ from mira_nb.explorer import compare
 from mira_nb.explorer.cells import LABELLED, CellData, Feature
 from mira_nb.explorer.pages import page
 from mira_nb.explorer.search import Search
+from tests.messages import refused
 
 
 def test_columns_are_those_of_the_input(run_folder: Path) -> None:
@@ -50,7 +51,7 @@ def test_every_kind_has_values(run_folder: Path) -> None:
     assert np.bincount(clusters.codes).tolist() == [20, 20, 20]
     for key in ("gene:none", "topic:e9", "column:none", "selection:none", "motif:none", "peak:none"):
         kind, _, name = key.partition(":")
-        with pytest.raises(StoreError, match="this run has no"):
+        with refused("explorer.feature_unknown", StoreError):
             data.values(Feature(kind, name))  # type: ignore[arg-type]
 
 
@@ -93,11 +94,11 @@ def test_markers_of_two_selections(run_folder: Path) -> None:
     found = compare.markers(data, "one", compare.REST)
     assert found.n == found.tested == (20, 40)
     assert len(found.table) == 12
-    with pytest.raises(ParameterError, match="10 cells are in both"):
+    with refused("explorer.cells_shared", ParameterError, n_cells=10):
         compare.markers(data, "one", "two")
-    with pytest.raises(ParameterError, match="few has 1 cells"):
+    with refused("explorer.few_cells", ParameterError, name="few", n_cells=1):
         compare.markers(data, "one", "few")
-    with pytest.raises(ParameterError, match="no selection 'three'"):
+    with refused("explorer.selection_unknown", ParameterError, name="three"):
         compare.markers(data, "three", "one")
 
 
@@ -120,7 +121,7 @@ def test_curves_follow_a_straight_line(run_folder: Path) -> None:
 def test_the_central_cell_is_one_of_the_selection(run_folder: Path) -> None:
     data = CellData(run_folder)
     assert compare.central_cell(data, ["c4", "c5", "c6", "elsewhere"]) in {"c4", "c5", "c6"}
-    with pytest.raises(ParameterError, match="none of"):
+    with refused("explorer.no_cell_of_run", ParameterError):
         compare.central_cell(data, ["elsewhere"])
 
 
@@ -145,5 +146,5 @@ def test_a_run_without_a_map_says_so(run_folder: Path) -> None:
     record = json.loads((run_folder / "run.json").read_text())
     record["stages"]["joint"]["status"] = "pending"
     (run_folder / "run.json").write_text(json.dumps(record))
-    with pytest.raises(StoreError, match="no map"):
+    with refused("explorer.no_map", StoreError):
         CellData(run_folder)

@@ -23,6 +23,7 @@ from mira_nb.cli import app
 from mira_nb.errors import ParameterError
 from mira_nb.export.run import FORMATS, ExportOptions, export_run
 from mira_nb.export.values import LINK_COLUMNS
+from tests.messages import refused
 
 TERMS = {
     "organism_ontology_term_id": "NCBITaxon:9606",
@@ -147,7 +148,7 @@ def test_chromosome_sizes(run_folder, tmp_path):
     with pyBigWig.open(str(tmp_path / "out" / "N.bw")) as file:
         assert file.chroms() == {"chr2": 50000, "chr10": 60000, "chrX": 9}
     (tmp_path / "sizes").write_text("chr2\t5000\n")
-    with pytest.raises(ParameterError, match="chr10, chr2 missing or shorter"):
+    with refused("export.sizes_too_short", ParameterError, wrong=["chr10", "chr2"]):
         export_run(run_folder, to="bigwig", out=tmp_path / "out", options=options)
 
 
@@ -269,16 +270,20 @@ def test_missing_terms_are_listed(run_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("changes", "code", "values"),
     [
-        ({"donor_id": {"column": "donor"}}, "no cell annotation is called 'donor'"),
-        ({"cell_type_ontology_term_id": {"column": "cell_type", "values": {"N": "CL:1"}}}, "no term for 'T B', 'T/B'"),
-        ({"colour": "red"}, "unknown colour"),
-        ({"is_primary_data": "maybe"}, "'maybe'"),
+        ({"donor_id": {"column": "donor"}}, "column_unknown", {"column": "donor"}),
+        (
+            {"cell_type_ontology_term_id": {"column": "cell_type", "values": {"N": "CL:1"}}},
+            "term_missing",
+            {"lacking": ["T B", "T/B"]},
+        ),
+        ({"colour": "red"}, "terms_other_form", {"unknown": ["colour"]}),
+        ({"is_primary_data": "maybe"}, "not_true_or_false", {"value": "maybe"}),
     ],
 )
-def test_terms_that_are_refused(run_folder, tmp_path, changes, expected):
-    with pytest.raises(ParameterError, match=expected):
+def test_terms_that_are_refused(run_folder, tmp_path, changes, code, values):
+    with refused(f"export.{code}", ParameterError, **values):
         export_run(run_folder, to="cellxgene", out=tmp_path, options=write_terms(tmp_path / "terms.yaml", **changes))
 
 
@@ -323,7 +328,7 @@ def test_a_run_with_the_first_stages_only(run_folder, results, tmp_path):
     assert "no regulation results" in notes["bed"]
     assert "no joint map" in notes["loupe"]
     assert "an embedding" in notes["cellxgene"]
-    with pytest.raises(ParameterError, match="no accessibility topics"):
+    with refused("export.no_topics", ParameterError):
         export_run(tmp_path, to="bigwig", out=tmp_path / "x", options=ExportOptions(by="topics"))
 
 

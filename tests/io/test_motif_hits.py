@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from mira_nb.errors import ResourceError
-from mira_nb.io.motif_hits import hits_from_bed, overlaps, read_bed, read_motif_hits
+from mira_nb.io.motif_hits import overlaps, read_bed, read_motif_hits
 from tests.messages import refused, values
 
 
@@ -86,12 +88,33 @@ def test_other_refusals(tmp_path, hits):
 
 def test_chip_peaks(tmp_path):
     peaks = peak_table()
-    (tmp_path / "a.bed").write_text("track x\nchr1\t149\t151\tp\n1\t1000\t1001\nchr1\t250\t300\n")
-    (tmp_path / "b.bed").write_text("chr7\t1\t2\n")
-    found = hits_from_bed({"AA": tmp_path / "a.bed", "BB": tmp_path / "b.bed"}, peaks)
-    assert np.flatnonzero(found.hits.toarray()[:, 0]).tolist() == [1]  # [149, 151) meets [100, 150); [250, 300) none
-    assert found.hits.toarray()[:, 1].sum() == 0
-    assert [finding.level for finding in found.findings] == ["info", "warning"]
+    text = "track x\nchr1\t149\t151\tAA\t7\t+\n1\t1000\t1001\tAA\nchr7\t1\t2\tBB\nchr1\t250\t300\tAA\n"
+    (tmp_path / "a.bed").write_text(text)
+    with gzip.open(tmp_path / "a.BED.gz", "wt") as file:
+        file.write(text)
+    for name in ("a.bed", "a.BED.gz"):
+        found = read_motif_hits(tmp_path / name, peaks)
+        assert np.flatnonzero(found.hits.toarray()[:, 0]).tolist() == [
+            1
+        ]  # [149, 151) meets [100, 150); [250, 300) none
+        assert found.hits.toarray()[:, 1].sum() == 0
+        assert found.hits.dtype == np.float32
+        assert found.factors.to_numpy().tolist() == [["AA", "AA"], ["BB", "BB"]]
+        assert found.known.all()
+        assert values(found.findings, "hits_of_sites") == {
+            "file": name, "n_bound": 1, "n_peaks": 12, "n_factors": 2, "n_sites": 4,
+        }  # fmt: skip
+        assert values(found.findings, "hits_of_absent_factors") == {"n_factors": 1, "shown": "BB"}
+
+
+def test_sites_of_another_form_are_refused(tmp_path):
+    (tmp_path / "b.bed").write_text("chr1\t5\t9\tAA\nchr1\t5\t9\n")
+    with refused("bed_without_names", ResourceError, line=2):
+        read_motif_hits(tmp_path / "b.bed", peak_table())
+    assert len(read_bed(tmp_path / "b.bed")) == 2
+    (tmp_path / "d.bed").write_text("# nothing\n")
+    with refused("bed_empty", ResourceError):
+        read_motif_hits(tmp_path / "d.bed", peak_table())
     (tmp_path / "c.bed").write_text("chr1\t9\t5\n")
     with refused("bed_malformed", ResourceError, line=1):
         read_bed(tmp_path / "c.bed")

@@ -15,11 +15,12 @@ import pytest
 
 from mira_nb.charts import packed
 from mira_nb.errors import InputError, StoreError
-from mira_nb.report import embed, figures
+from mira_nb.report import figures
 from mira_nb.report.build import build_report, chart_bundle
 from mira_nb.report.figures import Archive, read_figure
 from mira_nb.report.licences import notices
 from mira_nb.stages.registry import BUILT_IN
+from tests.report.archive import read_archive
 from tests.report.synthetic import RunFolder, cells, example_run
 
 
@@ -132,7 +133,7 @@ def test_equal_columns_are_kept_once(tmp_path: Path) -> None:
         stage.figure(name, chart, data=data)
     stage.save()
     text = build_report(run.finish()).read_text()
-    assert len(embed.read_archive(text, "archive")) == 2 + 3 + 1
+    assert len(read_archive(text, "archive")) == 2 + 3 + 1
     assert text.count('id="spec-joint-') == 2
 
 
@@ -216,7 +217,7 @@ def test_an_empty_run_still_gives_a_report(tmp_path: Path) -> None:
 def test_table_numbers_equal_the_file(example: Path) -> None:
     frame = pd.read_csv(example / "stages/joint/tables/clusters.csv")
     text = (example / "report.html").read_text()
-    payload = json.loads(embed.read_archive(text, "archive")["data-joint-clusters-view"])
+    payload = json.loads(read_archive(text, "archive")["data-joint-clusters-view"])
     assert [column["name"] for column in payload["columns"]] == list(frame.columns)
     for column in payload["columns"]:
         assert np.allclose(column["values"], frame[column["name"]], rtol=1e-5)

@@ -52,5 +52,6 @@ def test_too_few_cells_are_refused(data):
 
 
 def test_tss_enrichment_needs_fragments(data):
-    with pytest.raises(ParameterError, match="needs fragments and start sites"):
+    with pytest.raises(ParameterError) as refused:
         failing_cells(data, PrepareParams(min_tss_enrichment=2), Resources())
+    assert refused.value.code == "prepare.tss_enrichment_needs"

@@ -19,6 +19,7 @@ from mira_nb.run.history import LIMIT_VARIABLE, versions
 from mira_nb.run.pipeline import RunRequest, run_pipeline
 from mira_nb.run.store import RunStore
 from mira_nb.run.versions import restore_version
+from tests.messages import refused
 from tests.panels import fakes
 
 
@@ -96,11 +97,11 @@ def test_over_the_limit_no_version_is_made_and_nothing_is_deleted(
     run_pipeline(request, sink=lambda stage, fraction, message, left: said.append(message))
     assert [version.number for version in versions(run.root)] == [1]
     assert any("no version of the earlier results is kept" in text and LIMIT_VARIABLE in text for text in said)
-    with pytest.raises(StoreError, match="cannot be kept"):
+    with refused("run.present_not_kept", StoreError):
         restore_version(run.root, 1)
     restore_version(run.root, 1, discard=True)
     monkeypatch.setenv(LIMIT_VARIABLE, "much")
-    with pytest.raises(ParameterError, match="not a size"):
+    with refused("run.limit_not_a_size", ParameterError, given="much"):
         compute(run.root, 4.0)
 
 

@@ -29,6 +29,8 @@ from mira_nb.stages.registry import BUILT_IN
 sys.path.insert(0, str(Path(__file__).parent))
 import fakes
 
+from tests.messages import refused
+
 CELLS = 30
 
 
@@ -246,14 +248,14 @@ def test_a_stop_on_request_keeps_what_was_finished(request_: RunRequest, monkeyp
 
 
 def test_two_runs_in_one_folder_exclude_each_other(request_: RunRequest) -> None:
-    with pipeline.locked(request_.out), pytest.raises(StoreError, match="another run"):
+    with pipeline.locked(request_.out), refused("run.folder_in_use", StoreError):
         run_pipeline(request_)
 
 
 def test_a_foreign_folder_is_refused(request_: RunRequest) -> None:
     request_.out.mkdir()
     (request_.out / "thesis.doc").write_text("x")
-    with pytest.raises(ParameterError, match="not empty"):
+    with refused("run.folder_of_others", ParameterError):
         run_pipeline(request_)
 
 

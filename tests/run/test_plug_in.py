@@ -13,6 +13,7 @@ import pytest
 from mira_nb.errors import ParameterError
 from mira_nb.run.demo import demonstration
 from mira_nb.stages import registry
+from tests.messages import refused
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "complexity_stage"
@@ -167,11 +168,11 @@ def points(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
 
 def test_a_name_that_is_taken_is_refused(points: list[Point]) -> None:
     points.append(Point("joint", "other:Joint"))
-    with pytest.raises(ParameterError, match=r"other:Joint adds a stage 'joint'"):
+    with refused("stages.plug_in_name_taken", ParameterError, origin="other:Joint", name="joint"):
         registry._plug_ins()
 
 
 def test_a_broken_plug_in_is_named(points: list[Point]) -> None:
     points.append(Point("broken", "nothing:Broken"))
-    with pytest.raises(ParameterError, match=r"broken of the plug-in nothing:Broken.*no module named nothing"):
+    with refused("stages.plug_in_not_loaded", ParameterError, name="broken", reason="no module named nothing"):
         registry.get_stage("broken")

@@ -24,6 +24,7 @@ from mira_nb.run.session import Session
 from mira_nb.run.store import RunStore, read_h5mu
 from mira_nb.stages.base import no_progress
 from mira_nb.stages.registry import get_stage
+from tests.messages import refused
 
 STAGES: dict[str, dict[str, Any]] = {
     "prepare": {},
@@ -118,7 +119,7 @@ def test_peaks_are_matched_by_exact_coordinates_where_names_differ(half_run: tup
     assert model.match(renamed).n_by_coordinates == len(model.features)
     moved = renamed.copy()
     moved.var["start"] += 1
-    with pytest.raises(InputError, match="none of the model's"):
+    with refused("shared.no_common_feature", InputError):
         model.transform(moved)
 
 
@@ -175,5 +176,5 @@ def test_a_run_without_topics_is_refused(half_run: tuple[Path, InputSpec], tmp_p
     record = json.loads((copy / "run.json").read_text())
     record["stages"]["topics_atac"]["status"] = "pending"
     (copy / "run.json").write_text(json.dumps(record))
-    with pytest.raises(InputError, match="topics_atac is not done"):
+    with refused("run.run_stage_not_done", InputError):
         mira_nb.load_model(copy, "atac")

@@ -17,6 +17,7 @@ from mira_nb.stages.comparisons.params import ComparisonsParams
 from mira_nb.stages.comparisons.stage import ComparisonsStage
 from mira_nb.stages.result import Result
 from mira_nb.stages.texts import Texts
+from tests.messages import refused
 from tests.stages.wording import coded, codes
 
 CONTRACT = [
@@ -80,11 +81,11 @@ def test_other_groupings_and_named_pairs(data) -> None:  # type: ignore[no-untyp
 
 
 def test_mistakes_are_named(data) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(ParameterError, match="lineage_state"):
+    with refused("comparisons.no_such_grouping", ParameterError, grouping="lineage_state"):
         run(data, grouping="lineage_state")
-    with pytest.raises(ParameterError, match="A - B"):
+    with refused("comparisons.pair_not_understood", ParameterError, text="A - B"):
         run(data, pairs=["A - B"])
-    with pytest.raises(ParameterError, match="NOGENE"):
+    with refused("comparisons.genes_unknown", ParameterError, unknown=["NOGENE"]):
         run(data, genes=["NOGENE"])
 
 
@@ -105,11 +106,12 @@ def test_without_two_groups_the_next_grouping_is_compared(data) -> None:  # type
 
 
 def test_without_two_groups_at_all_there_is_nothing_to_compare(data) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(
-        NotApplicable, match=r"two groups of at least 1000 cells.*cell_type has 0, leiden has 0"
-    ) as told:
+    found = {"min_cells": 1000, "found": {"cell_type": 0, "leiden": 0}}
+    with refused("comparisons.no_two_groups", NotApplicable, **found) as told:
         run(data, min_cells=1000)
-    assert "--groups" in told.value.reason
+    assert isinstance(told.value, NotApplicable)
+    assert told.value.remedy
+    assert told.value.remedy in told.value.reason
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import mira_nb
+from mira_nb.run import check_regions
 from mira_nb.stages.base import Context
+from mira_nb.stages.prepare.limits import failing_cells
+from mira_nb.stages.prepare.params import PrepareParams
 from mira_nb.stages.prepare.stage import PrepareStage
 from mira_nb.stages.result import Slot
 
@@ -50,3 +53,20 @@ def test_only_fragments_make_start_sites_count():
     stage, given = PrepareStage(), mira_nb.Resources(tss="t.bed")
     assert "tss" not in stage.used_resources(given)
     assert "tss" in stage.used_resources(mira_nb.Resources(tss="t.bed", fragments="f.tsv"))
+
+
+def test_check_says_how_many_cells_a_threshold_of_tss_enrichment_keeps(shared_data, monkeypatch):
+    folder = shared_data / "data" / "pbmc_muon"
+    data = mira_nb.read(mudata=folder / "test_rna_atac.h5mu")
+    resources = mira_nb.Resources(
+        fragments=folder / "test_rna_atac_fragments.tsv.gz", tss=shared_data / "data" / "tss" / "lisa2_hg38.refseq.gz"
+    )
+    (found,) = check_regions.describe_fragments(data, resources)
+    assert found.code == "input.cells_by_tss_enrichment"
+    for kept in found.values["kept"]:
+        left_out = failing_cells(data, PrepareParams(min_tss_enrichment=kept["least"]), resources)["min_tss_enrichment"]
+        assert 0 < kept["n"] == (~left_out).sum() < data.n_obs
+    monkeypatch.setattr(check_regions, "_MOST_BYTES", 1000)
+    (found,) = check_regions.describe_fragments(data, resources)
+    assert found.code == "input.fragments_not_counted"
+    assert check_regions.describe_fragments(data, mira_nb.Resources(tss=resources.tss)) == []

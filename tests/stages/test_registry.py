@@ -7,6 +7,7 @@ import pytest
 from mira_nb.errors import ParameterError
 from mira_nb.run.listing import parameter_listing
 from mira_nb.stages.registry import BUILT_IN, get_stage, stages_until, upstream
+from tests.messages import refused
 
 
 def test_upstream_is_the_closure_of_needs() -> None:
@@ -25,7 +26,7 @@ def test_stages_used_count_when_they_are_there() -> None:
 def test_until() -> None:
     assert stages_until("joint") == tuple(BUILT_IN)[:6]
     assert stages_until(None)[: len(BUILT_IN)] == tuple(BUILT_IN)
-    with pytest.raises(ParameterError, match="no such stage"):
+    with refused("stages.until_unknown", ParameterError, name="join"):
         stages_until("join")
 
 

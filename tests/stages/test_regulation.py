@@ -14,7 +14,7 @@ from scipy import sparse, stats
 from mira_nb.core.regulation.deletion import driver_test
 from mira_nb.core.regulation.model import PeakRates, log_rate, peak_weights
 from mira_nb.core.topics.decoder import Decoder
-from mira_nb.errors import InputError, ResourceError, StoreError
+from mira_nb.errors import ResourceError, StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
 from mira_nb.stages.drivers.params import DriversParams
@@ -26,6 +26,7 @@ from mira_nb.stages.regulation.report import prior_interval
 from mira_nb.stages.regulation.stage import RegulationStage
 from mira_nb.stages.result import Result, apply_slots
 from tests.core.regulation_data import small_problem
+from tests.messages import refused
 from tests.stages.wording import coded, codes, numbers
 
 GENES = [f"Gene{i}" for i in range(12)]
@@ -336,15 +337,15 @@ def test_mistakes_are_named(regulated: tuple[mudata.MuData, Result], tss: Path, 
     data, _ = regulated
     stage = RegulationStage()
     assert stage.missing(Resources()) == "--tss"
-    with pytest.raises(InputError, match="nobody"):
+    with refused("regulation.genes_unknown", missing=["nobody"]):
         stage.run(data, RegulationParams(genes=["gene1", "nobody"]), Context(resources=Resources(tss=tss)))
     wrong = tmp_path / "other.tsv"
     wrong.write_text("chrom\tstart\tend\tstrand\tgene_symbol\nchr1\t5\t6\t+\tXYZ\n")
-    with pytest.raises(ResourceError, match="none of the 11 genes"):
+    with refused("regulation.no_peak_near", ResourceError, n_genes=11):
         stage.run(data, RegulationParams(), Context(resources=Resources(tss=wrong)))
-    with pytest.raises(StoreError, match="regulation"):
+    with refused("drivers.no_models", StoreError):
         DriversStage().run(multiome(), DriversParams(), Context())
-    with pytest.raises(InputError, match="compare"):
+    with refused("drivers.compare_unknown", compare=["x", "y"]):
         DriversStage().run(data, DriversParams(compare=["x", "y"], n_top=5), Context())
 
 

@@ -24,11 +24,19 @@ from mira_nb.stages.texts import Texts
 STAGES = Path(mira_nb.stages.__file__).parent
 PACKAGES = sorted(path.parent for path in STAGES.glob("*/texts"))
 
-KINDS = {"alert": "alerts", "table": "tables", "figure": "figures", "metric": "metrics", "text": "texts"}
+KINDS = {
+    "alert": "alerts",
+    "error": "errors",
+    "table": "tables",
+    "figure": "figures",
+    "metric": "metrics",
+    "text": "texts",
+}
 """Methods of :class:`Texts` and the files from which they read."""
 
 FIELDS = {
     "alerts": ({"level", "title"}, {"cause", "remedy"}),
+    "errors": ({"message"}, {"expected", "remedy"}),
     "tables": ({"title", "caption"}, {"prominence"}),
     "figures": ({"title", "caption"}, {"section", "alt", "prominence"}),
     "metrics": ({"name"}, {"unit", "help", "key", "good_above", "good_below"}),
@@ -59,8 +67,9 @@ def is_call(node: ast.AST) -> bool:
 
 
 def key_of(node: ast.Call) -> str | None:
-    """Key of a call when it is a constant."""
-    first = node.args[0] if node.args else None
+    """Key of a call when it is a constant; in a call of ``error`` it follows the class."""
+    place = 1 if isinstance(node.func, ast.Attribute) and node.func.attr == "error" else 0
+    first = node.args[place] if len(node.args) > place else None
     return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
 
 
@@ -156,6 +165,11 @@ def test_values_are_those_that_templates_ask_for(package: Path) -> None:
             assert names <= call.values, f"{call.place} does not give {names - call.values}"
         if not call.chosen:
             assert call.values <= set().union(*wanted), f"{call.place} gives what no template uses"
+
+
+@by_package
+def test_codes_are_of_one_alert_or_error(package: Path) -> None:
+    assert not entries(package, "alerts").keys() & entries(package, "errors").keys()
 
 
 @by_package

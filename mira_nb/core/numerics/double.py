@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 _MATH = {"reassoc", "contract", "nsz", "arcp"}
 _LOG2E = 1.4426950408889634
@@ -92,17 +91,3 @@ def log(x: float) -> float:
     p = p * z + 2.0 / 5.0
     p = p * z + 2.0 / 3.0
     return e * _LN2_HIGH + (s * (p * z + 2.0) + e * _LN2_LOW)
-
-
-@njit(cache=True, error_model="numpy")
-def exp_array(x: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    """Apply :func:`exp` to a 1-d array (for tests)."""
-    for i in range(x.shape[0]):
-        out[i] = exp(x[i])
-
-
-@njit(cache=True, error_model="numpy")
-def log_array(x: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    """Apply :func:`log` to a 1-d array (for tests)."""
-    for i in range(x.shape[0]):
-        out[i] = log(x[i])

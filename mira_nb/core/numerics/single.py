@@ -234,17 +234,3 @@ def add_gradients(grad: Any, shares: Any, weights: Any, lo: int, hi: int, d_weig
             x += p[j] * grad[j]
         d_shares[k] += x
         k += 1
-
-
-@njit(cache=True)
-def exp_array(x: Any, out: Any) -> None:
-    """Apply :func:`exp` to a 1-d array (for tests)."""
-    for i in range(x.shape[0]):
-        out[i] = exp(x[i])
-
-
-@njit(cache=True)
-def log1p_array(x: Any, out: Any) -> None:
-    """Apply :func:`log1p` to a 1-d array (for tests)."""
-    for i in range(x.shape[0]):
-        out[i] = log1p(x[i])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -202,16 +202,36 @@ def _check_peaks(hits: Any, cells: Cells) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """The cells on which a gene is scored.
+
+    Attributes
+    ----------
+    n_cells, n_bins
+        Stratified sample of each gene, see :func:`stratified_cells`.
+    seed
+        Seed of the sampling; every gene has its own generator.
+    expression_scale
+        Counts are brought to this total (by the read depth) before log1p, for the sampling of cells only.
+    """
+
+    n_cells: int = 1500
+    n_bins: int = 20
+    seed: int = 0
+    expression_scale: float = 1e4
+
+
+SAMPLING: Final = Sampling()
+
+
 def delete_factors(
     cells: Cells,
     sets: PeakSets,
     lite: Fits,
     hits: Any,
     *,
-    expression_scale: float = 1e4,
-    n_cells: int = 1500,
-    n_bins: int = 20,
-    seed: int = 0,
+    sampling: Sampling = SAMPLING,
     n_threads: int = 2,
     progress: Progress | None = None,
 ) -> DeletionScores:
@@ -223,12 +243,8 @@ def delete_factors(
         What the LITE models were fitted on, and their estimates.
     hits
         (peaks, factors) sparse, non-zero where a factor binds, over the peaks of the accessibility model.
-    expression_scale
-        Counts are brought to this total (by the read depth) before log1p, for the sampling of cells only.
-    n_cells, n_bins
-        Stratified sample of each gene, see :func:`stratified_cells`.
-    seed
-        Seed of the sampling; every gene has its own generator.
+    sampling
+        Cells of each gene.
 
     Raises
     ------
@@ -248,10 +264,10 @@ def delete_factors(
         peaks, distance, region = sets.of(g)
         counts = cells.counts[:, [g]].toarray().ravel()
         chosen = stratified_cells(
-            np.log1p(counts / depth * expression_scale),
-            n_cells=n_cells,
-            n_bins=n_bins,
-            generator=_generator(seed, sets.genes[g]),
+            np.log1p(counts / depth * sampling.expression_scale),
+            n_cells=sampling.n_cells,
+            n_bins=sampling.n_bins,
+            generator=_generator(sampling.seed, sets.genes[g]),
         )
         sites = binds[peaks].toarray().T
         n_sites = sites.sum(axis=1).astype(np.int32)

@@ -16,11 +16,9 @@ Here each pair is tested by itself, in two ways:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -29,6 +27,7 @@ from mira_nb.typing import Floats, Ints, Progress
 
 from .fit import results_in_order
 from .geometry import PeakSets
+from .permuted import OpenPeaks, places, tails
 
 BLOCK: Final = 256
 """Genes of one chromosome at a time, which bounds the dense (genes, cells) array."""
@@ -114,17 +113,50 @@ def _basis(depths: Floats) -> Floats:
     return np.ascontiguousarray(np.column_stack([np.full(len(columns), len(columns) ** -0.5), kept]))
 
 
+@dataclass(frozen=True)
+class CellDepths:
+    """Read depths of the cells.
+
+    Attributes
+    ----------
+    expression
+        (N,) read depth of expression.
+    n_open
+        (N,) open peaks of each cell.
+    """
+
+    expression: NDArray
+    n_open: NDArray
+
+
+@dataclass(frozen=True)
+class LinkPlan:
+    """How finely pairs are tested.
+
+    Attributes
+    ----------
+    n_permutations
+        Permutations of the cells.
+    n_background
+        Largest number of comparable peaks of other chromosomes.
+    """
+
+    n_permutations: int = 100
+    n_background: int = 200
+
+
+PLAN: Final = LinkPlan()
+
+
 def score_links(
     is_open: sparse.spmatrix,
     counts: sparse.spmatrix,
     *,
-    depth: NDArray,
-    n_open: NDArray,
+    depths: CellDepths,
     sets: PeakSets,
     peak_chrom: NDArray,
     generator: np.random.Generator,
-    n_permutations: int = 100,
-    n_background: int = 200,
+    plan: LinkPlan = PLAN,
     n_threads: int = 1,
     progress: Progress | None = None,
 ) -> LinkTests:
@@ -136,16 +168,14 @@ def score_links(
         (N, P) accessibility; a peak counts as open where it is not 0.
     counts
         (N, G) raw counts of the genes of `sets`.
-    depth, n_open
-        (N,) read depth of expression; open peaks of each cell.
+    depths
+        Read depths of the cells in both assays.
     sets
         Peaks of each gene, numbered among the P.
     peak_chrom
         (P,) chromosome of each peak, named as in ``sets.chrom``.
-    n_permutations
-        Permutations of the cells.
-    n_background
-        Largest number of comparable peaks of other chromosomes.
+    plan
+        Numbers of permutations and of peaks of other chromosomes.
     n_threads
         Genes at the same time; the result does not depend on it.
 
@@ -155,6 +185,7 @@ def score_links(
         Numbers of cells, genes or peaks do not go together.
     """
     n, n_peaks = is_open.shape
+    depth, n_open = depths.expression, depths.n_open
     if counts.shape != (n, len(sets.genes)) or len(peak_chrom) != n_peaks or len(depth) != n or len(n_open) != n:
         raise InputError(
             f"counts {counts.shape}, depth {len(depth)}, open peaks {len(n_open)}, chromosomes {len(peak_chrom)}",
@@ -164,10 +195,14 @@ def score_links(
     columns = sparse.csc_matrix(counts, dtype=np.float64)
     report = progress or (lambda _fraction, _message: None)
     work = _Work(peaks, columns, np.asarray(depth, dtype=np.float64), sets)
-    observed, background = work.observe(np.asarray(peak_chrom).astype(str), n_background, generator)
+    observed, background = work.observe(np.asarray(peak_chrom).astype(str), plan.n_background, generator)
     report(0.2, "correlations of peaks and genes")
     pvalue, n_permuted = work.permute(
-        observed, n_permutations, generator, n_threads, lambda fraction, message: report(0.2 + 0.8 * fraction, message)
+        observed,
+        plan.n_permutations,
+        generator,
+        n_threads,
+        lambda fraction, message: report(0.2 + 0.8 * fraction, message),
     )
     return LinkTests(observed, pvalue, background, n_permuted)
 
@@ -251,12 +286,12 @@ class _Work:
             residual = self.residuals(genes)
             explained = np.stack([residual[:, cells] @ self.peaks.basis for cells in permuted], axis=1)
             task = _Task(self, genes, residual, np.ascontiguousarray(permuted.T), explained, strata, ordered, bounds)
-            for _, places in results_in_order(
+            for _, found in results_in_order(
                 task, len(genes), n_threads=n_threads, progress=_quiet, message="permuted cells"
             ):
-                above += np.bincount(places, minlength=len(above))
+                above += np.bincount(found, minlength=len(above))
             progress((start + len(genes)) / len(blocks), "permuted cells")
-        return _tails(above, order, bounds, n_permutations)
+        return tails(above, order, bounds, n_permutations)
 
 
 @dataclass(frozen=True)
@@ -289,29 +324,16 @@ class _Task:
     def __call__(self, i: int) -> Ints:
         sets, peaks = self.work.sets, self.work.peaks
         part = slice(sets.indptr[self.genes[i]], sets.indptr[self.genes[i] + 1])
-        out: Ints = _places(
+        out: Ints = places(
             self.residual[i], self.cells, self.explained[i], sets.peak[part], self.strata[part],
-            peaks.matrix.indptr, peaks.matrix.indices, peaks.explained, peaks.length, self.ordered, self.bounds,
+            OpenPeaks(peaks.matrix.indptr, peaks.matrix.indices, peaks.explained, peaks.length),
+            self.ordered, self.bounds,
         )  # fmt: skip
         return out
 
 
 def _quiet(_fraction: float, _message: str) -> None:
     """Ignore progress."""
-
-
-def _tails(above: Ints, order: Ints, bounds: Ints, n_permutations: int) -> tuple[Floats, Ints]:
-    """Turn counts of permuted correlations between the observed ones of their stratum into p-values."""
-    pvalue = np.full(len(order), np.nan)
-    n_permuted = np.zeros(len(order), dtype=np.int64)
-    for stratum, (low, high) in enumerate(pairwise(bounds)):
-        total = (high - low) * n_permutations
-        # counts[k]: permuted correlations that exactly k of the stratum's observed ones do not exceed
-        counts = above[low + stratum : high + stratum + 1]
-        at_least = np.cumsum(counts[:0:-1])[::-1]
-        pvalue[order[low:high]] = (1 + at_least) / (1 + total)
-        n_permuted[order[low:high]] = total
-    return pvalue, n_permuted
 
 
 def _quantile_groups(values: Floats, n: int) -> Ints:
@@ -329,54 +351,3 @@ def _ranks(own: Floats, groups: Ints, others: list[Floats], column: int) -> Floa
             below = np.searchsorted(values, own[mine], side="left")
             out[mine] = (1 + len(values) - below) / (1 + len(values))
     return out
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _places(
-    residual: Floats,
-    permuted: NDArray[np.int32],
-    explained: Floats,
-    peaks: Ints,
-    strata: Ints,
-    indptr: NDArray[np.int32],
-    indices: NDArray[np.int32],
-    by_depth: Floats,
-    length: Floats,
-    ordered: Floats,
-    bounds: Ints,
-) -> Ints:
-    """Return for each peak and permutation the place of the correlation among the ordered ones of its stratum.
-
-    Strata have one place more than observed correlations: before the first, and after each.
-
-    Parameters
-    ----------
-    residual
-        (N,) of the gene.
-    permuted
-        (N, B) cell whose residual stands at each cell.
-    explained
-        (B, Q) products of the permuted residuals and the basis.
-    """
-    n_permutations, n_basis = explained.shape
-    out = np.zeros(len(peaks) * n_permutations, dtype=np.int64)
-    total = np.zeros(n_permutations)
-    filled = 0
-    for k in range(len(peaks)):
-        if strata[k] < 0:
-            continue
-        peak = peaks[k]
-        total[:] = 0.0
-        for at in range(indptr[peak], indptr[peak + 1]):
-            row = permuted[indices[at]]
-            for b in range(n_permutations):
-                total[b] += residual[row[b]]
-        low, high = bounds[strata[k]], bounds[strata[k] + 1]
-        part = ordered[low:high]
-        for b in range(n_permutations):
-            value = total[b]
-            for q in range(n_basis):
-                value -= explained[b, q] * by_depth[peak, q]
-            out[filled] = low + strata[k] + np.searchsorted(part, value / length[peak], side="right")
-            filled += 1
-    return out[:filled]

@@ -186,15 +186,35 @@ class NullGenes:
     unexplained: Floats
 
 
+@dataclass(frozen=True)
+class NullDraw:
+    """Which genes are simulated, and how.
+
+    Attributes
+    ----------
+    generator
+        Draws counts and accessibility.
+    n_genes
+        Number of genes.
+    n_open
+        (N,) open peaks of each cell: the accessibility of the genes' peaks is drawn and estimated again as well (see
+        :mod:`.bootstrap`), so that the statistics contain its errors. None takes accessibility as exact.
+    among
+        (G,) genes to choose from, such as those that may follow LITE; None: all.
+    """
+
+    generator: np.random.Generator
+    n_genes: int = 300
+    n_open: NDArray | None = None
+    among: NDArray[np.bool_] | None = None
+
+
 def simulate_null(
     fit: RegulationFit,
     cells: Cells,
     sets: PeakSets,
     *,
-    generator: np.random.Generator,
-    n_genes: int = 300,
-    n_open: NDArray | None = None,
-    among: NDArray[np.bool_] | None = None,
+    draw: NullDraw,
     priors: Priors | None = None,
     options: FitOptions | None = None,
     n_threads: int = 2,
@@ -203,27 +223,29 @@ def simulate_null(
     """Simulate genes under their own LITE fit, fit them again, and return the statistics (parametric bootstrap).
 
     Genes are taken at even steps of the order of their number of expressing cells, so that weakly and strongly
-    expressed genes are represented as they occur; when fewer genes than `n_genes` are fitted, they are used again
+    expressed genes are represented as they occur; when fewer genes than asked for are fitted, they are used again
     with new counts.
 
     Parameters
     ----------
-    n_open
-        (N,) open peaks of each cell: the accessibility of the genes' peaks is drawn and estimated again as well (see
-        :mod:`.bootstrap`), so that the statistics contain its errors. None takes accessibility as exact.
-    among
-        (G,) genes to choose from, such as those that may follow LITE; None: all.
+    fit, cells, sets
+        The fit, and what it was made of.
+    draw
+        Which genes are simulated, and how.
+    priors, options, n_threads, progress
+        As for :func:`.fit_regulation`.
     """
+    generator = draw.generator
     usable = fit.status == OK
-    fitted = np.flatnonzero(usable if among is None else usable & among)
+    fitted = np.flatnonzero(usable if draw.among is None else usable & draw.among)
     if not len(fitted):
         return NullGenes(*np.zeros((2, 0)))
     ranked = fitted[np.argsort(fit.n_expressing[fitted], kind="stable")]
-    chosen = ranked[np.floor(np.arange(n_genes) * len(ranked) / n_genes).astype(np.int64)]
+    chosen = ranked[np.floor(np.arange(draw.n_genes) * len(ranked) / draw.n_genes).astype(np.int64)]
     simulated = replace(cells, counts=simulate_lite(fit, cells, chosen, generator))
     taken = take_genes(sets, chosen)
-    if n_open is not None:
-        decoder = bootstrap_accessibility(cells, n_open, taken.peak, generator=generator).decoder
+    if draw.n_open is not None:
+        decoder = bootstrap_accessibility(cells, draw.n_open, taken.peak, generator=generator).decoder
         simulated = replace(simulated, decoder=decoder)
     again = fit_regulation(simulated, taken, priors=priors, options=options, n_threads=n_threads, progress=progress)
     constant = constant_log_likelihood(simulated.counts, simulated.offset, again.lite.theta)

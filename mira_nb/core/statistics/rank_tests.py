@@ -139,11 +139,6 @@ def benjamini_hochberg(pvalues: ArrayLike) -> Floats:
     return adjusted
 
 
-def cliffs_delta(x: ArrayLike, y: ArrayLike) -> Floats:
-    """Return Cliff's delta per feature: P(x > y) - P(x < y), -1 to 1."""
-    return rank_sum(x, y).effect_size
-
-
 def log2_fold_change(x: Matrix, y: Matrix, *, pseudocount: float = 1e-9) -> Floats:
     """Return the log2 ratio of the groups' means per feature, for non-negative values on a linear scale.
 

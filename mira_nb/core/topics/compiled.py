@@ -12,7 +12,7 @@ from .adam import Adam
 from .data import Batch
 from .embedding import peak_average
 from .network import Network, Noise, Posterior
-from .objective import Elbo, negative_elbo
+from .objective import DirichletPrior, Elbo, negative_elbo
 from .settings import TopicSettings
 from .train import BN_MOMENTUM, encode_batch
 
@@ -71,9 +71,10 @@ class CompiledEngine:
         return self._elbo(batch, self.encode(batch, None), noise, 1.0, running=True).loss.item()
 
     def _elbo(self, batch: Batch, posterior: Posterior, noise: Noise, weight: float, *, running: bool = False) -> Elbo:
+        prior = DirichletPrior(self.settings.initial_pseudocounts, self.settings.dirichlet_variance)
         return negative_elbo(
             self.network, posterior, batch, noise, self.workers, kl_weight=weight, n_training=self.n_training,
-            pseudocounts=self.settings.initial_pseudocounts, variance=self.settings.dirichlet_variance, running=running,
+            prior=prior, running=running,
         )  # fmt: skip
 
     def _adam(self, parameters: list[torch.Tensor]) -> Adam:

@@ -30,7 +30,15 @@ from .nmf import Factorisation
 from .settings import AUTO_EPOCHS, AUTO_STEPS, Auto, Modality, TopicSettings, learning_rates
 from .shrinkage import held_out_power, shrinkage_factors
 from .train import Engine, Trainer, posterior_means
-from .warmstart import WARM_STEPS, factorise, start_from_factorisation, start_from_moments, warm_up
+from .warmstart import (
+    WARM_STEPS,
+    WarmUp,
+    factorise,
+    sharpened,
+    start_from_factorisation,
+    start_from_moments,
+    warm_up,
+)
 
 MIN_HELD_OUT = 10
 """Held-out cells below which none is kept out: their ELBO would say nothing (chosen)."""
@@ -126,14 +134,13 @@ class Fitting:
                 self.data, self.training, int(s.n_topics), s.restarts, self.rng, workers,
                 self._say("factorising the counts for a start"), pseudocounts=s.initial_pseudocounts,
             )  # fmt: skip
+            found = sharpened(found, float(s.start_power))
             start_from_factorisation(
                 network, found, self.data, self.training, self.encoder, self.rng, shrink=s.shrinkage != "none"
             )
         with self._phase("warm-up", 0.18, 0.25):
-            warm_up(
-                network, found, self.data, self.training, engine.encode, engine.encoder_optimiser(),
-                int(s.warmup_epochs), s.batch_size, self.rng, self.generator, self._say("warming up the encoder"),
-            )  # fmt: skip
+            how = WarmUp(int(s.warmup_epochs), s.batch_size, self.rng, self.generator)
+            warm_up(engine, found, self.data, self.training, how, self._say("warming up the encoder"))
 
     def _shrink(self, network: Network, topics: NDArray[np.float64]) -> float:
         """Scale every feature's contrasts by what its counts support; returns the power that was taken."""
@@ -203,4 +210,5 @@ def _resolved(settings: TopicSettings, n_training: int) -> TopicSettings:
         warm = 0
     elif warm == "auto":
         warm = -(-WARM_STEPS // per_epoch)
-    return replace(settings, device=device, engine=engine, n_epochs=n_epochs, warmup_epochs=warm)
+    power = 1.0 if settings.start_power == "auto" else settings.start_power
+    return replace(settings, device=device, engine=engine, n_epochs=n_epochs, warmup_epochs=warm, start_power=power)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -56,16 +56,70 @@ class Factorisation:
     n_iterations: int
 
 
+@dataclass(frozen=True)
+class Pseudocounts:
+    """Dirichlet priors of a factorisation, as counts that are added.
+
+    Attributes
+    ----------
+    topics
+        Counts added to every topic of every cell.
+    features
+        Counts added to every topic in the pooled proportions, so many per feature on average.
+    """
+
+    topics: float = 0.0
+    features: float = 0.0
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How far a factorisation goes, and how fast.
+
+    Attributes
+    ----------
+    most
+        Updates at most.
+    tolerance
+        It ends when the mean log-probability per count rises by less than this times the exponent of the step.
+    growth, max_power
+        Growth per step, and limit, of the exponent of a step.
+    """
+
+    most: int = 300
+    tolerance: float = 1e-6
+    growth: float = GROWTH
+    max_power: float = MAX_POWER
+
+
+NO_PRIORS: Final = Pseudocounts()
+TO_THE_END: Final = Steps()
+
+
+class Stored(NamedTuple):
+    """Arrays of a sparse matrix by rows."""
+
+    indptr: Any
+    columns: Any
+    counts: Any
+
+    @classmethod
+    def of(cls, matrix: sparse.csr_matrix) -> Stored:
+        """Return the arrays of a matrix."""
+        return cls(matrix.indptr, matrix.indices, matrix.data)
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def _chunk(
-    chunk: int, n_chunks: int, indptr: Any, columns: Any, counts: Any, topics: Any, features: Any,
-    new_topics: Any, new_features: Any, log_lik: Any, binary: bool,
+    chunk: int, n_chunks: int, stored: Stored, topics: Any, features: Any, new_topics: Any, new_features: Any,
+    log_lik: Any, binary: bool,
 ) -> None:  # fmt: skip
     """Sum the expected counts of each cell and topic, and (per chunk) of each feature and topic.
 
     Those of cells are multiplied by the present proportions, those of features not yet. Cells and features may be
     exchanged.
     """
+    indptr, columns, counts = stored
     n_cells, k = topics.shape
     mine = new_features[chunk]
     mine[:] = 0
@@ -107,13 +161,9 @@ def kl_nmf(
     rng: np.random.Generator,
     workers: Workers,
     *,
-    max_iterations: int = 300,
-    tolerance: float = 1e-6,
-    topic_pseudocounts: float = 0.0,
-    feature_pseudocounts: float = 0.0,
+    priors: Pseudocounts = NO_PRIORS,
+    steps: Steps = TO_THE_END,
     start: tuple[Floats, Floats] | None = None,
-    growth: float = GROWTH,
-    max_power: float = MAX_POWER,
     progress: Callable[[float], None] | None = None,
 ) -> Factorisation:
     """Factorise counts (cells x features).
@@ -128,17 +178,12 @@ def kl_nmf(
         Draws the start.
     workers
         Threads.
-    max_iterations, tolerance
-        Stop after so many updates, or when the mean log-probability per count rises by less than ``tolerance`` times
-        the exponent of the step.
-    topic_pseudocounts
-        Counts added to every topic of every cell.
-    feature_pseudocounts
-        Counts added to every topic in the pooled proportions, so many per feature on average.
+    priors
+        Pseudocounts of topics and features; without them the likelihood is maximised.
+    steps
+        When it ends, and how far a step goes.
     start
         Topics (cells, K) and features (features, K) to start from; None draws them.
-    growth, max_power
-        Growth per step, and limit, of the exponent of a step.
     progress
         Called with the fraction of iterations done.
     """
@@ -147,30 +192,30 @@ def kl_nmf(
     topics, features = start if start is not None else _random_start(n_cells, n_topics, pooled, rng)
     total = float(counts.data.sum(dtype=np.float64))
     binary = bool((counts.data == 1).all())
-    priors = np.float32(topic_pseudocounts), feature_pseudocounts * n_features * pooled[:, None] / pooled.sum()
+    added = np.float32(priors.topics), priors.features * n_features * pooled[:, None] / pooled.sum()
     plain = topics, features
     before, power, done = -np.inf, 1.0, 0
     by_features = features.nbytes > CACHE and n_features > n_cells
     if by_features:
         counts = counts.T.tocsr()
     work = np.empty((CHUNKS, n_cells if by_features else n_features, n_topics), np.float32)
-    for done in range(1, max_iterations + 1):
-        new_topics, new_features, now = _update(counts, topics, features, priors, work, workers, binary)
+    for done in range(1, steps.most + 1):
+        new_topics, new_features, now = _update(counts, topics, features, added, work, workers, binary)
         now /= total
         if now < before and power > 1:
             # the last stretch overshot: go back to the plain update it started from, which cannot be worse
             (topics, features), power = plain, 1.0
             continue
         if progress is not None:
-            progress(done / max_iterations)
-        if now - before < tolerance * power:
+            progress(done / steps.most)
+        if now - before < steps.tolerance * power:
             before = max(before, now)
             break
         before = now
         plain = new_topics, new_features
         topics = _stretch(topics, new_topics, power, 1)
         features = _stretch(features, new_features, power, 0)
-        power = min(power * growth, max_power)
+        power = min(power * steps.growth, steps.max_power)
     else:
         topics, features = plain
     return Factorisation(topics, features, before, done)
@@ -198,8 +243,7 @@ def _update(
     row_counts = np.empty_like(rows)
     log_lik = np.empty(CHUNKS)
     workers.parts(
-        CHUNKS, _chunk, counts.indptr, counts.indices, counts.data, rows, columns, row_counts, work,
-        log_lik, binary,
+        CHUNKS, _chunk, Stored.of(counts), rows, columns, row_counts, work, log_lik, binary,
     )  # fmt: skip
     column_counts = columns * work.sum(0)
     new_topics, new_features = (column_counts, row_counts) if by_features else (row_counts, column_counts)
@@ -228,10 +272,10 @@ def _stretch(old: Floats, new: Floats, power: float, axis: int) -> Floats:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _chunk_topics(
-    chunk: int, n_chunks: int, indptr: Any, columns: Any, counts: Any, topics: Any, features: Any, prior: Any,
-    new_topics: Any,
+    chunk: int, n_chunks: int, stored: Stored, topics: Any, features: Any, prior: Any, new_topics: Any,
 ) -> None:  # fmt: skip
     """Make one EM update of the cell topics with the feature factors held fixed."""
+    indptr, columns, counts = stored
     n_cells, k = topics.shape
     for i in range(n_cells * chunk // n_chunks, n_cells * (chunk + 1) // n_chunks):
         theta, out = topics[i], new_topics[i]
@@ -265,8 +309,7 @@ def project(
     new_topics = np.empty_like(topics)
     for _ in range(n_iterations):
         workers.parts(
-            CHUNKS, _chunk_topics, counts.indptr, counts.indices, counts.data, topics, features,
-            np.float32(topic_pseudocounts), new_topics,
+            CHUNKS, _chunk_topics, Stored.of(counts), topics, features, np.float32(topic_pseudocounts), new_topics,
         )  # fmt: skip
         moved = float(np.abs(new_topics - topics).max(initial=0.0))
         topics, new_topics = new_topics, topics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -26,6 +27,25 @@ class Elbo:
     topics: Tensor
 
 
+@dataclass(frozen=True)
+class DirichletPrior:
+    """The prior on the topic proportions of cells.
+
+    Attributes
+    ----------
+    pseudocounts
+        J, split over the topics.
+    variance
+        Form of the variance of its Laplace approximation.
+    """
+
+    pseudocounts: float = 50.0
+    variance: DirichletVariance = "laplace"
+
+
+PRIOR: Final = DirichletPrior()
+
+
 def negative_elbo(
     network: Network,
     posterior: Posterior,
@@ -35,8 +55,7 @@ def negative_elbo(
     *,
     kl_weight: float,
     n_training: int,
-    pseudocounts: float = 50.0,
-    variance: DirichletVariance = "laplace",
+    prior: DirichletPrior = PRIOR,
     running: bool = False,
 ) -> Elbo:
     """Compute the annealed negative ELBO of a batch, summed over cells.
@@ -51,8 +70,8 @@ def negative_elbo(
         Annealing weight of the KL terms.
     n_training
         Cells in training; the prior on alpha is scaled by batch / n_training.
-    pseudocounts, variance
-        J and the form of the Laplace variance.
+    prior
+        The prior on the topic proportions.
     running
         Normalise with the running statistics of Z (held-out cells) instead of those of the batch.
     """
@@ -60,9 +79,9 @@ def negative_elbo(
     topics = z.softmax(-1)
     alpha_scale = network.alpha_scale()
     alpha = (network.alpha_loc + alpha_scale * noise.alpha).exp()
-    prior_mean, prior_var = laplace_moments(alpha, variance)
+    prior_mean, prior_var = laplace_moments(alpha, prior.variance)
     kl = _normal_kl(posterior.mean, posterior.scale, prior_mean, prior_var.sqrt()).sum()
-    loc, scale = alpha_log_moments(network.n_topics, pseudocounts)
+    loc, scale = alpha_log_moments(network.n_topics, prior.pseudocounts)
     kl_alpha = _normal_kl(network.alpha_loc, alpha_scale, loc, scale).sum() * (batch.n_cells / n_training)
     depth = torch.as_tensor(batch.depth, dtype=topics.dtype, device=topics.device)
     log_depth = None

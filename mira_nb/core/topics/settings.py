@@ -97,6 +97,12 @@ class TopicSettings:
         "one is continued with all cells.",
         ge=1, le=50, advanced=True,
     )  # fmt: skip
+    start_power: float | Auto = setting(
+        "auto",
+        "Power to which the factorisation's topic proportions are raised, each cell's summing to 1 again, before "
+        "training starts from them: above 1 cells start purer. auto takes that of the tuning, else 1.",
+        ge=1, le=10, advanced=True,
+    )  # fmt: skip
     warmup_epochs: int | Auto = setting(
         "auto",
         "Number of epochs in which only the encoder is trained, on the factorisation's topics; auto takes as many as "

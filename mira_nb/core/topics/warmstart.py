@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from .adam import Adam
 from .data import Batch, CellData, blocks, column_totals, equal_batches
 from .embedding import PeakAverage
 from .network import Network, Posterior
-from .nmf import Factorisation, kl_nmf, project
+from .nmf import Factorisation, Pseudocounts, Steps, kl_nmf, project
 from .settings import FEATURE_PSEUDOCOUNTS
 from .shrinkage import shrinkage_factors
 
@@ -68,7 +70,17 @@ START_CONTRAST, RANDOM_CONTRAST = 0.5, 0.1
 SCALE_CELLS = 1000
 """Cells that scale the embeddings and compare factorisations: enough for means and correlations."""
 
-Encode = Callable[[Batch, torch.Generator | None], Posterior]
+
+class EncoderEngine(Protocol):
+    """What trains a network's encoder."""
+
+    network: Network
+
+    def encode(self, batch: Batch, generator: torch.Generator | None) -> Posterior:
+        """Return the posterior of a batch; with a generator, dropout is on."""
+
+    def encoder_optimiser(self) -> Adam:
+        """Return an optimiser of the encoder alone."""
 
 
 def softplus_inverse(value: float) -> float:
@@ -130,15 +142,15 @@ def factorise(
     Peaks are factorised under Dirichlet priors: with at most one count per peak and cell, a weak topic would be fitted
     to noise. ``pseudocounts`` J of a cell, split over its topics, are those of the model's prior.
     """
-    share, a_feature = 0.0, 0.0
+    priors = Pseudocounts()
     if data.modality == "accessibility":
-        share, a_feature = pseudocounts / n_topics, FEATURE_PSEUDOCOUNTS
-    fit = partial(kl_nmf, topic_pseudocounts=share, feature_pseudocounts=a_feature)
+        priors = Pseudocounts(pseudocounts / n_topics, FEATURE_PSEUDOCOUNTS)
+    fit = partial(kl_nmf, priors=priors)
     few = _some_cells(data, cells, SCOUT_COUNTS, 10 * n_topics, rng, most=SCOUT_CELLS)
     sample = data.counts[few]
     trials = [
         fit(
-            sample, n_topics, rng, workers, max_iterations=SCOUT_UPDATES, tolerance=SCOUT_TOLERANCE,
+            sample, n_topics, rng, workers, steps=Steps(SCOUT_UPDATES, SCOUT_TOLERANCE),
             progress=_part(progress, start, 2 * restarts),
         )
         for start in range(restarts)
@@ -149,9 +161,10 @@ def factorise(
     best = by_reproducibility(trials)[: FINALISTS[data.modality, sampled]]
     ended = [
         fit(
-            counts, n_topics, rng, workers, max_iterations=UPDATES[sampled], tolerance=TOLERANCE[sampled],
-            start=(project(counts, trials[i].features, workers, topic_pseudocounts=share), trials[i].features),
-            growth=FAST_GROWTH, max_power=FAST_POWER, progress=_part(progress, len(best) + done, 2 * len(best)),
+            counts, n_topics, rng, workers,
+            steps=Steps(UPDATES[sampled], TOLERANCE[sampled], FAST_GROWTH, FAST_POWER),
+            start=(project(counts, trials[i].features, workers, topic_pseudocounts=priors.topics), trials[i].features),
+            progress=_part(progress, len(best) + done, 2 * len(best)),
         )
         for done, i in enumerate(best)
     ]  # fmt: skip
@@ -161,7 +174,7 @@ def factorise(
     # in blocks: a copy of all training cells would be the largest array there is
     topics = np.vstack(
         [
-            project(data.counts[cells[rows]], found.features, workers, topic_pseudocounts=share)
+            project(data.counts[cells[rows]], found.features, workers, topic_pseudocounts=priors.topics)
             for rows in blocks(len(cells))
         ]
     )
@@ -203,6 +216,27 @@ def by_reproducibility(trials: list[Factorisation]) -> list[int]:
     typical = np.array([np.median(np.delete(row, a)) for a, row in enumerate(similarity)])
     odd = typical < typical.max() - REPRODUCIBLE
     return [int(i) for i in np.lexsort((-likely, odd))]
+
+
+def sharpened(found: Factorisation, power: float) -> Factorisation:
+    """Raise the proportions of every cell to a power, summing to 1 again: training hardly moves small proportions.
+
+    Parameters
+    ----------
+    found
+        Factorisation; its topics, (cells, K), sum to 1 by cell.
+    power
+        1 changes nothing, more makes cells purer (``docs/decisions/12-tuning.md``).
+
+    Returns
+    -------
+    Factorisation
+        Raised proportions; the features are as they were.
+    """
+    if power == 1:
+        return found
+    raised = found.topics**power
+    return replace(found, topics=raised / raised.sum(1, keepdims=True))
 
 
 def _part(progress: Callable[[float], None], done: int, n: int) -> Callable[[float], None]:
@@ -259,23 +293,43 @@ def log_linear_fit(topics: NDArray[np.float64], features: NDArray[np.float64], *
     return out
 
 
+@dataclass(frozen=True)
+class WarmUp:
+    """How long the encoder is trained alone, and the random numbers of it.
+
+    Attributes
+    ----------
+    n_epochs, batch_size
+        Passes over the cells, and cells of a step.
+    rng
+        Order of the cells.
+    generator
+        Dropout.
+    """
+
+    n_epochs: int
+    batch_size: int
+    rng: np.random.Generator
+    generator: torch.Generator
+
+
 def warm_up(
-    network: Network, found: Factorisation, data: CellData, cells: NDArray[np.intp], encode: Encode,
-    optimiser: Adam, n_epochs: int, batch_size: int, rng: np.random.Generator,
-    generator: torch.Generator, progress: Callable[[float], None],
+    engine: EncoderEngine, found: Factorisation, data: CellData, cells: NDArray[np.intp], how: WarmUp,
+    progress: Callable[[float], None],
 ) -> None:  # fmt: skip
     """Train the encoder alone to predict the factorisation's topics (cross-entropy) and the log depth."""
+    network, optimiser = engine.network, engine.encoder_optimiser()
     targets = torch.from_numpy(0.98 * found.topics + np.float32(0.02 / network.n_topics))
     norm, k = network.encoder.output.norm, network.n_topics
     with torch.no_grad():
         spread = torch.log(targets)
         norm.weight[:k] = (spread - spread.mean(1, keepdim=True)).std(0)
         norm.bias[:k] = (spread - spread.mean(1, keepdim=True)).mean(0)
-    for epoch in range(n_epochs):
-        rate = WARM_RATE * (1 - epoch / n_epochs)
-        for picked in equal_batches(rng.permutation(len(cells)), batch_size):
+    for epoch in range(how.n_epochs):
+        rate = WARM_RATE * (1 - epoch / how.n_epochs)
+        for picked in equal_batches(how.rng.permutation(len(cells)), how.batch_size):
             batch = data.batch(cells[picked])
-            posterior = encode(batch, generator)
+            posterior = engine.encode(batch, how.generator)
             target = targets[picked].to(posterior.mean.device)
             loss = -(target * posterior.mean.log_softmax(-1)).sum(1).mean()
             if posterior.depth_mean is not None:
@@ -284,7 +338,7 @@ def warm_up(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step(rate)
-        progress((epoch + 1) / n_epochs)
+        progress((epoch + 1) / how.n_epochs)
     with torch.no_grad():
         norm.weight[k : 2 * k] = 0.1
         norm.bias[k : 2 * k] = softplus_inverse(START_SCALE)

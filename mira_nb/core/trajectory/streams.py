@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -153,19 +155,58 @@ def _local_fit(offset: Floats, counts: Floats, degree: int) -> Floats:
     return np.asarray(weighted @ solution)
 
 
+@dataclass(frozen=True)
+class Smoothing:
+    """Local polynomials along a stretch of the tree.
+
+    Attributes
+    ----------
+    window
+        Width of the window as a fraction of the pseudotime range.
+    n_points
+        Points over the whole range; a stretch gets its part, at least 8.
+    min_cells
+        The window widens until it holds this many cells (or all).
+    degree
+        Degree of the polynomial.
+    """
+
+    window: float = 0.15
+    n_points: int = 60
+    min_cells: int = 30
+    degree: int = 2
+
+
+@dataclass(frozen=True)
+class Band:
+    """Bootstrap of the cells of a stretch.
+
+    Attributes
+    ----------
+    n_resamples
+        Bootstrap samples of cells.
+    rng
+        Draws them.
+    level
+        Fraction of the samples inside of the band.
+    """
+
+    n_resamples: int
+    rng: np.random.Generator
+    level: float = 0.95
+
+
+SMOOTHING: Final = Smoothing()
+
+
 def smooth_tree(
     paths: TreePaths,
     pseudotime: Floats,
     states: NDArray[np.object_],
     values: pd.DataFrame,
     *,
-    window: float = 0.15,
-    n_points: int = 60,
-    min_cells: int = 30,
-    degree: int = 2,
-    n_resamples: int = 0,
-    level: float = 0.95,
-    rng: np.random.Generator | None = None,
+    smoothing: Smoothing = SMOOTHING,
+    band: Band | None = None,
 ) -> pd.DataFrame:
     """Smooth features along every stretch of the tree.
 
@@ -177,12 +218,10 @@ def smooth_tree(
         (n,) of the cells.
     values
         (n, F) features, one column each. Where none is negative, smoothed values are cut at 0.
-    window
-        Width of the window as a fraction of the pseudotime range.
-    n_points
-        Points over the whole range; a stretch gets its part, at least 8.
-    n_resamples
-        Bootstrap samples of cells for a band (columns ``low`` and ``high``); 0: none.
+    smoothing
+        Window and polynomial.
+    band
+        Bootstrap of the cells for a band (columns ``low`` and ``high``); None: none.
 
     Returns
     -------
@@ -199,20 +238,25 @@ def smooth_tree(
         inside = known[np.isin(text[known], paths.members[node])]
         if not len(inside):
             continue
-        grid = np.linspace(begin, end, max(8, round(n_points * (end - begin) / span)))
+        grid = np.linspace(begin, end, max(8, round(smoothing.n_points * (end - begin) / span)))
         times = pseudotime[inside]
-        weights = smoothing_weights(times, grid, window=window * span, degree=degree, min_cells=min_cells)
+        fit = partial(
+            smoothing_weights,
+            times,
+            grid,
+            window=smoothing.window * span,
+            degree=smoothing.degree,
+            min_cells=smoothing.min_cells,
+        )
+        weights = fit()
         smooth = np.maximum(weights @ matrix[inside], floor)
         table = _long(node, grid, smooth, np.diff(weights.indptr), [str(name) for name in values.columns])
-        if n_resamples and rng is not None:
-            draws = np.empty((n_resamples, *smooth.shape))
-            for i in range(n_resamples):
-                counts = rng.multinomial(len(inside), np.full(len(inside), 1 / len(inside))).astype(np.float64)
-                resampled = smoothing_weights(
-                    times, grid, window=window * span, degree=degree, min_cells=min_cells, cell_weights=counts
-                )
-                draws[i] = np.maximum(resampled @ matrix[inside], floor)
-            tail = 100 * (1 - level) / 2
+        if band is not None:
+            draws = np.empty((band.n_resamples, *smooth.shape))
+            for i in range(band.n_resamples):
+                counts = band.rng.multinomial(len(inside), np.full(len(inside), 1 / len(inside))).astype(np.float64)
+                draws[i] = np.maximum(fit(cell_weights=counts) @ matrix[inside], floor)
+            tail = 100 * (1 - band.level) / 2
             low, high = np.percentile(draws, [tail, 100 - tail], axis=0)
             table = table.assign(low=low.ravel(order="F"), high=high.ravel(order="F"))
         tables.append(table)

@@ -17,7 +17,7 @@ from scipy.sparse.linalg import svds
 from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics.data import blocks, pooled_shares
 from mira_nb.core.topics.fitted import TopicFit
-from mira_nb.core.topics.nmf import kl_nmf
+from mira_nb.core.topics.nmf import Pseudocounts, Steps, kl_nmf
 from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS
 
 from .held_out import SMOOTHING, Split, completion_score, difference, thin
@@ -60,13 +60,10 @@ def compare_baselines(
     pooled = pooled_shares(train, np.arange(train.shape[0])) * float(train.sum(dtype=np.float64)) + 0.5
     split = Split(train, observed[usable], scored[usable], pooled / pooled.sum())
     # the priors under which a fit starts and a quick tuning compares: sparse peaks need them
-    cell, feature = (1.0, FEATURE_PSEUDOCOUNTS) if fit.modality == "accessibility" else (0.0, 0.0)
+    priors = Pseudocounts(1.0, FEATURE_PSEUDOCOUNTS) if fit.modality == "accessibility" else Pseudocounts()
     with Workers(n_threads) as workers:
-        found = kl_nmf(
-            train, fit.n_topics, rng, workers, max_iterations=UPDATES, topic_pseudocounts=cell,
-            feature_pseudocounts=feature,
-        )  # fmt: skip
-        nmf = completion_score(found.features, split, workers, topic_pseudocounts=cell)
+        found = kl_nmf(train, fit.n_topics, rng, workers, priors=priors, steps=Steps(UPDATES))
+        nmf = completion_score(found.features, split, workers, topic_pseudocounts=priors.topics)
     return baseline_table(split, fit.n_topics, model=model_score(fit, split, n_threads=n_threads), nmf=nmf)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from scipy import sparse
 
 from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics.data import CellData, pooled_shares
-from mira_nb.core.topics.nmf import Factorisation, kl_nmf, project
+from mira_nb.core.topics.nmf import Factorisation, Pseudocounts, Steps, kl_nmf, project
 from mira_nb.core.topics.settings import FEATURE_PSEUDOCOUNTS, Modality, TopicSettings
 from mira_nb.core.topics.warmstart import FAST_GROWTH, FAST_POWER, factorise
 
@@ -63,20 +63,12 @@ class Factoriser:
     def factorise(self, counts: sparse.csr_matrix, k: int, key: int, workers: Workers) -> tuple[Factorisation, int]:
         """Factorise from the most likely of several random starts, drawn by seed, `k` and `key`; also count updates."""
         rng = np.random.default_rng([self.seed, k, key])
-        fit = partial(
-            kl_nmf,
-            topic_pseudocounts=self.cell_pseudocounts,
-            feature_pseudocounts=FEATURE_PSEUDOCOUNTS if self.modality == "accessibility" else 0.0,
-            growth=FAST_GROWTH,
-            max_power=FAST_POWER,
-        )
-        scouts = [
-            fit(counts, k, rng, workers, max_iterations=SCOUT_UPDATES, tolerance=TOLERANCE) for _ in range(STARTS)
-        ]
+        a_feature = FEATURE_PSEUDOCOUNTS if self.modality == "accessibility" else 0.0
+        fit = partial(kl_nmf, counts, k, rng, workers, priors=Pseudocounts(self.cell_pseudocounts, a_feature))
+        steps = Steps(UPDATES, TOLERANCE, FAST_GROWTH, FAST_POWER)
+        scouts = [fit(steps=replace(steps, most=SCOUT_UPDATES)) for _ in range(STARTS)]
         best = max(scouts, key=lambda item: item.log_likelihood)
-        found = fit(
-            counts, k, rng, workers, max_iterations=UPDATES, tolerance=TOLERANCE, start=(best.topics, best.features)
-        )
+        found = fit(steps=steps, start=(best.topics, best.features))
         return found, sum(item.n_iterations for item in (*scouts, found))
 
 

@@ -51,6 +51,9 @@ SHORT_STEPS = 150
 LOOK_AHEAD = 2
 """Larger numbers of the grid with which short fits compare a choice that further topics must be worth (chosen)."""
 
+SHARP_START = 2.0
+"""Power of the proportions at the start that is compared with 1 (chosen: higher ones were not likelier)."""
+
 REFERENCES = 2
 """Factorisations of all sampled cells; refits are compared with the likeliest of those found again (chosen)."""
 
@@ -93,7 +96,7 @@ class QuickSearch:
     n_workers: int = 1
     starts: dict[int, Factorisation] = field(default_factory=dict)
     improved: set[int] = field(default_factory=set)
-    fits: dict[tuple[int, float], ShortFit] = field(default_factory=dict)
+    fits: dict[tuple[int, float, float], ShortFit] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     n_steps: int = 0
@@ -209,7 +212,7 @@ class QuickSearch:
         default = self.settings.initial_pseudocounts
         fits: dict[tuple[int, float], ShortFit] = {}
         for values in ((float(k), k / 2), (default,)):
-            new = sum((k, value) not in self.fits for value in values)
+            new = sum((k, value, 1.0) not in self.fits for value in values)
             if new > self.n_trials - len(self.rows):
                 break
             fits |= self._fitted([(k, value) for value in values], encoder, phase="prior")
@@ -219,10 +222,22 @@ class QuickSearch:
             return {"initial_pseudocounts": default}
         best = max(fits.values(), key=lambda fit: fit.per_count)
         value = min(value for (_, value), fit in fits.items() if fit.within_error_of(best))
-        taken = {"initial_pseudocounts": value}
+        fit, power = self._start(k, value, encoder)
+        taken = {"initial_pseudocounts": value, "start_power": power}
         if self.settings.shrinkage != "none":
-            taken["shrinkage_power"] = fits[k, value].shrinkage_power
+            taken["shrinkage_power"] = fit.shrinkage_power
         return taken
+
+    def _start(self, k: int, pseudocounts: float, encoder: NDArray[np.bool_]) -> tuple[ShortFit, float]:
+        """Compare a start from squared proportions with the plain one; it is taken where it holds out better.
+
+        Only for expression: factorisations of peaks have priors of their own, and squares were never likelier there.
+        """
+        plain = self.fits[k, pseudocounts, 1.0]
+        if self.modality != "expression" or len(self.rows) >= self.n_trials:
+            return plain, 1.0
+        sharp = self._fitted([(k, pseudocounts)], encoder, phase="start", power=SHARP_START)[k, pseudocounts]
+        return (plain, 1.0) if plain.within_error_of(sharp) else (sharp, SHARP_START)
 
     def baselines(self, k: int, taken: Mapping[str, Any], encoder: NDArray[np.bool_]) -> pd.DataFrame:
         """Fit the training cells of the split at the choice, and compare the fit with simpler models on the others.
@@ -246,11 +261,16 @@ class QuickSearch:
         return baseline_table(self.split, k, model=model_score(fit, self.split, n_threads=n_threads), nmf=nmf)
 
     def _fitted(
-        self, pairs: Sequence[tuple[int, float]], encoder: NDArray[np.bool_], *, phase: str = "model"
+        self,
+        pairs: Sequence[tuple[int, float]],
+        encoder: NDArray[np.bool_],
+        *,
+        phase: str = "model",
+        power: float = 1.0,
     ) -> dict[tuple[int, float], ShortFit]:
-        """Return short fits by (K, J), each from the factorisation with its K; each is made once."""
-        base = replace(self.settings, holdout_fraction=0.0, engine="auto")
-        new = [pair for pair in pairs if pair not in self.fits]
+        """Return short fits by (K, J), each from the factorisation with its K; each is made once by power."""
+        base = replace(self.settings, holdout_fraction=0.0, engine="auto", start_power=power)
+        new = [pair for pair in pairs if (*pair, power) not in self.fits]
         if self.modality == "accessibility":
             self._better_starts({k: replace(base, n_topics=k, initial_pseudocounts=float(k)) for k, _ in new})
         tried = [(replace(base, n_topics=k, initial_pseudocounts=j), self.starts[k]) for k, j in new]
@@ -259,18 +279,19 @@ class QuickSearch:
             n_threads=self.factoriser.n_threads,
         )  # fmt: skip
         if new:
-            self._report(0.8, ", ".join(f"fit of {k} topics, J = {j:g}" for k, j in new))
+            sharper = "" if power == 1 else ", from a sharper start"
+            self._report(0.8, ", ".join(f"fit of {k} topics, J = {j:g}{sharper}" for k, j in new))
         results = self.run_all(partial(timed, function), tried)
         for pair, (settings, _), (fit, seconds) in zip(new, tried, results, strict=True):
-            self.fits[pair] = fit
+            self.fits[*pair, power] = fit
             self.n_steps += fit.n_steps
             self._row(
                 "complete", phase, pair[0], -fit.per_count, fit.error, seconds=seconds,
-                initial_pseudocounts=pair[1], n_epochs=fit.n_epochs, batch_size=settings.batch_size,
+                initial_pseudocounts=pair[1], start_power=power, n_epochs=fit.n_epochs, batch_size=settings.batch_size,
                 dropout=settings.dropout, adam_epsilon=settings.adam_epsilon,
             )  # fmt: skip
             self._report(0.8, f"{pair[0]} topics, J = {pair[1]:g} is done")
-        return {pair: self.fits[pair] for pair in pairs}
+        return {pair: self.fits[*pair, power] for pair in pairs}
 
     def _better_starts(self, settings: dict[int, TopicSettings]) -> None:
         """Replace the factorisations that fits start from by such as a whole fit would make, each once."""
@@ -326,8 +347,8 @@ def below(k: int, low: int) -> list[int]:
 def quick_trials(low: int, high: int) -> int:
     """Return how many trials a quick search takes at most: coarse grid, gaps of the fine one, fits of K and of J.
 
-    Fits may follow the grid upwards or go down one by one, and J takes two more.
+    Fits may follow the grid upwards or go down one by one, and J takes two more, the start one.
     """
     coarse = [k for k in GRID if low <= k <= high]
     widest = max((b - a - 1 for a, b in pairwise(coarse)), default=0)
-    return len(coarse) + 2 * min(widest, 8) + 1 + max(len(coarse), min(high, SINGLY)) + 2
+    return len(coarse) + 2 * min(widest, 8) + 1 + max(len(coarse), min(high, SINGLY)) + 3

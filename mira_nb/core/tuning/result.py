@@ -62,7 +62,8 @@ class Processors:
 
 
 TRIAL_COLUMNS = (
-    "trial", "state", "phase", "n_topics", "initial_pseudocounts", "adam_epsilon", "dropout", "batch_size", "n_epochs",
+    "trial", "state", "phase", "n_topics", "initial_pseudocounts", "start_power", "adam_epsilon", "dropout",
+    "batch_size", "n_epochs",
     "loss", "loss_se", "penalty", "folds", "fold_losses", "reason",
 )  # fmt: skip
 """Columns of the table of trials; what a mode does not vary stays empty."""

@@ -24,6 +24,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from mira_nb.errors import StageError
+from mira_nb.run.messages import refusal
 
 LAUNCHER = "ipykernel_launcher"
 """Module that a kernel's command starts."""
@@ -68,15 +69,10 @@ class KernelServer:
             except OSError:
                 line = b""
         if not line:
-            raise StageError(
-                "the process that starts the kernels has ended", remedy="look for a memory limit, and run again"
-            )
+            raise refusal(StageError, "kernel_server_ended")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise StageError(
-                f"no process could be started ({answer['error']})",
-                remedy="look for a limit of memory or of processes, and run again",
-            )
+            raise refusal(StageError, "kernel_not_started", reason=answer["error"])
         return answer
 
     def close(self) -> None:

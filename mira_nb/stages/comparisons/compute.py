@@ -17,11 +17,14 @@ from mira_nb.errors import NotApplicable, ParameterError
 from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, MODELLED, MOTIF_SCORES, NITE_SCORE, RNA
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import MISSING_GROUP, cell_annotation, cell_groups, topic_frame
+from mira_nb.stages.texts import Texts
 
 if TYPE_CHECKING:
     from mudata import MuData
 
     from .params import ComparisonsParams
+
+TEXTS = Texts(__package__)
 
 
 PAIRS_UP_TO = 6
@@ -148,11 +151,7 @@ def _labels(data: MuData, params: ComparisonsParams, context: Context) -> tuple[
             options[key] = (key, data.obs[key])
     wanted = list(options) if params.grouping == "auto" else [params.grouping]
     if not options.keys() >= set(wanted):
-        raise ParameterError(
-            f"comparisons.grouping = {params.grouping}: there is no such grouping in this run",
-            expected=f"one of {', '.join(options)}",
-            remedy="give --groups, or run the stage that makes it",
-        )
+        raise TEXTS.error(ParameterError, "no_such_grouping", grouping=params.grouping, options=options)
     found: dict[str, int] = {}
     for key in wanted:
         name, values = options[key]
@@ -163,12 +162,7 @@ def _labels(data: MuData, params: ComparisonsParams, context: Context) -> tuple[
         if n_groups >= 2:
             return name, text, found
         found[name] = n_groups
-    counted = ", ".join(f"{name} has {number}" for name, number in found.items())
-    raise NotApplicable(
-        f"there are no two groups of at least {params.min_cells} cells to compare (groups of that size: {counted})",
-        remedy="give --groups with an annotation that divides the cells, raise joint.resolution, or lower "
-        "comparisons.min_cells",
-    )
+    raise TEXTS.error(NotApplicable, "no_two_groups", min_cells=params.min_cells, found=found)
 
 
 def _contrasts(groups: list[str], params: ComparisonsParams) -> list[tuple[str, str]]:
@@ -180,10 +174,7 @@ def _contrasts(groups: list[str], params: ComparisonsParams) -> list[tuple[str, 
     for text in params.pairs:
         parts = [part.strip() for part in text.split("|")]
         if len(parts) != 2 or parts[0] not in groups or parts[1] not in [*groups, REST]:
-            raise ParameterError(
-                f"comparisons.pairs: {text!r} is not understood",
-                expected=f"'group 1 | group 2' with groups of {', '.join(groups)} (or {REST} as the second)",
-            )
+            raise TEXTS.error(ParameterError, "pair_not_understood", text=text, groups=groups, rest=REST)
         out.append((parts[0], parts[1]))
     return out
 
@@ -196,10 +187,7 @@ def _quantities(data: MuData, params: ComparisonsParams) -> Iterator[tuple[str, 
     position = rna.var_names.get_indexer(genes)
     if (position < 0).any():
         unknown = [gene for gene, at in zip(genes, position, strict=True) if at < 0]
-        raise ParameterError(
-            f"comparisons.genes: {', '.join(unknown[:5])} not in the data",
-            remedy="use the names of the expression input",
-        )
+        raise TEXTS.error(ParameterError, "genes_unknown", unknown=unknown)
     yield "gene", log_expression(counts[:, position], np.asarray(counts.sum(axis=1)).ravel()), genes
     for kind, modality in (("expression topic", RNA), ("accessibility topic", ATAC)):
         frame = topic_frame(data, modality)

@@ -27,6 +27,7 @@ from mira_nb.keys import (
 )
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import cell_groups, topic_frame
+from mira_nb.stages.texts import Texts
 from mira_nb.typing import Floats, Ints
 
 from .factors import cell_weights, factor_expression, families
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from .params import DriversParams
+
+TEXTS = Texts(__package__)
 
 
 COLUMNS = (
@@ -149,13 +152,13 @@ def stored_motifs(data: MuData) -> tuple[pd.DataFrame, Any]:
     """
     atac = data.mod[ATAC]
     if MOTIF_HITS not in atac.varm or MOTIFS_UNS not in atac.uns:
-        raise StoreError("the data hold no motif hits", remedy="run the stage motifs first")
+        raise TEXTS.error(StoreError, "no_hits")
     hits = sparse.csr_matrix(atac.varm[MOTIF_HITS])
     stored = atac.uns[MOTIFS_UNS]
     kept = [name for name in ("id", "name", "genes", "in_expr", "family") if name in stored]
     frame = pd.DataFrame({name: np.asarray(stored[name]).astype(str) for name in kept})
     if len(frame) != hits.shape[1]:
-        raise StoreError(f"{len(frame):,} motifs are named, but hits are stored for {hits.shape[1]:,}")
+        raise TEXTS.error(StoreError, "hits_do_not_fit", n_motifs=len(frame), n_stored=hits.shape[1])
     return frame, hits
 
 

@@ -13,6 +13,7 @@ from mira_nb.core.regulation.decoys import decoy_test, make_decoys, peak_strata
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg
 from mira_nb.errors import ParameterError
 from mira_nb.keys import ATAC, CHROM, END, START
+from mira_nb.stages.texts import Texts
 from mira_nb.typing import Floats, Ints
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from mira_nb.stages.base import Context
 
     from .params import DriversParams
+
+TEXTS = Texts(__package__)
 
 LEAST_DECOYS = 20
 """Decoys from which a spread can be estimated."""
@@ -82,11 +85,7 @@ def decoy_hits(hits: Any, covariates: pd.DataFrame, params: DriversParams, seed:
         Fewer decoys than a spread can be estimated from.
     """
     if 0 < params.n_decoys < LEAST_DECOYS:
-        raise ParameterError(
-            f"drivers.n_decoys = {params.n_decoys}",
-            expected=f"0 (the published test alone) or at least {LEAST_DECOYS}",
-            remedy="leave it at its default of 120",
-        )
+        raise TEXTS.error(ParameterError, "few_decoys", n_decoys=params.n_decoys, least=LEAST_DECOYS)
     strata = peak_strata(covariates.to_numpy(np.float64), n_bins=params.n_match)
     generator = np.random.default_rng([seed, 0xDEC0])
     return make_decoys(hits, strata, n_decoys=params.n_decoys, generator=generator)[0]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from mira_nb.core.regulation.deletion import DeletionScores, delete_factors
+from mira_nb.core.regulation.deletion import DeletionScores, Sampling, delete_factors
 from mira_nb.core.regulation.geometry import OK, PeakSets
 from mira_nb.core.regulation.model import Fits, Gauge
 from mira_nb.errors import StoreError
 from mira_nb.keys import ATAC, PEAK_SETS, RNA, RP_PARAMETERS
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.regulation_cells import build_cells
+from mira_nb.stages.texts import Texts
 from mira_nb.typing import Floats, Ints
 
 from .matched import decoy_hits, peak_covariates, site_design
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from .params import DriversParams
+
+TEXTS = Texts(__package__)
 
 
 def stored_lite(data: MuData) -> tuple[list[str], Ints, PeakSets, Fits]:
@@ -35,7 +38,7 @@ def stored_lite(data: MuData) -> tuple[list[str], Ints, PeakSets, Fits]:
     """
     rna = data.mod[RNA]
     if RP_PARAMETERS not in rna.varm or PEAK_SETS not in rna.uns:
-        raise StoreError("the data hold no LITE models", remedy="run the stage regulation first")
+        raise TEXTS.error(StoreError, "no_models")
     stored = rna.uns[PEAK_SETS]
     genes = [str(name) for name in stored["genes"]]
     position = rna.var_names.get_indexer(genes).astype(np.int64)
@@ -115,9 +118,7 @@ def score(data: MuData, params: DriversParams, context: Context, hits: Any) -> S
         sets,
         lite,
         sparse.hstack([real, decoys], format="csr"),
-        n_cells=params.n_cells,
-        n_bins=params.n_bins,
-        seed=context.seed,
+        sampling=Sampling(params.n_cells, params.n_bins, context.seed),
         n_threads=context.n_threads,
         progress=lambda fraction, message: context.progress(0.9 * fraction, message),
     )

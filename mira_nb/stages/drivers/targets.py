@@ -7,8 +7,11 @@ import pandas as pd
 
 from mira_nb.core.statistics.rank_tests import rank_sum
 from mira_nb.errors import InputError
+from mira_nb.stages.texts import Texts
 
 from .compute import DriversOutput
+
+TEXTS = Texts(__package__)
 
 
 def compared_queries(found: DriversOutput) -> list[str]:
@@ -23,10 +26,7 @@ def compared_queries(found: DriversOutput) -> list[str]:
     if found.params.compare:
         wrong = [name for name in found.params.compare if name not in tested]
         if wrong or len(found.params.compare) != 2:
-            raise InputError(
-                f"drivers.compare = {found.params.compare}",
-                expected=f"two of the queries tested: {', '.join(tested) or '(none)'}",
-            )
+            raise TEXTS.error(InputError, "compare_unknown", compare=found.params.compare, tested=tested)
         return list(found.params.compare)
     hits = found.table[found.table["called"].astype(bool)].groupby("query").size()
     best = sorted(tested, key=lambda name: -int(hits.get(name, 0)))
@@ -46,10 +46,7 @@ def compared_factors(found: DriversOutput) -> list[str]:
         lower = {label.casefold(): label for label in reversed(found.labels)}
         wrong = [name for name in found.params.factors if name.casefold() not in lower]
         if wrong or len(found.params.factors) != 2:
-            raise InputError(
-                f"drivers.factors = {found.params.factors}",
-                expected="two factors, named as in the table driver_factors",
-            )
+            raise TEXTS.error(InputError, "factors_unknown", factors=found.params.factors)
         return [lower[name.casefold()] for name in found.params.factors]
     out: list[str] = []
     for name in compared_queries(found):

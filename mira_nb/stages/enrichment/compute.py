@@ -22,11 +22,14 @@ from mira_nb.io.gene_sets import GeneSets, match_gene_sets, name_gene_sets, read
 from mira_nb.io.messages import Finding
 from mira_nb.keys import MODELLED, RNA, TOPIC_ACTIVATIONS
 from mira_nb.stages.base import Context
+from mira_nb.stages.texts import Texts
 
 if TYPE_CHECKING:
     from mudata import MuData
 
     from .params import EnrichmentParams
+
+TEXTS = Texts(__package__)
 
 
 MIN_TOP = 5
@@ -92,11 +95,7 @@ def topic_activations(data: MuData, modality: str, prefix: str) -> pd.DataFrame:
     """
     part = data.mod[modality]
     if TOPIC_ACTIVATIONS not in part.varm:
-        raise StoreError(
-            f"the data hold no topic activations of the modality {modality}",
-            expected=f"varm['{TOPIC_ACTIVATIONS}']",
-            remedy=f"run the stage topics_{modality} first",
-        )
+        raise TEXTS.error(StoreError, "no_activations", modality=modality, key=TOPIC_ACTIVATIONS)
     values = np.asarray(part.varm[TOPIC_ACTIVATIONS], dtype=float)
     columns = [f"{prefix}{i}" for i in range(1, values.shape[1] + 1)]
     frame = pd.DataFrame(values, index=part.var_names.astype(str), columns=columns)

@@ -56,7 +56,7 @@ def map_figures(joined: JointOutput) -> list[Figure]:
         ("umap_atac_topics", joined.maps[ATAC]),
     ):
         figure = TEXTS.figure(name, n_cells=joined.n_cells)
-        chart, packed = menu_scatter(coordinates(layout), values, title=figure.title)
+        chart, packed = menu_scatter(coordinates(layout), values)
         out.append(replace(figure, chart=chart, packed=packed))
     return out
 

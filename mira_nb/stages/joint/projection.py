@@ -74,7 +74,7 @@ def project(
     """
     labels = cell_annotation(reference, column, option="--label-column")
     if labels is None:
-        raise InputError("no annotation of the reference was named", remedy="give --label-column")
+        raise TEXTS.error(InputError, "no_label_column")
     topics = {}
     for name in (RNA, ATAC):
         with warnings.catch_warnings():
@@ -82,7 +82,7 @@ def project(
             topics[name] = model_of(reference, name).transform(new.mod[name])
     kept = np.logical_and(*(frame.notna().all(axis=1).to_numpy() for frame in topics.values()))
     if not kept.any():
-        raise InputError("no new cell has counts in the modelled genes and in the modelled peaks")
+        raise TEXTS.error(InputError, "no_counts")
     weights = reference.uns.get(JOINT_WEIGHTS, {})
     joint = joint_representation(
         topics[RNA].to_numpy()[kept],

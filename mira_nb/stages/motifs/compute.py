@@ -22,6 +22,7 @@ from mira_nb.errors import InputError, StoreError
 from mira_nb.keys import ATAC, ATAC_TOPIC_PREFIX, MODELLED, TOPIC_ACTIVATIONS, TOPIC_MODEL
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import gene_expression, topic_frame
+from mira_nb.stages.texts import Texts
 
 from .hits import FoundHits, find_hits
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from .params import MotifsParams
+
+TEXTS = Texts(__package__)
 
 
 CONTRACT = ("topic", "motif_id", "factor", "odds_ratio", "log10_pvalue", "pvalue", "adj_pvalue")
@@ -98,17 +101,14 @@ def _analyse(data: MuData, params: MotifsParams, found: FoundHits) -> MotifsOutp
     atac = data.mod[ATAC]
     for container, key in ((atac.varm, TOPIC_ACTIVATIONS), (atac.uns, TOPIC_MODEL)):
         if key not in container:
-            raise StoreError(f"the data hold no {key} of the modality atac", remedy="run the stage topics_atac first")
+            raise TEXTS.error(StoreError, "key_missing", key=key)
     activations = np.asarray(atac.varm[TOPIC_ACTIVATIONS], dtype=np.float64)
     modelled = np.isfinite(activations).all(axis=1)
     if MODELLED in atac.var:
         modelled &= atac.var[MODELLED].to_numpy(bool)
     tested = np.flatnonzero(modelled & found.known)
     if len(tested) < 2:
-        raise InputError(
-            f"{len(tested)} of {int(modelled.sum()):,} modelled peaks have a known sequence",
-            expected="a genome or hits of the same assembly",
-        )
+        raise TEXTS.error(InputError, "few_sequences", n_tested=len(tested), n_modelled=int(modelled.sum()))
     topics = [f"{ATAC_TOPIC_PREFIX}{i}" for i in range(1, activations.shape[1] + 1)]
     enrichment = topic_enrichment(
         activations[tested], found.hits[tested], top_quantile=params.top_quantile, topics=topics
@@ -161,10 +161,7 @@ def _scores(data: MuData, hits: sparse.csr_matrix, modelled: np.ndarray, labels:
     atac = data.mod[ATAC]
     decoder = Decoder.from_arrays(atac.uns[TOPIC_MODEL])
     if decoder.n_features != len(modelled):
-        raise StoreError(
-            f"the accessibility model has {decoder.n_features:,} peaks, the data have {len(modelled):,} modelled ones",
-            remedy="run the stages prepare and topics_atac again",
-        )
+        raise TEXTS.error(StoreError, "model_does_not_fit", n_features=decoder.n_features, n_modelled=len(modelled))
     topics = topic_frame(data, ATAC).to_numpy()
     weights, offset = decoder.affine()
     raw = raw_motif_scores(topics, weights, offset, decoder.log_normalizer(topics), hits[modelled])

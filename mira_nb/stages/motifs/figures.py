@@ -70,7 +70,7 @@ def _score_figures(done: MotifsOutput) -> list[Figure]:
         return []
     place, name = layout
     values = done.scores[picked].reset_index(drop=True)
-    chart, packed = menu_scatter(place, values, title="Motif scores")
+    chart, packed = menu_scatter(place, values)
     drawn = picked[:MAX_PANELS]
     return [
         TEXTS.figure(

@@ -16,11 +16,14 @@ from mira_nb.errors import ResourceError
 from mira_nb.io.messages import Finding
 from mira_nb.keys import ATAC, CHROM, END, RNA, START
 from mira_nb.stages.base import Context
+from mira_nb.stages.texts import Texts
 
 if TYPE_CHECKING:
     from mudata import MuData
 
     from .params import MotifsParams
+
+TEXTS = Texts(__package__)
 
 
 _VARIANT = re.compile(r"[(.]\s*VAR\.?\s*\d+\)?$")
@@ -120,9 +123,7 @@ def _scan(peaks: pd.DataFrame, genes: list[str], params: MotifsParams, context: 
 
     resources = context.resources
     if resources.genome is None or resources.motifs is None:
-        raise ResourceError(
-            "neither motif hits nor a genome with motifs were given", expected="--genome with --motifs, or --motif-hits"
-        )
+        raise TEXTS.error(ResourceError, "nothing_to_scan")
     context.progress(0.02, "reading sequences")
     read = read_sequences(resources.genome, peaks, progress=lambda f, m: context.progress(0.02 + 0.18 * f, m))
     collection = read_motifs(resources.motifs)

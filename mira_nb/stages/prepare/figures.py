@@ -75,6 +75,6 @@ def _maps(done: PrepareOutput) -> list[Figure]:
             n_components=projection.coordinates.shape[1],
             n_variable=int(done.genes.variable.sum()),
         )
-        chart, packed = menu_scatter(coordinates(layout), values, title=figure.title)
+        chart, packed = menu_scatter(coordinates(layout), values)
         out.append(replace(figure, chart=chart, packed=packed))
     return out

@@ -10,6 +10,7 @@ from scipy import sparse
 from mira_nb.errors import ParameterError
 from mira_nb.keys import ATAC, RNA
 from mira_nb.stages.shared.cells import cell_depths
+from mira_nb.stages.texts import Texts
 
 from .fragments import count_cells
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from mira_nb.io.resources import Resources
 
     from .params import PrepareParams
+
+TEXTS = Texts(__package__)
 
 THRESHOLDS: Final = ("min_counts", "max_counts", "min_genes", "min_peaks", "max_mitochondrial", "min_tss_enrichment")
 """Parameters that leave out cells; 0 is off."""
@@ -59,11 +62,7 @@ def failing_cells(
         values["max_mitochondrial"] = mitochondrial_fraction(data)
     if "min_tss_enrichment" in limits:
         if resources.fragments is None or resources.tss is None:
-            raise ParameterError(
-                "prepare.min_tss_enrichment needs fragments and start sites",
-                expected="--fragments FILE.tsv.gz and --tss FILE",
-                remedy="give both, or set prepare.min_tss_enrichment to 0",
-            )
+            raise TEXTS.error(ParameterError, "tss_enrichment_needs")
         counts = counted or count_cells(resources.fragments, resources.tss, list(data.obs_names), data.mod[ATAC].var)
         values["min_tss_enrichment"] = np.nan_to_num(counts.tss_enrichment)
     return {

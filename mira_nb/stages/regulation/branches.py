@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mira_nb.errors import InputError
 from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, LINEAGE_TREE, PSEUDOTIME
 from mira_nb.stages.shared.cells import cell_groups, topic_frame
+from mira_nb.stages.texts import Texts
 from mira_nb.text import suggest
 from mira_nb.typing import Ints
 
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
 
     from .params import RegulationParams
 
-EXPECTED = (
-    "'precursor | lineage 1 | lineage 2', or, with a precursor of each, 'precursor 1 > lineage 1 | precursor 2 > "
-    "lineage 2'; either may end in '@ TOPIC', the accessibility topic of the branch"
-)
+TEXTS = Texts(__package__)
 
 
 @dataclass(frozen=True)
@@ -92,13 +90,11 @@ def parse_branch(text: str) -> GivenBranch:
     own = len(parts) == 2 and all(len(pair) == 2 for pair in pairs)
     flat = [name for pair in pairs for name in pair]
     if not (shared or own) or not all(flat) or (at and not topic.strip()):
-        raise InputError(f"regulation.branches: {text!r} is not understood", expected=EXPECTED)
+        raise TEXTS.error(InputError, "branch_not_understood", text=text)
     precursors = (flat[0], flat[0]) if shared else (flat[0], flat[2])
     lineages = (flat[1], flat[2]) if shared else (flat[1], flat[3])
     if lineages[0] == lineages[1] or set(lineages) & set(precursors):
-        raise InputError(
-            f"regulation.branches: {text!r} compares a group with itself", expected=f"different groups in {EXPECTED}"
-        )
+        raise TEXTS.error(InputError, "branch_of_one_group", text=text)
     return GivenBranch(lineages, precursors, topic.strip())
 
 
@@ -204,12 +200,8 @@ def _members(text: str, given: GivenBranch, data: MuData, resources: Resources) 
         lacking = lacking or missing
     first = next(iter(options), "")
     known = sorted(set(options[first].astype(str))) if first else []
-    raise InputError(
-        f"regulation.branches: {text!r} names {', '.join(map(repr, lacking)) or 'groups'}, which no cell has as "
-        f"{first or 'group'}" + (f"; {suggest(lacking[0], known)}" if lacking else ""),
-        expected="groups of --labels or --groups, states of the lineage tree, or clusters",
-        remedy="correct the name, or give the annotation that has it with --groups",
-    )
+    close = suggest(lacking[0], known) if lacking else ""
+    raise TEXTS.error(InputError, "branch_groups_unknown", text=text, lacking=lacking, annotation=first, close=close)
 
 
 def _parting_time(text: str, data: MuData, one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
@@ -217,12 +209,7 @@ def _parting_time(text: str, data: MuData, one: NDArray[np.bool_], two: NDArray[
     tree = lineage_nodes(data)
     node = None if tree is None else _common_node(tree, data.obs[LINEAGE_STATE].astype(str), one, two)
     if tree is None or node is None:
-        why = "there is no trajectory" if tree is None else "the trajectory does not part them"
-        raise InputError(
-            f"regulation.branches: {text!r}: the cells at the branch are not known, because {why}",
-            expected="groups in different lineages of the tree, or an accessibility topic of the branch",
-            remedy=f"name the topic whose top cells stand at the branch: '{text} @ a1'",
-        )
+        raise TEXTS.error(InputError, "branch_cells_unknown", text=text, traced=tree is not None)
     return float(tree.loc[tree["node"] == node, "branch_time"].iloc[0])
 
 
@@ -243,8 +230,4 @@ def _common_node(tree: pd.DataFrame, state: pd.Series, one: NDArray[np.bool_], t
 def _check_topic(data: MuData, topic: str, where: str) -> None:
     known = [str(name) for name in topic_frame(data, ATAC).columns]
     if topic not in known:
-        raise InputError(
-            f"{where}: there is no accessibility topic {topic}",
-            expected=f"one of {', '.join(known)}",
-            remedy="correct it; the stage joint draws every topic on the map",
-        )
+        raise TEXTS.error(InputError, "branch_topic_unknown", where=where, topic=topic, known=known)

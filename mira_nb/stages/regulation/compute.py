@@ -15,10 +15,11 @@ from mira_nb.chromosomes import ChromosomeMatch, match_chromosomes
 from mira_nb.core.regulation.explained import constant_log_likelihood, unexplained_share
 from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
-from mira_nb.core.regulation.links import LinkTests, score_links
+from mira_nb.core.regulation.links import CellDepths, LinkPlan, LinkTests, score_links
 from mira_nb.core.regulation.model import Cells, Priors
 from mira_nb.core.regulation.scores import (
     NullDistribution,
+    NullDraw,
     NullGenes,
     chromatin_differential,
     fit_null,
@@ -32,6 +33,7 @@ from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, RNA
 from mira_nb.stages.base import Context
 from mira_nb.stages.shared.cells import cell_groups, topic_frame
 from mira_nb.stages.shared.regulation_cells import build_cells
+from mira_nb.stages.texts import Texts
 from mira_nb.typing import Floats, Ints, Progress
 
 from .branches import Branch, find_branches
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from .params import RegulationParams
+
+TEXTS = Texts(__package__)
 
 
 FEW_NULL = 40
@@ -289,10 +293,7 @@ def _fit_with_null(
         fit,
         cells,
         sets,
-        generator=np.random.default_rng([context.seed, 7]),
-        n_genes=params.null_genes,
-        n_open=n_open,
-        among=among,
+        draw=NullDraw(np.random.default_rng([context.seed, 7]), params.null_genes, n_open, among),
         priors=priors,
         options=options,
         n_threads=context.n_threads,
@@ -319,7 +320,7 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     branches = find_branches(data, params, context.resources)  # a wrong name is refused before anything is fitted
     path = context.resources.tss
     if path is None:
-        raise ResourceError("no transcription start sites were given", remedy="give --tss FILE")
+        raise TEXTS.error(ResourceError, "no_tss")
     table = read_tss(path)
     position = chosen_genes(data, params)
     names = [str(name) for name in data.mod[RNA].var_names[position]]
@@ -336,13 +337,11 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     links = score_links(
         is_open,
         cells.counts,
-        depth=np.exp(cells.log_depth),
-        n_open=n_open,
+        depths=CellDepths(np.exp(cells.log_depth), n_open),
         sets=sets,
         peak_chrom=peaks["chrom"].to_numpy(),
         generator=np.random.default_rng([context.seed, 8]),
-        n_permutations=params.link_permutations,
-        n_background=params.link_background,
+        plan=LinkPlan(params.link_permutations, params.link_background),
         n_threads=context.n_threads,
         progress=lambda fraction, _: progress(0.9 + 0.1 * fraction, "links of peaks and genes"),
     )

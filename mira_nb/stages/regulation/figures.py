@@ -121,7 +121,6 @@ def _cell_figures(found: RegulationOutput) -> list[Figure]:
         chart, packed = menu_scatter(
             coordinates(found.data.obsm[X_UMAP]),
             pd.DataFrame({"NITE score": found.cell_score, name: labels.to_numpy()}),
-            title="NITE score of the cells",
         )
         out.append(TEXTS.figure("cell_nite_map", chart, packed=packed, n_cells=len(labels)))
     tests = cell_tests(found)

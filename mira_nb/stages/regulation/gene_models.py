@@ -25,8 +25,8 @@ def gene_models(sites: pd.DataFrame, sets: PeakSets, chroms: pd.Series) -> dict[
     sites
         Start sites under the names of the data's genes, as :attr:`mira_nb.io.tss.TssTable.frame`.
     sets
-        Peaks of the modelled genes, with the sites that were used; genes that are farther than :data:`NEAR` from all of
-        these are left out.
+        Peaks of the modelled genes, with the sites that were used; genes farther than :data:`NEAR` from all of these
+        are left out.
     chroms
         Chromosomes of the peaks; genes on others are left out.
 

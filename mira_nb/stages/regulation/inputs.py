@@ -12,12 +12,15 @@ from mira_nb.core.regulation.geometry import PeakSets, gene_peaks
 from mira_nb.errors import InputError, ResourceError
 from mira_nb.keys import ATAC, CHROM, END, RNA, START
 from mira_nb.stages.shared.regulation_cells import model_decoder
+from mira_nb.stages.texts import Texts
 from mira_nb.typing import Ints
 
 if TYPE_CHECKING:
     from mudata import MuData
 
     from .params import RegulationParams
+
+TEXTS = Texts(__package__)
 
 
 def chosen_genes(data: MuData, params: RegulationParams) -> Ints:
@@ -35,10 +38,7 @@ def chosen_genes(data: MuData, params: RegulationParams) -> Ints:
     asked = [str(gene).casefold() for gene in params.genes]
     missing = [gene for gene, key in zip(params.genes, asked, strict=True) if key not in lower]
     if missing:
-        raise InputError(
-            f"regulation.genes: {len(missing)} of {len(asked)} genes are not in the data: {', '.join(missing[:8])}",
-            remedy="correct the names (case does not matter) or leave them out",
-        )
+        raise TEXTS.error(InputError, "genes_unknown", n_missing=len(missing), n_asked=len(asked), missing=missing)
     return np.array(list(dict.fromkeys(lower[key] for key in asked)), dtype=np.int64)
 
 
@@ -73,9 +73,5 @@ def peak_sets(
         openness=openness,
     )
     if not (sets.status == "ok").any():
-        raise ResourceError(
-            f"{path}: none of the {len(names):,} genes has a peak in its window",
-            expected="gene names and chromosomes as in the data, positions of the same genome",
-            remedy="check that the TSS file belongs to the genome the reads were aligned to",
-        )
+        raise TEXTS.error(ResourceError, "no_peak_near", path=path, n_genes=len(names))
     return sets, peaks

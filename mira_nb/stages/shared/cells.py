@@ -13,11 +13,14 @@ from scipy import sparse
 from mira_nb.counts import log_expression
 from mira_nb.errors import InputError, StoreError
 from mira_nb.keys import ATAC, ATAC_TOPIC_PREFIX, CELL_LABEL, RNA, RNA_TOPIC_PREFIX, X_TOPICS
+from mira_nb.stages.texts import Texts
 
 if TYPE_CHECKING:
     from mudata import MuData
 
     from mira_nb.io.resources import Resources
+
+TEXTS = Texts(__package__)
 
 
 MAX_GROUPS = 60
@@ -55,19 +58,13 @@ def cell_annotation(data: MuData, column: str | None, *, option: str) -> pd.Seri
             break
     else:
         known = sorted({str(name) for part in (RNA, ATAC) for name in data.mod[part].obs.columns})
-        raise InputError(
-            f"{option} {column}: the cells have no annotation of that name",
-            expected=f"one of: {', '.join(known) or '(the data hold none)'}",
-            remedy=f"give another name, or leave {option} out",
-        )
+        raise TEXTS.error(InputError, "annotation_unknown", option=option, column=column, known=known)
     text = values.astype(object).map(str, na_action="ignore")
     text = text.where(text.notna(), MISSING_GROUP)
     n_values = text.nunique()
     if n_values > MAX_GROUPS and n_values > len(text) / 10:
-        raise InputError(
-            f"{option} {column}: {n_values} different values in {len(text)} cells",
-            expected="a grouping of the cells, such as cell types or samples",
-            remedy="choose another annotation, or cut a continuous one into groups",
+        raise TEXTS.error(
+            InputError, "not_a_grouping", option=option, column=column, n_values=n_values, n_cells=len(text)
         )
     return pd.Series(text.to_numpy(), index=data.obs_names, name=column)
 
@@ -127,11 +124,7 @@ def topic_frame(data: MuData, modality: str) -> pd.DataFrame:
     """
     container = data.mod[modality].obsm
     if X_TOPICS not in container:
-        raise StoreError(
-            f"the data hold no topics of the modality {modality}",
-            expected=f"obsm['{X_TOPICS}']",
-            remedy=f"run the stage topics_{modality} first",
-        )
+        raise TEXTS.error(StoreError, "no_topics", modality=modality, key=X_TOPICS)
     values: Any = container[X_TOPICS]
     values = np.asarray(values, dtype=np.float64)
     prefix = RNA_TOPIC_PREFIX if modality == RNA else ATAC_TOPIC_PREFIX

@@ -15,12 +15,15 @@ from mira_nb.chromosomes import plain_name
 from mira_nb.errors import InputError
 from mira_nb.io.peaks import peak_coordinates
 from mira_nb.keys import ATAC, CHROM, END, MODELLED, RNA, START, TOPIC_MODEL
+from mira_nb.stages.texts import Texts
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
     from mira_nb.core.topics.fit import TopicFit
+
+TEXTS = Texts(__package__)
 
 
 @dataclass(frozen=True)
@@ -125,14 +128,16 @@ class Model:
             No feature matches, the layer does not exist, or the matrix does not hold counts.
         """
         if layer is not None and layer not in adata.layers:
-            raise InputError(f"the data have no layer {layer!r}", expected=f"one of {sorted(adata.layers)}")
+            raise TEXTS.error(InputError, "layer_unknown", layer=layer, known=sorted(adata.layers))
         match = self.match(adata)
         if len(match.missing) == len(self.features):
-            raise InputError(
-                f"none of the model's {len(self.features):,} {self._noun} is in the new data "
-                f"({_some(self.features)} in the model, {_some(adata.var_names)} in the data)",
-                expected="the same names, or for peaks the same coordinates",
-                remedy="rename the features as in the run; peaks must be counted over the run's peaks",
+            raise TEXTS.error(
+                InputError,
+                "no_common_feature",
+                n_features=len(self.features),
+                noun=self._noun,
+                ours=_some(self.features),
+                theirs=_some(adata.var_names),
             )
         counts = _aligned(adata.X if layer is None else adata.layers[layer], match.positions, self.modality == ATAC)
         topics = self.fit.encode(counts, missing=match.positions < 0, n_threads=n_threads)
@@ -158,13 +163,18 @@ class Model:
     def _warn(self, match: FeatureMatch, empty: pd.Index) -> None:
         if len(match.missing):
             warnings.warn(
-                f"{len(match.missing):,} of the model's {len(self.features):,} {self._noun} are missing and taken as "
-                f"{'unmeasured' if self.modality == RNA else 'closed'} ({_some(match.missing)})",
+                TEXTS.text(
+                    "features_missing",
+                    n_missing=len(match.missing),
+                    n_features=len(self.features),
+                    modality=self.modality,
+                    examples=_some(match.missing),
+                ),
                 stacklevel=3,
             )
         if len(empty):
             warnings.warn(
-                f"{len(empty):,} cells have no count in the modelled {self._noun} and get no topics ({_some(empty)})",
+                TEXTS.text("cells_without_counts", n_cells=len(empty), modality=self.modality, examples=_some(empty)),
                 stacklevel=3,
             )
 

@@ -11,12 +11,15 @@ from mira_nb.core.regulation.model import Cells, Gauge, expression_normalizer
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.errors import StoreError
 from mira_nb.keys import ATAC, MODELLED, READ_DEPTH, RNA, TOPIC_MODEL
+from mira_nb.stages.texts import Texts
 from mira_nb.typing import Ints
 
 from .cells import topic_frame
 
 if TYPE_CHECKING:
     from mudata import MuData
+
+TEXTS = Texts(__package__)
 
 
 def model_decoder(data: MuData, modality: str) -> tuple[Decoder, Ints]:
@@ -29,10 +32,7 @@ def model_decoder(data: MuData, modality: str) -> tuple[Decoder, Ints]:
     """
     part = data.mod[modality]
     if TOPIC_MODEL not in part.uns:
-        raise StoreError(
-            f"the data hold no topic model of the modality {modality}",
-            remedy=f"run the stage topics_{modality} first",
-        )
+        raise TEXTS.error(StoreError, "no_topic_model", modality=modality)
     covered = np.asarray(part.var[MODELLED], bool) if MODELLED in part.var else np.ones(part.n_vars, bool)
     return Decoder.from_arrays(part.uns[TOPIC_MODEL]), np.flatnonzero(covered)
 
@@ -70,9 +70,7 @@ def build_cells(data: MuData, genes: Ints, *, gauge: Gauge = "median") -> tuple[
         decoder=accessibility,
     )
     if accessibility.n_features != len(modelled_peaks) or len(atac.var) < len(modelled_peaks):
-        raise StoreError(
-            f"the accessibility topic model covers {accessibility.n_features:,} peaks, but {len(modelled_peaks):,} are "
-            f"marked as modelled",
-            remedy="run the stage topics_atac again",
+        raise TEXTS.error(
+            StoreError, "topic_model_does_not_fit", n_features=accessibility.n_features, n_modelled=len(modelled_peaks)
         )
     return cells, modelled_peaks

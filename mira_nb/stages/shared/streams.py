@@ -19,6 +19,8 @@ from mira_nb.charts.streams import (
 )
 from mira_nb.charts.trajectory import node_palette
 from mira_nb.core.trajectory.streams import (
+    Band,
+    Smoothing,
     TreePaths,
     order_by_peak,
     smooth_tree,
@@ -80,14 +82,9 @@ class Axis:
 
     def smooth(self, values: pd.DataFrame, *, bands: bool = False) -> pd.DataFrame:
         """Return the values smoothed along the tree, with bootstrap bands if asked."""
+        band = Band(self.n_resamples, np.random.default_rng([self.seed, 13])) if bands and self.n_resamples else None
         return smooth_tree(
-            self.paths,
-            self.pseudotime,
-            self.states,
-            values,
-            window=self.window,
-            n_resamples=self.n_resamples if bands else 0,
-            rng=np.random.default_rng([self.seed, 13]),
+            self.paths, self.pseudotime, self.states, values, smoothing=Smoothing(self.window), band=band
         )
 
     def sample(self) -> np.ndarray:

@@ -14,6 +14,7 @@ import pandas as pd
 from mira_nb.errors import InputError
 from mira_nb.keys import ATAC_TOPIC_PREFIX, ENCODER, MODELLED, RNA_TOPIC_PREFIX, TUNING
 from mira_nb.stages.base import Context
+from mira_nb.stages.texts import Texts
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from mira_nb.core.topics.settings import TopicSettings
 
     from .params import TopicsParams
+
+TEXTS = Texts(__package__)
 
 
 N_TOP = 200
@@ -102,6 +105,7 @@ class TopicsOutput:
             "learning_rate_max": float(settings.learning_rate_max),
             "n_epochs": int(settings.n_epochs),
             "warmup_epochs": int(settings.warmup_epochs),
+            "start_power": float(settings.start_power),
             "engine": settings.engine,
             "device": settings.device,
         }
@@ -224,7 +228,7 @@ def compute(data: MuData, params: TopicsParams, context: Context, modality: Lite
     modelled = _mask(data, modality, MODELLED)
     encoder = _mask(data, modality, ENCODER)[modelled]
     if not modelled.any():
-        raise InputError(f"no {modality} feature is modelled", remedy="lower the thresholds of the stage prepare")
+        raise TEXTS.error(InputError, "nothing_modelled", modality=modality)
     counts = part.X if modelled.all() else part.X[:, np.flatnonzero(modelled)]
     fit = fit_topic_model(
         counts,

@@ -181,6 +181,7 @@ def methods(fitted: TopicsOutput) -> str:
         dirichlet_variance=settings.dirichlet_variance,
         initialisation=settings.initialisation,
         restarts=settings.restarts,
+        start_power=settings.start_power,
         warmup_epochs=settings.warmup_epochs,
         shrinkage=settings.shrinkage,
         shrinkage_power=fit.shrinkage_power,

@@ -118,7 +118,7 @@ def _map_figure(traced: TrajectoryOutput) -> Figure:
     if traced.annotations.groups is not None:
         values[str(traced.annotations.groups.name)] = traced.annotations.groups.to_numpy()
     values = values.loc[:, ~values.columns.duplicated()]
-    chart, packed = menu_scatter(_places(traced), values, title="")
+    chart, packed = menu_scatter(_places(traced), values)
     return TEXTS.figure("umap_trajectory", chart, packed=packed, n_cells=len(traced.cells))
 
 

@@ -15,6 +15,7 @@ from mira_nb.core.trajectory.programmes import side_programmes
 from mira_nb.errors import InputError, NotApplicable
 from mira_nb.keys import ATAC, JOINT_DISTANCES, JOINT_WEIGHTS, RNA, X_JOINT
 from mira_nb.stages.shared.cells import CellAnnotations, cell_annotation, cell_groups, topic_frame
+from mira_nb.stages.texts import Texts
 
 from .start import Start, find_cell
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from mira_nb.stages.base import Context
 
     from .params import TrajectoryParams
+
+TEXTS = Texts(__package__)
 
 
 MIN_CELLS = 30
@@ -138,11 +141,7 @@ def check_connected(inside: np.ndarray, start: str) -> None:
         Fewer than ``MIN_CELLS`` cells are in the component of the start cell.
     """
     if len(inside) < MIN_CELLS:
-        raise NotApplicable(
-            f"only {len(inside)} cells are connected to the start cell {start}, and a trajectory of fewer than "
-            f"{MIN_CELLS} is noise",
-            remedy="choose another start cell, or raise joint.n_neighbors",
-        )
+        raise TEXTS.error(NotApplicable, "few_connected", n_cells=len(inside), start=start, least=MIN_CELLS)
 
 
 def _side_programmes(
@@ -177,18 +176,15 @@ def _check_topics(data: MuData, params: TrajectoryParams) -> None:
     known = [*topic_frame(data, RNA).columns, *topic_frame(data, ATAC).columns]
     unknown = [name for name in params.exclude_topics if name not in known]
     if unknown:
-        raise InputError(
-            f"exclude_topics: there is no topic {', '.join(unknown)}", expected=f"some of: {', '.join(known)}"
-        )
+        raise TEXTS.error(InputError, "topics_unknown", unknown=unknown, known=known)
 
 
 def _kept_topics(topics: pd.DataFrame, params: TrajectoryParams) -> np.ndarray:
     """Return the proportions of the topics that are not excluded, scaled to sum to 1."""
     kept = topics.drop(columns=[name for name in params.exclude_topics if name in topics.columns])
     if kept.shape[1] < 2:
-        raise InputError(
-            f"exclude_topics leaves {kept.shape[1]} of the topics {topics.columns[0]} to {topics.columns[-1]}",
-            expected="at least two topics of each assay",
+        raise TEXTS.error(
+            InputError, "few_topics_left", n_left=kept.shape[1], first=topics.columns[0], last=topics.columns[-1]
         )
     values = kept.to_numpy(dtype=np.float64)
     return np.asarray(values / values.sum(axis=1, keepdims=True))
@@ -197,20 +193,16 @@ def _kept_topics(topics: pd.DataFrame, params: TrajectoryParams) -> np.ndarray:
 def _group_rows(params: TrajectoryParams, annotations: CellAnnotations) -> np.ndarray:
     """Return the rows of the groups to use."""
     if annotations.groups is None:
-        raise InputError(
-            "only_groups names groups, but no annotation of the cells was given",
-            remedy="give --groups COLUMN or --labels TABLE",
-        )
+        raise TEXTS.error(InputError, "no_annotation")
     known = sorted(set(annotations.groups))
     unknown = [name for name in params.only_groups if name not in known]
     if unknown:
-        raise InputError(
-            f"only_groups: {annotations.groups.name} has no group {', '.join(unknown)}",
-            expected=f"some of: {', '.join(known)}",
+        raise TEXTS.error(
+            InputError, "groups_unknown", annotation=annotations.groups.name, unknown=unknown, known=known
         )
     rows = np.flatnonzero(annotations.groups.isin(params.only_groups).to_numpy())
     if len(rows) < MIN_CELLS:
-        raise InputError(f"the groups chosen have {len(rows)} cells", expected=f"at least {MIN_CELLS}")
+        raise TEXTS.error(InputError, "few_cells_chosen", n_cells=len(rows), least=MIN_CELLS)
     return rows
 
 
@@ -229,14 +221,11 @@ def _terminal_cells(
             label, cell = given.split("=", 1)
         row = find_cell(names, cell, option="terminal cell")
         if row not in place:
-            raise InputError(
-                f"the terminal cell {names[row]} is not connected to the start cell",
-                remedy="choose one of the start cell's component, or raise joint.n_neighbors",
-            )
+            raise TEXTS.error(InputError, "terminal_cell_unconnected", cell=names[row])
         cells.append(place[row])
         labels.append(label or f"lineage {len(labels) + 1}")
     if len(set(cells)) < len(cells) or len(set(labels)) < len(labels):
-        raise InputError("terminal_cells names a cell or a lineage twice", expected="different cells and names")
+        raise TEXTS.error(InputError, "terminal_cells_repeated")
     return cells, labels
 
 
@@ -268,9 +257,8 @@ def _given_pseudotime(data: MuData, params: TrajectoryParams, inside: np.ndarray
     for frame in (data.obs, data.mod[RNA].obs, data.mod[ATAC].obs):
         if params.pseudotime_key in frame:
             return np.asarray(pd.to_numeric(frame[params.pseudotime_key], errors="coerce"), dtype=float)[inside]
-    raise InputError(
-        f"pseudotime_key {params.pseudotime_key}: the cells have no annotation of that name",
-        expected=f"one of: {', '.join(map(str, data.mod[RNA].obs.columns))}",
+    raise TEXTS.error(
+        InputError, "pseudotime_unknown", key=params.pseudotime_key, known=list(data.mod[RNA].obs.columns)
     )
 
 
@@ -286,7 +274,4 @@ def _given_fates(data: MuData, params: TrajectoryParams, inside: np.ndarray) -> 
                 columns = [f"lineage {i + 1}" for i in range(values.shape[1])]
                 values = pd.DataFrame(values, columns=columns)
             return values.iloc[inside].reset_index(drop=True)
-    raise InputError(
-        f"fate_key {params.fate_key}: no such table in obsm",
-        expected=f"one of: {', '.join(map(str, data.mod[RNA].obsm.keys()))}",
-    )
+    raise TEXTS.error(InputError, "fates_unknown", key=params.fate_key, known=list(data.mod[RNA].obsm))

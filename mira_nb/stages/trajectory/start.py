@@ -109,12 +109,15 @@ def find_cell(names: pd.Index, given: str | int, *, option: str) -> int:
     position = given if isinstance(given, int) else None
     if position is not None and -1 < position < len(names):
         return position
-    raise ParameterError(
-        TEXTS.text("no_such_cell", option=option, cell=text, n_cells=len(names)),
-        expected=TEXTS.text("no_such_cell_expected", example=names[0], last=len(names) - 1),
-        remedy=suggest(text, [str(name) for name in names[:2000]]),
-        code="trajectory.no_such_cell",
-        values={"option": option, "cell": text, "n_cells": len(names)},
+    raise TEXTS.error(
+        ParameterError,
+        "no_such_cell",
+        option=option,
+        cell=text,
+        n_cells=len(names),
+        example=names[0],
+        last=len(names) - 1,
+        close=suggest(text, [str(name) for name in names[:2000]]),
     )
 
 
@@ -224,12 +227,7 @@ def _markers(data: MuData, wanted: list[str]) -> tuple[list[str], tuple[str, ...
     found = [known[gene.upper()] for gene in wanted if gene.upper() in known]
     missing = tuple(gene for gene in wanted if gene.upper() not in known)
     if wanted and not found:
-        raise InputError(
-            TEXTS.text("no_start_marker", markers=wanted),
-            remedy=TEXTS.text("no_start_marker_remedy"),
-            code="trajectory.no_start_marker",
-            values={"markers": wanted},
-        )
+        raise TEXTS.error(InputError, "no_start_marker", markers=wanted)
     return found, missing
 
 

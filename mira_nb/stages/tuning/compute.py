@@ -10,6 +10,7 @@ import numpy as np
 from mira_nb.errors import InputError
 from mira_nb.keys import ENCODER, MODELLED
 from mira_nb.stages.base import Context
+from mira_nb.stages.texts import Texts
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from mira_nb.core.tuning.result import Tuning
 
     from .params import TuningParams
+
+TEXTS = Texts(__package__)
 
 NOT_SEARCHED = ("adam_epsilon", "dropout", "batch_size", "n_epochs")
 """Settings that the published tuning searches and the mode quick does not."""
@@ -67,7 +70,7 @@ def compute(data: MuData, params: TuningParams, context: Context, modality: Lite
     part = data.mod[modality]
     modelled = _mask(data, modality, MODELLED)
     if not modelled.any():
-        raise InputError(f"no {modality} feature is modelled", remedy="lower the thresholds of the stage prepare")
+        raise TEXTS.error(InputError, "nothing_modelled", modality=modality)
     kind: Modality = "expression" if modality == "rna" else "accessibility"
     tuning = tune(
         part.X if modelled.all() else part.X[:, np.flatnonzero(modelled)],

@@ -181,6 +181,7 @@ def methods(output: TuningOutput) -> str:
         n_topics=tuning.n_topics,
         pseudocounts=settings.get("initial_pseudocounts", ""),
         shrinkage_power=settings.get("shrinkage_power", ""),
+        start_power=settings.get("start_power", "") if output.modality == "rna" else "",
         n_cells=len(tuning.cells),
         n_features=tuning.n_features,
         min_topics=params.min_topics,

@@ -17,7 +17,7 @@ from mira_nb.core.topics import fitting, nmf, train, warmstart
 from mira_nb.core.topics.data import CellData
 from mira_nb.core.topics.decoder import log_share_per_count
 from mira_nb.core.topics.fit import TopicFit, fit_topic_model
-from mira_nb.core.topics.nmf import Factorisation, kl_nmf, project
+from mira_nb.core.topics.nmf import Factorisation, Pseudocounts, Steps, kl_nmf, project
 from mira_nb.core.topics.settings import TopicSettings, learning_rates
 from mira_nb.core.topics.shrinkage import POWERS
 from mira_nb.core.topics.warmstart import by_reproducibility
@@ -70,8 +70,8 @@ def test_planted_topics_are_found(modality, wanted, start):
 def test_factorisation_finds_planted_topics_and_climbs():
     counts, topics = planted("expression")
     with Workers(2) as workers:
-        found = kl_nmf(counts, 3, np.random.default_rng(0), workers, max_iterations=200)
-        short = kl_nmf(counts, 3, np.random.default_rng(0), workers, max_iterations=5)
+        found = kl_nmf(counts, 3, np.random.default_rng(0), workers, steps=Steps(200))
+        short = kl_nmf(counts, 3, np.random.default_rng(0), workers, steps=Steps(5))
         again = project(counts, found.features, workers, n_iterations=200)
     assert matched(topics, found.topics).min() > 0.97
     assert found.log_likelihood > short.log_likelihood
@@ -99,7 +99,7 @@ def test_projection_reaches_each_cells_optimum():
         assert row @ np.log(features @ topics) / row.sum() == pytest.approx(-best.fun, abs=1e-5)
 
 
-PRIORS = {"topic_pseudocounts": 2.0, "feature_pseudocounts": 1.0}
+PRIORS = {"priors": Pseudocounts(topics=2.0, features=1.0)}
 
 
 def test_pseudocounts_give_the_posterior_mode():
@@ -120,7 +120,7 @@ def test_pseudocounts_give_the_posterior_mode():
         return -objective(softmax(topics, axis=1), softmax(features, axis=0))
 
     with Workers(1) as workers:
-        found = kl_nmf(counts, 2, rng, workers, max_iterations=5000, tolerance=1e-9, **PRIORS)
+        found = kl_nmf(counts, 2, rng, workers, steps=Steps(5000, 1e-9), **PRIORS)
         again = project(counts, found.features, workers, n_iterations=5000, tolerance=1e-7, topic_pseudocounts=2.0)
     start = np.concatenate([np.log(found.topics).ravel(), np.log(found.features).ravel()]).astype(float)
     best = minimize(negative, start, tol=1e-12)
@@ -150,9 +150,9 @@ def test_pseudocounts_keep_a_weak_topic_from_noise():
 def test_order_of_reading_does_not_matter(monkeypatch, priors):
     counts, _ = planted("accessibility", n=100)
     with Workers(2) as workers:
-        by_cells = kl_nmf(counts, 3, np.random.default_rng(0), workers, max_iterations=20, **priors)
+        by_cells = kl_nmf(counts, 3, np.random.default_rng(0), workers, steps=Steps(20), **priors)
         monkeypatch.setattr(nmf, "CACHE", 0)
-        by_features = kl_nmf(counts, 3, np.random.default_rng(0), workers, max_iterations=20, **priors)
+        by_features = kl_nmf(counts, 3, np.random.default_rng(0), workers, steps=Steps(20), **priors)
     assert by_features.n_iterations == by_cells.n_iterations
     assert by_features.log_likelihood == pytest.approx(by_cells.log_likelihood, abs=1e-5)
     np.testing.assert_allclose(by_features.topics, by_cells.topics, atol=1e-3)
@@ -165,7 +165,7 @@ def test_start_of_large_data_is_bounded(monkeypatch):
     seen = []
 
     def spy(sample, *arguments, **options):
-        seen.append((sample.nnz, sample.shape[0], options["max_iterations"]))
+        seen.append((sample.nnz, sample.shape[0], options["steps"].most))
         return kl_nmf(sample, *arguments, **options)
 
     monkeypatch.setattr(warmstart, "kl_nmf", spy)
@@ -190,7 +190,7 @@ def test_likelihood_of_binary_counts_is_that_of_single_logarithms():
     common.data[0] = 2
     with Workers(1) as workers:
         for matrix in (counts, common):
-            found = kl_nmf(matrix, 3, np.random.default_rng(0), workers, max_iterations=1, tolerance=0.0)
+            found = kl_nmf(matrix, 3, np.random.default_rng(0), workers, steps=Steps(1, 0.0))
             rng = np.random.default_rng(0)
             pooled = np.asarray(matrix.sum(0, dtype=np.float64)).ravel() + 1e-3
             topics = rng.dirichlet(np.full(3, 5.0), matrix.shape[0]).astype(np.float32)
@@ -202,9 +202,9 @@ def test_likelihood_of_binary_counts_is_that_of_single_logarithms():
 def test_continued_factorisation_begins_where_it_is_told():
     counts, _ = planted("expression", n=150, n_features=60)
     with Workers(1) as workers:
-        first = kl_nmf(counts, 3, np.random.default_rng(0), workers, max_iterations=30, tolerance=0.0)
+        first = kl_nmf(counts, 3, np.random.default_rng(0), workers, steps=Steps(30, 0.0))
         more = kl_nmf(
-            counts, 3, np.random.default_rng(1), workers, start=(first.topics, first.features), max_iterations=1
+            counts, 3, np.random.default_rng(1), workers, start=(first.topics, first.features), steps=Steps(1)
         )
     assert more.log_likelihood == pytest.approx(log_share(counts, first), rel=1e-6)
 
@@ -220,8 +220,7 @@ def test_stretched_steps_never_lose_likelihood(priors):
     counts, _ = planted("expression", n=150, n_features=60)
     with Workers(1) as workers:
         runs = [
-            kl_nmf(counts, 4, np.random.default_rng(3), workers, max_iterations=n, tolerance=0.0, **priors)
-            for n in range(1, 41)
+            kl_nmf(counts, 4, np.random.default_rng(3), workers, steps=Steps(n, 0.0), **priors) for n in range(1, 41)
         ]
     reported = np.array([run.log_likelihood for run in runs])
     assert (np.diff(reported) >= -1e-9).all()
@@ -235,7 +234,7 @@ def test_stretched_steps_reach_the_optimum_of_an_independent_solver():
 
     counts, _ = planted("expression", n=200, n_features=60)
     with Workers(1) as workers:
-        found = kl_nmf(counts, 3, np.random.default_rng(0), workers, max_iterations=600, tolerance=1e-8)
+        found = kl_nmf(counts, 3, np.random.default_rng(0), workers, steps=Steps(600, 1e-8))
     solver = NMF(3, init="random", solver="mu", beta_loss="kullback-leibler", tol=1e-9, max_iter=4000, random_state=0)
     cells = solver.fit_transform(counts.astype(np.float64))
     rho = cells @ solver.components_

@@ -14,7 +14,7 @@ from mira_nb.core.topics.data import CellData, pooled_shares
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.core.topics.model import Cells, Weights, guide, model
 from mira_nb.core.topics.network import Network, Noise, Posterior
-from mira_nb.core.topics.objective import negative_elbo
+from mira_nb.core.topics.objective import DirichletPrior, negative_elbo
 from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.core.topics.svi import Latents
 
@@ -88,8 +88,9 @@ def test_loss_and_gradients_equal_pyro(modality, variance, kl_weight, running):
     expected = pyro_loss(network, posterior, dense, noise, weights, **options)
     with Workers(2) as workers:
         ours = negative_elbo(
-            network, posterior, batch, noise, workers, kl_weight=kl_weight, n_training=n_training, **options
-        ).loss
+            network, posterior, batch, noise, workers, kl_weight=kl_weight, n_training=n_training,
+            prior=DirichletPrior(30.0, variance), running=running,
+        ).loss  # fmt: skip
     assert ours.item() == pytest.approx(expected.item(), rel=1e-9)
     named = leaves(network, posterior)
     wanted, found = gradients(expected, named), gradients(ours, named)

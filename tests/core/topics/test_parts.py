@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from numba import njit
 from scipy import sparse, special, stats
 
 from mira_nb.core.numerics import single as numerics
@@ -124,14 +125,26 @@ def test_column_totals_equal_a_plain_sum():
     np.testing.assert_allclose(column_totals(matrix, cells), matrix.toarray()[cells].sum(0, dtype=float), rtol=1e-12)
 
 
+@njit
+def each_exp(x, out):
+    for i in range(x.shape[0]):
+        out[i] = numerics.exp(x[i])
+
+
+@njit
+def each_log1p(x, out):
+    for i in range(x.shape[0]):
+        out[i] = numerics.log1p(x[i])
+
+
 def test_fast_exponential_and_logarithm():
     x = np.linspace(-80, 80, 200_001).astype(np.float32)
     out = np.empty_like(x)
-    numerics.exp_array(x, out)
+    each_exp(x, out)
     assert np.abs(out / np.exp(x.astype(float)) - 1).max() < 3e-7
     u = np.exp(np.linspace(-25, 20, 200_001)).astype(np.float32)
     out = np.empty_like(u)
-    numerics.log1p_array(u, out)
+    each_log1p(u, out)
     assert np.abs(out / np.log1p(u.astype(float)) - 1).max() < 3e-7
     assert np.isfinite(out).all()
 
