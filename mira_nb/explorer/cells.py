@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -131,10 +131,13 @@ class CellData:
             raise refusal(StoreError, "no_map", folder=self.root)
 
     # ------------------------------------------------------------------ facts
-    @cached_property
+    @property
     def palette(self) -> Palette:
-        """Colours of groups, states and topics, as in the report."""
-        return read_palette(self.root)
+        """Colours of groups, states, clusters and topics, as in the report; a label has that of its first cluster."""
+        found = read_palette(self.root)
+        labels = self.kept.labels()
+        first = {labels[name]: color for name, color in reversed(list(found.clusters.items())) if name in labels}
+        return replace(found, names={**first, **found.names})
 
     @cached_property
     def names(self) -> pd.Index:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -47,6 +49,13 @@ def parse_subset(text: str) -> Subset:
     if not (sign and column.strip() and values and all(values)):
         raise refusal(InputError, "subset_not_understood", text=text)
     return Subset(column.strip(), tuple(values))
+
+
+def subset_text(column: str, values: Sequence[str]) -> str:
+    """Return a subset as :func:`parse_subset` reads it; values with commas or quotation marks are quoted."""
+    row = io.StringIO()
+    csv.writer(row, lineterminator="").writerow(values)
+    return f"{column}={row.getvalue()}"
 
 
 def made_later(subset: Subset, obs: pd.DataFrame) -> bool:

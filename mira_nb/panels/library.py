@@ -20,8 +20,11 @@ DEPTH: Final = 3
 MOST_ENTRIES: Final = 20_000
 """Folder entries that are looked at; a root larger than that is listed in part, and the page says so."""
 MOST_RUNS: Final = 40
+LABELS: Final = Path("explorer") / "labels.csv"
 INPUT_ROLES: Final = ("rna", "atac", "mudata", "tenx", "obs")
-FILE_ROLES: Final = (*INPUT_ROLES, "tss", "genome", "motifs", "gene_sets", "motif_hits")
+FILE_ROLES: Final = (*INPUT_ROLES, "tss", "genome", "motifs", "gene_sets", "motif_hits", "fragments", "labels")
+CHOSEN: Final = ("labels",)
+"""Roles that are never guessed: a table of labels fits the clusters of one run."""
 
 _ENDINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "rna": (".h5ad", ".h5"),
@@ -34,6 +37,8 @@ _ENDINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "motifs": (".jaspar", ".meme", ".pfm", ".transfac"),
     "gene_sets": (".gmt",),
     "motif_hits": (".h5ad",),
+    "fragments": (".tsv", ".bed"),
+    "labels": (".csv", ".tsv", ".txt"),
 }
 """Endings (before an optional .gz) that a role's files have."""
 _WORDS: Final[Mapping[str, str]] = {
@@ -47,6 +52,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "motifs": r"",
     "gene_sets": r"",
     "motif_hits": r"hit|motif|factor",
+    "fragments": r"fragment",
+    "labels": r"label",
 }
 """Words in the name of a file by which its role is guessed; empty: the ending says it."""
 
@@ -135,8 +142,24 @@ def _facts(folder: Path, record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def candidates(role: str, files: Sequence[Path]) -> list[Path]:
-    """Return the files that could have a role, by their endings."""
-    return [path for path in files if _plain(path).endswith(_ENDINGS[role])]
+    """Return the files that could have a role, by their endings; tables of labels by their columns."""
+    found = [path for path in files if _plain(path).endswith(_ENDINGS[role])]
+    return [path for path in found if names_clusters(path)] if role == "labels" else found
+
+
+def names_clusters(path: Path) -> bool:
+    """Return whether a table has the columns ``cluster`` and ``label``."""
+    try:
+        with path.open("rb") as stream:
+            first = stream.readline(2_000).decode("utf-8", errors="replace")
+    except OSError:
+        return False
+    return {"cluster", "label"} <= {name.strip(' "\ufeff\r\n').lower() for name in re.split(r"[,;\t]", first)}
+
+
+def kept_labels(runs: Sequence[Path]) -> list[Path]:
+    """Return the tables of labels that were made in the explorer of these runs."""
+    return [path for run in runs if (path := run / LABELS).is_file()]
 
 
 def _plain(path: Path) -> str:
@@ -167,7 +190,9 @@ def guess_roles(files: Sequence[Path]) -> dict[str, list[Path]]:
         if counts:
             used = {path for paths in counts.values() for path in paths}
             rest = [path for path in here if path not in used]
-            others = {role: _all(role, rest) for role in FILE_ROLES if role not in {"rna", "atac", "mudata", "tenx"}}
+            skipped = {"rna", "atac", "mudata", "tenx", *CHOSEN}
+            others = {role: _all(role, rest) for role in FILE_ROLES if role not in skipped}
+            others["obs"] = [path for path in others["obs"] if not names_clusters(path)]
             if others["genome"] and others["motifs"]:
                 others["motif_hits"] = []  # a scan says more; hits take its place where they are named
             several = {"gene_sets"}

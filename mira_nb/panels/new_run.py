@@ -20,6 +20,7 @@ from mira_nb.run.memory import Size, available_mb
 from . import markup
 from .job import JobController, JobRequest
 from .library import FILE_ROLES, INPUT_ROLES, candidates, free_folder, guess_roles
+from .subset_choice import SubsetChoice
 from .texts import words
 from .upload import Upload
 
@@ -67,6 +68,7 @@ class NewRun:
         self.upload = Upload(self.root, self._uploaded)
         self.annotations = {name: _menu(words("start")["labels"][name]) for name in ("groups", "batch")}
         label = words("start")["labels"]
+        self.subset = SubsetChoice(self._changed)
         self.start_cell = widgets.Combobox(description=label["start_cell"], placeholder="name of a cell", **_style())
         self.title = widgets.Text(description=label["title"], continuous_update=True, **_style())
         for entry in (*self.annotations.values(), self.start_cell, self.title):
@@ -97,11 +99,13 @@ class NewRun:
     def _layout(self) -> Any:
         text = words("start")["sections"]
         counts = [self.roles[role] for role in INPUT_ROLES]
-        others = [self.roles[role] for role in FILE_ROLES if role not in INPUT_ROLES]
+        others = [self.roles[role] for role in FILE_ROLES if role not in {*INPUT_ROLES, "labels"}]
+        cells = [self.roles["labels"], self.subset.column, self.subset.values]
         named = [*self.annotations.values(), self.start_cell]
         parts: list[Any] = [_section(text["counts"], text["counts_help"], counts), self.upload]
         parts += [_section(text["resources"], text["resources_help"], others)]
-        parts += [_section(text["annotations"], text["annotations_help"], named), self.check]
+        parts += [_section(text["annotations"], text["annotations_help"], named)]
+        parts += [_section(text["cells"], text["cells_help"], cells), self.check]
         actions = widgets.HBox([self.button, self.cost])
         actions.add_class("mn-actions")
         parts += [_section(text["start"], "", [self.title]), self.problem, actions]
@@ -157,7 +161,8 @@ class NewRun:
         values: dict[str, Any] = {"gene_sets": chosen.pop("gene_sets")}
         values |= {role: paths[0] for role, paths in chosen.items() if paths}
         values |= {name: menu.value or None for name, menu in self.annotations.items()}
-        return Resources.from_json({**values, "start_cell": self.start_cell.value.strip() or None})
+        values |= {"start_cell": self.start_cell.value.strip() or None, "subset": self.subset.text()}
+        return Resources.from_json(values)
 
     def _changed(self) -> None:
         """Check what is chosen now in a thread; of several changes meanwhile the last counts."""
@@ -172,6 +177,10 @@ class NewRun:
             chosen = any(_value(self.roles[role]) for role in INPUT_ROLES)
             self._wanted = None
             self._show(markup.alert("warning", str(error)) if chosen else words("start")["nothing"])
+            return
+        if self.subset.incomplete:
+            self._wanted = None
+            self._show(markup.alert("warning", words("start")["incomplete"]))
             return
         with self._lock:
             idle, self._wanted = self._wanted is None, (spec, self.resources(local=True))
@@ -196,6 +205,9 @@ class NewRun:
                 message = str(error) if isinstance(error, MiraError | OSError) else f"{type(error).__name__}: {error}"
             if wanted == self._wanted:
                 self._checked(found) if found else self._show(markup.error_box({"message": message}))
+                with self._lock:
+                    if wanted == self._wanted:  # menus were filled anew, and what was chosen may be gone
+                        self._wanted = wanted[0], self.resources(local=True)
 
     def _checked(self, found: CheckReport) -> None:
         """Show an input check, and fill the menus with what the data hold."""
@@ -207,6 +219,7 @@ class NewRun:
                 kept = menu.value if menu.value in found.annotations else ""
                 menu.options, menu.value = options, kept
             self.start_cell.options = found.cells
+            self.subset.fill(found.values, next(iter(_value(self.roles["labels"])), None))
         finally:
             self._quiet = False
         self.report = found

@@ -16,7 +16,7 @@ from .app import Dashboard, JobBar
 from .browser_widgets import stylesheet, vega_bundle
 from .follow import POLL_SECONDS, Follower
 from .job import JobController
-from .library import MOST_ENTRIES, RunSummary, listing, recent_runs
+from .library import MOST_ENTRIES, RunSummary, kept_labels, listing, recent_runs
 from .new_run import NewRun
 from .run_manager import RunComparison, start_from
 from .texts import words
@@ -67,7 +67,7 @@ class StartPage:
         if found != self._shown:
             self._shown = found
             self.runs.children = [self._row(run) for run in found]
-        self.new.offer(files)
+        self.new.offer([*files, *kept_labels(folders)])
 
     def _copy(self, run: Path) -> None:
         try:

@@ -27,18 +27,27 @@ class Palette:
         Colour of every group and lineage state. A lineage that is named for a group has the group's colour.
     topics
         Colour of every topic; partners of the two assays share theirs.
+    clusters
+        Colour of every cluster, by its number: beside other names it keeps it.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     topics: Mapping[str, str] = field(default_factory=dict)
+    clusters: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, names: Sequence[str]) -> dict[str, str]:
-        """Return the colour of every name; names that the run does not know get colours of their own."""
-        return {**theme.category_colors(names), **{name: self.names[name] for name in names if name in self.names}}
+        """Return the colour of every name; names that the run does not know get colours that no other here has."""
+        known = {**self.clusters, **self.names}
+        known = {name: known[name] for name in names if name in known}
+        free = [color for color in theme.CATEGORICAL if color not in known.values()] or theme.CATEGORICAL
+        others = [name for name in names if name not in known]
+        out = {**{name: free[place % len(free)] for place, name in enumerate(others)}, **known}
+        return {name: out[name] for name in names}
 
     def digest(self) -> str:
         """Return a short text that differs for other colours."""
-        return hashlib.sha256(repr([sorted(self.names.items()), sorted(self.topics.items())]).encode()).hexdigest()[:12]
+        parts = [sorted(part.items()) for part in (self.names, self.topics, self.clusters)]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
     def apply(self, spec: Any) -> Any:
         """Return a chart with the run's colours in the scales that name groups, states or topics."""
@@ -75,7 +84,13 @@ class Palette:
 
 
 def make_palette(
-    groups: Iterable[str], states: Iterable[str], rna: Sequence[str], atac: Sequence[str], partners: Mapping[str, str]
+    groups: Iterable[str],
+    states: Iterable[str],
+    rna: Sequence[str],
+    atac: Sequence[str],
+    partners: Mapping[str, str],
+    *,
+    clusters: Iterable[str] = (),
 ) -> Palette:
     """Return the colours of a run.
 
@@ -87,6 +102,8 @@ def make_palette(
         Topics of both assays.
     partners
         Partner of each topic that has one.
+    clusters
+        Numbers of the clusters.
     """
     order = list(dict.fromkeys([*theme.natural_sort(groups), *theme.natural_sort(states)]))
     topics = theme.topic_colors(rna)
@@ -100,4 +117,4 @@ def make_palette(
         else:
             topics[topic] = free[alone % len(free)]
             alone += 1
-    return Palette(theme.category_colors(order), topics)
+    return Palette(theme.category_colors(order), topics, theme.category_colors(theme.natural_sort(clusters)))

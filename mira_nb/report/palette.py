@@ -30,6 +30,7 @@ def run_palette(facts: Facts) -> Palette:
         topic_names(facts, "rna"),
         topic_names(facts, "atac"),
         {topic: partner for topic, (partner, _) in partners(facts).items()},
+        clusters=[] if cells is None or CLUSTERS not in cells else cells[CLUSTERS].dropna().astype(str).unique(),
     )
 
 

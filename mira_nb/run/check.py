@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 import pandas as pd
 from mudata import MuData
 
+from mira_nb.charts.theme import natural_sort
 from mira_nb.errors import InputError
 from mira_nb.io.annotations import check_annotations
 from mira_nb.io.messages import Finding, finding
 from mira_nb.io.read import read_input
 from mira_nb.io.resources import ANNOTATIONS, FILES, Resources, option_name
 from mira_nb.io.spec import InputSpec
+from mira_nb.io.subset import column_text
 from mira_nb.keys import ATAC, RNA
 from mira_nb.stages.base import Memory
 
@@ -26,6 +28,8 @@ from .messages import message
 
 _WIDTH: Final = 110
 CELL_NAMES: Final = 5000
+MOST_VALUES: Final = 100
+"""Values of a column of which a menu lets choose."""
 
 
 class Requirement(Protocol):
@@ -107,6 +111,8 @@ class CheckReport:
         Names of the cells, at most ``CELL_NAMES`` of them.
     stored
         Counts stored in both matrices.
+    values
+        Values of the columns of obs that have a few, as ``--subset`` compares them.
     """
 
     shape: tuple[int, int, int]
@@ -118,6 +124,7 @@ class CheckReport:
     stages: tuple[StageStatus, ...]
     cells: tuple[str, ...] = ()
     stored: int = 0
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -203,6 +210,7 @@ def check_input(spec: InputSpec, resources: Resources, *, requirements: Mapping[
         stages=stages,
         cells=tuple(map(str, data.obs_names[:CELL_NAMES])),
         stored=sum(int(data.mod[name].X.nnz) for name in (RNA, ATAC)),
+        values=_values(data.obs),
     )
 
 
@@ -289,6 +297,18 @@ def describe_column(column: pd.Series) -> str:
     if n > 20 and pd.api.types.is_numeric_dtype(column):
         return message("column_of_numbers", least=filled.min(), most=filled.max(), n_missing=n_missing)
     return message("column_of_names", n=n, names=filled.value_counts().index[:4], n_missing=n_missing)
+
+
+def _values(obs: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return the values of the columns that have two or more, and not too many for a menu."""
+    out = {}
+    for name in obs.columns:
+        text = column_text(obs[name]).dropna()
+        found = natural_sort(text.unique())
+        plain = all(value and value == value.strip() for value in found)
+        if 2 <= len(found) <= MOST_VALUES and plain and "=" not in str(name):
+            out[str(name)] = tuple(found)
+    return out
 
 
 def _annotations(obs: pd.DataFrame) -> dict[str, str]:

@@ -16,7 +16,7 @@ from mudata import MuData
 from scipy import sparse
 
 from mira_nb.charts import embedding, theme
-from mira_nb.explorer.cells import CellData, Feature
+from mira_nb.explorer.cells import LABELLED, CellData, Feature
 from mira_nb.panels import drawings
 from mira_nb.panels.browser_widgets import FigureGallery
 from mira_nb.panels.cell_map import colour_message
@@ -94,6 +94,17 @@ def test_names_have_one_colour_in_report_explorer_and_panels(coloured_run: Path)
     states = reported["lineage_state"]
     assert states != theme.category_colors(STATES)  # the groups come first
     assert not set(states.values()) & set(reported["kind"].values())
+
+
+def test_clusters_keep_their_colours_beside_labels(coloured_run: Path) -> None:
+    data = CellData(coloured_run)
+    before = data.palette.of(["0", "1", "2", "3"])
+    for cluster, label in (("1", "Late"), ("3", "Late"), ("2", "A")):
+        data.kept.label(cluster, label)
+    values = data.values(Feature("column", LABELLED))
+    found = data.palette.of(values.categories)
+    assert found == {"0": before["0"], "A": data.palette.names["A"], "Late": before["1"]}
+    assert found["A"] == read_palette(coloured_run).names["A"]  # a state of this name
 
 
 def test_panels_give_topics_the_colours_of_the_report(coloured_run: Path) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from mira_nb.errors import ParameterError
+from mira_nb.io.subset import Subset, parse_subset
 from mira_nb.panels import upload as upload_module
 from mira_nb.panels.app import Dashboard
 from mira_nb.panels.job import JobController
-from mira_nb.panels.library import free_folder, guess_roles, listing, recent_runs
+from mira_nb.panels.library import candidates, free_folder, guess_roles, kept_labels, listing, recent_runs
 from mira_nb.panels.new_run import NewRun
 from mira_nb.panels.start import Shell, StartPage
 from mira_nb.run.store import RunStore
@@ -113,6 +114,79 @@ def test_a_run_starts_from_nothing_and_is_found_again(root: Path, small_stages: 
     assert "My &lt;first&gt; run" in texts(page.widget)
     page.runs.children[0].children[1].click()
     assert opened[-1] == folder
+
+
+def test_cells_and_clusters_are_chosen_from_what_the_data_hold(root: Path, small_stages: None) -> None:
+    opened: list[Path] = []
+    (root / "plain.csv").write_text("cell,kind\nc0,a\n")
+    (root / "older").mkdir()
+    (root / "older" / "labels.tsv").write_text("cluster\tlabel\tn_cells\n0\tB cells, naive\t9\n1\t\t8\n2\tT\t7\n")
+    new = NewRun(root, started=opened.append, controller=lambda path: JobController(path, command=WORKER))
+    new.offer(listing(root)[1])
+    until(lambda: not new.button.disabled)
+    assert [label for label, _ in new.roles["labels"].options] == ["(none)", "older/labels.tsv"]
+    assert new.roles["labels"].value == ""  # a table of labels is never guessed, nor taken for annotations
+    assert "older/labels.tsv" in [label for label, _ in new.roles["obs"].options]
+    assert new.roles["obs"].value == ""
+    assert [value for _, value in new.subset.column.options] == ["", "kind"]
+    assert new.subset.values.layout.display == "none"
+    new.subset.column.value = "kind"
+    assert new.button.disabled
+    assert "Choose which values" in new.check.value
+    assert new.subset.values.options == ("a", "b")
+    new.subset.values.value = ("b",)
+    until(lambda: "15 cells" in new.check.value)  # too few
+    assert new.button.disabled
+    new.subset.values.value = ("a", "b")
+    until(lambda: not new.button.disabled)
+    assert new.resources().subset == "kind=a,b"
+    new.roles["labels"].value = str(root / "older" / "labels.tsv")
+    until(lambda: len(new.subset.column.options) > 2)
+    assert [value for _, value in new.subset.column.options] == ["", "kind", "cell_label", "leiden"]
+    assert new.resources().subset == "kind=a,b"  # filling the menus anew keeps what was chosen
+    new.subset.column.value = "cell_label"
+    assert new.subset.values.options == ("B cells, naive", "T")
+    new.subset.values.value = ("B cells, naive", "T")
+    until(lambda: not new.button.disabled)
+    assert parse_subset(str(new.resources().subset)) == Subset("cell_label", ("B cells, naive", "T"))
+    new.subset.column.value = "leiden"
+    assert new.subset.values.options == ("0", "2", "1")
+    new.subset.values.value = ("2",)
+    until(lambda: not new.button.disabled)
+    new.title.value = "Some cells"
+    new.button.click()
+    until(lambda: not JobController(opened[0]).state().active)
+    record = RunStore(opened[0]).read_record()
+    assert record["resources"]["subset"] == "leiden=2"
+    assert record["resources"]["labels"][0]["name"] == "labels.tsv"
+    new.subset.column.value = ""
+    until(lambda: not new.button.disabled)
+    assert new.resources().subset is None
+
+
+def test_choices_that_the_data_no_longer_hold_are_taken_back(root: Path, small_stages: None) -> None:
+    (root / "labels.tsv").write_text("cluster\tlabel\n0\tB\n")
+    new = NewRun(root, started=lambda _: None)
+    new.offer(listing(root)[1])
+    until(lambda: not new.button.disabled)
+    new.roles["labels"].value = str(root / "labels.tsv")
+    until(lambda: not new.button.disabled)
+    new.subset.column.value = "cell_label"
+    new.subset.values.value = ("B",)
+    until(lambda: not new.button.disabled)
+    new.roles["labels"].value = ""
+    until(lambda: not new.button.disabled)
+    assert (new.subset.column.value, new.resources().subset) == ("", None)
+    assert not new.report.problems
+
+
+def test_labels_that_were_made_in_a_run_are_offered(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "explorer"
+    folder.mkdir(parents=True)
+    assert kept_labels([tmp_path / "run"]) == []
+    (folder / "labels.csv").write_text('\ufeff"cluster","label"\n0,B\n')
+    assert kept_labels([tmp_path / "run"]) == [folder / "labels.csv"]
+    assert candidates("labels", [folder / "labels.csv", tmp_path / "no.csv"]) == [folder / "labels.csv"]
 
 
 def test_a_run_whose_input_is_refused_says_so(tmp_path: Path, small_stages: None) -> None:

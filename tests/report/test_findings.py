@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from mira_nb.charts.theme import category_colors
 from mira_nb.core.regulation.fit import AT_BOUND, OK
 from mira_nb.report.build import build_report
 from mira_nb.report.colors import STATE_COLUMN, Palette, make_palette
@@ -182,6 +183,11 @@ def test_one_colour_per_name() -> None:
     assert palette.apply(menu)["range"] == ["transparent", palette.names["A"], "2"]
     other = {"domain": ["A", "unknown"], "range": ["1", "2"]}
     assert palette.apply(other) == other
+    assert list(palette.of(["x", "B", "A", "y"])) == ["x", "B", "A", "y"]
+    assert len(set(palette.of(["x", "B", "A", "y"]).values())) == 4  # unknown names take what is free
+    assert palette.of(["0", "1"]) == category_colors(["0", "1"])
+    numbered = make_palette([], [], [], [], {}, clusters=["10", "2", "0"])
+    assert numbered.of(["2", "x"])["2"] == numbered.of(["0", "2", "10"])["2"] == category_colors(["0", "2", "10"])["2"]
 
 
 def test_every_question_is_answered_and_what_is_missing_is_said(example: Path) -> None:
