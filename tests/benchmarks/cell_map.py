@@ -32,7 +32,8 @@ from tests import browser
 
 PAN, COLOUR = 0.2, 0.3
 """Seconds that a pan step, and a gene, may take."""
-PAGE = """<!doctype html><html><style>{style}</style><body><div id="map" style="width: 1100px"></div><script type="module">
+PAGE = """<!doctype html><html><style>{style}</style><body>
+<div id="map" style="width: 1100px"></div><script type="module">
 const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const source = new Blob([bytesOf("{script}")], { type: "text/javascript" });
 const widget = (await import(URL.createObjectURL(source))).default;
