@@ -361,25 +361,19 @@ def _no_pairs(rna: Counted, atac: Counted, pair_by: str | None) -> InputError:
         atac=atac.source,
         n_atac=atac.counts.shape[0],
         atac_cells=examples(atac.obs.index),
-        advice=_offer_text(offers) or _other_advice(rna, atac),
+        offer=_offer_text(offers),
+        problem=_why_none(rna, atac),
     )
 
 
-def _other_advice(rna: Counted, atac: Counted) -> str:
-    """Return what to check where no rule pairs the cells."""
+def _why_none(rna: Counted, atac: Counted) -> str:
+    """Guess why no rule pairs the cells."""
     left, right = (bare_barcodes(part.obs.index).dropna() for part in (rna, atac))
+    as_many = rna.counts.shape[0] == atac.counts.shape[0]
     if len(left) and len(right):
         reverse = right.map(lambda text: text[::-1].translate(_COMPLEMENT))
         if reverse.isin(set(left)).mean() > _NEARLY_ALL:
-            return f"the barcodes of {atac.source} are the reverse complement of those of {rna.source}: turn them round"
-        if rna.counts.shape[0] == atac.counts.shape[0]:
-            return (
-                "the barcodes may come from different whitelists (10x multiome has one per assay; Cell Ranger ARC "
-                "translates them): give translated barcodes, or --pair-by order if the rows are the same cells"
-            )
-    if rna.counts.shape[0] == atac.counts.shape[0]:
-        return (
-            "check that both belong to the same experiment and use the same barcodes; --pair-by order takes the rows "
-            "as the same cells"
-        )
-    return "check that both belong to the same experiment and use the same barcodes"
+            return "reversed"
+        if as_many:
+            return "whitelists"
+    return "as_many" if as_many else ""

@@ -107,7 +107,7 @@ def _open_hdf5(path: Path, option: str, stack: ExitStack) -> Any:
             path=path,
             option=option,
             content=_describe_head(path, head),
-            advice=_conversion_hint(path),
+            looks_like=_looks_like(path),
         )
     try:
         return stack.enter_context(h5py.File(readable, "r"))
@@ -134,30 +134,18 @@ def expect_format(file: Any, wanted: Format, *, path: Path, option: str) -> None
     found = detect_format(file)
     if found == wanted:
         return
-    content = ", ".join(sorted(file)[:8]) or "nothing"
-    if found == "unknown":
-        remedy = f"give {_NAMES[wanted]}, or convert the file first."
-        if "col_attrs" in file:
-            remedy = "this is a loom file: read it with anndata.io.read_loom(FILE) and save it with write_h5ad."
-        elif "assays" in file:
-            remedy = "this is Seurat's h5Seurat: export it by the ten lines of docs/how-to/import-from-r.md."
-        elif "barcode_idx" in file:
-            remedy = "this is Cell Ranger's molecule_info.h5: give filtered_feature_bc_matrix.h5 of the same folder."
-    else:
-        remedy = f"give it with {_OPTION[found]} instead."
-        if found == "tenx":
-            remedy = (
-                "give a joint file of genes and peaks with --tenx; one of genes alone with --rna, of peaks with --atac."
-            )
+    marks = {"col_attrs": "loom", "assays": "seurat", "barcode_idx": "molecules"}
     raise refusal(
         InputError,
         "other_format",
         path=path,
         option=option,
         given=_NAMES[found],
-        content=content,
+        content=", ".join(sorted(file)[:8]) or "nothing",
         wanted=_NAMES[wanted],
-        advice=remedy,
+        found=found,
+        right=_OPTION.get(found, ""),
+        looks_like=next((name for mark, name in marks.items() if mark in file), ""),
     )
 
 
@@ -269,19 +257,20 @@ def _describe_head(path: Path, head: bytes) -> str:
     return "its first bytes are unknown (damaged, or another format)"
 
 
-def _conversion_hint(path: Path) -> str:
+def _looks_like(path: Path) -> str:
+    """Guess from its name what a file that is not HDF5 holds."""
     name = path.name.lower()
-    if "fragments" in name or name.endswith((".bed", ".bed.gz", ".bam")):
-        return "these are reads or fragments: give their counts per peak (cells x peaks), e.g. from Cell Ranger ARC."
+    endings = {
+        "reads": (".bed", ".bed.gz", ".bam"),
+        "r": (".rds", ".rda", ".rdata"),
+        "table": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"),
+        "loom": (".loom",),
+    }
+    if "fragments" in name:
+        return "reads"
     if ".mtx" in name:
-        return "call it matrix.mtx, with barcodes.tsv and features.tsv beside it, and give the folder."
-    if name.endswith((".rds", ".rda", ".rdata")):
-        return "export it from R by the ten lines of docs/how-to/import-from-r.md, which give a folder for --tenx."
-    if name.endswith((".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")):
-        return "read the table with anndata.io.read_csv(FILE) and save it with write_h5ad (cells are rows)."
-    if name.endswith(".loom"):
-        return "read it with anndata.io.read_loom(FILE) and save it with write_h5ad."
-    return "copy or write the file again, or convert it to .h5ad."
+        return "matrix_market"
+    return next((kind for kind, known in endings.items() if name.endswith(known)), "")
 
 
 def _damaged(path: Path, option: str, error: BaseException) -> InputError:

@@ -18,6 +18,7 @@ from mira_nb.version import __version__
 from .contents import result_files
 from .files import replaced_folder, write_bytes, write_json
 from .lock import locked
+from .messages import message
 from .notebooks import dashboard_notebook
 from .pack import check_finished, portable_record
 from .wheel import build_wheel
@@ -72,8 +73,7 @@ def pack_binder(root: Path, out: Path, *, inputs: bool = False) -> tuple[Path, l
             write_bytes(path, text.encode("utf-8"))
             path.chmod(0o755 if name in EXECUTABLE else 0o644)
         large = [
-            f"{path.relative_to(folder)} has {path.stat().st_size / 1e6:,.0f} MB; GitHub takes {LARGEST_MB} MB a file "
-            "(use Git LFS, or another host)"
+            message("large_file", file=path.relative_to(folder), size=path.stat().st_size, most=LARGEST_MB)
             for path in sorted(folder.rglob("*"))
             if path.is_file() and path.stat().st_size > LARGEST_MB * 1e6
         ]

@@ -97,12 +97,12 @@ BREAKAGES: dict[str, tuple[Break, str, dict[str, Any]]] = {
     "suffix": (
         rename(1, lambda names: [name.removesuffix("-1") for name in names]),
         "no_shared_cell",
-        {"advice": "--pair-by suffix pairs 220 cells, e.g. TAAAATTGAACCGCCA-1 with TAAAATTGAACCGCCA"},
+        {"offer": "--pair-by suffix pairs 220 cells, e.g. TAAAATTGAACCGCCA-1 with TAAAATTGAACCGCCA"},
     ),
     "prefix": (
         rename(0, lambda names: [f"sample1#{name}" for name in names]),
         "no_shared_cell",
-        {"advice": "--pair-by prefix pairs 220 cells, e.g. sample1#TAAAATTGAACCGCCA-1 with TAAAATTGAACCGCCA-1"},
+        {"offer": "--pair-by prefix pairs 220 cells, e.g. sample1#TAAAATTGAACCGCCA-1 with TAAAATTGAACCGCCA-1"},
     ),
     "few-cells": (
         lambda r, a: (r[:7].copy(), a),
