@@ -219,7 +219,9 @@ def by_reproducibility(trials: list[Factorisation]) -> list[int]:
 
 
 def sharpened(found: Factorisation, power: float) -> Factorisation:
-    """Raise the proportions of every cell to a power, summing to 1 again: training hardly moves small proportions.
+    """Return the factorisation with proportions raised to a power, each cell's summing to 1 again.
+
+    Training hardly moves small proportions.
 
     Parameters
     ----------
