@@ -25,11 +25,13 @@ from mira_nb.keys import (
     JOINT_STAGE,
     LEIDEN,
     LINEAGE_STATE,
+    LINEAGE_STATE_ALTERNATIVE,
     MOTIF_SCORES,
     MOTIFS,
     NITE_SCORE,
     PREPARE,
     PSEUDOTIME,
+    PSEUDOTIME_ALTERNATIVE,
     REGULATION,
     RNA,
     RNA_TOPIC_PREFIX,
@@ -226,7 +228,7 @@ class CellData:
         parts: dict[str, Any] = {}
         for stage, column in (
             (JOINT_STAGE, LEIDEN), (JOINT_STAGE, CELL_LABEL), (TRAJECTORY, LINEAGE_STATE), (TRAJECTORY, PSEUDOTIME),
-            (REGULATION, NITE_SCORE),
+            (TRAJECTORY, LINEAGE_STATE_ALTERNATIVE), (TRAJECTORY, PSEUDOTIME_ALTERNATIVE), (REGULATION, NITE_SCORE),
         ):  # fmt: skip
             value = self.slot(stage, JOINT, "obs", column) if stage in self.done else None
             if value is not None:

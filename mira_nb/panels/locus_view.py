@@ -20,6 +20,7 @@ from mira_nb.report.explore.page import column_title, locus_caption
 from mira_nb.report.explore.source import results
 
 from .browser_widgets import ASSETS, SHARED
+from .drawings import set_colours
 from .texts import words
 
 _SCRIPTS: Final = (
@@ -88,7 +89,7 @@ class LocusView(anywidget.AnyWidget):
             return {"kind": "none", "text": words("explorer")["locus"].format(gene=gene)}, []
         facts = {**found.facts, "promoter_bp": self._promoter()}
         header = packing.header(found.sets, n_cells=found.n_peaks, cells="")
-        colours = self.data.palette.of(facts["groups"])
+        colours = set_colours(facts["groups"], self.data.palette)
         chunks = {"loci": [chunk for item in found.sets for chunk in item.chunks], "coverage": []}
         content = {
             "kind": "locus", "gene": gene, "facts": facts, "header": header, "colours": colours,

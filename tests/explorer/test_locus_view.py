@@ -16,6 +16,7 @@ import pytest
 from anndata import AnnData
 from mudata import MuData
 
+from mira_nb.charts import theme
 from mira_nb.explorer.cells import LABELLED, CellData
 from mira_nb.explorer.groupings import groupings
 from mira_nb.panels.browser_widgets import stylesheet
@@ -100,6 +101,8 @@ def test_every_grouping_has_tracks(tmp_path: Path) -> None:
     cells.kept.keep_selection("mine", ["c1"])
     view.by = "selection mine"
     assert tracks_of(view, "FORWARD")["mine"].tolist() == x[1, rows].tolist()
+    colours = view.message("FORWARD")[0]["colours"]
+    assert colours["all other cells"] == theme.MUTED != colours["mine"]
     cells.kept.drop_selection("mine")
     assert "no groups called" in view.message("FORWARD")[0]["text"]
 

@@ -10,6 +10,7 @@ import pytest
 
 from mira_nb.explorer import compare
 from mira_nb.explorer.cells import CellData, Feature
+from mira_nb.explorer.groupings import groupings
 from mira_nb.run.slots import read_slots, write_slots
 from mira_nb.stages.result import Slot
 from tests.explorer.conftest import CELLS
@@ -33,6 +34,7 @@ def test_values_of_all_cells_are_cut_to_the_subset(run_folder: Path) -> None:
     assert part.values(topic).numbers == pytest.approx(wanted[topic.key].numbers[mask])
     assert part.values(kind).codes.tolist() == wanted[kind.key].codes[mask].tolist()
     assert part.values(Feature("column", "cell_label")).categories == ("x", "y")
+    assert "lineage_state_alternative" not in part.annotations
     part.kept.keep_selection("one", list(part.names[:15]))
     found = compare.markers(part, "one", compare.REST)
     inside = whole.names.isin(part.names[:15])
@@ -41,3 +43,12 @@ def test_values_of_all_cells_are_cut_to_the_subset(run_folder: Path) -> None:
     assert found.n == (15, mask.sum() - 15)
     assert row["fraction_1"] == pytest.approx((values[inside] > 0).mean())
     assert row["fraction_2"] == pytest.approx((values[mask & ~inside] > 0).mean())
+
+
+def test_states_from_the_other_start_are_columns_too(run_folder: Path) -> None:
+    path = run_folder / "stages" / "trajectory" / "slots.h5"
+    states = pd.Categorical(np.repeat(["A", "B"], CELLS // 2))
+    write_slots(path, {**read_slots(path), Slot("joint", "obs", "lineage_state_alternative"): states})
+    data = CellData(run_folder)
+    assert data.values(Feature("column", "lineage_state_alternative")).categories == ("A", "B")
+    assert groupings(data) == ["leiden", "lineage_state_alternative", "kind", "name"]

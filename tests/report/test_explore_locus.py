@@ -169,6 +169,9 @@ def test_a_session_for_igv_names_files_that_are_in_its_archive(page_offline: Any
     shown(page, "gene/FORWARD")
     view = page.locator("#explore-locus")
     assert view.locator(".plot").is_visible()
+    caption = view.locator(".caption").inner_text()
+    assert "this run knows start sites alone" in caption
+    assert "fragments" not in caption
     content = saved(page, lambda: view.locator("[data-kind=igv]").click())
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
