@@ -33,7 +33,7 @@ const genes = (() => {
   const place = (item, x, left, right, own) => {
     const from = Math.max(left, x(item.start));
     const to = Math.min(right, Math.max(x(item.end), from + 1.5));
-    const wide = item.name.length * (own ? 7 : 6.4);
+    const wide = item.name.length * (own ? 8.2 : 7.4);
     const tip = own || item.point ? x(item.strand === "-" ? item.end : item.start) : null;
     const after = Math.max(to, tip !== null && item.strand !== "-" ? tip + 12 : 0) + 5;
     const before = Math.min(from, tip !== null && item.strand === "-" ? tip - 12 : Infinity) - 5;
