@@ -289,7 +289,7 @@ def regulation(
     max_iterations: int = 200,
     nearest_weight: float = 0.01,
     min_cells: int = 10,
-    null_genes: int = 300,
+    null_genes: int = 500,
     seed: int = 0,
     resources: Resources | None = None,
     progress: Progress | None = None,

@@ -27,7 +27,8 @@ from mira_nb.core.regulation.explained import constant_log_likelihood, unexplain
 from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets, gene_peaks
 from mira_nb.core.regulation.model import Cells, PeakRates, Priors, expression_normalizer
-from mira_nb.core.regulation.scores import NullDraw, fit_null, nite_score, simulate_null, take_genes
+from mira_nb.core.regulation.null_distribution import fit_null
+from mira_nb.core.regulation.scores import NullDraw, nite_score, simulate_null, take_genes
 from mira_nb.core.regulation.search import FitOptions, make_gene
 from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import TopicSettings
@@ -135,7 +136,7 @@ def report_null(
         print(
             f"null with accessibility as {name} ({time.perf_counter() - clock:.0f} s): p < 0.05 for "
             f"{called[~nite].mean():.3f} of LITE and {called[nite].mean():.3f} of NITE genes, "
-            f"{null.gamma_rate:.3f} of simulated genes (chi-square {null.chi2_rate:.3f}); unexplained share by error "
+            f"{null.null_rate:.3f} of simulated genes (chi-square {null.chi2_rate:.3f}); unexplained share by error "
             f"alone {np.nanquantile(simulated.unexplained, 0.95):.3f}"
         )
 

@@ -12,7 +12,8 @@ from mira_nb.core.regulation.bootstrap import _design, _Problem, bootstrap_acces
 from mira_nb.core.regulation.fit import fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells, PeakRates, peak_weights
-from mira_nb.core.regulation.scores import NullDraw, fit_null, simulate_null
+from mira_nb.core.regulation.null_distribution import fit_null
+from mira_nb.core.regulation.scores import NullDraw, simulate_null
 from tests.core.regulation_data import small_problem
 
 

@@ -14,10 +14,10 @@ from mira_nb.core.regulation import kernels
 from mira_nb.core.regulation.fit import AT_BOUND, OK, RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.model import Cells, PeakRates, Priors, expression_normalizer
+from mira_nb.core.regulation.null_distribution import fit_null
 from mira_nb.core.regulation.scores import (
     NullDraw,
     chromatin_differential,
-    fit_null,
     nite_score,
     simulate_lite,
     simulate_null,
@@ -240,37 +240,17 @@ def test_null_is_calibrated_on_genes_simulated_under_lite(
     simulated = simulate_null(fitted, cells, sets, draw=NullDraw(np.random.default_rng(3), n_genes=240))
     null = fit_null(simulated.statistic, n_topics=cells.topics.shape[1])
     # 240 genes: the 99.9 % range of a binomial proportion around 0.05
-    assert 0.01 <= null.gamma_rate <= 0.105
+    assert 0.01 <= null.null_rate <= 0.105
     assert null.pvalue(np.array([0.0, 1e6, np.nan])) == pytest.approx([1.0, 0.0, np.nan], nan_ok=True)
 
 
-def test_fit_null_recovers_a_chi_square() -> None:
-    # two quantiles tell shape and scale less sharply than two moments: more genes for the same bound
-    values = stats.chi2.rvs(6, size=20_000, random_state=1)
-    null = fit_null(values, n_topics=7)
-    assert null.shape == pytest.approx(3, rel=0.15)
-    assert null.scale == pytest.approx(2, rel=0.15)
-    assert null.chi2_rate == pytest.approx(0.05, abs=0.015)
-
-
-def test_null_stands_where_some_genes_do_not_follow_lite() -> None:
-    """A tenth of statistics ten times as large; a fit by moments would triple the critical value."""
-    values = stats.chi2.rvs(6, size=1000, random_state=2)
-    values[::10] *= 10
-    null = fit_null(values, n_topics=7)
-    critical = stats.gamma.isf(0.05, null.shape, scale=null.scale)
-    assert stats.chi2.isf(0.05, 6) < critical < 1.6 * stats.chi2.isf(0.05, 6)
-    assert 50 < null.outliers <= 100
-    mean, variance = values.mean(), values.var()
-    assert stats.gamma.isf(0.05, mean**2 / variance, scale=variance / mean) > 3 * stats.chi2.isf(0.05, 6)
-
-
-@pytest.mark.parametrize("values", [np.zeros(40), np.full(40, 3.0), np.r_[np.zeros(30), np.full(30, 1e6)]])
-def test_fit_null_bears_odd_statistics(values: np.ndarray) -> None:
-    null = fit_null(values, n_topics=5)
-    assert 0 < null.shape < np.inf
-    assert 0 < null.scale < np.inf
-    assert np.isfinite(null.pvalue(np.array([0.0, 1.0, 1e9]))).all()
+def test_fits_for_the_null_leave_the_decay_posterior_out(
+    problem: tuple[Cells, PeakSets], fitted: RegulationFit
+) -> None:
+    cells, sets = problem
+    found = fit_regulation(cells, sets, posterior=False)
+    assert np.isnan(found.decay_mean_kb).all()
+    np.testing.assert_array_equal(found.gene_statistic, fitted.gene_statistic)
 
 
 def test_normaliser_does_not_depend_on_the_gauge_of_the_decoder() -> None:

@@ -81,7 +81,7 @@ def found(**changes: Any) -> Any:
         "ok": np.ones(10, dtype=bool), "sets": sets, "n_open": np.full(50, 4000), "error_share": 0.08,
         "chromosomes": SimpleNamespace(renamed={}, unmatched={}),
         "fit": SimpleNamespace(lite=converged, nite=converged, n_expressing=np.full(10, 700)),
-        "null": SimpleNamespace(gamma_rate=0.05, chi2_rate=0.4, chi2_df=7, outliers=3),
+        "null": SimpleNamespace(null_rate=0.05, chi2_rate=0.4, chi2_df=7, outliers=3),
         "branches": [],
     }  # fmt: skip
     return SimpleNamespace(**(values | changes))
@@ -102,11 +102,11 @@ def test_a_good_run_has_no_alerts() -> None:
         ),
         ({"error_share": 0.42}, "poorly_measured", "warning", [42], [4000, 60, 700]),
         (
-            {"null": SimpleNamespace(gamma_rate=0.154, chi2_rate=0.05)},
+            {"null": SimpleNamespace(null_rate=0.154, chi2_rate=0.05)},
             "null_miscalibrated", "warning", [15.4, 0.05], [],
         ),
         (
-            {"params": RegulationParams(null="chi2"), "null": SimpleNamespace(gamma_rate=0.05, chi2_rate=0.4)},
+            {"params": RegulationParams(null="chi2"), "null": SimpleNamespace(null_rate=0.05, chi2_rate=0.4)},
             "null_miscalibrated", "warning", [40, 0.05], [],
         ),
         (
@@ -149,7 +149,7 @@ def test_missing_start_sites_call_for_a_check_of_the_file() -> None:
 
 def test_methods_of_regulation_follow_parameters_and_null() -> None:
     plain = methods(found())
-    assert {0.05, 0.4, 7, 300, 0.08, 10} <= set(numbers(plain)), "rates, degrees, simulated genes, error, min_share"
+    assert {0.05, 0.4, 7, 500, 0.08, 10} <= set(numbers(plain)), "rates, degrees, simulated genes, error, min_share"
     bare = methods(found(null=None))
     assert 0.08 not in numbers(bare)
     assert "  " not in plain + bare

@@ -1,4 +1,4 @@
-"""Scores from fitted LITE and NITE models: NITE score of genes and cells, its null, chromatin differential.
+"""Scores from fitted LITE and NITE models: NITE score of genes and cells, genes for its null, chromatin differential.
 
 Extended Methods, LITE vs. NITE regulation test; Cell NITE score; Chromatin differential.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, sparse, stats
+from scipy import sparse
 
 from mira_nb.typing import Floats, Progress
 
@@ -51,105 +51,6 @@ def nite_score(statistic: NDArray, n_nonzero: NDArray) -> Floats:
 def chromatin_differential(lite_log_rate: NDArray, nite_log_rate: NDArray) -> NDArray:
     """Return the natural log of rho_LITE / rho_NITE; the common denominator of both cancels."""
     return lite_log_rate - nite_log_rate
-
-
-@dataclass(frozen=True)
-class NullDistribution:
-    """Distribution of Lambda for genes that follow LITE.
-
-    Attributes
-    ----------
-    shape, scale
-        Gamma distribution (a scaled chi-square) with the median and the upper quartile of the simulated statistics.
-    statistics
-        Simulated statistics, one a simulated gene.
-    chi2_df
-        Degrees of freedom of the textbook chi-square, K - 1.
-    chi2_rate, gamma_rate
-        Fraction of simulated genes with p < 0.05 under the textbook chi-square; the same under the fitted gamma, each
-        half of the simulated genes judged by the gamma fitted to the other half, outliers left out.
-    outliers
-        Simulated genes far beyond the gamma (p < :data:`OUTLIER`). LITE had fitted errors of the accessibility
-        estimates there, as it does for genes that do not follow their chromatin; the new estimates have other errors.
-    """
-
-    shape: float
-    scale: float
-    statistics: Floats
-    chi2_df: int
-    chi2_rate: float
-    gamma_rate: float
-    outliers: int = 0
-
-    def pvalue(self, statistic: NDArray) -> Floats:
-        """Return the upper tail of the fitted gamma; NaN stays NaN."""
-        return _gamma_tail(np.asarray(statistic, dtype=np.float64), self.shape, self.scale)
-
-
-OUTLIER = 1e-3
-"""Upper tail of the gamma from which a simulated gene counts as an outlier."""
-
-FITTED = (0.5, 0.75)
-"""Quantiles at which the gamma meets the simulated statistics."""
-
-SHAPES = (0.05, 1e4)
-"""Range of the gamma's shape; 1e4 is a normal distribution for all purposes."""
-
-
-def _from_quantiles(statistics: NDArray) -> tuple[float, float]:
-    """Return shape and scale of the gamma with the median and the upper quartile of the statistics.
-
-    Not moments, because the genes to simulate cannot be chosen free of genes that do not follow LITE: a tenth of
-    outliers ten times as large as the rest doubles the mean, and would make the test blind.
-    """
-    low, high = (max(float(value), 1e-6) for value in np.quantile(statistics, FITTED))
-
-    def excess(log_shape: float) -> float:
-        of_gamma = stats.gamma.ppf(FITTED, np.exp(log_shape))
-        return float(np.log(of_gamma[1] / of_gamma[0]) - np.log(max(high / low, 1.0)))
-
-    ends = np.log(SHAPES)
-    if excess(ends[0]) <= 0:
-        shape = SHAPES[0]
-    elif excess(ends[1]) >= 0:
-        shape = SHAPES[1]
-    else:
-        shape = float(np.exp(optimize.brentq(excess, *ends)))
-    return shape, high / float(stats.gamma.ppf(FITTED[1], shape))
-
-
-def _gamma_tail(statistic: NDArray, shape: float, scale: float) -> Floats:
-    return np.asarray(stats.gamma.sf(np.maximum(statistic, 0.0), shape, scale=scale), dtype=np.float64)
-
-
-def fit_null(statistics: NDArray, *, n_topics: int) -> NullDistribution:
-    """Fit the null distribution to statistics of genes simulated under LITE.
-
-    Raises
-    ------
-    ValueError
-        Fewer than 20 finite statistics.
-    """
-    values = np.asarray(statistics, dtype=np.float64)
-    values = values[np.isfinite(values)]
-    if len(values) < 20:
-        raise ValueError(f"{len(values)} simulated statistics; at least 20 are needed for a null distribution")
-    shape, scale = _from_quantiles(values)
-    inside = values[_gamma_tail(values, shape, scale) >= OUTLIER]
-    halves = inside[::2], inside[1::2]
-    wrong = sum(
-        int((_gamma_tail(judged, *_from_quantiles(fitted)) < 0.05).sum()) for judged, fitted in (halves, halves[::-1])
-    )
-    df = max(n_topics - 1, 1)
-    return NullDistribution(
-        shape=shape,
-        scale=scale,
-        statistics=values,
-        chi2_df=df,
-        chi2_rate=float((stats.chi2.sf(values, df) < 0.05).mean()),
-        gamma_rate=wrong / len(inside),
-        outliers=len(values) - len(inside),
-    )
 
 
 def simulate_lite(
@@ -204,7 +105,7 @@ class NullDraw:
     """
 
     generator: np.random.Generator
-    n_genes: int = 300
+    n_genes: int = 500
     n_open: NDArray | None = None
     among: NDArray[np.bool_] | None = None
 
@@ -247,7 +148,9 @@ def simulate_null(
     if draw.n_open is not None:
         decoder = bootstrap_accessibility(cells, draw.n_open, taken.peak, generator=generator).decoder
         simulated = replace(simulated, decoder=decoder)
-    again = fit_regulation(simulated, taken, priors=priors, options=options, n_threads=n_threads, progress=progress)
+    again = fit_regulation(
+        simulated, taken, priors=priors, options=options, posterior=False, n_threads=n_threads, progress=progress
+    )
     constant = constant_log_likelihood(simulated.counts, simulated.offset, again.lite.theta)
     unexplained = unexplained_share(constant, again.lite.log_likelihood, again.nite.log_likelihood)
     found = np.isfinite(again.gene_statistic)

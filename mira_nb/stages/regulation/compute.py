@@ -17,15 +17,8 @@ from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.links import CellDepths, LinkPlan, LinkTests, score_links
 from mira_nb.core.regulation.model import Cells, Priors
-from mira_nb.core.regulation.scores import (
-    NullDistribution,
-    NullDraw,
-    NullGenes,
-    chromatin_differential,
-    fit_null,
-    nite_score,
-    simulate_null,
-)
+from mira_nb.core.regulation.null_distribution import NullDistribution, fit_null
+from mira_nb.core.regulation.scores import NullDraw, NullGenes, chromatin_differential, nite_score, simulate_null
 from mira_nb.core.regulation.search import FitOptions
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg
 from mira_nb.errors import ResourceError

@@ -43,9 +43,10 @@ class RegulationParams(Params):
     )
     null: Literal["bootstrap", "chi2"] = param(
         "bootstrap",
-        "Null distribution of the NITE test: bootstrap = gamma distribution fitted to genes simulated under their LITE "
-        "models, with accessibility re-estimated from simulated open peaks (parametric bootstrap); chi2 = chi-square "
-        "with one degree of freedom less than there are accessibility topics, which takes accessibility as exact.",
+        "Null distribution of the NITE test: bootstrap = chi-square with a scale that differs between genes, fitted to "
+        "genes simulated under their LITE models, accessibility re-estimated from simulated open peaks (parametric "
+        "bootstrap); chi2 = chi-square with one degree of freedom less than there are accessibility topics, which "
+        "takes accessibility as exact.",
     )
     level: float = param(0.05, "False discovery rate below which a gene is called NITE.", gt=0, lt=1)
     min_share: float = param(
@@ -122,7 +123,7 @@ class RegulationParams(Params):
         10, "Smallest number of expressing cells of a gene that is fitted.", unit="cells", ge=1, advanced=True
     )
     null_genes: int = param(
-        300,
+        500,
         "Number of genes simulated to learn and check the null distribution.",
         unit="genes",
         ge=40,

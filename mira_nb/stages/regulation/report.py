@@ -158,7 +158,7 @@ def metrics(found: RegulationOutput) -> list[Metric]:
         n_simulated = len(found.null.statistics)
         out += [
             TEXTS.metric(
-                "false_positives", found.null.gamma_rate, n_simulated=n_simulated, n_outliers=found.null.outliers
+                "false_positives", found.null.null_rate, n_simulated=n_simulated, n_outliers=found.null.outliers
             ),
             TEXTS.metric("chi2_false_positives", found.null.chi2_rate, df=found.null.chi2_df),
         ]
@@ -228,7 +228,7 @@ def _untrusted(found: RegulationOutput) -> list[Alert]:
             )
         )
     if found.null is not None:
-        rate = found.null.gamma_rate if found.params.null == "bootstrap" else found.null.chi2_rate
+        rate = found.null.null_rate if found.params.null == "bootstrap" else found.null.chi2_rate
         if not RIGHT_RATE[0] <= rate <= RIGHT_RATE[1]:
             out.append(TEXTS.alert("null_miscalibrated", rate=rate, null=found.params.null))
     return out
