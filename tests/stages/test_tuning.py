@@ -39,7 +39,12 @@ def test_choice_is_written_and_near_the_planted_number(results, name):
     (slot,) = results[name].slots
     assert (slot.modality, slot.element, slot.key) == (MODALITIES[name], "uns", "tuning")
     assert abs(value["n_topics"] - 3) <= 1
-    assert set(json.loads(value["settings"])) == {"initial_pseudocounts", "shrinkage_power", "holdout_fraction"}
+    assert set(json.loads(value["settings"])) == {
+        "initial_pseudocounts",
+        "shrinkage_power",
+        "start_power",
+        "holdout_fraction",
+    }
     choice = results[name].table("choice").set_index("setting")
     assert choice.loc["n_topics", "value"] == str(value["n_topics"])
 

@@ -69,7 +69,8 @@ def test_a_quick_tuning_squares_only_where_held_out_cells_are_likelier(seed):
     plan = SearchPlan(bounds=(5, 5), n_seeds=0)
     for depth, wanted in ((800, 2.0), (25, 1.0)):
         counts, _ = nearly_pure(seed, n=300, depth=depth)
-        found = tune(counts, modality="expression", settings=TopicSettings.for_modality("expression"), plan=plan)
+        settings = TopicSettings.for_modality("expression", n_epochs=2)  # of the whole fit, which is not looked at
+        found = tune(counts, modality="expression", settings=settings, plan=plan)
         start = found.trials[found.trials["phase"] == "start"]
         assert start["start_power"].tolist() == [2.0]
         assert found.settings["start_power"] == wanted
