@@ -64,5 +64,5 @@ def write_genome(folder: Path, *, n_genes: int, n_peaks: int, n_factors: int = 6
     peaks.to_csv(folder / "peaks.tsv", sep="\t", index=False)
     genes.to_csv(folder / "tss.tsv", sep="\t", index=False)
     pd.DataFrame({"chrom": names, "length": length}).to_csv(folder / "genome.tsv", sep="\t", index=False, header=False)
-    hits = sparse.random(n_peaks, n_factors, density=0.06, format="csr", rng=rng, data_rvs=np.ones)
+    hits = sparse.random(n_peaks, n_factors, density=0.06, format="csr", random_state=rng, data_rvs=np.ones)
     sparse.save_npz(folder / "hits.npz", hits, compressed=False)

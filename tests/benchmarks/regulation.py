@@ -183,7 +183,7 @@ def main() -> None:
         planted = {name: int(rank[name]) for name, where in truth["planted_factors"].items() if where == lineage}
         print(f"lineage {lineage}: ranks of planted factors among {len(factors)}: {planted}")
 
-    many = sparse.random(hits.shape[0], 800, density=0.06, format="csr", rng=np.random.default_rng(0))
+    many = sparse.random(hits.shape[0], 800, density=0.06, format="csr", random_state=np.random.default_rng(0))
     some = np.arange(60)
     lite = replace(fit.lite, **{
         name: values[some] for name, values in vars(fit.lite).items() if isinstance(values, np.ndarray)

@@ -22,7 +22,7 @@ from tests.core.regulation_data import small_problem
 def problem() -> tuple[Cells, PeakSets, RegulationFit, sparse.csr_matrix]:
     cells, sets, _, _ = small_problem()
     rng = np.random.default_rng(4)
-    hits = sparse.random(cells.decoder.n_features, 15, density=0.15, format="csr", rng=rng)
+    hits = sparse.random(cells.decoder.n_features, 15, density=0.15, format="csr", random_state=rng)
     hits = sparse.hstack([hits, np.ones((cells.decoder.n_features, 1)), np.zeros((cells.decoder.n_features, 1))])
     return cells, sets, fit_regulation(cells, sets), sparse.csr_matrix(hits)
 

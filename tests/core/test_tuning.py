@@ -104,7 +104,7 @@ def test_thinned_halves_make_up_the_counts():
 
 def test_scores_are_those_of_dense_algebra():
     rng = np.random.default_rng(0)
-    counts = sparse.random(70, 20, 0.4, "csr", np.float32, rng=rng)
+    counts = sparse.random(70, 20, 0.4, "csr", np.float32, random_state=rng)
     features = rng.dirichlet(np.ones(20), 4).T.astype(np.float32)
     topics = rng.dirichlet(np.ones(4), 70).astype(np.float32)
     wanted = (counts.toarray() * np.log(topics.astype(float) @ features.T)).sum(1)

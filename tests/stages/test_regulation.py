@@ -56,7 +56,7 @@ def multiome() -> mudata.MuData:
     activations[:11] = decoder.activations().T
     rna.varm["topic_activations"] = activations
     rna.obs["effective_read_depth"] = np.exp(cells.log_depth)
-    hits = sparse.random(len(extra), 7, density=0.2, format="csr", rng=rng)
+    hits = sparse.random(len(extra), 7, density=0.2, format="csr", random_state=rng)
     atac.varm["motif_hits"] = sparse.csr_matrix(hits != 0, dtype=np.float32)
     atac.uns["motifs"] = pd.DataFrame({"id": [f"M{i}" for i in range(7)], "name": ["A", "A", "B", "C", "D", "E", "F"]})
     data = mudata.MuData({"rna": rna, "atac": atac})

@@ -356,7 +356,7 @@ def test_shrinkage_flattens_noise_and_keeps_programmes():
 
 @pytest.mark.parametrize("modality", ["expression", "accessibility"])
 def test_constant_of_the_counts_is_that_of_scipy(modality: Modality) -> None:
-    counts = sparse.random(20, 30, density=0.4, rng=np.random.default_rng(2), format="csr", dtype=np.float32)
+    counts = sparse.random(20, 30, density=0.4, random_state=np.random.default_rng(2), format="csr", dtype=np.float32)
     counts.data = np.ceil(counts.data * 9) if modality == "expression" else np.ones_like(counts.data)
     data = CellData(counts, modality, np.ones(30, bool), pooled_shares(counts, np.arange(20)))
     cells = np.array([3, 17, 5])
