@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -306,4 +307,24 @@ def test_first_pictures_fill_their_cards_on_a_phone(chromium: Any, demo_run: Pat
         page.wait_for_selector(f"#{name} .chart.drawn", timeout=60_000)
         drawn = page.locator(f"#{name} .chart").locator("canvas, svg").first.bounding_box()
         assert drawn["width"] > 0.8 * page.locator(f"#{name}").bounding_box()["width"]
+    page.close()
+
+
+@pytest.mark.browser
+def test_the_main_view_prints_on_few_pages_and_everything_can_be_printed(chromium: Any, demo_run: Path) -> None:
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    page.goto((demo_run / "report.html").as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+    page.evaluate("window.print = () => { window.printed = document.querySelectorAll('.chart.drawn').length; }")
+    printed = []
+    for _ in ("main figures", "everything"):
+        page.click("#print")
+        page.wait_for_function("window.printed", timeout=120_000)
+        drawn = page.evaluate("window.printed")
+        assert drawn == page.evaluate("[...document.querySelectorAll('.chart')].filter((c) => c.clientWidth).length")
+        printed.append(len(re.findall(rb"/Type\s*/Page[^s]", page.pdf(format="A4"))))
+        page.evaluate("window.printed = 0")
+        page.click("#everything")
+    assert 4 <= printed[0] <= 15
+    assert printed[1] > 2 * printed[0]
     page.close()

@@ -282,14 +282,16 @@ const charts = (() => {
     });
   };
 
-  const drawAll = async () => {
-    for (const figure of figures.values()) {
+  // draws every figure that has a place on the page, scrolled to or not; those in closed folds have none
+  const drawShown = async () => {
+    const shown = [...figures.values()].filter((figure) => figure.node.clientWidth > 0);
+    for (const figure of shown) {
       figure.wanted = true;
       schedule(figure);
     }
     await queue;
-    for (const figure of figures.values()) figure.wanted = false;
+    for (const figure of shown) figure.wanted = false;
   };
 
-  return { setUp, drawAll, figures };
+  return { setUp, drawShown, figures };
 })();

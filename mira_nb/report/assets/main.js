@@ -19,22 +19,10 @@ page.unpack().then(() => {
   const text = `Charts and tables of this page cannot be drawn (${error.message}). Browsers of 2023 and later can.`;
   page.byId("top").after(common.make("p", { class: "problem", role: "alert", text }));
 });
-addEventListener("beforeprint", () => {
-  for (const node of document.querySelectorAll("main details")) {
-    node.dataset.was = String(node.open);
-    node.open = true;
-  }
-});
-addEventListener("afterprint", () => {
-  for (const node of document.querySelectorAll("main details")) node.open = node.dataset.was === "true";
-});
+// what is shown is printed: the main figures, or everything once that is pressed
 page.byId("print").addEventListener("click", async () => {
   page.byId("print").disabled = true;
-  // charts in a fold have no width: they are drawn once everything is open
-  const folded = [...document.querySelectorAll("main details")].filter((node) => !node.open);
-  for (const node of folded) node.open = true;
-  await charts.drawAll();
+  await charts.drawShown();
   page.byId("print").disabled = false;
   print();
-  for (const node of folded) node.open = false;
 });
