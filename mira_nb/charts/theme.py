@@ -62,6 +62,7 @@ def config(*, dark: bool = False) -> dict[str, Any]:
             "labelFontSize": 11,
             "titleFontSize": 12,
             "symbolLimit": 60,
+            "titleLimit": 0,
         },
         "header": {"labelColor": ink, "titleColor": ink},
         "view": {"stroke": "transparent", "continuousWidth": 420, "continuousHeight": 300},
