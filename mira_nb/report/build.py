@@ -31,7 +31,7 @@ from .sections import Builder, all_alerts
 from .texts import phrase
 
 SCRIPTS: Final = (
-    "common.js", "packed.js", "page.js", "tables.js", "linked.js", "charts.js", "folds.js",
+    "common.js", "packed.js", "page.js", "tables.js", "linked.js", "interact.js", "address.js", "charts.js", "folds.js",
     "values.js", "pens.js", "views.js", "zip.js", "genes.js", "coverage.js", "locus.js", "explore.js", "glossary.js",
     "main.js",
 )  # fmt: skip
