@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, get_args
 from xml.etree import ElementTree
 
 from mira_nb.charts import packed, theme
+from mira_nb.charts.labels import spread_marks, spread_names
 from mira_nb.errors import ParameterError
 from mira_nb.report import embed
 from mira_nb.report.figures import POINT_LIMIT
@@ -150,7 +151,13 @@ def draw_chart(chart: Mapping[str, Any], *, recolor: Any, names: Mapping[str, st
     look = _scaled(theme.config(), LARGER) if size == "slide" else theme.config()
     drawn["config"] = _merged(drawn.get("config", {}), {**look, "background": "white", "font": _FONT})
     drawn = _with_width(drawn, _slide_width(drawn) if size == "slide" else PAGE_WIDTH)
-    return _numbered(vl_convert.vegalite_to_svg(drawn, allowed_base_urls=[])), note
+    compiled, marks = spread_marks(vl_convert.vegalite_to_vega(drawn))
+    svg = _numbered(vl_convert.vega_to_svg(compiled, allowed_base_urls=[]))
+    if marks and all(isinstance(compiled.get(side), int | float) for side in ("width", "height")):
+        root = ElementTree.fromstring(svg)
+        spread_names(root, marks, width=compiled["width"], height=compiled["height"])
+        svg = _text(root)
+    return svg, note
 
 
 def _numbered(svg: str) -> str:

@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from mira_nb.charts import theme
+from mira_nb.charts.labels import LAYOUT
 
 from . import embed, wording
 from .atlas import atlas_rows
@@ -89,7 +90,7 @@ def render(run: RunView, methods: Methods) -> tuple[str, Findings, Explorer]:
     scripts = _scripts(policy, with_charts=any("spec-" in str(block)[:60] for block in builder.blocks))
     record_text = json.dumps(run.record, indent=1, ensure_ascii=False)
     blocks = [
-        embed.json_block("chart-themes", {"light": theme.config(), "dark": theme.config(dark=True)}),
+        embed.json_block("chart-themes", {"light": theme.config(), "dark": theme.config(dark=True), "spread": LAYOUT}),
         embed.json_block("texts", _texts(methods, record_text)),
         embed.json_block("glossary", [term.record() for term in terms()]),
         *builder.blocks,

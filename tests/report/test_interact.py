@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from mira_nb.charts import embedding
+from mira_nb.charts.drivers import two_set_scatter
 from mira_nb.report.build import build_report
 from tests.report.conftest import until
 from tests.report.synthetic import RunFolder, cells
@@ -35,7 +37,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = alt.Chart(frame).mark_line().encode(x="t:Q", y="v:Q", color=field).properties(width=260, height=150)
     joint.figure("lines", lines, prominence="detail").save()
     chart, data = embedding.menu_scatter(xy, values, default="leiden", width=500, height=200)
-    run.stage("trajectory").figure("third", chart, data=data).save()
+    rng = np.random.default_rng(0)
+    near = pd.DataFrame(
+        {"label": [f"FACTOR{i:02d}" for i in range(14)], "x": rng.normal(9, 0.2, 14), "y": rng.normal(9, 0.2, 14)}
+    )
+    near.loc[14] = [18.0, 18.0, "far"]
+    names = two_set_scatter(near.assign(x_called=True, y_called=False), first="s", second="t")
+    run.stage("trajectory").figure("third", chart, data=data).figure("names", names.properties(width=300)).save()
     return build_report(run.finish())
 
 
@@ -269,3 +277,37 @@ def test_only_points_zoom(page_offline: Any, report: Path) -> None:
     page.locator("#joint-lines .canvas").focus()
     page.keyboard.press("Shift")
     assert page.locator("#joint-lines .hint").is_visible()
+
+
+def test_names_make_room_for_each_other_and_find_more_when_zoomed(page_offline: Any, report: Path) -> None:
+    page = page_offline.open(report, "#trajectory-names")
+    page.locator("#trajectory-names .chart.drawn").wait_for()
+
+    def boxes() -> list[tuple[float, float, float, float]]:
+        return [
+            tuple(box)
+            for box in page.evaluate(
+                """[...document.querySelectorAll('#trajectory-names .mark-text.role-mark text')]
+                  .filter((text) => text.textContent.startsWith('FACTOR') && text.getAttribute('opacity') !== '0')
+                  .map((text) => text.getBoundingClientRect()).map((b) => [b.left, b.right, b.top + 2, b.bottom - 2])"""
+            )
+        ]
+
+    def apart(found: list[tuple[float, float, float, float]]) -> bool:
+        pairs = itertools.combinations(found, 2)
+        return not any(a[0] < b[1] - 1 and b[0] < a[1] - 1 and a[2] < b[3] and b[2] < a[3] for a, b in pairs)
+
+    first = boxes()
+    assert 4 <= len(first) < 14
+    assert apart(first)
+    page.locator("#trajectory-names .canvas").focus()
+    for _ in range(3):
+        page.keyboard.press("+")
+    page.wait_for_timeout(300)
+    near = boxes()
+    assert len(near) > len(first)
+    assert apart(near)
+    page.keyboard.press("0")
+    page.wait_for_timeout(300)
+    assert boxes() == first
+    assert page_offline.errors == []

@@ -62,7 +62,7 @@ const charts = (() => {
         delete data.format;
       }
     }
-    const { zooms, entries } = interact.mark(vega, figure.extended);
+    const { zooms, entries } = interact.mark(vega, figure.extended, themes.spread);
     Object.assign(figure, { zooms, entries });
     return vega;
   };

@@ -81,8 +81,23 @@ const interact = (() => {
     return { spec: more.length ? { ...out, params: [...(out.params ?? []), ...more] } : out, fields, planes };
   };
 
+  // names of style "spread" avoid points and each other, as charts/labels.py does without a browser
+  const spread = (node, moving, layout) => {
+    const points = (node.marks ?? []).filter((part) => part.type === "symbol" && part.name).map((part) => part.name);
+    for (const part of node.marks ?? []) {
+      if (part.marks) spread(part, moving, layout);
+      if (!part.style?.includes?.("spread")) continue;
+      delete part.encode.update.dx;
+      delete part.encode.update.dy;
+      // named here, a signal that moves the points places the names anew
+      part.transform = [{ ...layout, size: { signal: `[width, height + 0 * length([${moving.join(", ")}])]` }, avoidMarks: points }];
+    }
+  };
+
   // legends of a compiled chart take clicks; which signals hold the zoom of which scale
-  const mark = (vega, { fields }) => {
+  const mark = (vega, { fields }, layout) => {
+    const signals = (vega.signals ?? []).filter(({ name, bind }) => bind || /^zoom_\d+$/.test(name)).map(({ name }) => name);
+    spread(vega, signals, layout);
     const fieldOf = new Map();
     const zooms = [];
     const entries = fields.map(() => []);
