@@ -41,7 +41,7 @@ def dot_plot(frame: pd.DataFrame, *, genes: Sequence[str], groups: Sequence[str]
             size=alt.Size(
                 "expressing:Q",
                 title="cells expressing",
-                scale=alt.Scale(type="sqrt", domain=[0, 1], range=[2, 240]),
+                scale=alt.Scale(type="sqrt", range=[2, 240]),  # with the domain of colour both would be one legend
                 legend=alt.Legend(format=".0%", values=[0.1, 0.25, 0.5, 1]),
             ),
             color=alt.Color(
@@ -99,7 +99,12 @@ def volcano(
         )
     )
     points = base.mark_circle(size=36, opacity=0.75).encode(
-        color=alt.Color("side:N", title=None, scale=alt.Scale(domain=list(CLASSES), range=colors)),
+        color=alt.Color(
+            "side:N",
+            title=None,
+            scale=alt.Scale(domain=list(CLASSES), range=colors),
+            legend=alt.Legend(orient="bottom"),
+        ),
         tooltip=["gene:N", alt.Tooltip("x:Q", format=".3f", title="effect size"), alt.Tooltip("y:Q", format=".1f")],
     )
     names = base.transform_filter(f"datum.rank <= {N_NAMED} && datum.reach >= 0").mark_text(

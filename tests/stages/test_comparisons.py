@@ -287,6 +287,8 @@ def test_marker_figures_show_the_planted_genes(data) -> None:  # type: ignore[no
     row = rows.iloc[0]
     assert row["expressing"] == pytest.approx((counts.loc[labels == row["group"], row["gene"]] > 0).mean())
     assert rows.groupby("gene")["relative"].max().tolist() == [1.0] * rows["gene"].nunique()
+    legends = vl_convert.vegalite_to_vega(dots)["legends"]
+    assert [legend["title"] for legend in legends] == ["mean / largest", "cells expressing"]
     volcano = result.figure("volcano")
     svg = vl_convert.vegalite_to_svg(packed.inline(volcano.chart, volcano.packed))
     frame = next(table.frame for table in result.tables if table.name == "group_tests")
