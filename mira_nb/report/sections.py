@@ -43,7 +43,7 @@ class Builder:
     ids: set[str] = field(
         default_factory=lambda: {
             *("results", "result-map", "result-tree", "result-topics", "alerts", "key-figures"),
-            *("methods", "atlas", "provenance", "top", "main", "explore", "topic-pages"),
+            *("methods", "departures", "atlas", "provenance", "top", "main", "explore", "topic-pages"),
         }
     )
 
