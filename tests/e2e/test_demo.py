@@ -20,6 +20,7 @@ from scipy.sparse import issparse
 from mira_nb.comparison import tables
 from mira_nb.comparison.runs import read_runs
 from mira_nb.report.atlas import read_atlas
+from mira_nb.report.columns import column_text
 from mira_nb.run.slots import read_slots
 from mira_nb.run.store import read_h5mu
 from mira_nb.stages.registry import BUILT_IN, get_stage
@@ -190,6 +191,13 @@ def test_every_panel_of_the_atlas_is_in_the_report(demo_run: Path) -> None:
     text = (demo_run / "report.html").read_text()
     part = text[text.index('<section id="atlas"') :].split("</section>")[0]
     assert f"{len(read_atlas())} of {len(read_atlas())} are in this report" in part
+
+
+def test_every_column_of_every_table_is_explained(demo_run: Path) -> None:
+    stages = [json.loads((demo_run / "stages" / name / "stage.json").read_text()) for name in BUILT_IN]
+    columns = [(table["name"], column) for stage in stages for table in stage["tables"] for column in table["columns"]]
+    assert len(columns) > 200
+    assert [item for item in columns if not column_text(*item).help] == []
 
 
 def test_every_key_is_declared_with_its_shape(demo_run: Path) -> None:
