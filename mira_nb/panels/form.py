@@ -13,6 +13,7 @@ from mira_nb.stages.describe import Parameter, format_value
 from mira_nb.stages.params import Params
 
 from .fields import check, parse_text
+from .fold import Fold
 from .texts import words
 
 NONE_CHOICE = "(none)"
@@ -103,7 +104,7 @@ class ParamsForm:
         self.specs = model.describe()
         self.mistakes: dict[str, str] = {}
         self._params: Any = None
-        self.fold: Any = None
+        self.fold: Fold | None = None
         self._quiet = True
         self._on_change = on_change or (lambda: None)
         self.fields = {spec.name: Field(spec, annotations=annotations, on_change=self._changed) for spec in self.specs}
@@ -125,9 +126,8 @@ class ParamsForm:
         if hidden:
             box = widgets.VBox(hidden)
             box.add_class("mn-fields")
-            self.fold = widgets.Accordion(children=[box], titles=[""], selected_index=None)
-            self.fold.add_class("mn-fold")
-            rows.append(self.fold)
+            self.fold = Fold("", [box])
+            rows.append(self.fold.widget)
         if not self.specs:
             rows = [widgets.HTML('<p class="mn-help">This stage has no parameters.</p>')]
         return [*rows, self.general, self.reset_button] if self.specs else rows
@@ -180,7 +180,7 @@ class ParamsForm:
         hidden = {spec.name for spec in self.specs if spec.advanced}
         if self.fold is not None:
             inside = f", {len(changed & hidden)} changed" if changed & hidden else ""
-            self.fold.titles = [f"{_noun(len(hidden), 'advanced parameter')}{inside}"]
+            self.fold.title = f"{_noun(len(hidden), 'advanced parameter')}{inside}"
         many = f" ({len(changed)} changed)" if changed else ""
         self.reset_button.description = f"Reset to defaults{many}"
 

@@ -12,6 +12,7 @@ from mira_nb.errors import MiraError, ParameterError
 from mira_nb.io.resources import Resources
 from mira_nb.report.names import topic_names
 from mira_nb.run.dependents import renewal
+from mira_nb.run.presets import Presets
 from mira_nb.run.store import RunStore
 from mira_nb.stages.params import Params
 
@@ -20,6 +21,8 @@ from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck, insid
 from .choices import Choices, questions
 from .form import ParamsForm
 from .job import JobRequest
+from .preset_bar import PresetBar, preset_folder
+from .stage_forms import StageForms
 from .state import RunState, StageState, load_stage
 from .texts import phrase, words
 
@@ -39,6 +42,8 @@ class StagePanel:
         Called with what to run when a button is clicked; raises :class:`MiraError` when it cannot start.
     gather
         Returns the parameters of all stages as their forms have them, for "run everything up to here".
+    forms
+        The forms that presets can set; None: that of this stage.
 
     Attributes
     ----------
@@ -53,6 +58,7 @@ class StagePanel:
         *,
         start: Start,
         gather: Callable[[], dict[str, Mapping[str, Any]]] = dict,
+        forms: StageForms | None = None,
     ) -> None:
         self.name, self.store = name, store
         self._start, self._gather = start, gather
@@ -66,6 +72,8 @@ class StagePanel:
         self.notice = widgets.HTML()
         self.choices = Choices(self._choose)
         self.form: ParamsForm | None = None
+        self.presets: PresetBar | None = None
+        self._forms = forms or StageForms(name, lambda _: self.form)
         self.run_button = _button("run", "mn-primary")
         self.upto_button = _button("upto")
         self.run_button.on_click(lambda _: self._run(upto=False))
@@ -116,7 +124,8 @@ class StagePanel:
         tune = widgets.HTML(
             f'<h3>{phrase("stage", "parameters")}</h3><p class="mn-help">{markup.text(self.stage.tune)}</p>'
         )
-        self.card.children = [tune, self.form.widget, *self.card.children]
+        self.presets = PresetBar(Presets(preset_folder()), self._forms)
+        self.card.children = [tune, self.presets.widget, self.form.widget, *self.card.children]
         self._buttons()
 
     def _notice(self, state: StageState) -> str:

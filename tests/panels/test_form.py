@@ -141,9 +141,14 @@ def test_hostile_entries_stay_text() -> None:
 
 def test_advanced_parameters_are_folded_and_the_rest_is_not() -> None:
     made = form()
-    fold = made.widget.children[1]
-    assert fold.selected_index is None
-    assert fold.children[0].children == (made.fields["n_cells"].widget,)
+    fold = made.fold
+    assert fold is not None
+    assert made.widget.children[1] is fold.widget
+    assert not fold.open
+    assert fold.body.layout.display == "none"
+    assert fold.body.children[0].children == (made.fields["n_cells"].widget,)
+    fold.head.shown = True
+    assert fold.body.layout.display != "none"
     assert made.fields["rate"].widget in made.widget.children[0].children
 
 
@@ -209,7 +214,7 @@ def test_what_was_changed_is_marked_and_counted() -> None:
     form.fields["n_markers"].entry.value = "3"
     assert "Changed." in form.fields["resolution"].note.value
     assert "Changed." not in form.fields["min_dist"].note.value
-    assert form.fold.titles == ("5 advanced parameters, 1 changed",)
+    assert form.fold.title == "5 advanced parameters, 1 changed"
     assert form.reset_button.description == "Reset to defaults (2 changed)"
     form.reset_button.click()
     assert form.changed == []
