@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from mira_nb.explorer.run_names import RunNames
 from mira_nb.report.names import FILE as TOPIC_NAMES
 from mira_nb.run.outputs import REPORT, report_is_current, write_report
 from mira_nb.run.store import RunStore
@@ -101,6 +102,7 @@ class Dashboard:
         self._job = JobState()
         self.run: RunState = read_run(self.store)
         self.panels: dict[str, StagePanel] = {}
+        self.names = RunNames(self.store.root)
         self.explorer = ExplorerTab(self.store, self.propose)
         self.job_bar = JobBar(self.jobs)
         self._build(message)
@@ -206,7 +208,9 @@ class Dashboard:
     def _panel(self, name: str) -> StagePanel:
         if name not in self.panels:
             forms = StageForms(name, self.form, stages=list(self.run.stages), titles=self._titles())
-            panel = StagePanel(name, self.store, start=self.start, gather=self._parameters, forms=forms)
+            panel = StagePanel(
+                name, self.store, start=self.start, gather=self._parameters, forms=forms, names=self.names
+            )
             panel.update(self.run, busy=self._job.active)
             self.panels[name] = panel
         return self.panels[name]

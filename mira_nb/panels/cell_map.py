@@ -40,7 +40,8 @@ class CellMap(anywidget.AnyWidget):
     """
 
     _esm = "".join(
-        path.read_text(encoding="utf-8") for path in (SHARED / "common.js", ASSETS / "cloud.js", ASSETS / "explorer.js")
+        path.read_text(encoding="utf-8")
+        for path in (SHARED / "common.js", *(ASSETS / name for name in ("cloud.js", "search.js", "explorer.js")))
     )
 
     def __init__(

@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mira_nb.errors import MiraError, ParameterError
+from mira_nb.explorer.run_names import RunNames
 from mira_nb.io.resources import Resources
 from mira_nb.report.names import topic_names
 from mira_nb.run.dependents import renewal
@@ -44,6 +45,8 @@ class StagePanel:
         Returns the parameters of all stages as their forms have them, for "run everything up to here".
     forms
         The forms that presets can set; None: that of this stage.
+    names
+        Names of the run, shared by all its panels.
 
     Attributes
     ----------
@@ -59,6 +62,7 @@ class StagePanel:
         start: Start,
         gather: Callable[[], dict[str, Mapping[str, Any]]] = dict,
         forms: StageForms | None = None,
+        names: RunNames | None = None,
     ) -> None:
         self.name, self.store = name, store
         self._start, self._gather = start, gather
@@ -74,6 +78,7 @@ class StagePanel:
         self.form: ParamsForm | None = None
         self.presets: PresetBar | None = None
         self._forms = forms or StageForms(name, lambda _: self.form)
+        self._names = names or RunNames(store.root)
         self.run_button = _button("run", "mn-primary")
         self.upto_button = _button("upto")
         self.run_button.on_click(lambda _: self._run(upto=False))
@@ -119,6 +124,7 @@ class StagePanel:
             self.stage.Params,
             values=_still_valid(self.stage.Params, self.state.parameters),
             annotations=run.annotations,
+            names=self._names,
             on_change=self._buttons,
         )
         tune = widgets.HTML(

@@ -175,60 +175,11 @@ function makeMap(root, { onChosen }) {
   };
 }
 
-// A search box with its list of matches, after the combobox pattern of ARIA.
-function makeSearch({ ask, onPick }) {
-  const list = make("ul", { class: "mn-found", role: "listbox", id: `found-${Math.random().toString(36).slice(2)}`, "aria-label": "Matches", hidden: true });
-  const input = make("input", {
-    type: "text", role: "combobox", "aria-expanded": "false", "aria-autocomplete": "list", "aria-controls": list.id,
-    autocomplete: "off", spellcheck: "false", placeholder: "gene, peak, motif, topic, NITE, any column",
-  });
-  let items = []; let active = -1; let asked = 0;
-  const label = make("label", { class: "mn-search" }, make("span", {}, "Colour by"), input);
-  function open(flag) { list.hidden = !flag; input.setAttribute("aria-expanded", String(flag)); }
-  function mark(i) {
-    active = i;
-    [...list.children].forEach((item, k) => item.setAttribute("aria-selected", String(k === i)));
-    if (i >= 0) input.setAttribute("aria-activedescendant", list.children[i].id); else input.removeAttribute("aria-activedescendant");
-  }
-  function pick(i) {
-    if (!items[i]) return;
-    input.value = items[i].label;
-    open(false);
-    onPick(items[i]);
-  }
-  function show(found, id) {
-    if (id !== asked) return;
-    items = found;
-    list.replaceChildren(...found.map((item, i) => {
-      const row = make("li", { role: "option", id: `${list.id}-${i}`, "aria-selected": "false" },
-        make("span", {}, item.label), make("span", { class: "mn-kind" }, item.kind));
-      row.addEventListener("mousedown", (event) => { event.preventDefault(); pick(i); });
-      return row;
-    }));
-    if (!found.length) list.replaceChildren(make("li", { class: "mn-none", role: "option", "aria-disabled": "true", "aria-selected": "false" }, "nothing of this name"));
-    mark(found.length ? 0 : -1);
-    open(document.activeElement === input);
-  }
-  const search = () => { asked += 1; ask(input.value, asked); };
-  input.addEventListener("input", search);
-  input.addEventListener("focus", () => { input.select(); asked += 1; ask("", asked); });
-  input.addEventListener("blur", () => open(false));
-  input.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown" && items.length) mark((active + 1) % items.length);
-    else if (event.key === "ArrowUp" && items.length) mark((active + items.length - 1) % items.length);
-    else if (event.key === "Enter") pick(active);
-    else if (event.key === "Escape") open(false);
-    else return;
-    event.preventDefault();
-  });
-  return { node: make("div", { class: "mn-searchbox" }, label, list), show, say(text) { if (document.activeElement !== input) input.value = text; } };
-}
-
 function render({ model, el }) {
   const send = (content, buffers) => model.send(content, undefined, buffers);
   const status = make("p", { class: "mn-help", role: "status" }, "The cells are being loaded");
   const legend = make("div", { class: "mn-legend" });
-  const search = makeSearch({ ask: (text, id) => send({ kind: "search", text, id }), onPick: (item) => send({ kind: "show", key: item.key }) });
+  const search = makeSearch({ label: "Colour by", placeholder: "gene, peak, motif, topic, NITE, any column", ask: (text, id) => send({ kind: "search", text, id }), onPick: (item) => send({ kind: "show", key: item.key }) });
   let chosen = null; let values = null; let message = null;
 
   const count = make("span", { class: "mn-count", role: "status" }, "No cells are chosen");
