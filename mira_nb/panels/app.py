@@ -23,6 +23,7 @@ from .follow import Follower
 from .form import ParamsForm
 from .job import JobController, JobRequest, JobState
 from .panel import StagePanel
+from .picking import Picking
 from .stage_forms import StageForms
 from .state import LABELS, RunState, read_run
 from .texts import words
@@ -104,6 +105,7 @@ class Dashboard:
         self.panels: dict[str, StagePanel] = {}
         self.names = RunNames(self.store.root)
         self.explorer = ExplorerTab(self.store, self.propose)
+        self.picking = Picking(self.explorer, self.form, self.show)
         self.job_bar = JobBar(self.jobs)
         self._build(message)
         self.refresh(force=True)
@@ -209,7 +211,13 @@ class Dashboard:
         if name not in self.panels:
             forms = StageForms(name, self.form, stages=list(self.run.stages), titles=self._titles())
             panel = StagePanel(
-                name, self.store, start=self.start, gather=self._parameters, forms=forms, names=self.names
+                name,
+                self.store,
+                start=self.start,
+                gather=self._parameters,
+                forms=forms,
+                names=self.names,
+                picking=self.picking,
             )
             panel.update(self.run, busy=self._job.active)
             self.panels[name] = panel
@@ -220,6 +228,10 @@ class Dashboard:
         return self._panel(stage).form
 
     # ------------------------------------------------------------------ act
+    def show(self, name: str) -> None:
+        """Show a stage, or the explorer."""
+        self.stages.selected = name
+
     def propose(self, stage: str, values: Mapping[str, Any]) -> None:
         """Put values into the form of a stage, for the reader to run it."""
         form = self.form(stage)

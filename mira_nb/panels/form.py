@@ -65,6 +65,14 @@ class Field:
             return {}
         return self._names.wrong(self.spec.choices_from, value if isinstance(value, list) else [value])
 
+    def take(self, cell: str) -> None:
+        """Put in a cell that was picked on the map, beside others where there can be several; an empty name is none."""
+        if cell and self.spec.kind == "list":
+            self.value = list(dict.fromkeys([*self.value, cell]))
+        elif cell:
+            self.value = cell
+        self.entry.returned = True
+
     def show(self, mistake: str) -> None:
         """Show the help text, with the mistake above it."""
         spec = self.spec
@@ -151,6 +159,13 @@ class ParamsForm:
         if not self.specs:
             rows = [widgets.HTML('<p class="mn-help">This stage has no parameters.</p>')]
         return [*rows, self.general, self.reset_button] if self.specs else rows
+
+    def offer_map(self, pick: Callable[[str], None] | None) -> None:
+        """Let cells be picked on the map: `pick` is called with the parameter; None: there is no map."""
+        for field in self.fields.values():
+            if isinstance(field.entry, NameEntry) and field.spec.choices_from == "cells":
+                field.entry.pick = pick or (lambda _: None)
+                field.entry.pickable = pick is not None
 
     # ------------------------------------------------------------------ values
     @property

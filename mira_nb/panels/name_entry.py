@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anywidget
@@ -36,15 +36,29 @@ class NameEntry(anywidget.AnyWidget):
     several = traitlets.Bool().tag(sync=True)
     value = traitlets.Unicode().tag(sync=True)
     wrong: Any = traitlets.List().tag(sync=True)
+    pickable = traitlets.Bool().tag(sync=True)
+    """Whether a cell can be picked on the map."""
+    pick_label = traitlets.Unicode().tag(sync=True)
+    returned = traitlets.Bool().tag(sync=True)
+    """Whether the reader comes back from the map."""
 
     def __init__(self, spec: Parameter, names: RunNames, *, value: str = "") -> None:
         self.spec, self.names = spec, names
+        self.pick: Callable[[str], None] = lambda _: None
         hint = words("stage")["names"].get(spec.choices_from, "")
-        super().__init__(label=spec.label, placeholder=hint, several=spec.kind == "list", value=value)
+        super().__init__(
+            label=spec.label,
+            placeholder=hint,
+            several=spec.kind == "list",
+            value=value,
+            pick_label=words("stage")["pick"],
+        )
         self.on_msg(self._asked)
 
     def _asked(self, _: Any, message: Mapping[str, Any], buffers: Sequence[Any]) -> None:
-        """Answer a search of the page."""
+        """Answer a search of the page, or open the map."""
+        if message.get("kind") == "pick":
+            self.pick(self.spec.name)
         if message.get("kind") != "search":
             return
         text = str(message.get("text", ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck, insid
 from .choices import Choices, questions
 from .form import ParamsForm
 from .job import JobRequest
+from .picking import Picking
 from .preset_bar import PresetBar, preset_folder
 from .stage_forms import StageForms
 from .state import RunState, StageState, load_stage
@@ -47,6 +49,8 @@ class StagePanel:
         The forms that presets can set; None: that of this stage.
     names
         Names of the run, shared by all its panels.
+    picking
+        Opens the map to pick a cell; None: the page has no map.
 
     Attributes
     ----------
@@ -63,6 +67,7 @@ class StagePanel:
         gather: Callable[[], dict[str, Mapping[str, Any]]] = dict,
         forms: StageForms | None = None,
         names: RunNames | None = None,
+        picking: Picking | None = None,
     ) -> None:
         self.name, self.store = name, store
         self._start, self._gather = start, gather
@@ -79,6 +84,7 @@ class StagePanel:
         self.presets: PresetBar | None = None
         self._forms = forms or StageForms(name, lambda _: self.form)
         self._names = names or RunNames(store.root)
+        self._picking = picking
         self.run_button = _button("run", "mn-primary")
         self.upto_button = _button("upto")
         self.run_button.on_click(lambda _: self._run(upto=False))
@@ -108,6 +114,9 @@ class StagePanel:
         self._run_state = run
         if first:
             self._make_form(run)
+        if self.form is not None and self._picking is not None:
+            ask = partial(self._picking.ask, self.name)
+            self.form.offer_map(ask if self._picking.possible else None)
         purpose = self.stage.purpose if self.stage else ""
         self.head.value = markup.stage_head(state, purpose, self.stage.look if self.stage else "")
         self.notice.value = self._notice(state)

@@ -14,7 +14,10 @@ function render({ model, el }) {
   });
   search.node.classList.add("mn-names-search");
   const list = make("ul", { class: "mn-chips", "aria-label": "Chosen names" });
-  el.replaceChildren(make("div", { class: "mn-names" }, search.node, ...(several ? [list] : [])));
+  const pick = make("button", { type: "button", class: "mn-button mn-pick-button", "aria-label": `${model.get("pick_label")}: ${model.get("label")}` }, model.get("pick_label"));
+  pick.addEventListener("click", () => model.send({ kind: "pick" }));
+  el.replaceChildren(make("div", { class: "mn-names" }, search.node, ...(several ? [list] : []), pick));
+  const showPick = () => { pick.hidden = !model.get("pickable"); };
 
   const names = () => parts(model.get("value"));
   function keep(found) {
@@ -78,11 +81,20 @@ function render({ model, el }) {
   model.on("msg:custom", received);
   model.on("change:value", redraw);
   model.on("change:wrong", draw);
+  model.on("change:pickable", showPick);
+  showPick();
+  if (model.get("returned")) {
+    // back from the map: the reader goes on where the map was opened
+    model.set("returned", false);
+    model.save_changes();
+    setTimeout(() => { pick.scrollIntoView({ block: "center" }); pick.focus(); }, 50);
+  }
   redraw();
   return () => {
     model.off("msg:custom", received);
     model.off("change:value", redraw);
     model.off("change:wrong", draw);
+    model.off("change:pickable", showPick);
   };
 }
 
