@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 
 from mira_nb.errors import MiraError, ParameterError
+from mira_nb.explorer.run_names import RunNames
 from mira_nb.io.resources import Resources
 from mira_nb.report.names import topic_names
 from mira_nb.run.dependents import renewal
+from mira_nb.run.presets import Presets
 from mira_nb.run.store import RunStore
 from mira_nb.stages.params import Params
 
@@ -20,6 +23,9 @@ from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck, insid
 from .choices import Choices, questions
 from .form import ParamsForm
 from .job import JobRequest
+from .picking import Picking
+from .preset_bar import PresetBar, preset_folder
+from .stage_forms import StageForms
 from .state import RunState, StageState, load_stage
 from .texts import phrase, words
 
@@ -39,6 +45,12 @@ class StagePanel:
         Called with what to run when a button is clicked; raises :class:`MiraError` when it cannot start.
     gather
         Returns the parameters of all stages as their forms have them, for "run everything up to here".
+    forms
+        The forms that presets can set; None: that of this stage.
+    names
+        Names of the run, shared by all its panels.
+    picking
+        Opens the map to pick a cell; None: the page has no map.
 
     Attributes
     ----------
@@ -53,6 +65,9 @@ class StagePanel:
         *,
         start: Start,
         gather: Callable[[], dict[str, Mapping[str, Any]]] = dict,
+        forms: StageForms | None = None,
+        names: RunNames | None = None,
+        picking: Picking | None = None,
     ) -> None:
         self.name, self.store = name, store
         self._start, self._gather = start, gather
@@ -66,6 +81,10 @@ class StagePanel:
         self.notice = widgets.HTML()
         self.choices = Choices(self._choose)
         self.form: ParamsForm | None = None
+        self.presets: PresetBar | None = None
+        self._forms = forms or StageForms(name, lambda _: self.form)
+        self._names = names or RunNames(store.root)
+        self._picking = picking
         self.run_button = _button("run", "mn-primary")
         self.upto_button = _button("upto")
         self.run_button.on_click(lambda _: self._run(upto=False))
@@ -95,6 +114,9 @@ class StagePanel:
         self._run_state = run
         if first:
             self._make_form(run)
+        if self.form is not None and self._picking is not None:
+            ask = partial(self._picking.ask, self.name)
+            self.form.offer_map(ask if self._picking.possible else None)
         purpose = self.stage.purpose if self.stage else ""
         self.head.value = markup.stage_head(state, purpose, self.stage.look if self.stage else "")
         self.notice.value = self._notice(state)
@@ -111,12 +133,14 @@ class StagePanel:
             self.stage.Params,
             values=_still_valid(self.stage.Params, self.state.parameters),
             annotations=run.annotations,
+            names=self._names,
             on_change=self._buttons,
         )
         tune = widgets.HTML(
             f'<h3>{phrase("stage", "parameters")}</h3><p class="mn-help">{markup.text(self.stage.tune)}</p>'
         )
-        self.card.children = [tune, self.form.widget, *self.card.children]
+        self.presets = PresetBar(Presets(preset_folder()), self._forms)
+        self.card.children = [tune, self.presets.widget, self.form.widget, *self.card.children]
         self._buttons()
 
     def _notice(self, state: StageState) -> str:
