@@ -14,6 +14,7 @@ from mira_nb.explorer.run_names import RunNames
 from mira_nb.io.resources import Resources
 from mira_nb.report.names import topic_names
 from mira_nb.run.dependents import renewal
+from mira_nb.run.outputs import REPORT, report_is_current, write_report
 from mira_nb.run.presets import Presets
 from mira_nb.run.store import RunStore
 from mira_nb.stages.params import Params
@@ -102,6 +103,7 @@ class StagePanel:
         self.figures = FigureGallery()
         self.tables = TableDeck()
         self.files = FileButtons(self._file)
+        self.report = FileButtons(self._file)
         self.results = widgets.VBox([])
         self.widget = widgets.VBox([self.head, self.notice, self.choices.widget, self.card, self.results])
 
@@ -202,11 +204,13 @@ class StagePanel:
             self.results.children = []
             return
         folder = self.store.stage_dir(self.name)
+        link = {"label": words("stage")["open_in_report"], "description": words("stage")["open_in_report_help"]}
+        self.report.items = [{"id": "report", **link, "open": True, "hash": self.name, "bytes": -1}]
         self.summary.value = markup.alerts(stored["alerts"]) + markup.metrics(stored["metrics"])
         self.figures.show(folder, stored["figures"], key=state.key)
         self.tables.show(folder, stored["tables"], key=state.key)
         self.files.items = self._file_items(stored, folder)
-        parts: list[Any] = [self.summary, self.figures]
+        parts: list[Any] = [self.report, self.summary, self.figures]
         if stored["tables"]:
             parts += [widgets.HTML(f"<h3>{phrase('stage', 'tables')}</h3>"), self.tables]
         parts += [widgets.HTML(f"<h3>{phrase('stage', 'files')}</h3>"), self.files]
@@ -230,6 +234,8 @@ class StagePanel:
         return items
 
     def _file(self, name: str) -> Reply:
+        if name == "report":
+            return report_reply(self.store.root)
         folder = self.store.stage_dir(self.name)
         if name == "notebook":
             path = inside(folder, "notebook.ipynb")
@@ -258,6 +264,13 @@ class StagePanel:
         if self.form is None:
             raise ParameterError(phrase("stage", "not_part", name=self.name))
         return self.form.values()
+
+
+def report_reply(root: Path) -> Reply:
+    """Return the report of a run, built first where it does not fit the results and names that there are."""
+    if not report_is_current(root):
+        write_report(root)
+    return Reply(inside(root, REPORT).read_bytes(), "report.html", "text/html;charset=utf-8")
 
 
 def _button(key: str, *classes: str) -> Any:
