@@ -237,6 +237,7 @@ class Dashboard:
         form = self.form(stage)
         if form is not None:
             form.set_values({**form.raw(), **values})
+            self.panels[stage].fold.open = True
 
     def start(self, request: JobRequest) -> None:
         """Start a job and show it."""
