@@ -11,18 +11,18 @@ import ipywidgets as widgets
 
 from mira_nb.explorer.run_names import RunNames
 from mira_nb.report.names import FILE as TOPIC_NAMES
-from mira_nb.run.outputs import REPORT, report_is_current, write_report
+from mira_nb.run.outputs import REPORT
 from mira_nb.run.store import RunStore
 from mira_nb.stages.registry import stage_names
 
 from . import markup
-from .browser_widgets import FileButtons, Reply, StageList, inside, stylesheet, vega_bundle
+from .browser_widgets import FileButtons, Reply, StageList, stylesheet, vega_bundle
 from .explorer_tab import NAME, ExplorerTab
 from .fold import Fold
 from .follow import Follower
 from .form import ParamsForm
 from .job import JobController, JobRequest, JobState
-from .panel import StagePanel
+from .panel import StagePanel, report_reply
 from .picking import Picking
 from .stage_forms import StageForms
 from .state import LABELS, RunState, read_run
@@ -237,6 +237,7 @@ class Dashboard:
         form = self.form(stage)
         if form is not None:
             form.set_values({**form.raw(), **values})
+            self.panels[stage].fold.open = True
 
     def start(self, request: JobRequest) -> None:
         """Start a job and show it."""
@@ -248,11 +249,7 @@ class Dashboard:
         return {name: panel.form.values() for name, panel in self.panels.items() if panel.form is not None}
 
     def _report(self, _: str) -> Reply:
-        """Return the report, built first where it does not fit the results and names that there are."""
-        path = self.store.root / REPORT
-        if not report_is_current(self.store.root):
-            write_report(self.store.root)
-        return Reply(inside(self.store.root, path.name).read_bytes(), "report.html", "text/html;charset=utf-8")
+        return report_reply(self.store.root)
 
 
 def _set(widget: Any, value: str) -> None:

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from mira_nb.errors import Cancelled, MiraError
 from mira_nb.run.files import write_json
+from mira_nb.run.progress import read_progress
 from mira_nb.run.store import RunStore
 
 from .job import JobFolder, end_processes
+from .job_plan import JobPlan, plan_of
 
 if TYPE_CHECKING:
     from mira_nb.run.pipeline import RunOutcome
@@ -47,6 +49,7 @@ class Worker:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._said: tuple[str, str] | None = None
+        self._plan = JobPlan({})
 
     def note(self, **facts: Any) -> None:
         """Write facts into job.json."""
@@ -57,6 +60,7 @@ class Worker:
     def run(self) -> int:
         """Run the job and return the exit status."""
         self.note(message="reading the run folder")
+        self._plan = plan_of(self.store, self.request)
         watcher = threading.Thread(target=self._watch, daemon=True)
         watcher.start()
         try:
@@ -162,6 +166,7 @@ class Worker:
                 self.note(current=current)
                 if current:
                     self.log(f"{current}  started")
+            self._measure(current)
             if not self.folder.cancel.exists():
                 continue
             if not asked:
@@ -171,6 +176,20 @@ class Worker:
                 (self.folder.root / f"{current}.cancel").touch()
             if time.time() - asked > float(self.request.get("grace", 0)):
                 self._end_now()
+
+    def _measure(self, current: str) -> None:
+        """Note how far the job is as a whole, where that has changed."""
+        where = self._plan.position(current, read_progress(self.folder.root, current) if current else None)
+        before = (round(float(self.state.get("overall", -1)), 3), self.state.get("phase"), self.state.get("step"))
+        if before == (round(where.fraction, 3), where.phase, where.step):
+            return
+        self.note(
+            overall=where.fraction,
+            phase=where.phase,
+            remaining=where.remaining,
+            step=where.step,
+            steps=len(self._plan.seconds),
+        )
 
     def _running_stage(self) -> str:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def test_a_click_runs_a_stage(visitor: Visitor, server: str, run_dir: Path) -> N
 def test_the_page_is_accessible_and_fits_small_screens(visitor: Visitor, server: str) -> None:
     page = visitor.open(server)
     page.click(".mn-nav button[data-name=prepare]")
+    page.get_by_role("button", name=re.compile("^Parameters")).click()  # folded, as there are results
     page.wait_for_selector(".mn-card input", timeout=30_000)
     for width in (1400, 800, 400):
         page.set_viewport_size({"width": width, "height": 1000})
@@ -120,6 +122,9 @@ def test_every_panel_opens(visitor: Visitor, server: str) -> None:
     for name in BUILT_IN:
         page.click(f".mn-nav button[data-name={name}]")
         page.wait_for_selector(f"h2:has-text('{get_stage(name).title}')", timeout=20_000)
+        fold = page.get_by_role("button", name=re.compile("^Parameters"))
+        if fold.get_attribute("aria-expanded") == "false":
+            fold.click()
         first = get_stage(name).Params.describe()[0]
         page.get_by_text(first.label, exact=True).first.wait_for(timeout=20_000)
     assert not visitor.outside
