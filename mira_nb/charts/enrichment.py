@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from .theme import CATEGORICAL, MUTED, SEQUENTIAL, category_colors, natural_sort
+from .theme import MUTED, SEQUENTIAL, category_colors, natural_sort
 
 MENU = "topic"
 MAX_LABEL = 60
@@ -98,27 +98,4 @@ def term_dots(table: pd.DataFrame, *, n_terms: int = 3, max_terms: int = 60, lev
             ],
         )
         .properties(width=min(max(28 * len(topics), 400), 520), height={"step": 20})
-    )
-
-
-def top_gene_bars(genes: pd.DataFrame) -> alt.Chart:
-    """Draw the activation of the top genes of one topic, chosen in a menu.
-
-    Parameters
-    ----------
-    genes
-        Columns topic, gene, activation, rank.
-    """
-    topics = natural_sort(genes["topic"].unique())
-    return (
-        alt.Chart(genes)
-        .transform_filter(f"datum.topic === {MENU}")
-        .mark_bar(color=CATEGORICAL[0])
-        .encode(
-            x=alt.X("activation:Q", title="topic activation (standard deviations)"),
-            y=alt.Y("gene:N", sort=alt.SortField("rank"), title=None),
-            tooltip=["gene:N", "rank:Q", alt.Tooltip("activation:Q", format=".2f")],
-        )
-        .add_params(_topic_menu(topics))
-        .properties(width=360, height={"step": 18})
     )

@@ -47,7 +47,7 @@ class Departure:
     undone: tuple[tuple[str, str, str], ...]
 
     def used_by(self, run: RunView) -> bool:
-        """Whether a run used it: a stage it concerns is done, and its parameters do not take it back."""
+        """Return whether a run used it: a stage it concerns is done, and its parameters do not take it back."""
         given = run.record.get("resources") or {}
         if any(bool(given.get(name)) != wanted for name, wanted in self.options.items()):
             return False
@@ -103,7 +103,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _equal(used: Any, wanted: str) -> bool:
-    """Whether a parameter has the value that a document names: numbers as numbers, all else as text."""
+    """Return whether a parameter has the value that a document names: numbers as numbers, all else as text."""
     try:
         return float(used) == float(wanted)
     except (TypeError, ValueError):

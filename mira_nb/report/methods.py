@@ -15,7 +15,7 @@ from .texts import phrase
 
 @dataclass(frozen=True)
 class Methods:
-    """Rendered methods: title and HTML per stage, references, departures from the paper; all as Markdown and BibTeX."""
+    """Rendered methods: title and HTML of each stage, references, departures from the paper, all as Markdown."""
 
     sections: tuple[tuple[str, Markup], ...]
     references: tuple[Entry, ...]

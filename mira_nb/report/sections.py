@@ -23,6 +23,7 @@ LEVELS = ("error", "warning", "info", "success")
 SERIOUS = ("error", "warning")
 INPUT = "input.finding"
 """Code of the findings of the input check, which carry none of their own."""
+LONG_CAPTION = 100
 IDLE = "No action needed"
 """How the remedy of a note begins that asks for nothing; such notes stay in the section of their stage."""
 
@@ -142,7 +143,10 @@ class Builder:
                 groups.append(known)
             known["items"].append(item)
         return [
-            {"title": group["title"], "figures": [self._figure(stage, item) for item in group["items"]]}
+            {
+                "title": group["title"],
+                "figures": _captioned_once([self._figure(stage, item) for item in group["items"]]),
+            }
             for group in groups
         ]
 
@@ -199,6 +203,16 @@ class Builder:
             out["size"] = wording.size(path.stat().st_size)
             out["note"] = f"{view.note} {phrase('table_too_large', size=out['size'])}"
         return out
+
+
+def _captioned_once(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Refer to the first figure of a group where others have the same long caption."""
+    first: dict[str, int] = {}
+    for figure in figures:
+        number = first.setdefault(figure["caption"], figure["number"])
+        if number != figure["number"] and len(figure["caption"]) > LONG_CAPTION:
+            figure["caption"] = phrase("caption_as", number=number)
+    return figures
 
 
 def _paired(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ GROUP_LIMIT: Final = 200
 """A first column with at most this many different values, each repeated, counts as the table's grouping."""
 
 ColumnKind = Literal["integer", "number", "pvalue", "text"]
-_PVALUE: Final = re.compile(r"(^|_)(p|pval|p_?value|padj|fdr|q_?value)($|_)", re.IGNORECASE)
+_PVALUE: Final = re.compile(r"^(?!(?:neg_|minus_)?log)(?:.*_)?(p|pval|p_?value|padj|fdr|q_?value)($|_)", re.IGNORECASE)
 _SPECIAL: Final = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
 

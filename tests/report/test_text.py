@@ -214,12 +214,20 @@ def test_table_kinds_and_values(tmp_path: Path) -> None:
             "n": [1, 2, 3, 4, 5],
             "adj_pvalue": [1e-300, 0.0, 0.5, 1e-5, np.nan],
             "score": [1.23456789, np.inf, -np.inf, np.nan, 2.0],
+            "log10_pvalue": [-300.5, -2.0, 0.0, -5.0, np.nan],
             "empty": [np.nan] * 5,
         }
     )
     view = tables.read_table(write(tmp_path / "t.csv", frame))
     kinds = {column["name"]: column["kind"] for column in view.payload["columns"]}
-    assert kinds == {"gene": "text", "n": "integer", "adj_pvalue": "pvalue", "score": "number", "empty": "text"}
+    assert kinds == {
+        "gene": "text",
+        "n": "integer",
+        "adj_pvalue": "pvalue",
+        "score": "number",
+        "log10_pvalue": "number",
+        "empty": "text",
+    }
     content = {column["name"]: values_of(column) for column in view.payload["columns"]}
     assert content["gene"] == frame["gene"].tolist()
     assert content["adj_pvalue"] == [1e-300, 0, 0.5, 1e-5, None]

@@ -111,7 +111,7 @@ def test_workbook_has_one_sheet_a_topic_and_no_formulas(data, gmt):
 
 def test_figures_and_methods(data, gmt):
     result = run(data, gmt, n_top=30)
-    assert [figure.name for figure in result.figures] == ["top_genes", "terms", "term_topics"]
+    assert [figure.name for figure in result.figures] == ["terms", "term_topics"]
     for figure in result.figures:
         assert len(json.dumps(figure.chart.to_dict())) < 100_000
     assert "20,000 genes" in result.methods

@@ -6,13 +6,13 @@ const glossary = (() => {
 
   const setUp = () => {
     const words = page.json("glossary");
-    const meaning = new Map(words.flatMap(({ name, forms, meaning: text }) => forms.map((form) => [form.toLowerCase(), { name, text }])));
+    const meaning = new Map(words.flatMap(({ name, forms, meaning: text }) => forms.map((form) => [form.toLowerCase(), { name, text, form }])));
     const escaped = [...meaning.keys()].sort((a, b) => b.length - a.length).map((form) => form.replace(/[^\w ]/g, "\\$&"));
     const pattern = new RegExp(`(?<![\\w-])(?:${escaped.join("|")})(?![\\w-])`, "i");
     // names in capitals are words only as they stand: "lite" is not LITE
     const known = (form) => {
       const found = meaning.get(form.toLowerCase());
-      return found && (found.name.slice(1) === found.name.slice(1).toLowerCase() || found.name === form) ? found : null;
+      return found && (found.form.slice(1) === found.form.slice(1).toLowerCase() || found.form === form) ? found : null;
     };
     const tip = common.tooltip(page.byId("main"), "term-tip");
     const explained = (node) => {

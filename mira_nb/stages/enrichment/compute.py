@@ -33,7 +33,6 @@ TEXTS = Texts(__package__)
 
 
 MIN_TOP = 5
-N_TOP_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -177,16 +176,3 @@ def _ask_enrichr(top: dict[str, list[str]], params: EnrichmentParams, context: C
     except (OfflineError, ResourceError) as error:
         return (pd.concat(parts, ignore_index=True) if parts else empty), str(error)
     return pd.concat(parts, ignore_index=True), ""
-
-
-def top_gene_table(tested: EnrichmentOutput, *, n: int = N_TOP_SHOWN) -> pd.DataFrame:
-    """Return the activation of the first `n` genes of every topic: topic, gene, activation, rank."""
-    rows = []
-    for topic, genes in tested.top.items():
-        column = tested.activations[topic]
-        column = column[~column.index.duplicated()]
-        rows += [
-            {"topic": topic, "gene": gene, "activation": float(column[gene]), "rank": rank}
-            for rank, gene in enumerate(genes[:n], start=1)
-        ]
-    return pd.DataFrame(rows)

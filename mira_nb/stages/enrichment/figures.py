@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mira_nb.charts.enrichment import term_bars, term_dots, top_gene_bars
+from mira_nb.charts.enrichment import term_bars, term_dots
 from mira_nb.keys import X_UMAP
 from mira_nb.stages.result import Figure
 from mira_nb.stages.shared.cells import coordinates, gene_expression
 from mira_nb.stages.texts import Texts
 
-from .compute import N_TOP_SHOWN, EnrichmentOutput, top_gene_table
+from .compute import EnrichmentOutput
 
 TEXTS = Texts(__package__)
 
@@ -23,9 +23,8 @@ def background_words(tested: EnrichmentOutput) -> str:
 
 
 def figures(tested: EnrichmentOutput) -> list[Figure]:
-    """Draw top genes, bars of the best terms, terms across topics, and example genes on the joint map."""
-    chart = top_gene_bars(top_gene_table(tested))
-    out = [TEXTS.figure("top_genes", chart, n_shown=N_TOP_SHOWN, n_modelled=tested.n_modelled)]
+    """Draw bars of the best terms, terms across topics, and example genes on the joint map."""
+    out = []
     level, significant = tested.params.level, tested.significant
     if len(tested.table):
         out.append(
