@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "stages": FOUNDATION | {"core", "charts", "io"},
     "report": FOUNDATION | {"charts"},
     "run": FOUNDATION | {"stages", "charts", "io", "report", "datasets"},
-    "export": FOUNDATION | {"core", "io", "run"},
+    "export": FOUNDATION | {"core", "io", "run", "report", "charts"},
     "comparison": FOUNDATION | {"core", "run", "report"},
     "explorer": FOUNDATION | {"core", "run", "report", "charts"},
     "panels": FOUNDATION | {"comparison", "explorer", "run", "stages", "charts", "io", "report"},

@@ -17,6 +17,7 @@ import pandas as pd
 from mira_nb.errors import MiraError
 
 from . import theme
+from .labels import SPREAD
 
 ROW_LIMIT: Final = 5000
 WIDE: Final = "container"
@@ -169,7 +170,7 @@ def scatter(
     layers = [alt.Chart(data).mark_circle(size=45, opacity=0.75).encode(**encoding)]
     if labels and labels.n > 0:
         named = data.iloc[extremes(data, x=x.column, y=y.column, n=labels.n, rank_by=labels.rank_by)]
-        text = alt.Chart(named).mark_text(align="left", dx=6, dy=-4, fontSize=11, limit=180)
+        text = alt.Chart(named).mark_text(style=SPREAD, align="left", dx=6, dy=-4, fontSize=11, limit=180)
         layers.append(text.encode(x=across, y=along, text=alt.Text(field=escape(labels.column), type="nominal")))
     return _titled(alt.layer(*layers).properties(width=width, height=height), title)
 
@@ -228,9 +229,7 @@ def heatmap(
     )
     _checked(data, ["row", "column", "value"])
     bound = float(np.nanmax(np.abs(data["value"]))) if data["value"].notna().any() else 1.0
-    scale = (
-        alt.Scale(scheme=theme.DIVERGING, domain=[-bound, bound]) if diverging else alt.Scale(scheme=theme.SEQUENTIAL)
-    )
+    scale = alt.Scale(**theme.diverging(bound or 1.0)) if diverging else alt.Scale(scheme=theme.SEQUENTIAL)
     base = alt.Chart(data).encode(
         x=alt.X("column:N", sort=columns, title=column_title or None, axis=alt.Axis(labelAngle=-60, labelLimit=160)),
         y=alt.Y("row:N", sort=rows, title=row_title or None, axis=alt.Axis(labelLimit=240)),

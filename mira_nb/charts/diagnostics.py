@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from .theme import CATEGORICAL, DIVERGING, MUTED
+from .theme import CATEGORICAL, MUTED, diverging
 
 
 def observed_expected(frame: pd.DataFrame, *, title: str, log: bool = False) -> alt.LayerChart:
@@ -48,7 +48,7 @@ def technical_heatmap(table: pd.DataFrame) -> alt.Chart:
         .encode(
             x=alt.X("topic:N", title="topic", sort=list(dict.fromkeys(table["topic"]))),
             y=alt.Y("column:N", title=None, sort=list(dict.fromkeys(table["column"]))),
-            color=alt.Color("spearman:Q", title="Spearman r", scale=alt.Scale(scheme=DIVERGING, domain=[-1, 1])),
+            color=alt.Color("spearman:Q", title="Spearman r", scale=alt.Scale(**diverging(1))),
             tooltip=["topic:N", "column:N", alt.Tooltip("spearman:Q", format=".2f")],
         )
         .properties(width={"step": 24}, height={"step": 20})

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import theme
+from .labels import SPREAD
 
 
 def driver_bars(table: pd.DataFrame, *, n_factors: int = 15, least: float | None = None) -> alt.LayerChart:
@@ -51,7 +52,7 @@ def driver_bars(table: pd.DataFrame, *, n_factors: int = 15, least: float | None
 
 
 def two_set_scatter(frame: pd.DataFrame, *, first: str, second: str) -> alt.LayerChart:
-    """Draw -log10 p of every factor in two queries, names at the strongest.
+    """Draw -log10 p of every factor in two queries, names at the strongest of the called ones.
 
     `frame`: ``label, x, y, x_called, y_called``.
     """
@@ -70,6 +71,6 @@ def two_set_scatter(frame: pd.DataFrame, *, first: str, second: str) -> alt.Laye
             tooltip=["label:N", alt.Tooltip("x:Q", format=".2f"), alt.Tooltip("y:Q", format=".2f"), "driver of:N"],
         )
     )
-    named = frame.assign(top=np.maximum(frame["x"], frame["y"])).nlargest(14, "top")
-    text = alt.Chart(named).mark_text(dy=-8, fontSize=11).encode(x="x:Q", y="y:Q", text="label:N")
+    named = frame[x | y].assign(top=np.maximum(frame["x"], frame["y"])).nlargest(14, "top")
+    text = alt.Chart(named).mark_text(style=SPREAD, dy=-8, fontSize=11).encode(x="x:Q", y="y:Q", text="label:N")
     return alt.layer(points, text).properties(width=440, height=380)

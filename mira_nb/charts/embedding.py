@@ -75,7 +75,7 @@ def menu_scatter(
     if sequential:
         layers.append(_numeric_layer(base, sequential, alt.Scale(scheme=theme.SEQUENTIAL), size=size))
     if diverging:
-        layers.append(_numeric_layer(base, diverging, alt.Scale(scheme=theme.DIVERGING, domainMid=0), size=size))
+        layers.append(_numeric_layer(base, diverging, alt.Scale(**theme.diverging()), size=size))
     if categorical:
         layers.append(_category_layer(base, frame, categorical, colors or {}, size=size))
     meta = {"raster": {"dataset": DATASET, "x": "x", "y": "y", "color": first, "title": title}}

@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from .labels import SPREAD
 from .theme import CATEGORICAL, HIGHLIGHT, MUTED, SEQUENTIAL, natural_sort
 
 MENU = "topic"
@@ -62,13 +63,17 @@ def motif_bars(table: pd.DataFrame, *, n_motifs: int = 20) -> alt.HConcatChart:
     ).add_params(menu)
 
 
-def topic_scatter(wide: pd.DataFrame, *, n_labels: int = 14) -> tuple[alt.LayerChart, dict[str, pd.DataFrame]]:
+def topic_scatter(
+    wide: pd.DataFrame, *, n_labels: int = 14, least: float = 0.0
+) -> tuple[alt.LayerChart, dict[str, pd.DataFrame]]:
     """Draw the motifs of one topic against those of another; two menus choose the topics (Extended Data Fig. 5b).
 
     Parameters
     ----------
     wide
         One row per motif: ``label`` and one column per topic with -log10 p.
+    least
+        The smallest -log10 p that is significant: motifs below it in both topics carry no name.
     """
     topics = natural_sort(name for name in wide.columns if name != "label")
     strongest = sorted(topics, key=lambda name: -float(wide[name].to_numpy(dtype=float).max()))
@@ -92,8 +97,8 @@ def topic_scatter(wide: pd.DataFrame, *, n_labels: int = 14) -> tuple[alt.LayerC
         ],
     )
     names = (
-        base.transform_filter(f"datum.rank <= {n_labels}")
-        .mark_text(align="left", dx=6, fontSize=10, color=MUTED)
+        base.transform_filter(f"datum.rank <= {n_labels} && datum.best >= {least:.6g}")
+        .mark_text(style=SPREAD, align="left", dx=6, fontSize=10, color=MUTED)
         .encode(text="label:N")
     )
     chart = alt.layer(points, names).add_params(*menus).properties(width=460, height=420)

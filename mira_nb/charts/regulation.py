@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import theme
+from .labels import SPREAD
 
 CLASS_COLORS = {"NITE": theme.CATEGORICAL[4], "not NITE": theme.CATEGORICAL[0]}
 MODEL_COLORS = {
@@ -125,7 +126,7 @@ def differential_scatter(frame: pd.DataFrame) -> alt.Chart:
             color=alt.Color(
                 "differential:Q",
                 title="Chromatin differential (ln)",
-                scale=alt.Scale(scheme=theme.DIVERGING, domainMid=0),
+                scale=alt.Scale(**theme.diverging()),
             ),
             size=alt.Size("n:Q", title="Cells", scale=alt.Scale(range=[20, 220])),
             tooltip=[
@@ -265,7 +266,11 @@ def primed_scatter(frame: pd.DataFrame, *, differential: float, score: float) ->
         )
     )
     named = frame[frame["class"] == "primed"].nlargest(12, "nite_score")
-    text = alt.Chart(named).mark_text(dy=-8, fontSize=11).encode(x="differential:Q", y="shown:Q", text="gene:N")
+    text = (
+        alt.Chart(named)
+        .mark_text(style=SPREAD, dy=-8, fontSize=11)
+        .encode(x="differential:Q", y="shown:Q", text="gene:N")
+    )
     lines = alt.Chart(pd.DataFrame({"x": [differential]})).mark_rule(strokeDash=[4, 3]).encode(x="x:Q")
     level = alt.Chart(pd.DataFrame({"y": [np.log10(1 + score)]})).mark_rule(strokeDash=[4, 3]).encode(y="y:Q")
     return alt.layer(lines, level, points, text).properties(width=460, height=320)

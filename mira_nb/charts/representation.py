@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from .basic import diagonal_order
-from .theme import CATEGORICAL, DIVERGING, MUTED, SEQUENTIAL, category_colors, natural_sort
+from .theme import CATEGORICAL, MUTED, SEQUENTIAL, category_colors, diverging, natural_sort
 
 SCORE_TITLES = {"neighbor_purity": "neighbour purity", "knn_accuracy": "kNN accuracy"}
 MAX_ROWS = 2000
@@ -60,7 +60,7 @@ def partner_heatmap(between: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> 
         y=alt.Y("topic:N", title="expression topic", sort=list(shown.index)),
     )
     tiles = base.mark_rect().encode(
-        color=alt.Color("correlation:Q", title="correlation", scale=alt.Scale(scheme=DIVERGING, domain=[-1, 1])),
+        color=alt.Color("correlation:Q", title="correlation", scale=alt.Scale(**diverging(1))),
         tooltip=["topic:N", "match:N", alt.Tooltip("correlation:Q", format=".3f")],
     )
     frames = base.transform_filter("datum.pair").mark_rect(filled=False, stroke=MUTED, strokeWidth=2.5)

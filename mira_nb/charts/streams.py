@@ -84,7 +84,7 @@ def stream_chart(
     else:
         scale = alt.Scale(scheme=theme.SEQUENTIAL)
         if shade.centre is not None:
-            scale = alt.Scale(scheme=theme.DIVERGING, domainMid=shade.centre)
+            scale = alt.Scale(**theme.diverging(middle=shade.centre))
         color = alt.Color(f"{shade.column}:Q", title=shade.title or shade.column, scale=scale)
     tips = ["feature:N", "node:N", *(alt.Tooltip(f"{name}:Q", format=".3g") for name in ("pseudotime", "value"))]
     base = alt.Chart(alt.NamedData(STREAMS))

@@ -15,7 +15,8 @@ CATEGORICAL: Final[tuple[str, ...]] = (
     "#77AADD", "#AAAA00", "#BB5566", "#004488", "#DDAA33", "#5C8A00", "#994F88", "#7A7A7A",
 )  # fmt: skip
 SEQUENTIAL: Final = "viridis"
-DIVERGING: Final = "blueorange"
+DIVERGING: Final = ("#1f5fa8", "#9aa0a6", "#c05a00")
+"""Below, at and above the middle: a grey that is seen on white and on dark pages."""
 SEQUENTIAL_MPL: Final = "viridis"
 DIVERGING_MPL: Final = "PuOr_r"
 MUTED: Final = "#7a828c"
@@ -47,6 +48,12 @@ def topic_colors(names: Sequence[str]) -> dict[str, str]:
     return out
 
 
+def diverging(bound: float | None = None, *, middle: float = 0.0) -> dict[str, Any]:
+    """Return what a scale of signed values takes: colours about `middle`, as far as `bound` or as the values reach."""
+    ends = {"domainMid": middle} if bound is None else {"domain": [middle - bound, middle, middle + bound]}
+    return {"range": list(DIVERGING), "interpolate": "rgb", **ends}
+
+
 def config(*, dark: bool = False) -> dict[str, Any]:
     """Return the Vega-Lite configuration shared by notebooks, panels and the report."""
     ink, grid = ("#e6e6e6", "#3a3f45") if dark else ("#22262a", "#e3e6e8")
@@ -62,7 +69,10 @@ def config(*, dark: bool = False) -> dict[str, Any]:
             "labelFontSize": 11,
             "titleFontSize": 12,
             "symbolLimit": 60,
+            "titleLimit": 0,
         },
+        # a label at the end of an axis stays in its middle, where the one before does not touch it
+        "axisQuantitative": {"labelFlush": False, "labelSeparation": 6},
         "header": {"labelColor": ink, "titleColor": ink},
         "view": {"stroke": "transparent", "continuousWidth": 420, "continuousHeight": 300},
         "range": {"category": list(CATEGORICAL)},

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from .theme import CATEGORICAL, DIVERGING, HIGHLIGHT, MUTED, SEQUENTIAL, topic_colors
+from .theme import CATEGORICAL, HIGHLIGHT, MUTED, SEQUENTIAL, diverging, topic_colors
 
 N_BINS = 20
 CURVES = {"elbo": "training", "held_out_elbo": "held out"}
@@ -140,7 +140,7 @@ def redundancy_heatmap(correlation: pd.DataFrame) -> alt.Chart:
         .encode(
             x=alt.X("second:N", title="topic", sort=order, axis=alt.Axis(labelAngle=-45)),
             y=alt.Y("first:N", title="topic", sort=order),
-            color=alt.Color("correlation:Q", title="Pearson r", scale=alt.Scale(scheme=DIVERGING, domain=[-1, 1])),
+            color=alt.Color("correlation:Q", title="Pearson r", scale=alt.Scale(**diverging(1))),
             tooltip=["first:N", "second:N", alt.Tooltip("correlation:Q", format=".2f")],
         )
         .properties(width={"step": 20}, height={"step": 20})

@@ -40,7 +40,8 @@ def landmarks_chart(
     cells
         ``x, y, pseudotime`` (NaN: not in the trajectory, drawn grey).
     landmarks
-        ``x, y, kind, label``; kinds as in :data:`LANDMARK_SHAPES`.
+        ``x, y, kind, label`` (written beside the mark); kinds as in :data:`LANDMARK_SHAPES`. With a column ``cell`` its
+        name is shown under the pointer.
     """
     kinds = [kind for kind in LANDMARK_SHAPES if kind in set(landmarks["kind"])]
     bare = alt.Axis(ticks=False, labels=False, grid=False)
@@ -62,7 +63,7 @@ def landmarks_chart(
         fill=alt.Fill(
             "kind:N", title=None, scale=alt.Scale(domain=kinds, range=[LANDMARK_COLORS[kind] for kind in kinds])
         ),
-        tooltip=["kind:N", "label:N"],
+        tooltip=["kind:N", "label:N", *(["cell:N"] if "cell" in landmarks else [])],
     )
     names = marks.transform_filter("datum.kind != 'rejected candidate'").mark_text(dy=-14, fontWeight=600, fontSize=12)
     chart = alt.layer(
@@ -195,7 +196,7 @@ def branch_view(
         ``pair, branch_time, low, high``.
     """
     menu = alt.param(name=PAIR, value=str(pairs[0]), bind=alt.binding_select(options=list(pairs), name="Lineages "))
-    color = alt.Color("ratio:Q", title="Log ratio", scale=alt.Scale(scheme=theme.DIVERGING, domainMid=0, clamp=True))
+    color = alt.Color("ratio:Q", title="Log ratio", scale=alt.Scale(**theme.diverging(), clamp=True))
     base = (
         alt.Chart(alt.NamedData(CELLS))
         .transform_calculate(ratio=f"datum[{PAIR}]")

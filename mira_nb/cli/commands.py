@@ -204,7 +204,7 @@ app.command()(reports_errors(compare))
 def export(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     to: Annotated[
-        Literal["cellxgene", "scanpy", "seurat", "loupe", "bigwig", "bed"],
+        Literal["cellxgene", "scanpy", "seurat", "loupe", "bigwig", "bed", "figures"],
         typer.Option("--to", help="Format of the files."),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the files.", metavar="DIR")],
@@ -221,11 +221,14 @@ def export(
     min_weight: Annotated[
         float, typer.Option("--min-weight", help="bed: smallest link, of its gene's largest.", min=0, max=1)
     ] = 0.05,
+    size: Annotated[
+        Literal["page", "slide"], typer.Option("--size", help="figures: for a page, or 16:9 with larger type.")
+    ] = "page",
 ) -> None:
-    """Write topics, pseudotime, NITE, peaks and tracks of a run for other tools."""
+    """Write results of a run for other tools, or all its figures as SVG, PNG and PDF."""
     from mira_nb.export.run import ExportOptions, export_run
 
-    options = ExportOptions(terms=terms, by=by, chrom_sizes=chrom_sizes, min_weight=min_weight)
+    options = ExportOptions(terms=terms, by=by, chrom_sizes=chrom_sizes, min_weight=min_weight, size=size)
     done = export_run(folder, to=to, out=out, options=options)
     for note in done.notes:
         typer.echo(f"warning: {note}", err=True)

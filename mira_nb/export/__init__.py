@@ -1,1 +1,1 @@
-"""Results of a run in the formats of other tools: CELLxGENE, scanpy, Seurat, Loupe, genome browsers."""
+"""Results of a run in the formats of other tools (CELLxGENE, scanpy, Seurat, Loupe, genome browsers), and figures."""

@@ -6,16 +6,16 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from mira_nb.errors import ParameterError
 
-from . import cells, cellxgene, tracks
+from . import cells, cellxgene, figures, tracks
 from .messages import refusal
 from .values import RunValues
 
-Format = Literal["cellxgene", "scanpy", "seurat", "loupe", "bigwig", "bed"]
-FORMATS: Final[tuple[Format, ...]] = ("cellxgene", "scanpy", "seurat", "loupe", "bigwig", "bed")
+Format = Literal["cellxgene", "scanpy", "seurat", "loupe", "bigwig", "bed", "figures"]
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,15 @@ class ExportOptions:
         Lengths of chromosomes (bigwig).
     min_weight
         Smallest link, as a fraction of its gene's largest (bed).
+    size
+        For a page or for slides (figures).
     """
 
     terms: Path | None = None
     by: str | None = None
     chrom_sizes: Path | None = None
     min_weight: float = 0.05
+    size: figures.Size = "page"
 
 
 @dataclass(frozen=True)
@@ -56,31 +59,37 @@ def export_run(run: Path, *, to: str, out: Path, options: ExportOptions | None =
     Raises
     ------
     ParameterError
-        For an unknown format, a folder without results, or `out` that is a file or a run folder.
+        For an unknown format, a folder without results (without figures), or `out` that is a file or a run folder.
     """
     options = options or ExportOptions()
-    writers: dict[str, Callable[[RunValues, Path], list[str]]] = {
-        "cellxgene": lambda values, folder: cellxgene.write_cellxgene(values, folder, terms=options.terms),
-        "scanpy": cells.write_scanpy,
-        "seurat": cells.write_seurat,
-        "loupe": cells.write_loupe,
-        "bigwig": lambda values, folder: tracks.write_bigwig(
-            values, folder, by=options.by, chrom_sizes=options.chrom_sizes
-        ),
-        "bed": lambda values, folder: tracks.write_bed(values, folder, min_weight=options.min_weight),
-    }
-    if to not in writers:
+    if to not in FORMATS:
         raise refusal(ParameterError, "format_unknown", to=to, known=FORMATS)
     if (out / "run.json").exists():
         raise refusal(ParameterError, "folder_of_run", out=out)
-    values = RunValues.load(run)
+    write = _writer(run, to, options)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out) as work:
-            notes = writers[to](values, Path(work))
+            notes = write(Path(work))
             files = tuple(item.replace(out / item.name) for item in sorted(Path(work).iterdir()))
         if to in {"bigwig", "bed"}:
             files = (*files, tracks.write_session(out))
     except OSError as error:
         raise refusal(ParameterError, "folder_not_writable", out=out, reason=error.strerror or str(error)) from error
     return Exported(files, tuple(notes))
+
+
+def _writer(run: Path, to: str, options: ExportOptions) -> Callable[[Path], list[str]]:
+    """Return what writes the files of a format into a folder; figures need no results beside themselves."""
+    if to == "figures":
+        return lambda folder: figures.write_figures(run, folder, size=options.size)
+    values = RunValues.load(run)
+    writers: dict[str, Callable[[Path], list[str]]] = {
+        "cellxgene": lambda folder: cellxgene.write_cellxgene(values, folder, terms=options.terms),
+        "scanpy": lambda folder: cells.write_scanpy(values, folder),
+        "seurat": lambda folder: cells.write_seurat(values, folder),
+        "loupe": lambda folder: cells.write_loupe(values, folder),
+        "bigwig": lambda folder: tracks.write_bigwig(values, folder, by=options.by, chrom_sizes=options.chrom_sizes),
+        "bed": lambda folder: tracks.write_bed(values, folder, min_weight=options.min_weight),
+    }
+    return writers[to]

@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from mira_nb.charts import theme
+from mira_nb.charts.labels import LAYOUT
 
 from . import embed, wording
 from .atlas import atlas_rows
@@ -31,7 +32,7 @@ from .sections import Builder, all_alerts
 from .texts import phrase
 
 SCRIPTS: Final = (
-    "common.js", "packed.js", "page.js", "tables.js", "linked.js", "charts.js", "folds.js",
+    "common.js", "packed.js", "page.js", "tables.js", "linked.js", "interact.js", "address.js", "charts.js", "folds.js",
     "values.js", "pens.js", "views.js", "zip.js", "genes.js", "coverage.js", "locus.js", "explore.js", "glossary.js",
     "main.js",
 )  # fmt: skip
@@ -89,7 +90,7 @@ def render(run: RunView, methods: Methods) -> tuple[str, Findings, Explorer]:
     scripts = _scripts(policy, with_charts=any("spec-" in str(block)[:60] for block in builder.blocks))
     record_text = json.dumps(run.record, indent=1, ensure_ascii=False)
     blocks = [
-        embed.json_block("chart-themes", {"light": theme.config(), "dark": theme.config(dark=True)}),
+        embed.json_block("chart-themes", {"light": theme.config(), "dark": theme.config(dark=True), "spread": LAYOUT}),
         embed.json_block("texts", _texts(methods, record_text)),
         embed.json_block("glossary", [term.record() for term in terms()]),
         *builder.blocks,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 
 from mira_nb.charts import enrichment, motifs, packed, qc, representation
 
@@ -87,3 +89,11 @@ def test_motif_scatter_begins_with_the_two_strongest_topics():
     values = {item["name"]: item.get("value") for item in chart.to_dict()["params"]}
     assert (values[motifs.X_MENU], values[motifs.Y_MENU]) == ("a2", "a10")
     assert data["motifs"] is wide
+
+
+def test_motif_scatter_names_only_what_is_enriched():
+    wide = pd.DataFrame({"label": ["X", "Y", "Z"], "a1": [1.0, 2, 9], "a2": [50.0, 1, 3]})
+    for least, names in ((0.0, {"X", "Y", "Z"}), (5.0, {"X", "Z"}), (1e300, set())):
+        chart, data = motifs.topic_scatter(wide, least=least)
+        svg = vl_convert.vegalite_to_svg(packed.inline(chart, data))
+        assert set(re.findall(r">([XYZ])</text>", svg)) == names

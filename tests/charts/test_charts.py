@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
@@ -269,3 +271,17 @@ def test_pairs_of_samples_join_the_means_of_either_group() -> None:
     assert "&lt;b&gt;" in svg
     with pytest.raises(MiraError, match="no sample"):
         groups.sample_pairs(frame[:0], value_title="Mean")
+
+
+@pytest.mark.parametrize("facts", [theme.diverging(2.0), theme.diverging()])
+def test_the_middle_of_signed_values_is_grey_in_both_themes(facts):
+    """The grey is seen on white and on the dark page: contrast of at least 2 to both."""
+    frame = pd.DataFrame({"x": [1.0, 2, 3], "value": [-2.0, 0.0, 2.0]})
+    color = alt.Color("value:Q", scale=alt.Scale(**facts), legend=None)
+    svg = drawn(alt.Chart(frame).mark_circle(opacity=1).encode(x="x:Q", color=color))
+    found = [tuple(map(int, item)) for item in re.findall(r'fill="rgb\((\d+), ?(\d+), ?(\d+)\)"', svg)]
+    assert found == [(31, 95, 168), (154, 160, 166), (192, 90, 0)]
+    linear = [((part / 255 + 0.055) / 1.055) ** 2.4 for part in found[1]]
+    light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    assert 1.05 / (light + 0.05) > 2
+    assert (light + 0.05) / (0.01 + 0.05) > 2

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pandas as pd
 import vl_convert
 
-from mira_nb.charts.drivers import driver_bars
+from mira_nb.charts.drivers import driver_bars, two_set_scatter
 
 
 def table() -> pd.DataFrame:
@@ -28,3 +29,13 @@ def test_the_menu_opens_on_the_set_with_most_drivers_and_bars_go_down_by_effect(
     svg = vl_convert.vegalite_to_svg(chart.to_json())
     labels = [text for text in re.findall(r">([^<>]+)</text>", svg) if text in "ABCD"]
     assert labels == ["C", "D", "A", "B"]  # of the second set: 0.6, 0.5, 0.1, 0.05
+
+
+def test_only_called_factors_are_named() -> None:
+    frame = pd.DataFrame({"label": list("ABC"), "x": [9.0, 8, 1], "y": [1.0, 1, 1]})
+    for called, names in (([False, True, False], {"B"}), ([False] * 3, set())):
+        chart = two_set_scatter(frame.assign(x_called=called, y_called=False), first="s", second="t")
+        assert (
+            set(re.findall(r">([ABC])</text>", vl_convert.vegalite_to_svg(json.loads(json.dumps(chart.to_dict())))))
+            == names
+        )

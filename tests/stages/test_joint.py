@@ -8,6 +8,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.metrics import adjusted_rand_score
 
+from mira_nb.charts import theme
 from mira_nb.core.representation.projections import ilr
 from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import TopicSettings
@@ -183,7 +184,8 @@ def test_partners_are_mutual_best_matches_over_cells(prepared, result):
         assert row.mutual == (between[i].argmax() == j and between[:, j].argmax() == i)
     figure = by_name(result.figures, "partners")
     tiles = figure.chart.to_dict()["layer"][0]["encoding"]["color"]["scale"]
-    assert tiles == {"scheme": "blueorange", "domain": [-1, 1]}  # 1 is orange
+    assert tiles == theme.diverging(1)
+    assert (tiles["domain"], tiles["range"][2]) == ([-1, 0, 1], "#c05a00")  # 1 is orange
     assert "framed orange pair" in figure.caption
 
 

@@ -20,6 +20,9 @@ const charts = (() => {
       const payload = page.json(`spec-${figure.id}`);
       for (const [name, id] of Object.entries(payload.rows)) payload.spec.datasets[name] = page.json(id);
       figure.payload = payload;
+      figure.extended = interact.extend(payload.spec);
+      figure.fields = figure.extended.fields;
+      figure.menus = address.menusOf(payload.spec);
     }
     return figure.payload;
   };
@@ -38,7 +41,8 @@ const charts = (() => {
 
   // the page's look wins over the chart's own configuration, so that dark mode reaches every chart
   const prepared = (figure, dark, width) => {
-    const { spec } = load(figure);
+    load(figure);
+    const { spec } = figure.extended;
     const out = { ...spec, config: merge(spec.config ?? {}, themes[dark ? "dark" : "light"]), description: figure.label };
     if (width && out.width === "container") out.width = width;
     const room = figure.node.clientWidth;
@@ -58,6 +62,8 @@ const charts = (() => {
         delete data.format;
       }
     }
+    const { zooms, entries } = interact.mark(vega, figure.extended, themes.spread);
+    Object.assign(figure, { zooms, entries });
     return vega;
   };
 
@@ -66,21 +72,8 @@ const charts = (() => {
     tooltip: { disableDefaultStyle: true }, patch: withRows(figure), hover: false,
   });
 
-  const boundNames = (figure) => {
-    const names = [];
-    const walk = (node) => {
-      if (Array.isArray(node)) node.forEach(walk);
-      else if (isObject(node)) {
-        for (const param of node.params ?? []) if (param.bind && !param.select) names.push(param.name);
-        for (const part of ["layer", "concat", "hconcat", "vconcat", "spec"]) if (node[part]) walk(node[part]);
-      }
-    };
-    walk(load(figure).spec);
-    return names;
-  };
-
-  // values of menus and sliders
-  const settings = (figure) => Object.fromEntries(boundNames(figure).map((name) => [name, figure.result.view.signal(name)]));
+  // values of menus and sliders, isolated entries and zoom
+  const settings = (figure) => Object.fromEntries([...figure.menus.keys(), ...interact.signals(figure)].map((name) => [name, figure.result.view.signal(name)]));
   const restore = async (view, values) => {
     for (const [name, value] of Object.entries(values)) view.signal(name, value);
     await view.runAsync();
@@ -136,13 +129,16 @@ const charts = (() => {
     try {
       const { canvas } = load(figure);
       figure.result = await embed(figure.node, figure, page.isDark(), null, canvas ? "canvas" : "svg");
-      if (figure.kept) await restore(figure.result.view, figure.kept);
+      const values = { ...figure.kept, ...address.wanted(figure) };
+      if (Object.keys(values).length) await restore(figure.result.view, values);
       await grow(figure);
       settle(figure);
       figure.node.style.minHeight = "";
       figure.node.classList.add("drawn");
       figure.node.dataset.drawn = String(Math.round(performance.now()));
       labelMenus(figure);
+      interact.connect(figure);
+      address.connect(figure);
       if (figure.root.dataset.linked !== undefined) linked.connect(figure.root, figure.result.view, load(figure));
     } catch (error) {
       figure.failed = true;

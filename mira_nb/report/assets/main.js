@@ -10,6 +10,7 @@ page.unpack().then(() => {
       root.replaceChildren(common.make("p", { class: "problem", text: `This table cannot be shown: ${error.message}` }));
     }
   });
+  address.setUp();
   charts.setUp();
   folds.setUp();
   explore.setUp();

@@ -49,7 +49,9 @@ def _enrichment_figures(done: MotifsOutput) -> list[Figure]:
         )
     ]
     if len(done.topics) > 1:
-        chart, packed = topic_scatter(wide.reset_index())
+        # enriched motifs are those of the smallest p values; where there are none no motif is named
+        least = -float(done.significant["log10_pvalue"].max()) if len(done.significant) else 1e300
+        chart, packed = topic_scatter(wide.reset_index(), least=least)
         out.append(TEXTS.figure("topic_scatter", chart, packed=packed, test=test, n_motifs=len(wide)))
     return out
 

@@ -82,20 +82,21 @@ def _places(traced: TrajectoryOutput) -> pd.DataFrame:
 def _landmarks_figure(traced: TrajectoryOutput) -> Figure:
     """Draw pseudotime, start cell and terminal cells on the joint map."""
     places = _places(traced)
-    where = {str(name): i for i, name in enumerate(traced.data.obs_names)}
+    names = traced.data.obs_names
+    where = {str(name): i for i, name in enumerate(names)}
     start = traced.names[traced.start.manifold.start]
-    marks = [("start cell", str(start), where[str(start)])]
+    marks = [("start cell", "start", where[str(start)])]
     if len(traced.start.candidates):
         others = traced.start.candidates.loc[~traced.start.candidates["chosen"], "cell"]
-        marks += [("proposed start", str(cell), where[str(cell)]) for cell in others]
+        marks += [("proposed start", "proposed start", where[str(cell)]) for cell in others]
     terminal = terminal_table(traced)
     for cell, lineage, accepted in zip(terminal["cell"], terminal["lineage"], terminal["accepted"], strict=True):
         if cell:
             kind = TERMINAL if accepted else REJECTED
-            marks.append((kind, str(lineage or cell), where[str(cell)]))
+            marks.append((kind, str(lineage or "rejected"), where[str(cell)]))
     landmarks = pd.DataFrame(
-        [(kind, label, places["x"][row], places["y"][row]) for kind, label, row in marks],
-        columns=["kind", "label", "x", "y"],
+        [(kind, label, str(names[row]), places["x"][row], places["y"][row]) for kind, label, row in marks],
+        columns=["kind", "label", "cell", "x", "y"],
     )
     chart, packed = landmarks_chart(places.assign(pseudotime=traced.pseudotime), landmarks)
     return TEXTS.figure(
