@@ -11,9 +11,8 @@ import h5py
 import numpy as np
 
 from mira_nb.errors import MiraError
-from mira_nb.keys import ATAC_TOPIC_PREFIX, CELL_LABEL
+from mira_nb.keys import ATAC_TOPIC_PREFIX, CELL_LABEL, Source
 from mira_nb.run.store import RunStore
-from mira_nb.stages.describe import Source
 
 from .cells import CellData
 from .kept import Kept

@@ -161,7 +161,7 @@ class ParamsForm:
         return [*rows, self.general, self.reset_button] if self.specs else rows
 
     def offer_map(self, pick: Callable[[str], None] | None) -> None:
-        """Let cells be picked on the map: `pick` is called with the parameter; None: there is no map."""
+        """Offer to pick cells on the map: `pick` is called with the parameter; None: there is no map."""
         for field in self.fields.values():
             if isinstance(field.entry, NameEntry) and field.spec.choices_from == "cells":
                 field.entry.pick = pick or (lambda _: None)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 EXIT_CANCELLED = 3
+LEAST_STEP = 0.005
+"""Part of a job that is worth a note for the pages, and seconds after which there is one in any case."""
+LEAST_SECONDS = 2.0
 
 
 class Worker:
@@ -50,6 +53,7 @@ class Worker:
         self._ended = threading.Event()
         self._said: tuple[str, str] | None = None
         self._plan = JobPlan({})
+        self._measured = 0.0
 
     def note(self, **facts: Any) -> None:
         """Write facts into job.json."""
@@ -179,10 +183,14 @@ class Worker:
 
     def _measure(self, current: str) -> None:
         """Note how far the job is as a whole, where that has changed."""
-        where = self._plan.position(current, read_progress(self.folder.root, current) if current else None)
-        before = (round(float(self.state.get("overall", -1)), 3), self.state.get("phase"), self.state.get("step"))
-        if before == (round(where.fraction, 3), where.phase, where.step):
+        progress = read_progress(self.folder.root, current) if current else None
+        now = time.time()
+        where = self._plan.position(current, progress, now - float(self.state.get("started", now)))
+        same = (where.phase, where.step) == (self.state.get("phase"), self.state.get("step"))
+        small = where.fraction - float(self.state.get("overall", -1)) < LEAST_STEP
+        if same and (small and now - self._measured < LEAST_SECONDS):
             return
+        self._measured = now
         self.note(
             overall=where.fraction,
             phase=where.phase,

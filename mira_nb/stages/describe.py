@@ -14,15 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, cast, get_args, get_origin
 
+from mira_nb.keys import Source
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
-Source = Literal[
-    "", "obs", "numeric obs", "obsm", "genes", "cells", "groups", "topics", "accessibility topics", "factors"
-]
-"""What a parameter names: cell annotations (all, or of numbers), obsm tables, genes, cells, groups of cells, topics,
-factors; empty: nothing that the data have by name."""
 Kind = Literal["flag", "choice", "annotation", "list", "mapping", "text"]
 
 _BOUNDS: Final = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from mira_nb.errors import ParameterError
+from mira_nb.keys import Source
 
-from .describe import Parameter, Source, describe
+from .describe import Parameter, describe
 from .messages import refusal
 
 
@@ -77,7 +78,7 @@ def param(
     """Declare one parameter: default, help text, unit, bounds (``ge``, ``gt``, ``le``, ``lt``, ``min_length``).
 
     ``advanced`` folds it away in forms; ``choices_from`` says what the parameter names, for a form to offer it (see
-    :data:`mira_nb.stages.describe.Source`); ``changes`` names the keys of
+    :data:`mira_nb.keys.Source`); ``changes`` names the keys of
     the stage's values that it can change (None: all of them).
     """
     extra: dict[str, Any] = {"unit": unit, "advanced": advanced, "choices_from": choices_from}

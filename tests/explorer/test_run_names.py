@@ -9,7 +9,7 @@ import pytest
 
 from mira_nb.explorer.kept import Kept
 from mira_nb.explorer.run_names import RunNames
-from mira_nb.stages.describe import Source
+from mira_nb.keys import Source
 from mira_nb.stages.registry import BUILT_IN, get_stage
 
 

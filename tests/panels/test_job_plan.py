@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -10,13 +11,13 @@ from hypothesis import strategies as st
 
 from mira_nb.panels import markup
 from mira_nb.panels.job import JobController, JobRequest, JobState
-from mira_nb.panels.job_plan import FINISH_SECONDS, JobPlan, plan_of
+from mira_nb.panels.job_plan import FINISH_SECONDS, READ_SECONDS, JobPlan, plan_of
 from mira_nb.run.estimate import START_SECONDS
 from mira_nb.run.store import RunStore
 from tests.panels.test_job import PATIENCE, wait_until
 
 SECONDS = {"prepare": 10.0, "joint": 30.0, "trajectory": 60.0}
-WHOLE = 100 + 3 * START_SECONDS + FINISH_SECONDS
+WHOLE = READ_SECONDS + 100 + 3 * START_SECONDS + FINISH_SECONDS
 
 
 def told(fraction: float, remaining: float = -1.0) -> dict[str, Any]:
@@ -25,31 +26,58 @@ def told(fraction: float, remaining: float = -1.0) -> dict[str, Any]:
 
 def test_the_bar_is_in_proportion_to_the_time_of_the_stages() -> None:
     plan = JobPlan(SECONDS)
-    first = plan.position("", None)
+    first = plan.position("", None, 0.0)
     assert (first.fraction, first.phase, first.step) == (0.0, "loading", 0)
-    assert plan.position("prepare", None).phase == "loading"
-    assert plan.position("prepare", told(0.5)).phase == "computing"
-    assert plan.position("prepare", told(1.0)).phase == "saving"
-    half = plan.position("joint", told(0.5, remaining=40.0))
-    assert half.fraction == pytest.approx((10 + START_SECONDS + 0.7 * START_SECONDS + 15) / WHOLE)
+    assert first.remaining == pytest.approx(WHOLE)
+    assert plan.position("prepare", None, 3.0).phase == "loading"
+    assert plan.position("prepare", told(0.5), 9.0).phase == "computing"
+    assert plan.position("prepare", told(1.0), 14.0).phase == "saving"
+    done = READ_SECONDS + 10 + START_SECONDS + 0.7 * START_SECONDS + 15
+    half = plan.position("joint", told(0.5, remaining=40.0), done)
+    assert half.fraction == pytest.approx(done / WHOLE)
     assert half.remaining == pytest.approx(40 + 0.3 * START_SECONDS + 60 + START_SECONDS + FINISH_SECONDS)
     assert half.step == 2
-    plan.position("trajectory", told(1.0))
-    last = plan.position("", None)
+    plan.position("trajectory", told(1.0), WHOLE - FINISH_SECONDS)
+    last = plan.position("", None, WHOLE - FINISH_SECONDS)
     assert last.phase == "saving"
     assert last.fraction == pytest.approx(1 - FINISH_SECONDS / WHOLE)
     assert last.remaining == pytest.approx(FINISH_SECONDS)
 
 
+def test_a_slow_machine_is_slow_in_what_follows_too() -> None:
+    quick, slow = JobPlan(SECONDS), JobPlan(SECONDS)
+    for plan, times in ((quick, 1), (slow, 3)):
+        plan.position("prepare", None, 3.0 * times)
+    expected = READ_SECONDS + 0.7 * START_SECONDS + 0.5
+    one, three = (plan.position("prepare", told(0.05), expected * k) for plan, k in ((quick, 1), (slow, 3)))
+    assert one.fraction == three.fraction
+    assert three.remaining == pytest.approx(3 * one.remaining)
+
+
+def test_waiting_moves_the_bar_ever_slower_within_its_share() -> None:
+    plan = JobPlan({"joint": 10.0})
+    seen = [plan.position("joint", None, float(second)).fraction for second in range(0, 60, 5)]
+    steps = [after - before for before, after in itertools.pairwise(seen)]
+    assert seen == sorted(seen)
+    assert steps[0] > 10 * steps[5]
+    assert seen[-1] <= (READ_SECONDS + 0.7 * START_SECONDS) / plan.total
+
+
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["", "prepare", "topics_rna", "joint", "trajectory"]), st.none() | st.floats(0, 1)),
+        st.tuples(
+            st.sampled_from(["", "prepare", "topics_rna", "joint", "trajectory"]),
+            st.none() | st.floats(0, 1),
+            st.floats(0, 100),
+        ),
         max_size=20,
     )
 )
-def test_it_never_goes_back_and_ends_only_when_all_is_done(seen: list[tuple[str, float | None]]) -> None:
-    plan = JobPlan(SECONDS)
-    found = [plan.position(name, None if part is None else told(part)) for name, part in seen]
+def test_it_never_goes_back_and_ends_only_when_all_is_done(seen: list[tuple[str, float | None, float]]) -> None:
+    plan, clock, found = JobPlan(SECONDS), 0.0, []
+    for name, part, seconds in seen:
+        clock += seconds
+        found.append(plan.position(name, None if part is None else told(part, remaining=1.0), clock))
     fractions = [item.fraction for item in found]
     assert fractions == sorted(fractions)
     assert all(0 <= item.fraction < 1 and item.remaining >= 0 for item in found)

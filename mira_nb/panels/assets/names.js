@@ -16,8 +16,9 @@ function render({ model, el }) {
   const list = make("ul", { class: "mn-chips", "aria-label": "Chosen names" });
   const pick = make("button", { type: "button", class: "mn-button mn-pick-button", "aria-label": `${model.get("pick_label")}: ${model.get("label")}` }, model.get("pick_label"));
   pick.addEventListener("click", () => model.send({ kind: "pick" }));
-  el.replaceChildren(make("div", { class: "mn-names" }, search.node, ...(several ? [list] : []), pick));
-  const showPick = () => { pick.hidden = !model.get("pickable"); };
+  const box = make("div", { class: "mn-names" }, search.node, ...(several ? [list] : []));
+  el.replaceChildren(box);
+  const showPick = () => { if (model.get("pickable")) box.append(pick); else pick.remove(); };
 
   const names = () => parts(model.get("value"));
   function keep(found) {
