@@ -21,9 +21,9 @@ from .texts import phrase
 
 LEVELS = ("error", "warning", "info", "success")
 SERIOUS = ("error", "warning")
+LONG_CAPTION = 100
 INPUT = "input.finding"
 """Code of the findings of the input check, which carry none of their own."""
-LONG_CAPTION = 100
 IDLE = "No action needed"
 """How the remedy of a note begins that asks for nothing; such notes stay in the section of their stage."""
 
@@ -206,7 +206,7 @@ class Builder:
 
 
 def _captioned_once(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Refer to the first figure of a group where others have the same long caption."""
+    """Replace a long caption that an earlier figure of the group has by a reference to it."""
     first: dict[str, int] = {}
     for figure in figures:
         number = first.setdefault(figure["caption"], figure["number"])
