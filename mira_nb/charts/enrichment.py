@@ -1,4 +1,4 @@
-"""Charts of gene-set enrichment and of top genes. DataFrames in, Altair charts out."""
+"""Charts of gene-set enrichment. DataFrames in, Altair charts out."""
 
 from __future__ import annotations
 

@@ -199,19 +199,21 @@ def line_chart(
     )
     base = alt.Chart().encode(x=time_axis(time), color=color, detail="node:N")
     line = base.mark_line(interpolate="monotone").encode(
-        y=alt.Y("value:Q", title=value_title, scale=alt.Scale(zero=False)),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),  # said once, above all panels
         tooltip=["feature:N", "node:N", *(alt.Tooltip(f"{n}:Q", format=".3g") for n in ("pseudotime", "value"))],
     )
     layers: list[Any] = [line]
     if {"low", "high"} <= set(curves.columns):
-        layers.insert(0, base.mark_area(opacity=0.2, interpolate="monotone").encode(y="low:Q", y2="high:Q"))
+        layers.insert(
+            0, base.mark_area(opacity=0.2, interpolate="monotone").encode(y=alt.Y("low:Q", title=None), y2="high:Q")
+        )
     panel = alt.layer(*layers, data=alt.NamedData(CURVES)).properties(width=width, height=height)
     names = list(order)
     if quantity is None:
-        chart = panel.facet(alt.Facet("feature:N", sort=names, title=None), columns=columns)
+        chart = panel.facet(alt.Facet("feature:N", sort=names, title=value_title), columns=columns)
     else:
         chart = panel.facet(
-            row=alt.Row("feature:N", sort=names, title=None), column=alt.Column(f"{quantity}:N", title=None)
+            row=alt.Row("feature:N", sort=names, title=value_title), column=alt.Column(f"{quantity}:N", title=None)
         )
     return chart.resolve_scale(y="independent").properties(title=title), {CURVES: curves}
 

@@ -70,6 +70,8 @@ def config(*, dark: bool = False) -> dict[str, Any]:
             "titleFontSize": 12,
             "symbolLimit": 60,
             "titleLimit": 0,
+            "symbolBaseFillColor": MUTED,
+            "symbolBaseStrokeColor": MUTED,
         },
         # a label at the end of an axis stays in its middle, where the one before does not touch it
         "axisQuantitative": {"labelFlush": False, "labelSeparation": 6},

@@ -285,3 +285,13 @@ def test_the_middle_of_signed_values_is_grey_in_both_themes(facts):
     light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     assert 1.05 / (light + 0.05) > 2
     assert (light + 0.05) / (0.01 + 0.05) > 2
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_symbols_of_a_legend_of_sizes_are_seen_in_both_themes(dark):
+    frame = pd.DataFrame({"x": [1.0, 2.0], "n": [1.0, 9.0], "value": [0.0, 1.0]})
+    chart = alt.Chart(frame).mark_circle().encode(x="x:Q", size="n:Q", color="value:Q").to_dict()
+    svg = drawn({**chart, "config": theme.config(dark=dark)})
+    symbols = re.search(r"role-legend-symbol.*?</g>", svg, re.DOTALL)[0]
+    assert f'fill="{theme.MUTED}"' in symbols
+    assert 'fill="black"' not in symbols

@@ -103,6 +103,10 @@ def test_lines_have_one_panel_a_feature_and_quantities_beside_each_other(parts):
     assert n_shapes(svg, "line mark") == 9
     assert n_shapes(svg, "area mark") == 9
     both = pd.concat([smooth.assign(quantity=name) for name in ("expression", "LITE prediction")])
+    chart, packed = line_chart(both, order=order, node_colors=colors, quantity="quantity", value_title="said once")
+    assert rendered(chart, packed).count(">said once</text>") == 1
+    chart, packed = line_chart(smooth, order=order, node_colors=colors, value_title="said once")
+    assert rendered(chart, packed).count(">said once</text>") == 1
     chart, packed = line_chart(both, order=order, node_colors=colors, quantity="quantity")
     svg = rendered(chart, packed)
     assert n_shapes(svg, "line mark") == 18

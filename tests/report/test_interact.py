@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mira_nb.charts import embedding
+from mira_nb.charts import basic, embedding
 from mira_nb.charts.drivers import two_set_scatter
 from mira_nb.report.build import build_report
 from tests.report.conftest import until
@@ -35,13 +35,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = pd.DataFrame({"t": np.tile(np.arange(4.0), 2), "v": np.arange(8.0), "a.b": ["p"] * 4 + ["q"] * 4})
     field = alt.Color(field="a\\.b", type="nominal", title="line")
     lines = alt.Chart(frame).mark_line().encode(x="t:Q", y="v:Q", color=field).properties(width=260, height=150)
-    joint.figure("lines", lines, prominence="detail").save()
+    joint.figure("lines", lines, prominence="detail")
+    tiles = basic.heatmap(pd.DataFrame([[1.0, -1.0], [0.5, 0.0]]), value_title="v", diverging=True)
+    joint.figure("tiles", tiles, prominence="detail").save()
     chart, data = embedding.menu_scatter(xy, values, default="leiden", width=500, height=200)
     rng = np.random.default_rng(0)
     near = pd.DataFrame(
         {"label": [f"FACTOR{i:02d}" for i in range(14)], "x": rng.normal(9, 0.2, 14), "y": rng.normal(9, 0.2, 14)}
     )
-    near.loc[14] = [18.0, 18.0, "far"]
+    near = pd.concat([near, pd.DataFrame({"x": [18.0], "y": [18.0], "label": ["far"]})])
     names = two_set_scatter(near.assign(x_called=True, y_called=False), first="s", second="t")
     run.stage("trajectory").figure("third", chart, data=data).figure("names", names.properties(width=300)).save()
     return build_report(run.finish())
@@ -120,12 +122,12 @@ def test_menus_of_a_section_follow_each_other(page_offline: Any, report: Path) -
     page.evaluate("location.hash = '#trajectory-third'")
     page.locator("#trajectory-third .chart.drawn").wait_for()
     assert menu(page, "trajectory-third").input_value() == "leiden"
-    until(page, "location.search.includes('joint.colouring=e2')")
+    until(page, "location.hash.includes('joint.colouring=e2')")
     page.locator("#joined").click()
     assert page.locator("#joined").get_attribute("aria-pressed") == "false"
     page.evaluate("location.hash = '#joint-first'")
     menu(page, "joint-first").select_option("e3")
-    until(page, "location.search.includes('joint-first.colouring=e3')")
+    until(page, "location.hash.includes('joint-first.colouring=e3')")
     assert menu(page, "joint-second").input_value() == "e2"
     assert page_offline.errors == []
 
@@ -137,8 +139,8 @@ def test_a_link_opens_the_same_view(page_offline: Any, report: Path) -> None:
     page.locator("#joint-lines .chart.drawn").wait_for()
     page.locator("#joint-lines .canvas").focus()
     page.keyboard.press("l")
-    until(page, "location.search.includes('joint-lines.only_0=p')")
-    until(page, "location.search.includes('open=')")
+    until(page, "location.hash.includes('joint-lines.only_0=p')")
+    until(page, "location.hash.includes('open=')")
     link = page.url
     page.goto("about:blank")
     page.goto(link)
@@ -152,10 +154,33 @@ def test_a_link_opens_the_same_view(page_offline: Any, report: Path) -> None:
 
 def test_an_address_of_others_does_no_harm(page_offline: Any, report: Path) -> None:
     page = page_offline.open(
-        report, "?joint.colouring=nothing&open=x.9+joint.99&x.y=1&menus=what&only=%3Cb%3E#joint-first"
+        report, "#joint-first?joint.colouring=nothing&open=x.9+joint.99&x.y=1&menus=what&only=%3Cb%3E"
     )
     page.locator("#joint-first .chart.drawn").wait_for()
     assert menu(page, "joint-first").input_value() == "leiden"
+    assert page_offline.errors == []
+
+
+def test_gradients_are_drawn_after_the_address_changed(page_offline: Any, report: Path) -> None:
+    """With another query in the address the browser would look for a legend's gradient in another file."""
+    page = opened(page_offline, report)
+    menu(page, "joint-first").select_option("e2")
+    until(page, "location.hash.includes('joint.colouring=e2')")
+    page.locator("#joint details.folded summary", has_text="More figures").click()
+    page.locator("#joint-tiles .chart.drawn").wait_for()
+    page.locator("#joint-tiles .canvas").screenshot()
+    assert page.locator("#joint-tiles linearGradient").count() == 1
+    assert "url(" in page.locator("#joint-tiles .mark-rect [fill^='url']").first.get_attribute("fill")
+    assert page.evaluate("location.search") == ""
+    assert page_offline.errors == []
+
+
+def test_a_link_inside_the_page_takes_its_state(page_offline: Any, report: Path) -> None:
+    page = opened(page_offline, report)
+    page.evaluate("location.hash = '#joint-second?joint.colouring=e3'")
+    until(page, "document.querySelector('#joint-first .vega-bind select').value === 'e3'")
+    page.evaluate("location.hash = '#joint-first'")
+    until(page, "location.hash === '#joint-first?joint.colouring=e3'")
     assert page_offline.errors == []
 
 
@@ -176,13 +201,13 @@ def test_a_legend_isolates_and_shows_all_again(page_offline: Any, report: Path) 
     assert lit(page) == {"p", "q"}
     entry = page.locator("#joint-lines .role-legend-label text", has_text="q")
     entry.click(force=True)
-    until(page, "location.search.includes('joint-lines.only_0=q')")
+    until(page, "location.hash.includes('joint-lines.only_0=q')")
     assert lit(page) == {"q"}
     page.locator("#joint-lines .role-legend-label text", has_text="p").click(force=True)
-    until(page, "location.search.includes('joint-lines.only_0=p')")
+    until(page, "location.hash.includes('joint-lines.only_0=p')")
     assert lit(page) == {"p"}
     page.locator("#joint-lines .role-legend-label text", has_text="p").click(force=True)
-    until(page, "!location.search.includes('only_0')")
+    until(page, "!location.hash.includes('only_0')")
     assert lit(page) == {"p", "q"}
     # by keyboard: one entry after the other, then all
     page.locator("#joint-lines .canvas").focus()
@@ -198,10 +223,10 @@ def test_points_of_a_map_are_isolated_by_its_legend(page_offline: Any, report: P
     page = opened(page_offline, report)
     before = ink(page, "joint-first")
     page.mouse.click(*legend_entry(page, "joint-first", 1))
-    until(page, "location.search.includes('joint-first.only_')")
+    until(page, "location.hash.includes('joint-first.only_')")
     assert ink(page, "joint-first") < 0.7 * before
     page.mouse.click(*legend_entry(page, "joint-first", 1))
-    until(page, "!location.search.includes('only_')")
+    until(page, "!location.hash.includes('only_')")
     assert ink(page, "joint-first") == before
 
 

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 from scipy.stats import false_discovery_control, mannwhitneyu, ttest_rel
 
+from mira_nb.charts import packed
+from mira_nb.charts.markers import volcano
 from mira_nb.core.statistics.sample_tests import SAMPLE_COLUMNS
 from mira_nb.errors import NotApplicable, ParameterError
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
+from mira_nb.stages.comparisons.markers import markers
 from mira_nb.stages.comparisons.params import ComparisonsParams
 from mira_nb.stages.comparisons.stage import ComparisonsStage
 from mira_nb.stages.result import Result
@@ -58,7 +62,16 @@ def test_tests_follow_the_contract_and_equal_scipy(data) -> None:  # type: ignor
         assert row.effect_size > 0.5
         assert row.adj_pvalue < 1e-3
     names = [figure.name for figure in result.figures]
-    assert {"topic_sharing", "redundancy", "genes", "nite", "effects"} <= set(names)
+    assert {
+        "topic_sharing",
+        "redundancy",
+        "volcano",
+        "marker_dots",
+        "marker_heatmap",
+        "genes",
+        "nite",
+        "effects",
+    } <= set(names)
     for figure in result.figures:
         figure.chart.to_dict()
 
@@ -247,3 +260,50 @@ def test_groups_left_out_and_groups_of_the_same_data_are_reported(data) -> None:
         assert f"{name} ({size})" in told.cause
     assert coded(run(data, grouping="leiden").alerts, "comparisons.groups_from_same_data").level == "info"
     assert "comparisons.groups_from_same_data" not in codes(result.alerts)
+
+
+def test_markers_are_higher_than_in_every_compared_group() -> None:
+    rows = [
+        ("G1", "A", "B", 0.9, 0.01), ("G1", "A", "C", 0.5, 0.01), ("G2", "A", "B", 0.8, 0.01),
+        ("G2", "A", "C", 0.7, 0.01), ("G3", "A", "B", 0.9, 0.01), ("G3", "A", "C", 0.9, 0.2),
+        ("G4", "A", "B", -0.6, 0.01), ("G4", "B", "C", 0.4, 0.01), ("G5", "A", "B", 0.9, 0.01),
+        ("G5", "A", "C", -0.1, 0.01),
+    ]  # fmt: skip
+    tests = pd.DataFrame(rows, columns=["quantity", "group_1", "group_2", "effect_size", "adj_pvalue"])
+    assert markers(tests, ["A", "B", "C"], alpha=0.05, n=2) == {"A": ["G2", "G1"], "B": ["G4"], "C": ["G5"]}
+    rest = tests.assign(group_2="rest").drop_duplicates("quantity")
+    assert markers(rest, ["A", "rest"], alpha=0.05, n=9) == {
+        "A": ["G1", "G3", "G5", "G2"],
+        "rest": [],
+    }
+
+
+def test_marker_figures_show_the_planted_genes(data) -> None:  # type: ignore[no-untyped-def]
+    result = run(data)
+    dots = result.figure("marker_dots").chart.to_dict()
+    rows = pd.DataFrame(next(iter(dots["datasets"].values())))
+    counts = pd.DataFrame(data.mod["rna"].X.toarray(), columns=data.mod["rna"].var_names)
+    labels = data.obs["cell_type"].astype(str).to_numpy()
+    row = rows.iloc[0]
+    assert row["expressing"] == pytest.approx((counts.loc[labels == row["group"], row["gene"]] > 0).mean())
+    assert rows.groupby("gene")["relative"].max().tolist() == [1.0] * rows["gene"].nunique()
+    legends = vl_convert.vegalite_to_vega(dots)["legends"]
+    assert [legend["title"] for legend in legends] == ["mean / largest", "cells expressing"]
+    volcano = result.figure("volcano")
+    svg = vl_convert.vegalite_to_svg(packed.inline(volcano.chart, volcano.packed))
+    frame = next(table.frame for table in result.tables if table.name == "group_tests")
+    contrast = volcano.chart.to_dict()["params"][0]["value"]
+    first = frame[(frame["kind"] == "gene") & (frame["group_1"] + " against " + frame["group_2"] == contrast)]
+    assert svg.count('aria-roledescription="circle"') == len(first)
+    strongest = first[first["adj_pvalue"] < 0.05].assign(size=first["effect_size"].abs()).nlargest(3, "size")
+    assert all(f">{gene}</text>" in svg for gene in strongest["quantity"])
+    assert set(result.figure("marker_heatmap").chart.to_dict()["layer"][0]["encoding"]["x"]["sort"]) == set(labels)
+
+
+def test_nothing_is_named_in_a_volcano_without_significant_genes() -> None:
+    tests = pd.DataFrame({"gene": ["X", "Y"], "effect_size": [0.9, -0.9], "adj_pvalue": [0.06, 1.0]})
+    tests["contrast"] = "A against B"
+    chart, data = volcano(tests, contrasts=["A against B"], level=0.05)
+    svg = vl_convert.vegalite_to_svg(packed.inline(chart, data))
+    assert ">X</text>" not in svg
+    assert svg.count('aria-roledescription="circle"') == 2

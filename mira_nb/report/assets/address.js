@@ -26,19 +26,22 @@ const address = (() => {
 
   // the link of the section in view becomes the address once the reader has moved
   const place = () => {
-    const now = document.querySelector("#contents a[aria-current]")?.hash ?? "";
-    return moved && now && !location.hash.startsWith("#explore:") ? now : location.hash;
+    const now = document.querySelector("#contents a[aria-current]")?.hash.slice(1) ?? "";
+    return moved && now && !page.anchor().startsWith("explore:") ? now : page.anchor();
   };
-  const write = () => {
-    const query = new URLSearchParams([...chosen].map(([key, value]) => [key, String(value)]));
+  // behind the anchor, not before it: with another query, what a drawing refers to would be no part of the page any more
+  const show = (anchor) => {
+    const state = new URLSearchParams([...chosen].map(([key, value]) => [key, String(value)]));
     const open = [...folds()].filter(([, node]) => node.open).map(([name]) => name);
-    if (open.length) query.set("open", open.join(" "));
-    if (!joined) query.set("menus", "apart");
-    const text = `${location.pathname}${query.size ? `?${query}` : ""}${place()}`;
+    if (open.length) state.set("open", open.join(" "));
+    if (!joined) state.set("menus", "apart");
+    const text = `${anchor}${state.size ? `?${state}` : ""}`;
+    if (text === location.hash.slice(1)) return;
     try {
-      if (text !== `${location.pathname}${location.search}${location.hash}`) history.replaceState(null, "", text);
+      history.replaceState(null, "", `#${text}`);
     } catch { /* pages in a frame may not change their address */ }
   };
+  const write = () => show(place());
   const later = () => {
     clearTimeout(timer);
     timer = setTimeout(write, WAIT);
@@ -118,11 +121,24 @@ const address = (() => {
 
   const read = () => {
     const names = folds();
-    for (const [key, value] of new URLSearchParams(location.search)) {
+    for (const [key, value] of new URLSearchParams(location.hash.split("?").slice(1).join("?"))) {
       if (key === "open") for (const name of value.split(" ")) names.get(name)?.setAttribute("open", "");
       else if (key === "menus") joined = value !== "apart";
       else if (key.includes(SPLIT)) chosen.set(key, value);
     }
+  };
+
+  // a link that is followed inside the page: with a state it is taken, without one it gets that of the page
+  const followed = () => {
+    read();
+    for (const figure of followers) {
+      const values = Object.entries(wanted(figure));
+      if (figure.kept) Object.assign(figure.kept, Object.fromEntries(values));
+      if (!figure.result) continue;
+      for (const [signal, value] of values) figure.result.view.signal(signal, value);
+      figure.result.view.runAsync();
+    }
+    later();
   };
 
   const setUp = () => {
@@ -135,10 +151,11 @@ const address = (() => {
       press();
       later();
     });
+    addEventListener("hashchange", followed);
     document.addEventListener("toggle", later, { capture: true });
     for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"]) addEventListener(kind, () => { moved = true; }, { passive: true });
     addEventListener("scroll", () => moved && later(), { passive: true });
   };
 
-  return { setUp, menusOf, wanted, connect };
+  return { setUp, menusOf, wanted, connect, show };
 })();

@@ -3,7 +3,7 @@ const explore = (() => {
   const { make, format } = common;
   const LIMIT = 30;
   const KINDS = { gene: "gene", motif: "motif score", topic: "topic", column: "column", fate: "fate probability" };
-  const PREFIX = "#explore:";
+  const PREFIX = "explore:";
   let data = null;
   let store = null;
   let state = null;
@@ -154,12 +154,12 @@ const explore = (() => {
     if (unfold && entry.kind === "gene" && state.locus) page.byId("explore-locus").open = true;
     root.dataset.shown = `${entry.kind}/${entry.name}`;
     root.dataset.took = String(Math.round(performance.now() - started));
-    if (remember) history.replaceState(null, "", `${PREFIX}${entry.kind}/${encodeURIComponent(entry.name)}`);
+    if (remember) address.show(`${PREFIX}${entry.kind}/${encodeURIComponent(entry.name)}`);
   };
   const find = (kind, name) => entries().find((entry) => (!kind || entry.kind === kind) && entry.name === name);
   const fromAddress = () => {
-    if (!location.hash.startsWith(PREFIX)) return false;
-    const [kind, ...rest] = location.hash.slice(PREFIX.length).split("/");
+    if (!page.anchor().startsWith(PREFIX)) return false;
+    const [kind, ...rest] = page.anchor().slice(PREFIX.length).split("/");
     let entry = null;
     try {
       entry = find(kind, decodeURIComponent(rest.join("/")));
@@ -338,7 +338,7 @@ const explore = (() => {
     for (const node of document.querySelectorAll(".topic-page")) {
       node.addEventListener("toggle", () => node.open && topicMap(node, () => { begin(); return begun; }), { once: true });
     }
-    const sent = () => location.hash.startsWith(PREFIX) && begin();
+    const sent = () => page.anchor().startsWith(PREFIX) && begin();
     addEventListener("hashchange", sent);
     sent();
     page.near([root], begin);

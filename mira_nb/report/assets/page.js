@@ -103,8 +103,10 @@ const page = (() => {
 
   // a deep link opens what is folded, and stays in view while charts and tables above it take their room
   let held = null;
+  // what the address points at; behind a question mark stands the state of the page (address.js)
+  const anchor = () => location.hash.slice(1).split("?")[0];
   const openTarget = () => {
-    const target = location.hash.length > 1 && byId(decodeURIComponent(location.hash.slice(1)));
+    const target = anchor() && byId(decodeURIComponent(anchor()));
     if (!target) return;
     for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
     held = target;
@@ -154,7 +156,7 @@ const page = (() => {
   };
 
   return {
-    byId, unpack, json, text, isDark, onTheme, near,
+    byId, unpack, json, text, isDark, onTheme, near, anchor,
     setUpTheme, setUpNavigation, setUpCopies, setUpLinks,
   };
 })();

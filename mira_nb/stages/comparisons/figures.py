@@ -15,6 +15,7 @@ from mira_nb.stages.shared.cells import coordinates, gene_expression
 from mira_nb.stages.texts import Texts
 
 from .compute import REDUNDANT, ComparisonsOutput
+from .markers import marker_figures
 from .samples import TOPIC_KINDS, sample_figures, sample_words
 
 TEXTS = Texts(__package__)
@@ -24,9 +25,9 @@ MAX_BRACKETS = 6
 
 
 def figures(done: ComparisonsOutput) -> list[Figure]:
-    """Draw topic sharing, redundancy, genes, NITE scores, effects, and the means in every sample."""
+    """Draw topic sharing, redundancy, markers, genes, NITE scores, effects, and the means in every sample."""
     genes = _best_genes(done)
-    out = [_sharing(done), *_topic_maps(done), _redundancy(done), *_genes(done, genes)]
+    out = [_sharing(done), *_topic_maps(done), _redundancy(done), *marker_figures(done), *_genes(done, genes)]
     if NITE_SCORE in done.data.obs:
         out.append(_nite(done))
     out.append(_effects(done))
