@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 RNA: Final = "rna"
 ATAC: Final = "atac"
@@ -101,3 +101,9 @@ UMAP: Final = "umap"
 LITE_PREDICTION: Final = "lite_prediction"
 NITE_PREDICTION: Final = "nite_prediction"
 CHROMATIN_DIFFERENTIAL: Final = "chromatin_differential"
+
+Source = Literal[
+    "", "obs", "numeric obs", "obsm", "genes", "cells", "groups", "topics", "accessibility topics", "factors"
+]
+"""What a parameter names: cell annotations (all, or of numbers), obsm tables, genes, cells, groups of cells, topics,
+factors; empty: nothing that the data have by name."""

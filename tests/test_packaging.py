@@ -59,6 +59,7 @@ def test_wheel_holds_everything_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"mira_nb/templates/{stage}.ipynb" for stage in BUILT_IN} <= names
     assert "mira_nb/notebooks/dashboard.ipynb" in names
+    assert {"mira_nb/report/decisions.md", "mira_nb/report/columns.yaml"} <= names
     assert "mira_nb/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0] for name in names} <= {

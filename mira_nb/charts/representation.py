@@ -41,25 +41,6 @@ def score_chart(scores: pd.DataFrame) -> alt.HConcatChart:
     return alt.hconcat(*panels)
 
 
-def overlap_heatmap(overlap: pd.DataFrame, *, k: int) -> alt.LayerChart:
-    """Draw a heatmap of the mean fraction of common neighbours for every pair of representations (square table in)."""
-    order = list(overlap.columns)
-    long = overlap.rename_axis("first").reset_index().melt("first", var_name="second", value_name="fraction")
-    base = alt.Chart(long).encode(
-        x=alt.X("second:N", title=None, sort=order, axis=alt.Axis(labelAngle=-30)),
-        y=alt.Y("first:N", title=None, sort=order),
-    )
-    tiles = base.mark_rect().encode(
-        color=alt.Color("fraction:Q", title=f"shared of {k}", scale=alt.Scale(scheme=SEQUENTIAL, domain=[0, 1])),
-        tooltip=["first:N", "second:N", alt.Tooltip("fraction:Q", format=".3f")],
-    )
-    text = base.mark_text().encode(
-        text=alt.Text("fraction:Q", format=".2f"),
-        color=alt.condition("datum.fraction > 0.6", alt.value("black"), alt.value("white")),
-    )
-    return alt.layer(tiles, text).properties(width=60 * len(order), height=44 * len(order))
-
-
 def partner_heatmap(between: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> alt.LayerChart:
     """Draw a heat map of correlations from -1 to 1, the given pairs framed; rows and columns along the diagonal.
 

@@ -76,7 +76,10 @@ Subset = Annotated[
     typer.Option("--subset", help="Cells to analyse; topics are learned from all.", metavar="COLUMN=VALUE,..."),
 ]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="One parameter; repeatable.", metavar="STAGE.NAME=VALUE")]
-ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML: {stage: {name: value}}.", metavar="FILE")]
+ParamsFile = Annotated[
+    Path | None,
+    typer.Option("--params", help="YAML, or a preset of the dashboard: {stage: {name: value}}.", metavar="FILE"),
+]
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random number.", min=0, max=2**32 - 1)]
 Title = Annotated[str, typer.Option("--title", help="Head of the report; default: the folder's name.", metavar="TEXT")]
@@ -224,7 +227,9 @@ def collect_parameters(file: Path | None, sets: list[str]) -> dict[str, dict[str
 
     values: dict[str, dict[str, Any]] = {}
     if file is not None:
-        values = _read_parameter_file(file)
+        from mira_nb.run.parameter_files import read_parameters
+
+        values = read_parameters(file)
     for text in sets:
         target, sign, raw = text.partition("=")
         stage, dot, name = target.strip().partition(".")
@@ -235,18 +240,3 @@ def collect_parameters(file: Path | None, sets: list[str]) -> dict[str, dict[str
         except yaml.YAMLError:
             values.setdefault(stage, {})[name] = raw
     return values
-
-
-def _read_parameter_file(file: Path) -> dict[str, dict[str, Any]]:
-    import yaml
-
-    try:
-        loaded = yaml.safe_load(file.read_text())
-    except OSError as error:
-        raise refusal(ParameterError, "params_unreadable", file=file, reason=error.strerror) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise refusal(ParameterError, "params_not_yaml", file=file, reason=str(error)) from None
-    loaded = {} if loaded is None else loaded
-    if not isinstance(loaded, dict) or not all(isinstance(value, dict) for value in loaded.values()):
-        raise refusal(ParameterError, "params_other_form", file=file)
-    return {str(stage): dict(values) for stage, values in loaded.items()}

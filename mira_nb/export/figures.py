@@ -254,7 +254,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_width(node: Any, width: int) -> Any:
-    """Give charts that are as wide as the page a width."""
+    """Set a width for charts that are as wide as the page."""
     if isinstance(node, list):
         return [_with_width(part, width) for part in node]
     if not isinstance(node, dict):

@@ -9,17 +9,22 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from mira_nb.explorer.run_names import RunNames
 from mira_nb.report.names import FILE as TOPIC_NAMES
-from mira_nb.run.outputs import REPORT, report_is_current, write_report
+from mira_nb.run.outputs import REPORT
 from mira_nb.run.store import RunStore
 from mira_nb.stages.registry import stage_names
 
 from . import markup
-from .browser_widgets import FileButtons, Reply, StageList, inside, stylesheet, vega_bundle
+from .browser_widgets import FileButtons, Reply, StageList, stylesheet, vega_bundle
 from .explorer_tab import NAME, ExplorerTab
+from .fold import Fold
 from .follow import Follower
+from .form import ParamsForm
 from .job import JobController, JobRequest, JobState
-from .panel import StagePanel
+from .panel import StagePanel, report_reply
+from .picking import Picking
+from .stage_forms import StageForms
 from .state import LABELS, RunState, read_run
 from .texts import words
 from .versions import VersionList
@@ -35,8 +40,7 @@ class JobBar:
         self.stop.add_class("mn-stop")
         self.stop.on_click(lambda _: self._stop())
         self.log = widgets.HTML()
-        fold = widgets.Accordion(children=[self.log], titles=[words("stage")["log"]], selected_index=None)
-        fold.add_class("mn-fold")
+        fold = Fold(words("stage")["log"], [self.log]).widget
         self._controls = widgets.HBox([self.stop])
         self.widget = widgets.VBox([])
         self.widget.add_class("mn-jobbar")
@@ -99,7 +103,9 @@ class Dashboard:
         self._job = JobState()
         self.run: RunState = read_run(self.store)
         self.panels: dict[str, StagePanel] = {}
+        self.names = RunNames(self.store.root)
         self.explorer = ExplorerTab(self.store, self.propose)
+        self.picking = Picking(self.explorer, self.form, self.show)
         self.job_bar = JobBar(self.jobs)
         self._build(message)
         self.refresh(force=True)
@@ -111,8 +117,7 @@ class Dashboard:
         head.add_class("mn-header")
         self.message = widgets.HTML(markup.alert("warning", message) if message else "")
         self.check = widgets.HTML()
-        fold = widgets.Accordion(children=[self.check], titles=["Input check"], selected_index=None)
-        fold.add_class("mn-fold")
+        fold = Fold(words("check")["heading"], [self.check]).widget
         self.stages = StageList(selected=self._first_stage())
         self.stages.observe(lambda _: self._select(), names="selected")
         side = widgets.VBox([self.stages])
@@ -204,17 +209,35 @@ class Dashboard:
 
     def _panel(self, name: str) -> StagePanel:
         if name not in self.panels:
-            panel = StagePanel(name, self.store, start=self.start, gather=self._parameters)
+            forms = StageForms(name, self.form, stages=list(self.run.stages), titles=self._titles())
+            panel = StagePanel(
+                name,
+                self.store,
+                start=self.start,
+                gather=self._parameters,
+                forms=forms,
+                names=self.names,
+                picking=self.picking,
+            )
             panel.update(self.run, busy=self._job.active)
             self.panels[name] = panel
         return self.panels[name]
 
+    def form(self, stage: str) -> ParamsForm | None:
+        """Return the form of a stage; None where it has none in this installation."""
+        return self._panel(stage).form
+
     # ------------------------------------------------------------------ act
+    def show(self, name: str) -> None:
+        """Show a stage, or the explorer."""
+        self.stages.selected = name
+
     def propose(self, stage: str, values: Mapping[str, Any]) -> None:
         """Put values into the form of a stage, for the reader to run it."""
-        form = self._panel(stage).form
+        form = self.form(stage)
         if form is not None:
             form.set_values({**form.raw(), **values})
+            self.panels[stage].fold.open = True
 
     def start(self, request: JobRequest) -> None:
         """Start a job and show it."""
@@ -226,11 +249,7 @@ class Dashboard:
         return {name: panel.form.values() for name, panel in self.panels.items() if panel.form is not None}
 
     def _report(self, _: str) -> Reply:
-        """Return the report, built first where it does not fit the results and names that there are."""
-        path = self.store.root / REPORT
-        if not report_is_current(self.store.root):
-            write_report(self.store.root)
-        return Reply(inside(self.store.root, path.name).read_bytes(), "report.html", "text/html;charset=utf-8")
+        return report_reply(self.store.root)
 
 
 def _set(widget: Any, value: str) -> None:

@@ -24,7 +24,7 @@ from mira_nb.report.colors import Palette
 from mira_nb.report.embed import plain_json
 from mira_nb.report.names import named_spec, named_text, topic_names
 from mira_nb.report.palette import read_palette
-from mira_nb.report.tables import read_table
+from mira_nb.report.tables import Limit, read_table
 from mira_nb.run.files import write_bytes
 
 ASSETS: Final = Path(__file__).parent / "assets"
@@ -208,7 +208,8 @@ class TableDeck(_Asked):
 
 def table_message(path: Path, *, max_rows: int = MAX_TABLE_ROWS, names: Mapping[str, str] | None = None) -> bytes:
     """Return a CSV table as the JSON that ``tables.js`` shows; `note` says what was cut from a long one."""
-    view = read_table(path, row_limit=max_rows, byte_limit=MAX_TABLE_BYTES, names=names)
+    limit = Limit(max_rows, MAX_TABLE_BYTES)
+    view = read_table(path, whole=limit, cut=limit, names=names)
     return plain_json({**view.payload, "note": view.note}).encode()
 
 

@@ -8,16 +8,19 @@ from typing import Any, Final
 
 import anywidget
 import numpy as np
+import traitlets
 from numpy.typing import NDArray
 
 from mira_nb.charts import theme
-from mira_nb.errors import MiraError
+from mira_nb.errors import MiraError, ParameterError
 from mira_nb.explorer.cells import CellData, Values
+from mira_nb.explorer.run_names import RunNames
 from mira_nb.explorer.search import Search
 from mira_nb.report.colors import Palette
 from mira_nb.typing import Floats
 
 from .browser_widgets import ASSETS, SHARED
+from .texts import phrase
 
 STEPS: Final = 254
 """Steps of a number's colour scale; 255 stands for a missing value."""
@@ -40,8 +43,12 @@ class CellMap(anywidget.AnyWidget):
     """
 
     _esm = "".join(
-        path.read_text(encoding="utf-8") for path in (SHARED / "common.js", ASSETS / "cloud.js", ASSETS / "explorer.js")
+        path.read_text(encoding="utf-8")
+        for path in (SHARED / "common.js", *(ASSETS / name for name in ("cloud.js", "search.js", "explorer.js")))
     )
+
+    pick = traitlets.Unicode().tag(sync=True)
+    """What the page asks for while one cell is to be picked; empty: nothing."""
 
     def __init__(
         self,
@@ -55,12 +62,28 @@ class CellMap(anywidget.AnyWidget):
         self.data, self.search = data, search
         self._shown, self._kept = shown, kept
         self._values: Values | None = None
+        self._taken: Callable[[str], None] | None = None
+        self._cells = RunNames(data.root)
         self.on_msg(self._heard)
 
     def show(self, values: Values) -> None:
         """Colour the cells."""
         self._values = values
         self.send(*colour_message(values, self.data.palette))
+
+    def ask_cell(self, hint: str, taken: Callable[[str], None]) -> None:
+        """Ask for one cell, by a click or by name; `taken` is called with its name, or an empty one for none."""
+        self._taken, self.pick = taken, hint
+
+    def _picked(self, message: Mapping[str, Any]) -> None:
+        name = str(message.get("name", ""))
+        if "index" in message:
+            name = str(self.data.names[int(message["index"])])
+        if name and name not in self.data.names:
+            raise ParameterError(phrase("stage", "unknown_name", name=name, nearest=[]))
+        taken, self._taken, self.pick = self._taken, None, ""
+        if taken is not None:
+            taken(name)
 
     def say(self, text: str) -> None:
         """Show a sentence below the map."""
@@ -78,6 +101,12 @@ class CellMap(anywidget.AnyWidget):
                 found = self.search.find(str(message.get("text", "")))
                 items = [{"key": item.key, "label": item.shown, "kind": item.kind} for item in found]
                 self.send({"kind": "found", "id": message.get("id"), "items": items})
+            elif kind == "search-cell":
+                names = [name for name, _ in self._cells.find("cells", str(message.get("text", "")))]
+                items = [{"label": name, "kind": ""} for name in names if name in self.data.names]
+                self.send({"kind": "found-cell", "id": message.get("id"), "items": items})
+            elif kind == "picked":
+                self._picked(message)
             elif kind == "show":
                 self._shown(str(message.get("key", "")))
             elif kind == "keep":

@@ -14,7 +14,7 @@ from mira_nb.run.store import RunStore
 
 from . import markup
 from .explorer import Explorer
-from .texts import words
+from .texts import phrase, words
 
 NAME: Final = "explorer"
 Propose = Callable[[str, Mapping[str, Any]], None]
@@ -34,6 +34,7 @@ class ExplorerTab:
     def __init__(self, store: RunStore, propose: Propose) -> None:
         self.store, self._propose = store, propose
         self._page: Any = None
+        self._explorer: Explorer | None = None
         self._made_for: Any = None
         self._ends: list[str] = []
 
@@ -49,10 +50,29 @@ class ExplorerTab:
         if self._page is None or state != self._made_for:
             self._made_for = state
             try:
-                self._page = Explorer(self.store.root, use=self.use).widget
+                self._explorer = Explorer(self.store.root, use=self.use)
+                self._page = self._explorer.widget
             except (MiraError, OSError) as error:
+                self._explorer = None
                 self._page = widgets.HTML(markup.error_box({"message": str(error)}))
         return self._page
+
+    def pick(self, label: str, taken: Callable[[str], None]) -> bool:
+        """Ask for one cell on the map; return whether there is one.
+
+        Parameters
+        ----------
+        label
+            What the cell is to be.
+        taken
+            Called with its name, or with an empty one where none was picked.
+        """
+        if not self.items():
+            return False
+        self.widget()
+        if self._explorer is not None:
+            self._explorer.map.ask_cell(phrase("explorer", "pick", label=label), taken)
+        return self._explorer is not None
 
     def _done(self) -> dict[str, str]:
         """Return the keys of the results; empty without a map."""

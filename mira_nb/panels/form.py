@@ -9,11 +9,14 @@ from typing import Any
 import ipywidgets as widgets
 
 from mira_nb.errors import ParameterError
+from mira_nb.explorer.run_names import RunNames
 from mira_nb.stages.describe import Parameter, format_value
 from mira_nb.stages.params import Params
 
 from .fields import check, parse_text
-from .texts import words
+from .fold import Fold
+from .name_entry import NameEntry
+from .texts import phrase, words
 
 NONE_CHOICE = "(none)"
 
@@ -21,9 +24,11 @@ NONE_CHOICE = "(none)"
 class Field:
     """One parameter's entry with unit, help and the mistake in it."""
 
-    def __init__(self, spec: Parameter, *, annotations: Sequence[str], on_change: Callable[[], None]) -> None:
-        self.spec = spec
-        self.entry = _entry(spec, annotations)
+    def __init__(
+        self, spec: Parameter, *, annotations: Sequence[str], names: RunNames | None, on_change: Callable[[], None]
+    ) -> None:
+        self.spec, self._names = spec, names
+        self.entry = _entry(spec, annotations, names)
         self.entry.add_class("mn-entry")
         if spec.kind == "list" or (spec.kind == "text" and str in spec.types):
             self.entry.add_class("mn-wide")  # names need more room than numbers
@@ -53,10 +58,29 @@ class Field:
         else:
             self.entry.value = format_value(value)
 
+    def wrong_names(self) -> dict[str, list[str]]:
+        """Return the names in the entry that the run does not have, each with the nearest ones."""
+        value = self.value
+        if self._names is None or not self.spec.choices_from or value is None or value in self.spec.words:
+            return {}
+        return self._names.wrong(self.spec.choices_from, value if isinstance(value, list) else [value])
+
+    def take(self, cell: str) -> None:
+        """Put in a cell that was picked on the map, beside others where there can be several; an empty name is none."""
+        if cell and self.spec.kind == "list":
+            self.value = list(dict.fromkeys([*self.value, cell]))
+        elif cell:
+            self.value = cell
+        self.entry.returned = True
+
     def show(self, mistake: str) -> None:
         """Show the help text, with the mistake above it."""
         spec = self.spec
         parts = [f'<div class="mn-mistake" role="alert">{html.escape(mistake)}</div>'] if mistake else []
+        doubts = {} if mistake else self.wrong_names()
+        parts += [f'<div class="mn-doubt" role="status">{html.escape(_doubt(*item))}</div>' for item in doubts.items()]
+        if isinstance(self.entry, NameEntry):
+            self.entry.wrong = list(doubts)
         default = format_value(spec.default) or "none"
         changed = self.value != _plain(spec.default)
         mark = '<b class="mn-changed">Changed.</b> ' if changed else ""
@@ -80,6 +104,8 @@ class ParamsForm:
         Values to begin with (defaults where a name is missing or its value is no longer valid).
     annotations
         Names of the cell annotations that parameters with ``choices_from="obs"`` offer.
+    names
+        Names of the run that parameters with other ``choices_from`` offer, and by which entries are checked.
     on_change
         Called after every change, also of a wrong entry.
 
@@ -97,16 +123,19 @@ class ParamsForm:
         *,
         values: Mapping[str, Any] | None = None,
         annotations: Sequence[str] = (),
+        names: RunNames | None = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
         self.model = model
         self.specs = model.describe()
         self.mistakes: dict[str, str] = {}
         self._params: Any = None
-        self.fold: Any = None
+        self.fold: Fold | None = None
         self._quiet = True
         self._on_change = on_change or (lambda: None)
-        self.fields = {spec.name: Field(spec, annotations=annotations, on_change=self._changed) for spec in self.specs}
+        self.fields = {
+            spec.name: Field(spec, annotations=annotations, names=names, on_change=self._changed) for spec in self.specs
+        }
         self.reset_button = widgets.Button(description=words("stage")["reset"], tooltip=words("stage")["reset_help"])
         self.reset_button.add_class("mn-quiet")
         self.reset_button.on_click(lambda _: self.reset())
@@ -125,12 +154,18 @@ class ParamsForm:
         if hidden:
             box = widgets.VBox(hidden)
             box.add_class("mn-fields")
-            self.fold = widgets.Accordion(children=[box], titles=[""], selected_index=None)
-            self.fold.add_class("mn-fold")
-            rows.append(self.fold)
+            self.fold = Fold("", [box])
+            rows.append(self.fold.widget)
         if not self.specs:
             rows = [widgets.HTML('<p class="mn-help">This stage has no parameters.</p>')]
         return [*rows, self.general, self.reset_button] if self.specs else rows
+
+    def offer_map(self, pick: Callable[[str], None] | None) -> None:
+        """Offer to pick cells on the map: `pick` is called with the parameter; None: there is no map."""
+        for field in self.fields.values():
+            if isinstance(field.entry, NameEntry) and field.spec.choices_from == "cells":
+                field.entry.pick = pick or (lambda _: None)
+                field.entry.pickable = pick is not None
 
     # ------------------------------------------------------------------ values
     @property
@@ -180,7 +215,7 @@ class ParamsForm:
         hidden = {spec.name for spec in self.specs if spec.advanced}
         if self.fold is not None:
             inside = f", {len(changed & hidden)} changed" if changed & hidden else ""
-            self.fold.titles = [f"{_noun(len(hidden), 'advanced parameter')}{inside}"]
+            self.fold.title = f"{_noun(len(hidden), 'advanced parameter')}{inside}"
         many = f" ({len(changed)} changed)" if changed else ""
         self.reset_button.description = f"Reset to defaults{many}"
 
@@ -200,7 +235,7 @@ def _noun(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
-def _entry(spec: Parameter, annotations: Sequence[str]) -> Any:
+def _entry(spec: Parameter, annotations: Sequence[str], names: RunNames | None) -> Any:
     """Return the widget in which the parameter is entered."""
     common: dict[str, Any] = {"description": spec.label, "style": {"description_width": "13em"}}
     if spec.kind == "flag":
@@ -212,15 +247,23 @@ def _entry(spec: Parameter, annotations: Sequence[str]) -> Any:
         return widgets.Dropdown(options=options, value=spec.default, **common)
     if spec.kind == "annotation":
         empty = None if spec.optional else ""
+        annotations = names.known(spec.choices_from) if names else annotations
         options = [(NONE_CHOICE, empty), *((name, name) for name in annotations)]
         options += [(word, word) for word in spec.words if word not in annotations]
         if spec.default not in [value for _, value in options]:
             options.append((str(spec.default), spec.default))
         return widgets.Dropdown(options=options, value=spec.default, **common)
     text = format_value(spec.default)
+    if names is not None and spec.choices_from:
+        return NameEntry(spec, names, value=text)
     if spec.kind == "list":
         return widgets.Textarea(value=text, rows=2, continuous_update=True, **common)
     return widgets.Text(value=text, continuous_update=True, **common)
+
+
+def _doubt(name: str, nearest: list[str]) -> str:
+    """Return that the run does not have a name, and which names are like it."""
+    return phrase("stage", "unknown_name", name=name, nearest=nearest)
 
 
 def _plain(value: Any) -> Any:

@@ -69,7 +69,19 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class JobState:
-    """State of the latest job; times in seconds, ``remaining`` -1 when it is unknown."""
+    """State of the latest job; times in seconds, ``remaining`` -1 when it is unknown.
+
+    Attributes
+    ----------
+    fraction
+        Of the stage that is computed.
+    overall
+        Of the whole job, which only grows.
+    phase
+        ``loading``, ``computing`` or ``saving``.
+    step, steps
+        Number of the stage among those that the job computes, and how many these are.
+    """
 
     status: Status = "idle"
     id: str = ""
@@ -77,6 +89,10 @@ class JobState:
     upto: bool = False
     current: str = ""
     fraction: float = 0.0
+    overall: float = 0.0
+    phase: str = "loading"
+    step: int = 0
+    steps: int = 0
     message: str = ""
     elapsed: float = 0.0
     remaining: float = -1.0
@@ -232,7 +248,11 @@ class JobController:
             fraction=float(progress["fraction"]) if progress else 0.0,
             message=str(progress["message"]) if progress else str(raw.get("message", "")),
             elapsed=float(ended) - float(raw["started"]),
-            remaining=float(progress["remaining"]) if progress else -1.0,
+            overall=float(raw.get("overall", 0.0)),
+            phase=str(raw.get("phase", "loading")),
+            step=int(raw.get("step", 0)),
+            steps=int(raw.get("steps", 0)),
+            remaining=float(raw.get("remaining", -1.0)),
             error=error,
         )
 

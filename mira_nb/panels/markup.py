@@ -171,16 +171,7 @@ def job_line(job: JobState, titles: Mapping[str, str]) -> str:
     asked = titles.get(job.stage, job.stage) or "The analysis"
     title = text(titles.get(job.current, job.current) if job.current else asked)
     if job.active:
-        left = f"about {duration(job.remaining)} left" if job.remaining >= 0 else "remaining time not known yet"
-        doing = {"starting": "Starting", "running": "Computing", "stopping": "Stopping"}[job.status]
-        goal = f" (on the way to {text(asked)})" if job.upto and job.stage and job.current != job.stage else ""
-        value = f' value="{job.fraction:.3f}"' if job.fraction > 0 else ""
-        return (
-            f'<div class="mn-job"><div class="mn-job-line"><b>{doing}: {title}{goal}</b>'
-            f"<span>{job.fraction:.0%}, {duration(job.elapsed)} so far, {left}</span></div>"
-            f'<progress max="1"{value} aria-label="Progress of {title}"></progress>'
-            f'<div class="mn-help">{text(job.message)}</div></div>'
-        )
+        return _job_running(job, title, asked)
     if job.status == "done":
         finished = f"{text(asked)} finished in {duration(job.elapsed)}."
         return f'<div class="mn-alert mn-alert-success" role="status">{finished}</div>'
@@ -189,3 +180,18 @@ def job_line(job: JobState, titles: Mapping[str, str]) -> str:
     if job.status in {"failed", "lost"}:
         return error_box(job.error)
     return ""
+
+
+def _job_running(job: JobState, title: str, asked: str) -> str:
+    """Return the bar of a whole job with what it does now; `title` is HTML."""
+    left = f"about {duration(job.remaining)} left" if job.remaining >= 0 else words("stage")["time_unknown"]
+    key = job.status if job.status in {"starting", "stopping"} else job.phase if job.current else f"{job.phase}_run"
+    goal = f" (on the way to {text(asked)})" if job.upto and job.stage and job.current not in {"", job.stage} else ""
+    named = f"{text(words('stage')['doing'][key])}{f': {title}' if job.current else ''}{goal}"
+    steps = f"stage {job.step} of {job.steps}, " if job.steps > 1 and job.step else ""
+    return (
+        f'<div class="mn-job"><div class="mn-job-line"><b>{named}</b>'
+        f"<span>{job.overall:.0%}, {steps}{duration(job.elapsed)} so far, {left}</span></div>"
+        f'<progress max="1" value="{job.overall:.3f}" aria-label="Progress of the job"></progress>'
+        f'<div class="mn-help">{text(job.message)}</div></div>'
+    )

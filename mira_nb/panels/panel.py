@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 
 from mira_nb.errors import MiraError, ParameterError
+from mira_nb.explorer.run_names import RunNames
 from mira_nb.io.resources import Resources
 from mira_nb.report.names import topic_names
 from mira_nb.run.dependents import renewal
+from mira_nb.run.outputs import REPORT, report_is_current, write_report
+from mira_nb.run.presets import Presets
 from mira_nb.run.store import RunStore
 from mira_nb.stages.params import Params
 
 from . import markup
 from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck, inside
 from .choices import Choices, questions
+from .fold import Fold
 from .form import ParamsForm
 from .job import JobRequest
+from .picking import Picking
+from .preset_bar import PresetBar, preset_folder
+from .stage_forms import StageForms
 from .state import RunState, StageState, load_stage
 from .texts import phrase, words
 
@@ -39,6 +47,12 @@ class StagePanel:
         Called with what to run when a button is clicked; raises :class:`MiraError` when it cannot start.
     gather
         Returns the parameters of all stages as their forms have them, for "run everything up to here".
+    forms
+        The forms that presets can set; None: that of this stage.
+    names
+        Names of the run, shared by all its panels.
+    picking
+        Opens the map to pick a cell; None: the page has no map.
 
     Attributes
     ----------
@@ -53,6 +67,9 @@ class StagePanel:
         *,
         start: Start,
         gather: Callable[[], dict[str, Mapping[str, Any]]] = dict,
+        forms: StageForms | None = None,
+        names: RunNames | None = None,
+        picking: Picking | None = None,
     ) -> None:
         self.name, self.store = name, store
         self._start, self._gather = start, gather
@@ -66,6 +83,10 @@ class StagePanel:
         self.notice = widgets.HTML()
         self.choices = Choices(self._choose)
         self.form: ParamsForm | None = None
+        self.presets: PresetBar | None = None
+        self._forms = forms or StageForms(name, lambda _: self.form)
+        self._names = names or RunNames(store.root)
+        self._picking = picking
         self.run_button = _button("run", "mn-primary")
         self.upto_button = _button("upto")
         self.run_button.on_click(lambda _: self._run(upto=False))
@@ -77,12 +98,14 @@ class StagePanel:
         self._stale: tuple[str, ...] = ()
         actions = widgets.HBox([self.run_button, self.renew_button, self.upto_button, self.changes])
         actions.add_class("mn-actions")
-        self.card = widgets.VBox([actions])
+        self.fold = Fold(phrase("stage", "parameters"), [], open=True)
+        self.card = widgets.VBox([self.fold.widget, actions])
         self.card.add_class("mn-card")
         self.summary = widgets.HTML()
         self.figures = FigureGallery()
         self.tables = TableDeck()
         self.files = FileButtons(self._file)
+        self.report = FileButtons(self._file)
         self.results = widgets.VBox([])
         self.widget = widgets.VBox([self.head, self.notice, self.choices.widget, self.card, self.results])
 
@@ -95,6 +118,9 @@ class StagePanel:
         self._run_state = run
         if first:
             self._make_form(run)
+        if self.form is not None and self._picking is not None:
+            ask = partial(self._picking.ask, self.name)
+            self.form.offer_map(ask if self._picking.possible else None)
         purpose = self.stage.purpose if self.stage else ""
         self.head.value = markup.stage_head(state, purpose, self.stage.look if self.stage else "")
         self.notice.value = self._notice(state)
@@ -111,12 +137,12 @@ class StagePanel:
             self.stage.Params,
             values=_still_valid(self.stage.Params, self.state.parameters),
             annotations=run.annotations,
+            names=self._names,
             on_change=self._buttons,
         )
-        tune = widgets.HTML(
-            f'<h3>{phrase("stage", "parameters")}</h3><p class="mn-help">{markup.text(self.stage.tune)}</p>'
-        )
-        self.card.children = [tune, self.form.widget, *self.card.children]
+        tune = widgets.HTML(f'<p class="mn-help">{markup.text(self.stage.tune)}</p>')
+        self.presets = PresetBar(Presets(preset_folder()), self._forms)
+        self.fold.body.children = [tune, self.presets.widget, self.form.widget]
         self._buttons()
 
     def _notice(self, state: StageState) -> str:
@@ -136,6 +162,9 @@ class StagePanel:
         self.upto_button.disabled = not possible
         self.choices.lock(self.run_button.disabled)
         self.run_button.description = phrase("stage", "run_again" if state.stored else "run")
+        if form is not None:
+            n, wrong = len(form.changed), len(form.mistakes)
+            self.fold.title = phrase("stage", "parameters_folded", n=n, wrong=wrong)
         self.changes.value = f'<span class="mn-help">{markup.text(self._changes_text())}</span>'
 
     def _note_dependents(self, changed: list[str]) -> str:
@@ -169,6 +198,13 @@ class StagePanel:
         labels = list(changed.values())
         return phrase("stage", "changed" if changed else "unchanged", labels=labels, dependents=dependents)
 
+    def _edited(self, stored: Mapping[str, Any]) -> bool:
+        """Return whether the form has other values than the result was made with, or wrong ones."""
+        if self.form is None or not self.form.valid:
+            return self.form is not None
+        values = self.form.values()
+        return any(values.get(row["name"]) != row["value"] for row in stored["parameters"] if row["name"] in values)
+
     def _show_result(self, state: StageState) -> None:
         stored = state.stored
         self.choices.show([] if stored is None else questions(self.store, self.name))
@@ -177,12 +213,16 @@ class StagePanel:
             self.summary.value = ""
             self.results.children = []
             return
+        if not self._edited(stored):
+            self.fold.open = False  # results come first; what is being changed stays in view
         folder = self.store.stage_dir(self.name)
+        link = {"label": words("stage")["open_in_report"], "description": words("stage")["open_in_report_help"]}
+        self.report.items = [{"id": "report", **link, "open": True, "hash": self.name, "bytes": -1}]
         self.summary.value = markup.alerts(stored["alerts"]) + markup.metrics(stored["metrics"])
         self.figures.show(folder, stored["figures"], key=state.key)
         self.tables.show(folder, stored["tables"], key=state.key)
         self.files.items = self._file_items(stored, folder)
-        parts: list[Any] = [self.summary, self.figures]
+        parts: list[Any] = [self.report, self.summary, self.figures]
         if stored["tables"]:
             parts += [widgets.HTML(f"<h3>{phrase('stage', 'tables')}</h3>"), self.tables]
         parts += [widgets.HTML(f"<h3>{phrase('stage', 'files')}</h3>"), self.files]
@@ -206,6 +246,8 @@ class StagePanel:
         return items
 
     def _file(self, name: str) -> Reply:
+        if name == "report":
+            return report_reply(self.store.root)
         folder = self.store.stage_dir(self.name)
         if name == "notebook":
             path = inside(folder, "notebook.ipynb")
@@ -234,6 +276,13 @@ class StagePanel:
         if self.form is None:
             raise ParameterError(phrase("stage", "not_part", name=self.name))
         return self.form.values()
+
+
+def report_reply(root: Path) -> Reply:
+    """Return the report of a run, built first where it does not fit the results and names that there are."""
+    if not report_is_current(root):
+        write_report(root)
+    return Reply(inside(root, REPORT).read_bytes(), "report.html", "text/html;charset=utf-8")
 
 
 def _button(key: str, *classes: str) -> Any:

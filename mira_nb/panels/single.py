@@ -11,9 +11,11 @@ from mira_nb.run.store import RunStore
 
 from .app import JobBar
 from .browser_widgets import stylesheet
+from .explorer_tab import NAME, ExplorerTab
 from .follow import Follower
 from .job import JobController, JobRequest
 from .panel import StagePanel
+from .picking import Picking
 from .state import read_run
 
 
@@ -44,10 +46,13 @@ class SinglePanel:
         self.store = RunStore(Path(run))
         self.jobs = jobs or JobController(self.store.root)
         self.bar = JobBar(self.jobs)
-        self.panel = StagePanel(stage, self.store, start=self._start)
+        self.explorer = ExplorerTab(self.store, lambda *_: None)
+        picking = Picking(self.explorer, lambda _: self.panel.form, self._show)
+        self.panel = StagePanel(stage, self.store, start=self._start, picking=picking)
+        self.main = widgets.VBox([self.panel.widget])
         self.problem = widgets.HTML()
         style = widgets.HTML(f"<style>{stylesheet()}</style>")
-        self.widget = widgets.VBox([style, self.problem, self.bar.widget, self.panel.widget])
+        self.widget = widgets.VBox([style, self.problem, self.bar.widget, self.main])
         self.widget.add_class("mn-app")
         self._follower = Follower(self._look, self._complain)
         self._seen: Any = None
@@ -56,6 +61,10 @@ class SinglePanel:
     def _start(self, request: JobRequest) -> None:
         self.jobs.start(request)
         self.refresh()
+
+    def _show(self, name: str) -> None:
+        """Show the map to pick a cell on, or the panel again."""
+        self.main.children = [self.explorer.widget() if name == NAME else self.panel.widget]
 
     def refresh(self) -> None:
         """Update the panel from the run folder."""
@@ -94,8 +103,6 @@ def show(stage: str, run: Path | str) -> Any:
 
 def explore(run: Path | str) -> Any:
     """Return the explorer of a run folder: map, search, selections, names."""
-    from .explorer_tab import ExplorerTab
-
     page = ExplorerTab(RunStore(Path(run)), lambda *_: None)
     shown = widgets.VBox([widgets.HTML(f"<style>{stylesheet()}</style>"), page.widget()])
     shown.add_class("mn-app")

@@ -14,6 +14,7 @@ from mira_nb.run.versions import Version, restore_version, versions
 
 from . import markup
 from .browser_widgets import FileButtons, Reply, inside
+from .fold import Fold
 from .texts import words
 
 
@@ -42,13 +43,7 @@ class VersionList:
         self.rows = widgets.VBox([])
         self.rows.add_class("mn-runs")
         help_text = widgets.HTML(f'<p class="mn-help">{markup.text(words("versions")["help"])}</p>')
-        fold = widgets.Accordion(
-            children=[widgets.VBox([help_text, self.said, self.rows])],
-            titles=[words("versions")["title"]],
-            selected_index=None,
-        )
-        fold.add_class("mn-fold")
-        self._fold = fold
+        self._fold = Fold(words("versions")["title"], [help_text, self.said, self.rows])
         self.widget = widgets.VBox([])
 
     def update(self, *, busy: bool) -> None:
@@ -58,7 +53,7 @@ class VersionList:
             self._shown = found
             self._buttons = []
             self.rows.children = [self._row(version) for version in found]
-            self.widget.children = [self._fold] if found else []
+            self.widget.children = [self._fold.widget] if found else []
         for button in self._buttons:
             button.disabled = busy
 

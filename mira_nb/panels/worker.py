@@ -18,15 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 from mira_nb.errors import Cancelled, MiraError
 from mira_nb.run.files import write_json
+from mira_nb.run.progress import read_progress
 from mira_nb.run.store import RunStore
 
 from .job import JobFolder, end_processes
+from .job_plan import JobPlan, plan_of
 
 if TYPE_CHECKING:
     from mira_nb.run.pipeline import RunOutcome
 
 POLL_SECONDS = 0.2
 EXIT_CANCELLED = 3
+LEAST_STEP = 0.005
+"""Part of a job that is worth a note for the pages, and seconds after which there is one in any case."""
+LEAST_SECONDS = 2.0
 
 
 class Worker:
@@ -47,6 +52,8 @@ class Worker:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._said: tuple[str, str] | None = None
+        self._plan = JobPlan({})
+        self._measured = 0.0
 
     def note(self, **facts: Any) -> None:
         """Write facts into job.json."""
@@ -57,6 +64,7 @@ class Worker:
     def run(self) -> int:
         """Run the job and return the exit status."""
         self.note(message="reading the run folder")
+        self._plan = plan_of(self.store, self.request)
         watcher = threading.Thread(target=self._watch, daemon=True)
         watcher.start()
         try:
@@ -162,6 +170,7 @@ class Worker:
                 self.note(current=current)
                 if current:
                     self.log(f"{current}  started")
+            self._measure(current)
             if not self.folder.cancel.exists():
                 continue
             if not asked:
@@ -171,6 +180,24 @@ class Worker:
                 (self.folder.root / f"{current}.cancel").touch()
             if time.time() - asked > float(self.request.get("grace", 0)):
                 self._end_now()
+
+    def _measure(self, current: str) -> None:
+        """Note how far the job is as a whole, where that has changed."""
+        progress = read_progress(self.folder.root, current) if current else None
+        now = time.time()
+        where = self._plan.position(current, progress, now - float(self.state.get("started", now)))
+        same = (where.phase, where.step) == (self.state.get("phase"), self.state.get("step"))
+        small = where.fraction - float(self.state.get("overall", -1)) < LEAST_STEP
+        if same and (small and now - self._measured < LEAST_SECONDS):
+            return
+        self._measured = now
+        self.note(
+            overall=where.fraction,
+            phase=where.phase,
+            remaining=where.remaining,
+            step=where.step,
+            steps=len(self._plan.seconds),
+        )
 
     def _running_stage(self) -> str:
         try:

@@ -152,9 +152,13 @@ def _renderer() -> MarkdownIt:
 
 
 def _asterisks(state: StateInline, silent: bool) -> bool:
-    """Find delimiters of emphasis: CommonMark's rule without ``_``, and never inside a word (``HLA-A*02:01``)."""
+    """Find delimiters of emphasis: CommonMark's rule without ``_``, and never in a word (``HLA-A*02:01``, ``a_*``)."""
     if silent or state.src[state.pos] != "*":
         return False
+    if state.src[state.pos - 1 : state.pos] == "_" or state.src[state.pos + 1 : state.pos + 2] == "_":
+        state.pending += "*"
+        state.pos += 1
+        return True
     found = state.scanDelims(state.pos, False)
     for _ in range(found.length):
         state.push("text", "", 0).content = "*"

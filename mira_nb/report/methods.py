@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from . import embed
+from .departures import Departure, departures
 from .reader import RunView
 from .references import Citations, Entry, load_references, write_bib
 from .texts import phrase
@@ -14,13 +15,14 @@ from .texts import phrase
 
 @dataclass(frozen=True)
 class Methods:
-    """Rendered methods: one (title, HTML) pair per stage, the references used, and both as Markdown and BibTeX."""
+    """Rendered methods: title and HTML of each stage, references, departures from the paper, all as Markdown."""
 
     sections: tuple[tuple[str, Markup], ...]
     references: tuple[Entry, ...]
     unknown: tuple[str, ...]
     markdown: str
     bibtex: str
+    departures: tuple[Departure, ...] = ()
 
 
 def build_methods(run: RunView) -> Methods:
@@ -36,6 +38,8 @@ def build_methods(run: RunView) -> Methods:
         numbered = citations.number(text)
         sections.append((title, embed.markdown(numbered)))
         parts.append(f"## {title}\n\n{numbered}\n")
+    found = departures(run)
+    parts.append(_table(found))
     used = citations.used()
     parts.append("## References\n")
     parts += [f"{i}. {entry.text()} {entry.url}".rstrip() for i, entry in enumerate(used, start=1)]
@@ -45,4 +49,14 @@ def build_methods(run: RunView) -> Methods:
         unknown=tuple(dict.fromkeys(citations.unknown)),
         markdown="\n".join(parts) + "\n",
         bibtex=write_bib(used),
+        departures=found,
     )
+
+
+def _table(found: tuple[Departure, ...]) -> str:
+    """Return the departures as a table in Markdown; empty where there are none."""
+    if not found:
+        return ""
+    rows = [f"| {item.subject} | {item.paper} | {item.here} | {item.why} | {item.parameter} |" for item in found]
+    head = ["| Subject | The paper | Here | Why | Parameter |", "|---|---|---|---|---|"]
+    return "\n".join([f"## {phrase('departures')}\n", *head, *rows]) + "\n"

@@ -21,6 +21,7 @@ from .texts import phrase
 
 LEVELS = ("error", "warning", "info", "success")
 SERIOUS = ("error", "warning")
+LONG_CAPTION = 100
 INPUT = "input.finding"
 """Code of the findings of the input check, which carry none of their own."""
 IDLE = "No action needed"
@@ -43,7 +44,7 @@ class Builder:
     ids: set[str] = field(
         default_factory=lambda: {
             *("results", "result-map", "result-tree", "result-topics", "alerts", "key-figures"),
-            *("methods", "atlas", "provenance", "top", "main", "explore", "topic-pages"),
+            *("methods", "departures", "atlas", "provenance", "top", "main", "explore", "topic-pages"),
         }
     )
 
@@ -142,7 +143,10 @@ class Builder:
                 groups.append(known)
             known["items"].append(item)
         return [
-            {"title": group["title"], "figures": [self._figure(stage, item) for item in group["items"]]}
+            {
+                "title": group["title"],
+                "figures": _captioned_once([self._figure(stage, item) for item in group["items"]]),
+            }
             for group in groups
         ]
 
@@ -173,26 +177,42 @@ class Builder:
     def _table(self, stage: StageView, item: Mapping[str, Any]) -> dict[str, Any]:
         self.n_tables += 1
         identifier = self.identifier(stage.name, str(item["name"]))
+        caption, about = wording.lead(named_text(str(item.get("caption") or ""), self.names))
         out = {
             "id": identifier,
             "name": str(item["name"]),
             "number": self.n_tables,
             "title": named_text(str(item.get("title") or item["name"]), self.names),
-            "caption": named_text(str(item.get("caption") or ""), self.names),
+            "caption": caption,
+            "about": about,
             "file": f"stages/{stage.name}/{item['file']}",
             "href": quote(f"stages/{stage.name}/{item['file']}"),
             "main": item.get("prominence", "main") == "main",
             "note": "",
+            "size": "",
             "error": "",
         }
+        path = stage.folder / str(item["file"])
         try:
-            view = read_table(stage.folder / str(item["file"]), names=self.names)
+            view = read_table(path, names=self.names)
         except (OSError, ValueError) as error:
             out["error"] = f"This table cannot be shown: {error}"
             return out
         self.archive.texts[f"data-{identifier}-view"] = embed.plain_json(view.payload)
-        out["note"] = view.note
+        if view.note:
+            out["size"] = wording.size(path.stat().st_size)
+            out["note"] = f"{view.note} {phrase('table_too_large', size=out['size'])}"
         return out
+
+
+def _captioned_once(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Replace a long caption that an earlier figure of the group has by a reference to it."""
+    first: dict[str, int] = {}
+    for figure in figures:
+        number = first.setdefault(figure["caption"], figure["number"])
+        if number != figure["number"] and len(figure["caption"]) > LONG_CAPTION:
+            figure["caption"] = phrase("caption_as", number=number)
+    return figures
 
 
 def _paired(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,24 +8,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from mira_nb.text import from_spreadsheet_cell
 
+from .columns import column_text
 from .names import named_table
 
-ROW_LIMIT: Final = 5000
+
+class Limit(NamedTuple):
+    """Rows of a table, and bytes of it as JSON."""
+
+    rows: int
+    bytes: int
+
+
+WHOLE: Final = Limit(40_000, 1_500_000)
+"""A table within this limit is shown with all its rows; compressed, it takes a third of the bytes."""
+CUT: Final = Limit(5_000, 450_000)
+"""What is shown of a longer one."""
 READ_LIMIT: Final = 100_000
 """Rows of a file that are read; of what comes after, only the number counts."""
-BYTE_LIMIT: Final = 450_000
 GROUP_LIMIT: Final = 200
 """A first column with at most this many different values, each repeated, counts as the table's grouping."""
 
 ColumnKind = Literal["integer", "number", "pvalue", "text"]
-_PVALUE: Final = re.compile(r"(^|_)(p|pval|p_?value|padj|fdr|q_?value)($|_)", re.IGNORECASE)
+_PVALUE: Final = re.compile(r"^(?!(?:neg_|minus_)?log)(?:.*_)?(p|pval|p_?value|padj|fdr|q_?value)($|_)", re.IGNORECASE)
 _SPECIAL: Final = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
 
@@ -40,15 +51,12 @@ class TableView:
 
 
 def read_table(
-    path: Path,
-    *,
-    row_limit: int = ROW_LIMIT,
-    byte_limit: int = BYTE_LIMIT,
-    names: Mapping[str, str] | None = None,
+    path: Path, *, whole: Limit = WHOLE, cut: Limit = CUT, names: Mapping[str, str] | None = None
 ) -> TableView:
     """Read a CSV as text (so that a gene called ``NA`` stays a name) and prepare it for the page.
 
-    `names` are those of topics, which then stand beside their numbers.
+    A table that is longer than `whole` is cut to the limit `cut`. `names` are those of topics, which then stand beside
+    their numbers. Headers and help of columns go by the file's name.
 
     Raises
     ------
@@ -57,15 +65,30 @@ def read_table(
     """
     frame, n_rows = _read_text(path)
     frame = named_table(frame, names or {})
-    shown, rule = cut_rows(frame, row_limit)
+    shown, rule, payload = frame, "", {}
+    if n_rows <= whole.rows:
+        payload = _payload(frame)
+    if n_rows > whole.rows or _weight(payload) > whole.bytes:
+        shown, rule, payload = _shortened(frame, cut)
+    for column in payload["columns"]:
+        column.update(column_text(path.stem, column["name"]).record())
+    note = ""
+    if len(shown) != n_rows:
+        payload["total"] = n_rows
+        note = f"Shown: {len(shown):,} of {n_rows:,} rows ({rule})."
+    return TableView(payload=payload, n_rows=n_rows, n_shown=len(shown), note=note)
+
+
+def _shortened(frame: pd.DataFrame, limit: Limit) -> tuple[pd.DataFrame, str, dict[str, Any]]:
+    """Return the rows of a table that stay within a limit, the rule they were chosen by, and their payload."""
+    shown, rule = cut_rows(frame, limit.rows)
     payload = _payload(shown)
     size = _weight(payload)
-    while size > byte_limit and len(shown) > 50:
-        shown, rule = cut_rows(frame, max(50, int(len(shown) * 0.95 * byte_limit / size)))
+    while size > limit.bytes and len(shown) > 50:
+        shown, rule = cut_rows(frame, max(50, int(len(shown) * 0.95 * limit.bytes / size)))
         payload = _payload(shown)
         size = _weight(payload)
-    note = "" if len(shown) == n_rows else f"Shown: {len(shown):,} of {n_rows:,} rows ({rule})."
-    return TableView(payload=payload, n_rows=n_rows, n_shown=len(shown), note=note)
+    return shown, rule, payload
 
 
 def cut_rows(frame: pd.DataFrame, limit: int) -> tuple[pd.DataFrame, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, Final
 
 _SUPERSCRIPT: Final = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
@@ -79,3 +80,12 @@ def _grouped(text: str) -> str:
     sign = "\u2212" if text.startswith("-") else ""
     whole, dot, fraction = text.lstrip("-").partition(".")
     return f"{sign}{int(whole):,}{dot}{fraction}"
+
+
+def lead(text: str, *, short: int = 200) -> tuple[str, str]:
+    """Return what a long text says first and of this run, and the rest; a short text stays whole."""
+    if len(text) <= short:
+        return text, ""
+    first, *others = re.split(r"(?<=\.)\s+", text)
+    shown = [first, *(sentence for sentence in others if sentence.startswith(("In this run ", "Here ")))]
+    return " ".join(shown), " ".join(sentence for sentence in others if sentence not in shown)

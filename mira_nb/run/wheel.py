@@ -16,6 +16,7 @@ from mira_nb.version import __version__
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
 SHARED: Final = Path("share/jupyter/voila/templates/mira_nb")
+DEPARTURES: Final = Path("report/decisions.md")
 _INFO: Final = f"mira_nb-{__version__}.dist-info"
 _WHEEL: Final = "Wheel-Version: 1.0\nGenerator: mira_nb\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -49,6 +50,8 @@ def _files() -> Iterator[tuple[str, Path]]:
         if not (PACKAGE / name).exists():  # a checkout has them beside the package
             for path in sorted((PACKAGE.parent / name).glob("*.ipynb")):
                 yield f"mira_nb/{name}/{path.name}", path
+    if not (PACKAGE / DEPARTURES).exists():
+        yield f"mira_nb/{DEPARTURES.as_posix()}", PACKAGE.parent / "docs" / "decisions" / "index.md"
     places = [place / SHARED for place in (PACKAGE.parent, Path(sys.prefix), *PACKAGE.parents[3:4])]
     shared = next((place for place in places if place.is_dir()), None)
     if shared is None:

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, cast, get_args, get_origin
+
+from mira_nb.keys import Source
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 Kind = Literal["flag", "choice", "annotation", "list", "mapping", "text"]
 
 _BOUNDS: Final = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
+_COLUMNS: Final = frozenset({"obs", "numeric obs", "obsm"})
 _SEVERAL: Final = (list, tuple, set, frozenset, Sequence)
 
 
@@ -43,6 +46,8 @@ class Parameter:
         Whether an empty entry means "none".
     changes
         Keys of the stage's values that it can change; None: all. One that only changes tables and figures has ``()``.
+    choices_from
+        What it names, so that a form can offer the names of the run and mark those that it does not have.
     title
         What a form calls it, from ``texts/parameters.yaml`` beside the model's module.
     """
@@ -59,6 +64,7 @@ class Parameter:
     bounds: tuple[tuple[str, float], ...] = ()
     optional: bool = False
     changes: tuple[str, ...] | None = None
+    choices_from: Source = ""
     title: str = ""
 
     @property
@@ -83,7 +89,9 @@ class Parameter:
             return "one list per line, as name: item, item"
         several = self.kind == "list"
         noun = "names" if several else ""
-        if int in self.types and float not in self.types:
+        if self.choices_from:
+            noun = "names" if several else "a name"
+        elif int in self.types and float not in self.types:
             noun = "whole numbers" if several else "a whole number"
         elif float in self.types:
             noun = "numbers" if several else "a number"
@@ -140,7 +148,7 @@ def _parameter(name: str, info: FieldInfo, title: str) -> Parameter:
         kind = "mapping"
     elif found.several:
         kind = "list"
-    elif extra.get("choices_from") == "obs":
+    elif extra.get("choices_from") in _COLUMNS:
         kind = "annotation"
     elif found.types == [bool] and not found.words:
         kind = "flag"
@@ -159,6 +167,7 @@ def _parameter(name: str, info: FieldInfo, title: str) -> Parameter:
         bounds=tuple((key, found.bounds[key]) for key in _BOUNDS if key in found.bounds),
         optional=found.optional,
         changes=_keys(extra.get("changes")),
+        choices_from=cast("Source", extra.get("choices_from") or ""),
         title=title,
     )
 

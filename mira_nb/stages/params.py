@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from mira_nb.errors import ParameterError
+from mira_nb.keys import Source
 
 from .describe import Parameter, describe
 from .messages import refusal
@@ -70,14 +71,15 @@ def param(
     *,
     unit: str = "",
     advanced: bool = False,
-    choices_from: str = "",
+    choices_from: Source = "",
     changes: Sequence[str] | None = None,
     **bounds: Any,
 ) -> Any:
     """Declare one parameter: default, help text, unit, bounds (``ge``, ``gt``, ``le``, ``lt``, ``min_length``).
 
-    ``advanced`` folds it away in forms; ``choices_from="obs"`` lets a form offer the cell annotations; ``changes``
-    names the keys of the stage's values that it can change (None: all of them).
+    ``advanced`` folds it away in forms; ``choices_from`` says what the parameter names, for a form to offer it (see
+    :data:`mira_nb.keys.Source`); ``changes`` names the keys of
+    the stage's values that it can change (None: all of them).
     """
     extra: dict[str, Any] = {"unit": unit, "advanced": advanced, "choices_from": choices_from}
     if changes is not None:

@@ -39,7 +39,10 @@ const source = new Blob([bytesOf("{script}")], { type: "text/javascript" });
 const widget = (await import(URL.createObjectURL(source))).default;
 let heard;
 const nothing = () => {};
-const model = { on: (name, f) => { heard = f; }, off: nothing, send: nothing, get: () => null, set: nothing };
+const model = {
+  on: (name, f) => { if (name === "msg:custom") heard = f; },
+  off: nothing, send: nothing, get: () => null, set: nothing,
+};
 widget.render({ model, el: document.querySelector("#map") });
 const canvas = () => document.querySelector("#map canvas");
 // the pixels are there when one of them can be read back

@@ -61,12 +61,6 @@ def test_many_categories_are_pooled_within_their_cluster():
     assert "other" in set(data["category"])
 
 
-def test_overlap_and_scores_draw_what_they_get():
-    overlap = pd.DataFrame([[1, 0.2], [0.2, 1]], index=["PCA", "joint"], columns=["PCA", "joint"])
-    data = pd.DataFrame(next(iter(representation.overlap_heatmap(overlap, k=30).to_dict()["datasets"].values())))
-    assert sorted(data["fraction"]) == [0.2, 0.2, 1, 1]
-
-
 def terms() -> pd.DataFrame:
     rows = [
         (f"e{k}", f"term {i} " + "x" * 80 * (i == 0), "GO", 10.0 ** -(20 - i), 10.0 ** -(19 - i), np.inf, "1/2", "A;B")

@@ -91,18 +91,19 @@ class TestCortex:
         assert all(accuracy[name] > least for name, (_, least, _) in spaces.items()), accuracy
 
 
+@pytest.fixture(scope="module")
+def published() -> Path:
+    sets = [f"tuning_{m}.{setting}" for m in ("rna", "atac") for setting in ("mode=paper", f"n_trials={N_TRIALS}")]
+    options = [text for setting in sets for text in ("--set", setting)]
+    return kept_run("paper", "demo", "--until", "topics_atac", *options)
+
+
 @long
 class TestPublishedSearch:
-    @pytest.fixture(scope="class")
-    def run(self) -> Path:
-        sets = [f"tuning_{m}.{setting}" for m in ("rna", "atac") for setting in ("mode=paper", f"n_trials={N_TRIALS}")]
-        options = [text for setting in sets for text in ("--set", setting)]
-        return kept_run("paper", "demo", "--until", "topics_atac", *options)
-
     @pytest.mark.parametrize("modality", ["rna", "atac"])
-    def test_it_ends_by_its_own_rule(self, run: Path, modality: str) -> None:
+    def test_it_ends_by_its_own_rule(self, published: Path, modality: str) -> None:
         """All trials, or the last eight suggestions within one topic; then the best five on held-out cells."""
-        trials = pd.read_csv(run / "stages" / f"tuning_{modality}" / "tables" / "trials.csv")
+        trials = pd.read_csv(published / "stages" / f"tuning_{modality}" / "tables" / "trials.csv")
         searched = trials[trials["phase"] == "search"]
         last = searched["n_topics"].tail(8)
         assert len(searched) == N_TRIALS or last.max() - last.min() <= 1
@@ -110,7 +111,7 @@ class TestPublishedSearch:
         finalists = trials[trials["phase"] == "finalists"]
         assert 1 < len(finalists) <= 5
         chosen = finalists.loc[finalists["loss"].idxmin(), "n_topics"]
-        model = read_h5mu(run / "results.h5mu")[modality]
+        model = read_h5mu(published / "results.h5mu")[modality]
         assert model.obsm["X_topics"].shape[1] == chosen
         record("published search, embedded data", f"{modality.upper()} topics chosen (7 planted)", str(chosen))
         record("published search, embedded data", f"{modality.upper()} trials", str(len(searched)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,13 @@ def visitor(chromium: Any) -> Iterator[Visitor]:
     out = Visitor(chromium)
     yield out
     out.context.close()
+
+
+def unfold(page: Any) -> None:
+    """Open the form of a stage, which is folded where there is a result."""
+    fold = page.get_by_role("button", name=re.compile("^Parameters"))
+    if fold.get_attribute("aria-expanded") == "false":
+        fold.click()
 
 
 def test_a_click_runs_a_stage(visitor: Visitor, server: str, run_dir: Path) -> None:
@@ -89,7 +97,8 @@ def test_a_click_runs_a_stage(visitor: Visitor, server: str, run_dir: Path) -> N
 def test_the_page_is_accessible_and_fits_small_screens(visitor: Visitor, server: str) -> None:
     page = visitor.open(server)
     page.click(".mn-nav button[data-name=prepare]")
-    page.wait_for_selector(".mn-card input", timeout=30_000)
+    unfold(page)
+    page.wait_for_selector(".mn-card input:visible", timeout=30_000)
     for width in (1400, 800, 400):
         page.set_viewport_size({"width": width, "height": 1000})
         page.wait_for_timeout(300)
@@ -120,6 +129,7 @@ def test_every_panel_opens(visitor: Visitor, server: str) -> None:
     for name in BUILT_IN:
         page.click(f".mn-nav button[data-name={name}]")
         page.wait_for_selector(f"h2:has-text('{get_stage(name).title}')", timeout=20_000)
+        unfold(page)
         first = get_stage(name).Params.describe()[0]
         page.get_by_text(first.label, exact=True).first.wait_for(timeout=20_000)
     assert not visitor.outside

@@ -20,6 +20,7 @@ from scipy.sparse import issparse
 from mira_nb.comparison import tables
 from mira_nb.comparison.runs import read_runs
 from mira_nb.report.atlas import read_atlas
+from mira_nb.report.columns import column_text
 from mira_nb.run.slots import read_slots
 from mira_nb.run.store import read_h5mu
 from mira_nb.stages.registry import BUILT_IN, get_stage
@@ -180,26 +181,6 @@ def test_a_second_run_does_nothing_quickly(demo_run: Path) -> None:
     assert (demo_run / "report.html").stat().st_mtime_ns == stamp
 
 
-def test_changed_parameters_rerun_what_reads_their_values(demo_run: Path) -> None:
-    """Other gene sets concern nobody else, and other clusters only the comparisons, which are over clusters."""
-    keys = {name: entry["key"] for name, entry in json.loads((demo_run / "run.json").read_text())["stages"].items()}
-    values = ("--set", "enrichment.n_top=50", "--set", "joint.resolution=3")
-    done = mira_nb("demo", "--size", "small", "--out", demo_run, *values)
-    assert done.returncode == 0, done.stderr[-3000:]
-    after = json.loads((demo_run / "run.json").read_text())["stages"]
-    assert after["enrichment"]["parameters"]["n_top"] == 50
-    assert {name for name, entry in after.items() if entry["key"] != keys[name]} == {
-        "enrichment",
-        "joint",
-        "comparisons",
-    }
-    assert {entry["status"] for entry in after.values()} == {"done"}
-    assert (demo_run / "report.html").stat().st_size > 100_000
-    assert mira_nb("demo", "--size", "small", "--out", demo_run).returncode == 0
-    again = json.loads((demo_run / "run.json").read_text())["stages"]
-    assert {name: entry["key"] for name, entry in again.items()} == keys
-
-
 def test_every_panel_of_the_atlas_is_in_the_report(demo_run: Path) -> None:
     records = {name: json.loads((demo_run / "stages" / name / "stage.json").read_text()) for name in BUILT_IN}
     names = {(stage, kind, entry["name"]) for stage in BUILT_IN for kind in ("figures", "tables")
@@ -210,6 +191,13 @@ def test_every_panel_of_the_atlas_is_in_the_report(demo_run: Path) -> None:
     text = (demo_run / "report.html").read_text()
     part = text[text.index('<section id="atlas"') :].split("</section>")[0]
     assert f"{len(read_atlas())} of {len(read_atlas())} are in this report" in part
+
+
+def test_every_column_of_every_table_is_explained(demo_run: Path) -> None:
+    stages = [json.loads((demo_run / "stages" / name / "stage.json").read_text()) for name in BUILT_IN]
+    columns = [(table["name"], column) for stage in stages for table in stage["tables"] for column in table["columns"]]
+    assert len(columns) > 200
+    assert [item for item in columns if not column_text(*item).help] == []
 
 
 def test_every_key_is_declared_with_its_shape(demo_run: Path) -> None:
@@ -328,3 +316,23 @@ def test_the_main_view_prints_on_few_pages_and_everything_can_be_printed(chromiu
     assert 4 <= printed[0] <= 15
     assert printed[1] > 2 * printed[0]
     page.close()
+
+
+def test_changed_parameters_rerun_what_reads_their_values(demo_run: Path) -> None:
+    """Other gene sets concern nobody else, and other clusters only the comparisons, which are over clusters.
+
+    The last test of this file: the run is another one after it.
+    """
+    keys = {name: entry["key"] for name, entry in json.loads((demo_run / "run.json").read_text())["stages"].items()}
+    values = ("--set", "enrichment.n_top=50", "--set", "joint.resolution=3")
+    done = mira_nb("demo", "--size", "small", "--out", demo_run, *values)
+    assert done.returncode == 0, done.stderr[-3000:]
+    after = json.loads((demo_run / "run.json").read_text())["stages"]
+    assert after["enrichment"]["parameters"]["n_top"] == 50
+    assert {name for name, entry in after.items() if entry["key"] != keys[name]} == {
+        "enrichment",
+        "joint",
+        "comparisons",
+    }
+    assert {entry["status"] for entry in after.values()} == {"done"}
+    assert (demo_run / "report.html").stat().st_size > 100_000

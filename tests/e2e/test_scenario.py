@@ -142,6 +142,7 @@ def change_and_restore(page: Any, run: Path) -> None:
     """Change a parameter, read what becomes out of date, run, and restore the version that was kept."""
     first = RunStore(run).stage_record("prepare")
     stage(page, "prepare")
+    button(page, "Parameters").click()  # folded below the results
     page.get_by_label("Smallest mean expression").fill("3")
     page.wait_for_selector("text=makes out of date: Expression topics")
     button(page, "Run again").click()

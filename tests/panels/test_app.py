@@ -63,6 +63,31 @@ def test_a_click_runs_a_stage_and_shows_its_result(store: RunStore, jobs: JobCon
     assert phrase("stage", "mistakes", n=1) in panel.changes.value
 
 
+def test_results_come_first_and_the_form_folds(store: RunStore, jobs: JobController) -> None:
+    page = Dashboard(store.root, jobs=jobs)
+    panel = page.panels["prepare"]
+    assert panel.form is not None
+    assert panel.fold.open  # nothing has run: the form is what there is
+    panel.form.fields["scale"].entry.value = "2"
+    assert panel.fold.title == phrase("stage", "parameters_folded", n=1, wrong=0)
+    panel.run_button.click()
+    settle(page)
+    assert not panel.fold.open
+    again = Dashboard(store.root)
+    again.stages.selected = "prepare"
+    assert not again.panels["prepare"].fold.open
+    assert not again.panels["prepare"].run_button.disabled
+
+    # what is being changed stays in view when a result comes
+    panel.fold.open = True
+    panel.run_button.click()
+    panel.form.fields["scale"].entry.value = "7"
+    settle(page)
+    assert panel.fold.open
+    again.propose("prepare", {"scale": 3.0})
+    assert again.panels["prepare"].fold.open
+
+
 def test_everything_up_to_here_uses_the_open_forms(store: RunStore, jobs: JobController) -> None:
     page = Dashboard(store.root, jobs=jobs)
     form = page.panels["prepare"].form

@@ -47,18 +47,18 @@ def test_tables_of_a_stage_are_chosen_sorted_filtered_and_saved(chromium: Any, t
 
     page.get_by_label("Filter fdr of Table of genes").fill("< 0.1")
     page.wait_for_selector("text=1–3 of 3 that pass the filters (of 30)")
-    page.get_by_role("button", name="fdr").click(click_count=2)
+    page.get_by_role("button", name="fdr", exact=True).click(click_count=2)
     assert page.locator("table.mn-table tbody tr td:first-child").all_inner_texts() == ["G2<i>", "G1<i>", "G0<i>"]
     with page.expect_download() as download:
-        page.get_by_text("Save CSV").click()
+        page.get_by_role("button", name="Save filtered 3 rows").click()
     assert pd.read_csv(download.value.path())["gene"].tolist() == ["G2<i>", "G1<i>", "G0<i>"]
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save this table as CSV").click()
+        page.get_by_role("button", name="Save all 30 rows").click()
     assert download.value.suggested_filename == "genes.csv"
     assert Path(download.value.path()).read_bytes() == (tmp_path / "genes").read_bytes()
 
     page.locator(".mn-table-bar select").select_option(label="Table of topics (3 rows)")
-    page.get_by_role("button", name="topic", exact=True).click()
+    page.get_by_role("button", name="Topic", exact=True).click()
     assert page.locator("table.mn-table tbody tr td:first-child").all_inner_texts() == ["e1", "e2", "e10"]
     page.evaluate("problem()")
     page.wait_for_selector("text=The file is gone")

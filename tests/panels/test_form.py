@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from pydantic import Field, model_validator
 
 from mira_nb.errors import ParameterError
+from mira_nb.explorer.run_names import RunNames
 from mira_nb.panels.fields import parse_text
 from mira_nb.panels.form import ParamsForm
+from mira_nb.run.store import RunStore
 from mira_nb.stages.describe import format_value
 from mira_nb.stages.params import Params, param
 from mira_nb.stages.registry import BUILT_IN, get_stage
@@ -141,9 +143,14 @@ def test_hostile_entries_stay_text() -> None:
 
 def test_advanced_parameters_are_folded_and_the_rest_is_not() -> None:
     made = form()
-    fold = made.widget.children[1]
-    assert fold.selected_index is None
-    assert fold.children[0].children == (made.fields["n_cells"].widget,)
+    fold = made.fold
+    assert fold is not None
+    assert made.widget.children[1] is fold.widget
+    assert not fold.open
+    assert fold.body.layout.display == "none"
+    assert fold.body.children[0].children == (made.fields["n_cells"].widget,)
+    fold.head.shown = True
+    assert fold.body.layout.display != "none"
     assert made.fields["rate"].widget in made.widget.children[0].children
 
 
@@ -209,8 +216,43 @@ def test_what_was_changed_is_marked_and_counted() -> None:
     form.fields["n_markers"].entry.value = "3"
     assert "Changed." in form.fields["resolution"].note.value
     assert "Changed." not in form.fields["min_dist"].note.value
-    assert form.fold.titles == ("5 advanced parameters, 1 changed",)
+    assert form.fold.title == "5 advanced parameters, 1 changed"
     assert form.reset_button.description == "Reset to defaults (2 changed)"
     form.reset_button.click()
     assert form.changed == []
     assert "Changed." not in form.fields["resolution"].note.value
+
+
+class Naming(Params):
+    genes: Literal["all"] | list[str] = param("all", "Genes.", choices_from="genes")
+    cell: str | int = param("", "A cell.", choices_from="cells")
+    column: str = param("", "A column.", choices_from="numeric obs")
+
+
+def test_names_of_the_run_are_searched_and_wrong_ones_are_marked(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = ParamsForm(Naming, names=RunNames(store.root))
+    genes, cell = made.fields["genes"].entry, made.fields["cell"].entry
+    assert (genes.several, cell.several) == (True, False)
+    assert made.values() == Naming().model_dump(mode="json")
+    sent: list[Any] = []
+    monkeypatch.setattr(genes, "send", lambda content, buffers=None: sent.append(content))
+    genes._asked(genes, {"kind": "search", "text": "g1", "id": 3}, [])
+    assert [item["value"] for item in sent[0]["items"]] == ["G1", "G10", "G11"]
+    assert sent[0]["id"] == 3
+
+    genes.value = "g1, G99"
+    assert made.valid
+    assert made.values()["genes"] == ["g1", "G99"]
+    assert genes.wrong == ["G99"]
+    assert "G99" in made.fields["genes"].note.value
+    assert "G9" in made.fields["genes"].note.value.split("near to it", maxsplit=1)[1]
+    genes.value = "all"
+    assert genes.wrong == []
+    assert "mn-doubt" not in made.fields["genes"].note.value
+    cell.value = "c99"
+    assert "mn-doubt" in made.fields["cell"].note.value
+    cell.value = "29"
+    assert made.values()["cell"] == 29
+    assert "mn-doubt" not in made.fields["cell"].note.value

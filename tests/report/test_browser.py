@@ -76,12 +76,13 @@ def test_table_sorts_filters_pages_and_saves(page_offline: Any, example: Path) -
     table = page.locator("#enrichment-enrichment-view")
     table.locator("tbody tr").first.wait_for()
     frame = pd.read_csv(example / "stages/enrichment/tables/enrichment.csv")
+    table.get_by_role("button", name="Remove the filter").click()
     assert table.locator("[role=status]").inner_text() == f"1–10 of {len(frame):,}"
     table.locator("select").first.select_option(label="e3")
-    table.locator("thead button", has_text="pvalue").first.click()
-    table.locator("thead button", has_text="pvalue").first.click()
-    assert table.locator("th[aria-sort=descending]").inner_text().startswith("pvalue")
-    text = saved(page, lambda: table.get_by_text("Save CSV").click()).decode()
+    for _ in range(2):
+        table.get_by_role("button", name="p", exact=True).click()
+    assert table.locator("th[aria-sort=descending]").inner_text().startswith("p")
+    text = saved(page, lambda: table.get_by_text("Save filtered").click()).decode()
     rows = list(csv.DictReader(io.StringIO(text)))
     expected = frame[frame.topic == "e3"].sort_values("pvalue", ascending=False, kind="stable")
     assert [row["term"] for row in rows] == expected["term"].tolist()
@@ -116,17 +117,130 @@ def test_columns_of_a_table_are_filtered_by_number_and_by_text(page_offline: Any
         table.get_by_label(f"Filter {column} of").fill(text)
         status = "document.querySelector('#joint-t-view [role=status]').textContent"
         until(page, f"{status}.includes('of {n} that pass the filters (of 40)')")
-        rows = csv.DictReader(io.StringIO(saved(page, lambda: table.get_by_text("Save CSV").click()).decode()))
+        rows = csv.DictReader(io.StringIO(saved(page, lambda: table.get_by_text("Save filtered").click()).decode()))
         return [row["gene"] for row in rows]
 
     low = frame.loc[frame["adj_pvalue"] <= 0.05, "gene"].tolist()
-    assert left("adj_pvalue", "<= 5e-2", len(low)) == low
-    table.get_by_label("Filter adj_pvalue of").fill("")
-    assert left("score", "> 33", 3) == ["G37", "G38", "G39"]
-    assert left("gene", "g39|G37", 2) == ["G37", "G39"]
+    assert left("Adjusted p", "<= 5e-2", len(low)) == low
+    table.get_by_label("Filter Adjusted p of").fill("")
+    assert left("Score", "> 33", 3) == ["G37", "G38", "G39"]
+    assert left("Gene", "g39|G37", 2) == ["G37", "G39"]
     page.evaluate("location.hash = '#joint-small'")
     page.locator("#joint-small-view tbody tr").first.wait_for()
     assert page.locator("#joint-small-view .filters").count() == 0
+
+
+def long_table(root: Path, frame: pd.DataFrame, name: str = "genes") -> Path:
+    run = RunFolder(root)
+    run.stage("regulation").table(name, frame, title="Models").save()
+    return build_report(run.finish())
+
+
+def test_a_long_table_begins_with_what_is_significant(page_offline: Any, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"gene": [f"G{i}" for i in range(40)], "adj_pvalue": np.linspace(0.001, 1, 40)})
+    n = int((frame["adj_pvalue"] < 0.05).sum())
+    page = page_offline.open(long_table(tmp_path / "r", frame), "#regulation-genes")
+    table = page.locator("#regulation-genes-view")
+    table.get_by_text("Only rows with").wait_for()
+    assert table.locator("tbody tr").count() == n == 2
+    assert table.locator(".chips").inner_text().split("\n") == ["Only rows with", "Adjusted p < 0.05 ×"]
+
+    def genes(button: str) -> list[str]:
+        text = saved(page, lambda: table.get_by_role("button", name=button).click()).decode()
+        return [row["gene"] for row in csv.DictReader(io.StringIO(text))]
+
+    assert genes("Save all 40 rows") == frame["gene"].tolist()
+    assert genes("Save filtered 2 rows") == ["G0", "G1"]
+    table.get_by_role("button", name="Remove the filter Adjusted p < 0.05").press("Enter")
+    until(page, "document.querySelectorAll('#regulation-genes-view tbody tr').length === 10")
+    assert not table.get_by_text("Only rows with").is_visible()
+    assert genes("Save filtered 40 rows") == frame["gene"].tolist()
+
+
+@pytest.mark.parametrize("values", [np.full(40, 0.5), np.full(40, 0.01)], ids=["none", "all"])
+def test_a_first_filter_that_tells_nothing_apart_is_left_out(
+    page_offline: Any, tmp_path: Path, values: np.ndarray
+) -> None:
+    frame = pd.DataFrame({"gene": [f"G{i}" for i in range(40)], "adj_pvalue": values})
+    page = page_offline.open(long_table(tmp_path / "r", frame), "#regulation-genes")
+    page.locator("#regulation-genes-view tbody tr").first.wait_for()
+    assert page.locator("#regulation-genes-view [role=status]").inner_text() == "1–10 of 40"
+
+
+def test_a_gene_is_found_though_the_first_filter_hides_it(page_offline: Any, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"gene": [f"GENE{i}" for i in range(40)], "adj_pvalue": np.linspace(0.001, 1, 40)})
+    page = page_offline.open(long_table(tmp_path / "r", frame))
+    page.locator("#find").fill("gene39")
+    page.locator("#found a").first.click()
+    until(page, "document.querySelector('#regulation-genes-view tbody')?.innerText.startsWith('GENE39')")
+
+
+def test_headers_are_explained_to_pointer_and_keyboard(page_offline: Any, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"gene": ["A", "B"], "decay_upstream_kb": [1.5, 2.5], "mine": [1, 2]})
+    page = page_offline.open(long_table(tmp_path / "r", frame), "#regulation-genes")
+    table = page.locator("#regulation-genes-view")
+    button = table.locator("thead button").nth(1)
+    button.wait_for()
+    assert button.inner_text() == "Decay upstream (kb)"
+    tip = table.get_by_role("tooltip")
+    for come, leave in (
+        (button.hover, lambda: page.mouse.move(0, 0)),
+        (button.focus, lambda: page.keyboard.press("Escape")),
+    ):
+        come()
+        assert "weight halves" in tip.inner_text()
+        assert tip.inner_text().endswith("decay_upstream_kb")
+        assert button.get_attribute("aria-describedby") == tip.get_attribute("id")
+        leave()
+        assert not table.locator(".tip").is_visible()
+    assert table.locator("thead button").nth(2).inner_text() == "mine"
+    assert axe(page) == []
+
+
+def test_columns_are_chosen_and_files_keep_them_all(page_offline: Any, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"gene": ["A", "B"], "nite_score": [1.5, 2.5], "theta": [1, 2]})
+    page = page_offline.open(long_table(tmp_path / "r", frame), "#regulation-genes")
+    table = page.locator("#regulation-genes-view")
+    table.locator("summary", has_text="Columns").click()
+    table.get_by_label("Gene", exact=True).uncheck()
+    table.get_by_label("Theta", exact=True).uncheck()
+    assert table.locator("thead th").all_inner_texts() == ["NITE score"]
+    assert table.locator("tbody tr").all_inner_texts() == ["1.5", "2.5"]
+    assert table.get_by_label("NITE score", exact=True).is_disabled()
+    assert table.locator("summary", has_text="Columns (1 of 3)").count() == 1
+    text = saved(page, lambda: table.get_by_role("button", name="Save filtered").click()).decode()
+    assert text.splitlines()[0] == "gene,nite_score,theta"
+    table.get_by_role("button", name="All columns").click()
+    assert table.locator("thead th").count() == 3
+
+
+def test_head_and_first_column_stay_when_a_table_is_scrolled(page_offline: Any, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"gene": [f"G{i}" for i in range(200)]} | {f"c{i}": np.arange(200.0) for i in range(40)})
+    page = page_offline.open(long_table(tmp_path / "r", frame), "#regulation-genes")
+    table = page.locator("#regulation-genes-view")
+    table.get_by_label("Rows per page").select_option("100")
+    moved = table.locator(".scroll").evaluate(
+        """(box) => {
+          box.scrollTo(300, 400);
+          const at = (node) => node.getBoundingClientRect();
+          const [frame, head] = [at(box), at(box.querySelector("thead"))];
+          const [first, second] = [...box.querySelectorAll("tbody tr")[15].cells].map(at);
+          return [box.scrollTop, head.top - frame.top, first.left - frame.left, second.left < frame.left];
+        }"""
+    )
+    assert moved == [400, 0, 0, True]
+
+
+def test_what_is_too_large_for_the_page_is_said_at_the_button(page_offline: Any, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"peak": [f"chr1:{i}-{i + 400}" for i in range(41_000)], "distance": np.arange(41_000)})
+    report = long_table(tmp_path / "r", frame, "peak_gene_links")
+    page = page_offline.open(report, "#regulation-peak_gene_links")
+    link = page.locator("#regulation-peak_gene_links-view .tools a")
+    link.wait_for()
+    assert "All 41,000 rows: file in the run folder (" in link.inner_text()
+    assert (report.parent / link.get_attribute("href")).is_file()
+    assert "The complete table is too large for this page" in page.locator("#regulation-peak_gene_links").inner_text()
+    assert page.locator("#regulation-peak_gene_links-view").get_by_text("Save filtered 5,000 rows").count() == 1
 
 
 def test_natural_order_and_scientific_numbers(page_offline: Any, tmp_path: Path) -> None:
@@ -264,7 +378,7 @@ def test_hostile_names_stay_text(page_offline: Any, tmp_path: Path) -> None:
     assert HOSTILE[1] in page.locator("#joint-title").inner_text()
     cells = page.locator("#joint-t-view tbody td").all_inner_texts()
     assert HOSTILE[0] in cells
-    text = saved(page, lambda: page.locator("#joint-t-view").get_by_text("Save CSV").click()).decode()
+    text = saved(page, lambda: page.locator("#joint-t-view").get_by_text("Save all").click()).decode()
     # a spreadsheet takes a cell that begins so for a formula
     expected = [f"'{name}" if name.startswith(("=", "+", "-", "@")) else name for name in HOSTILE]
     assert [row[0] for row in csv.reader(io.StringIO(text, newline=""))][1:] == expected

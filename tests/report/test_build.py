@@ -200,6 +200,22 @@ def test_damaged_parts_are_shown_in_their_place(tmp_path: Path) -> None:
     assert 'id="spec-trajectory-linked"' in text
 
 
+def test_a_caption_of_several_figures_stands_once(tmp_path: Path) -> None:
+    spec = {"data": {"values": [{"x": 1}]}, "mark": "bar", "encoding": {"x": {"field": "x", "type": "quantitative"}}}
+    long = "Distribution of the expression per group. " * 4
+    run = RunFolder(tmp_path / "r")
+    stage = run.stage("comparisons")
+    for name in ("one", "two"):
+        stage.figure(name, spec, caption=long, section="Genes")
+    stage.figure("short", spec, caption="n = 3", section="Genes").figure(
+        "brief", spec, caption="n = 3", section="Genes"
+    )
+    stage.figure("elsewhere", spec, caption=long, section="Topics").save()
+    text = build_report(run.finish()).read_text(encoding="utf-8")
+    captions = [re.sub("<.*?>", "", found) for found in re.findall("<figcaption>(.*?)</figcaption>", text, re.DOTALL)]
+    assert captions == [long.strip(), "As Figure 1.", "n = 3", "n = 3", long.strip()]
+
+
 def test_not_a_run_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no run\.json"):
         build_report(tmp_path)

@@ -157,6 +157,9 @@ def test_archive_gives_back_its_texts_and_hides_markup() -> None:
 def test_markdown_marks() -> None:
     assert embed.inline("a **b** *c* `d<e`") == "a <strong>b</strong> <em>c</em> <code>d&lt;e</code>"
     assert embed.inline("2 * 3 * 4, p_value, G*Power*") == "2 * 3 * 4, p_value, G*Power*"
+    assert embed.inline("a_*: weights; decay_*_kb is the mean, *so*") == (
+        "a_*: weights; decay_*_kb is the mean, <em>so</em>"
+    )
     assert embed.inline("HLA-A*02:01 and HLA-B*07:02, __x__, &amp;, \\*") == (
         "HLA-A*02:01 and HLA-B*07:02, __x__, &amp;amp;, \\*"
     )
@@ -211,12 +214,20 @@ def test_table_kinds_and_values(tmp_path: Path) -> None:
             "n": [1, 2, 3, 4, 5],
             "adj_pvalue": [1e-300, 0.0, 0.5, 1e-5, np.nan],
             "score": [1.23456789, np.inf, -np.inf, np.nan, 2.0],
+            "log10_pvalue": [-300.5, -2.0, 0.0, -5.0, np.nan],
             "empty": [np.nan] * 5,
         }
     )
     view = tables.read_table(write(tmp_path / "t.csv", frame))
     kinds = {column["name"]: column["kind"] for column in view.payload["columns"]}
-    assert kinds == {"gene": "text", "n": "integer", "adj_pvalue": "pvalue", "score": "number", "empty": "text"}
+    assert kinds == {
+        "gene": "text",
+        "n": "integer",
+        "adj_pvalue": "pvalue",
+        "score": "number",
+        "log10_pvalue": "number",
+        "empty": "text",
+    }
     content = {column["name"]: values_of(column) for column in view.payload["columns"]}
     assert content["gene"] == frame["gene"].tolist()
     assert content["adj_pvalue"] == [1e-300, 0, 0.5, 1e-5, None]
@@ -227,7 +238,9 @@ def test_table_kinds_and_values(tmp_path: Path) -> None:
 def test_long_tables_keep_every_group(tmp_path: Path) -> None:
     sizes = {"e1": 10, "e2": 9000, "e3": 4000}
     frame = pd.DataFrame([(group, i) for group, n in sizes.items() for i in range(n)], columns=["topic", "rank"])
-    view = tables.read_table(write(tmp_path / "t.csv", frame), row_limit=1000)
+    view = tables.read_table(
+        write(tmp_path / "t.csv", frame), whole=tables.Limit(1000, 10**6), cut=tables.Limit(1000, 10**6)
+    )
     topic = values_of(view.payload["columns"][0])
     rank = values_of(view.payload["columns"][1])
     counts = {name: topic.count(name) for name in sizes}
@@ -239,7 +252,7 @@ def test_long_tables_keep_every_group(tmp_path: Path) -> None:
 
 def test_tables_of_long_text_are_cut_by_bytes(tmp_path: Path) -> None:
     frame = pd.DataFrame({"id": range(3000), "genes": [f"{i}" * 300 for i in range(3000)]})
-    view = tables.read_table(write(tmp_path / "t.csv", frame), byte_limit=100_000)
+    view = tables.read_table(write(tmp_path / "t.csv", frame), cut=tables.Limit(5000, 100_000))
     assert 0 < view.n_shown < 200
     assert "of 3,000 rows" in view.note
 

@@ -81,6 +81,26 @@ def test_a_topic_opens_from_the_first_screen_with_its_map(page_offline: Any, tmp
 
 
 @pytest.mark.browser
+def test_every_word_is_explained_by_each_of_its_forms(page_offline: Any, tmp_path: Path) -> None:
+    forms = [(term, form) for term in terms() for form in (term.name, *term.also)]
+    run = RunFolder(tmp_path / "r")
+    run.stage(
+        "drivers",
+        alerts=[
+            {"level": "info", "title": f"t{i}", "cause": f"It has {form} here.", "remedy": ""}
+            for i, (_, form) in enumerate(forms)
+        ],
+    ).save()
+    page = page_offline.open(build_report(run.finish()))
+    page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
+    words = page.locator("#drivers .alert .term")
+    assert words.all_inner_texts() == [form for _, form in forms]
+    for number, (term, _) in enumerate(forms):
+        words.nth(number).focus()
+        assert page.locator("#term-tip").inner_text() == f"{term.name} {term.meaning}"
+
+
+@pytest.mark.browser
 def test_words_are_explained_by_keyboard_and_stay_text_elsewhere(page_offline: Any, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "r")
     purpose = "NITE genes, NITE cells and a lite meal; activations of topics, TF-NITE, and `LITE` as code."

@@ -47,9 +47,9 @@ def test_a_malformed_parameter_file_is_refused(tmp_path: Path, content: str) -> 
     file = tmp_path / "p.yaml"
     file.write_text(content)
     code = "params_not_yaml" if "[" in content else "params_other_form"
-    with refused(f"cli.{code}", ParameterError, file=str(file)):
+    with refused(f"run.{code}", ParameterError, file=str(file)):
         collect_parameters(file, [])
-    with refused("cli.params_unreadable", ParameterError):
+    with refused("run.params_unreadable", ParameterError):
         collect_parameters(tmp_path / "none.yaml", [])
 
 

@@ -245,3 +245,8 @@ def test_values_stay_text() -> None:
     """What comes from the user's data is never read as a template."""
     table = Texts("mira_nb.stages.prepare").table("qc_cells", frame=None, n_cells=1, batch="{{ n_cells }} {% if %}")
     assert "{{ n_cells }} {% if %}" in table.caption
+
+
+def test_the_lowest_colour_of_a_panel_is_not_called_absence() -> None:
+    texts = [path for path in STAGES.glob("*/texts/figures.yaml") if "grey: absent" in path.read_text(encoding="utf-8")]
+    assert texts == []

@@ -20,12 +20,10 @@ class Deck {
     items.forEach((item, i) => choice.append(make("option", { value: String(i), text: `${item.title} (${item.rows.toLocaleString("en")} rows)` })));
     choice.value = String(this.number);
     choice.addEventListener("change", () => this.choose(Number(choice.value)));
-    const whole = make("button", { type: "button", class: "mn-button", text: "Complete file", "aria-label": "Complete file: save this table as CSV" });
-    whole.addEventListener("click", () => this.model.send({ kind: "csv", id: this.item.name }));
     this.caption = make("p", { class: "mn-help" });
     this.note = make("p", { class: "mn-help", role: "status" });
     this.view = make("div");
-    const bar = make("div", { class: "mn-table-bar" }, make("label", {}, "Table ", choice), whole);
+    const bar = make("div", { class: "mn-table-bar" }, make("label", {}, "Table ", choice));
     this.el.replaceChildren(make("div", { class: "mn-tables" }, bar, this.caption, this.note, this.view));
     this.choose(this.number);
   }
@@ -47,7 +45,8 @@ class Deck {
     } else if (message.kind === "table" && message.id === this.item?.name) {
       const table = JSON.parse(new TextDecoder().decode(buffers[0]));
       this.note.textContent = table.note;
-      tables.build(this.view, table, { title: this.item.title, file: `${this.item.name}.csv`, tableClass: "mn-table" });
+      const whole = { save: () => this.model.send({ kind: "csv", id: this.item.name }) };
+      tables.build(this.view, table, { title: this.item.title, file: `${this.item.name}.csv`, tableClass: "mn-table", whole });
     }
   }
 }

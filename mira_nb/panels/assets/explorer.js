@@ -2,6 +2,7 @@
 const { make } = common;
 const GREY = [172, 178, 184, 255];
 const MISSING = 255;
+const PICK_PIXELS = 14;
 
 const buffer = (view, Kind) => {
   const bytes = new Uint8Array(view.buffer ?? view, view.byteOffset ?? 0, view.byteLength);
@@ -46,7 +47,7 @@ function inPolygon(places, polygon) {
   return flags;
 }
 
-function makeMap(root, { onChosen }) {
+function makeMap(root, { onChosen, onPicked, onLeft }) {
   const canvas = make("canvas", {
     class: "mn-cloud", tabindex: "0", role: "application",
     "aria-label": "Map of the cells. Arrow keys move it, plus and minus zoom, Escape clears what is drawn.",
@@ -55,7 +56,7 @@ function makeMap(root, { onChosen }) {
   const frame = make("div", { class: "mn-cloud-frame" }, canvas, sketch);
   root.append(frame);
   const cloud = makeCloud(canvas);
-  let places = new Uint16Array(0); let zoom = 1; let centre = [0.5, 0.5]; let mode = "pan"; let waiting = false; let chosen = null;
+  let places = new Uint16Array(0); let zoom = 1; let centre = [0.5, 0.5]; let mode = "pan"; let waiting = false; let chosen = null; let picking = false;
 
   const view = () => {
     const wide = canvas.width / Math.max(canvas.height, 1);
@@ -105,6 +106,17 @@ function makeMap(root, { onChosen }) {
     onChosen(flags);
     later();
   }
+  // the cell that is drawn nearest to a place of the page, none beyond a few pixels
+  function nearest(event) {
+    const [x, y] = unproject(event); const { scale } = view(); const box = canvas.getBoundingClientRect();
+    const [wide, high] = [(scale[0] * box.width) / 2, (scale[1] * box.height) / 2];
+    let best = -1; let least = PICK_PIXELS ** 2;
+    for (let i = 0; i < places.length / 2; i++) {
+      const d = ((places[2 * i] / 65535 - x) * wide) ** 2 + ((places[2 * i + 1] / 65535 - y) * high) ** 2;
+      if (d < least) { least = d; best = i; }
+    }
+    return best;
+  }
   let drag = null;
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
@@ -112,7 +124,7 @@ function makeMap(root, { onChosen }) {
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!drag) return;
-    if (mode === "pan") {
+    if (picking || mode === "pan") {
       const box = canvas.getBoundingClientRect(); const { scale } = view();
       centre = [
         drag.centre[0] - ((event.clientX - drag.start[0]) / box.width) * 2 / scale[0],
@@ -135,8 +147,11 @@ function makeMap(root, { onChosen }) {
     pen.fillStyle = "rgba(0, 114, 178, 0.12)"; pen.strokeStyle = "#0072b2"; pen.lineWidth = 2;
     pen.fill(); pen.stroke();
   });
-  canvas.addEventListener("pointerup", () => {
-    if (drag && mode !== "pan" && drag.path.length > 2) {
+  canvas.addEventListener("pointerup", (event) => {
+    if (drag && picking) {
+      const still = Math.hypot(event.clientX - drag.start[0], event.clientY - drag.start[1]) < 5;
+      if (still) onPicked(nearest(event));
+    } else if (drag && mode !== "pan" && drag.path.length > 2) {
       const flags = inPolygon(places, drag.path);
       choose(flags.some(Boolean) ? flags : null);
     }
@@ -161,6 +176,7 @@ function makeMap(root, { onChosen }) {
     else if (event.key === "+" || event.key === "=") zoomBy(1.3);
     else if (event.key === "-") zoomBy(1 / 1.3);
     else if (event.key === "0") reset();
+    else if (event.key === "Escape" && picking) onLeft();
     else if (event.key === "Escape") choose(null);
     else return;
     event.preventDefault();
@@ -170,65 +186,44 @@ function makeMap(root, { onChosen }) {
     points(data) { places = data; cloud.points(data); resize(); },
     colours(values, message) { cloud.colours(values, lookup(message), drawingOrder(values, message.numeric)); if (chosen) cloud.choose(chosen); later(); },
     mode(name) { mode = name; frame.dataset.mode = name; },
+    picking(flag) { picking = flag; frame.dataset.pick = String(flag); },
     choose, zoomBy, reset, move, draw,
     close() { watcher.disconnect(); clearTimeout(rest); },
   };
 }
 
-// A search box with its list of matches, after the combobox pattern of ARIA.
-function makeSearch({ ask, onPick }) {
-  const list = make("ul", { class: "mn-found", role: "listbox", id: `found-${Math.random().toString(36).slice(2)}`, "aria-label": "Matches", hidden: true });
-  const input = make("input", {
-    type: "text", role: "combobox", "aria-expanded": "false", "aria-autocomplete": "list", "aria-controls": list.id,
-    autocomplete: "off", spellcheck: "false", placeholder: "gene, peak, motif, topic, NITE, any column",
+// The bar that asks for one cell: by a click on the map, or by its name.
+function makePick(model, send) {
+  const hint = make("p", { role: "status" });
+  const leave = () => send({ kind: "picked", name: "" });
+  const search = makeSearch({
+    label: "Cell", placeholder: "name of a cell", ask: (text, id) => send({ kind: "search-cell", text, id }),
+    onPick: (item) => send({ kind: "picked", name: item.label }),
   });
-  let items = []; let active = -1; let asked = 0;
-  const label = make("label", { class: "mn-search" }, make("span", {}, "Colour by"), input);
-  function open(flag) { list.hidden = !flag; input.setAttribute("aria-expanded", String(flag)); }
-  function mark(i) {
-    active = i;
-    [...list.children].forEach((item, k) => item.setAttribute("aria-selected", String(k === i)));
-    if (i >= 0) input.setAttribute("aria-activedescendant", list.children[i].id); else input.removeAttribute("aria-activedescendant");
-  }
-  function pick(i) {
-    if (!items[i]) return;
-    input.value = items[i].label;
-    open(false);
-    onPick(items[i]);
-  }
-  function show(found, id) {
-    if (id !== asked) return;
-    items = found;
-    list.replaceChildren(...found.map((item, i) => {
-      const row = make("li", { role: "option", id: `${list.id}-${i}`, "aria-selected": "false" },
-        make("span", {}, item.label), make("span", { class: "mn-kind" }, item.kind));
-      row.addEventListener("mousedown", (event) => { event.preventDefault(); pick(i); });
-      return row;
-    }));
-    if (!found.length) list.replaceChildren(make("li", { class: "mn-none", role: "option", "aria-disabled": "true", "aria-selected": "false" }, "nothing of this name"));
-    mark(found.length ? 0 : -1);
-    open(document.activeElement === input);
-  }
-  const search = () => { asked += 1; ask(input.value, asked); };
-  input.addEventListener("input", search);
-  input.addEventListener("focus", () => { input.select(); asked += 1; ask("", asked); });
-  input.addEventListener("blur", () => open(false));
-  input.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown" && items.length) mark((active + 1) % items.length);
-    else if (event.key === "ArrowUp" && items.length) mark((active + items.length - 1) % items.length);
-    else if (event.key === "Enter") pick(active);
-    else if (event.key === "Escape") open(false);
-    else return;
-    event.preventDefault();
-  });
-  return { node: make("div", { class: "mn-searchbox" }, label, list), show, say(text) { if (document.activeElement !== input) input.value = text; } };
+  const back = make("button", { type: "button", class: "mn-button" }, "Back without a cell");
+  back.addEventListener("click", leave);
+  const node = make("div", { class: "mn-pick", role: "group", "aria-label": "Pick a cell", hidden: true }, hint, search.node, back);
+  return {
+    node, leave, show: search.show,
+    take(i) {
+      if (i >= 0) send({ kind: "picked", index: i });
+      else hint.textContent = `There is no cell at this place. ${model.get("pick")}`;
+    },
+    draw() {
+      const asked = Boolean(model.get("pick"));
+      node.hidden = !asked;
+      hint.textContent = model.get("pick");
+      if (asked) { search.input.value = ""; setTimeout(() => { node.scrollIntoView({ block: "nearest" }); back.focus(); }, 50); }
+      return asked;
+    },
+  };
 }
 
 function render({ model, el }) {
   const send = (content, buffers) => model.send(content, undefined, buffers);
   const status = make("p", { class: "mn-help", role: "status" }, "The cells are being loaded");
   const legend = make("div", { class: "mn-legend" });
-  const search = makeSearch({ ask: (text, id) => send({ kind: "search", text, id }), onPick: (item) => send({ kind: "show", key: item.key }) });
+  const search = makeSearch({ label: "Colour by", placeholder: "gene, peak, motif, topic, NITE, any column", ask: (text, id) => send({ kind: "search", text, id }), onPick: (item) => send({ kind: "show", key: item.key }) });
   let chosen = null; let values = null; let message = null;
 
   const count = make("span", { class: "mn-count", role: "status" }, "No cells are chosen");
@@ -242,7 +237,9 @@ function render({ model, el }) {
     keep.disabled = !n; drop.disabled = !n;
   }
   const left = make("div", { class: "mn-map" });
-  const map = makeMap(left, { onChosen });
+  const pick = makePick(model, send);
+  const map = makeMap(left, { onChosen, onPicked: pick.take, onLeft: pick.leave });
+  function showPick() { map.picking(pick.draw()); }
   const modes = ["pan", "lasso", "rectangle"].map((mode) => {
     const button = make("button", { type: "button", class: "mn-button", "aria-pressed": "false" }, mode[0].toUpperCase() + mode.slice(1));
     button.addEventListener("click", () => setMode(mode));
@@ -266,7 +263,7 @@ function render({ model, el }) {
   });
   name.addEventListener("keydown", (event) => { if (event.key === "Enter" && !keep.disabled) keep.click(); });
   drop.addEventListener("click", () => map.choose(null));
-  left.prepend(search.node, tools);
+  left.prepend(pick.node, search.node, tools);
   left.append(make("div", { class: "mn-keep" }, count, name, keep, drop), legend, status);
   el.replaceChildren(left);
 
@@ -307,13 +304,16 @@ function render({ model, el }) {
       search.say(content.label);
       drawLegend();
       el.dataset.shown = content.key;
-    } else if (content.kind === "found") search.show(content.items, content.id);
+    } else if (content.kind === "found-cell") pick.show(content.items, content.id);
+    else if (content.kind === "found") search.show(content.items, content.id);
     else if (content.kind === "problem") status.textContent = content.text;
   }
   model.on("msg:custom", received);
+  model.on("change:pick", showPick);
   setMode("pan");
+  showPick();
   send({ kind: "ready" });
-  return () => { model.off("msg:custom", received); map.close(); };
+  return () => { model.off("msg:custom", received); model.off("change:pick", showPick); map.close(); };
 }
 
 export default { render };

@@ -11,6 +11,10 @@ function render({ model, el }) {
   const said = make("div", { class: "mn-files-said", role: "status" });
   el.replaceChildren(list, said);
   const tabs = new Map();
+  const hash = (id) => {
+    const part = model.get("items").find((item) => item.id === id)?.hash;
+    return part ? `#${part}` : "";
+  };
   function draw() {
     list.replaceChildren();
     for (const item of model.get("items")) {
@@ -38,7 +42,7 @@ function render({ model, el }) {
     const content = new Blob([buffers[0]], { type: message.mime });
     const tab = tabs.get(message.id);
     tabs.delete(message.id);
-    if (tab && !tab.closed) tab.location = URL.createObjectURL(content);
+    if (tab && !tab.closed) tab.location = URL.createObjectURL(content) + hash(message.id);
     else common.save(message.name, content);
   }
   model.on("change:items", draw);

@@ -112,8 +112,14 @@ const charts = (() => {
     if (extra <= room * 0.03) return;
     const { view } = figure.result;
     const factor = Math.min(1 + extra / span, GROWTH);
-    for (const name of widthsOf(spec, view)) view.signal(name, view.signal(name) * factor);
-    await view.resize().runAsync();
+    const scale = async (by) => {
+      for (const name of widthsOf(spec, view)) view.signal(name, view.signal(name) * by);
+      await view.resize().runAsync();
+    };
+    await scale(factor);
+    // other ticks may need more room for the label at the end
+    const over = figure.node.querySelector("canvas, svg").getBoundingClientRect().width - room;
+    if (over > 0) await scale(1 - over / (span * factor));
   };
 
   // a chart that cannot grow and leaves two fifths of its card free has its caption beside it

@@ -1,4 +1,4 @@
-// What scripts of the report and of the dashboard share: making elements, saving files, CSV, numbers as text.
+// What scripts of the report and of the dashboard share: making elements, saving files, CSV, numbers as text, help.
 const common = (() => {
   const make = (tag, attributes = {}, ...children) => {
     const node = document.createElement(tag);
@@ -53,5 +53,47 @@ const common = (() => {
     return sign + grouped(String(Number(size.toPrecision(4))));
   };
 
-  return { make, save, csv, format };
+  // one box of help: shown beside what the pointer or the keyboard rests on, put away by Escape
+  let tooltips = 0;
+  const tooltip = (host, id = `tip-${tooltips += 1}`) => {
+    const tip = make("div", { class: "tip", id, role: "tooltip", hidden: true });
+    host.append(tip);
+    let shown = null;
+    const place = () => {
+      if (!shown) return;
+      tip.style.left = tip.style.top = "0px";
+      const origin = tip.getBoundingClientRect(); // a box around it may have moved the corner that positions count from
+      const box = shown.getBoundingClientRect();
+      const left = Math.max(8, Math.min(box.left, innerWidth - origin.width - 8));
+      const top = box.top - origin.height - 6 > 0 ? box.top - origin.height - 6 : box.bottom + 6;
+      tip.style.left = `${left - origin.left}px`;
+      tip.style.top = `${top - origin.top}px`;
+    };
+    const onKey = (event) => { if (event.key === "Escape") hide(); };
+    const hide = () => {
+      shown?.removeAttribute("aria-describedby");
+      shown = null;
+      tip.hidden = true;
+      removeEventListener("keydown", onKey);
+      removeEventListener("scroll", place, true);
+    };
+    const show = (node, parts) => {
+      hide();
+      shown = node;
+      tip.replaceChildren(...parts);
+      tip.hidden = false;
+      node.setAttribute("aria-describedby", tip.id);
+      addEventListener("keydown", onKey);
+      addEventListener("scroll", place, { passive: true, capture: true });
+      place();
+    };
+    // `parts` is asked for what to show; a click keeps it shown, as a finger has no other way
+    const attach = (node, parts) => {
+      for (const kind of ["mouseenter", "focus", "click"]) node.addEventListener(kind, () => show(node, parts()));
+      for (const kind of ["mouseleave", "blur"]) node.addEventListener(kind, hide);
+    };
+    return { node: tip, attach };
+  };
+
+  return { make, save, csv, format, tooltip };
 })();

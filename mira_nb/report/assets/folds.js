@@ -71,11 +71,8 @@ const folds = (() => {
     if (!entry.filter) return;
     const started = performance.now();
     const fill = () => {
-      const box = page.byId(entry.id).querySelector("input[type=search]");
-      if (box) {
-        box.value = entry.filter;
-        box.dispatchEvent(new Event("input"));
-      } else if (performance.now() - started < 5000) setTimeout(fill, 50);
+      const view = page.byId(`${entry.id}-view`);
+      if (!tables.find(view, entry.filter) && performance.now() - started < 5000) setTimeout(fill, 50);
     };
     fill();
   };

@@ -4,7 +4,8 @@ page.setUpNavigation();
 page.unpack().then(() => {
   page.near(document.querySelectorAll(".table-view"), (root) => {
     try {
-      tables.build(root, page.json(`data-${root.id}`), { title: root.dataset.title, file: root.dataset.file });
+      const { title, file, href, size } = root.dataset;
+      tables.build(root, page.json(`data-${root.id}`), { title, file, whole: href ? { href, size } : null });
     } catch (error) {
       root.replaceChildren(common.make("p", { class: "problem", text: `This table cannot be shown: ${error.message}` }));
     }

@@ -1,4 +1,4 @@
-// Tables of the report and of the dashboard: sort, filter by column or in all columns, page, save what is shown.
+// Tables of the report and of the dashboard: sort, filter, choose columns, page, save all rows or those that pass.
 const tables = (() => {
   const { make, format, save, csv } = common;
   const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -48,77 +48,123 @@ const tables = (() => {
     return node;
   };
 
-  // a menu where values repeat, else a box; `changed` is called with a test of one value, or null
+  const delayed = (action) => {
+    let timer = null;
+    return () => {
+      clearTimeout(timer);
+      timer = setTimeout(action, WAIT);
+    };
+  };
+  const wordsOf = (column) => column.header ?? column.name;
+
+  // A menu where values repeat, else a box. `changed` is told a test of one value and what it says, or nothing;
+  // `set` fills the control as a reader would.
   const columnFilter = (column, label, changed) => {
-    const name = `Filter ${column.name} of ${label}`;
+    const name = `Filter ${wordsOf(column)} of ${label}`;
     if (column.levels && column.levels.length > 1 && column.levels.length <= MENU_LIMIT) {
       const levels = [...column.levels].sort(collator.compare);
       const menu = make("select", { "aria-label": name }, make("option", { value: "", text: "all" }));
       levels.forEach((level, i) => menu.append(make("option", { value: String(i + 1), text: level === "" ? "–" : level })));
-      menu.addEventListener("change", () => {
+      const told = () => {
         const level = levels[Number(menu.value) - 1];
-        changed(menu.value === "" ? null : (value) => value === level);
-      });
-      return menu;
+        if (menu.value === "") changed(null);
+        else changed((value) => value === level, `${wordsOf(column)}: ${level || "–"}`);
+      };
+      menu.addEventListener("change", told);
+      return { node: menu, set: (text) => { menu.value = text; told(); } };
     }
     const box = make("input", { type: "text", "aria-label": name, placeholder: { text: "text", pvalue: "< 0.05" }[column.kind] ?? ">= 2" });
-    let timer = null;
-    box.addEventListener("input", () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => changed(matcher(column, box.value)), WAIT);
-    });
-    return box;
+    const told = () => {
+      const text = box.value.trim();
+      const sign = column.kind !== "text" && /^[<>=]/.test(text) ? " " : ": ";
+      changed(matcher(column, text), `${wordsOf(column)}${sign}${text}`);
+    };
+    box.addEventListener("input", delayed(told));
+    return { node: box, set: (text) => { box.value = text; told(); } };
   };
 
   const searchBox = (label, changed) => {
     const box = make("input", { type: "search", placeholder: "Search all columns", "aria-label": `Search ${label}` });
-    let timer = null;
-    box.addEventListener("input", () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => changed(searcher(box.value)), WAIT);
-    });
-    return box;
+    const told = () => changed(searcher(box.value), `any column: ${box.value.trim()}`);
+    box.addEventListener("input", delayed(told));
+    return { node: box, set: (text) => { box.value = text; told(); } };
   };
 
-  // puts a table into `root`; `table` is what report/tables.py makes: n and columns
-  const build = (root, table, { title, file, tableClass = null }) => {
-    const columns = table.columns.map((column) => ({ ...column, data: valuesOf(column), test: null }));
-    const all = Array.from({ length: table.n }, (_, i) => i);
-    const state = { search: null, sort: null, sign: 1, start: 0, size: SIZES[0], rows: all };
+  // header of a column: a click sorts; pointer and keyboard are told what the column means
+  const header = (column, tip, sort) => {
+    const button = make("button", { type: "button" }, wordsOf(column));
+    if (column.unit) button.append(" ", make("small", { text: `(${column.unit})` }));
+    button.addEventListener("click", sort);
+    const parts = () => [make("strong", { text: wordsOf(column) }), ` ${column.help ?? ""} `, make("code", { text: column.name })];
+    if (column.help || column.header) tip.attach(button, parts);
+    return make("th", { scope: "col", class: kindOf(column) }, button);
+  };
 
-    const search = searchBox(title, (test) => {
-      state.search = test;
-      refresh();
-    });
-    const saver = make("button", { type: "button", class: "quiet", text: "Save CSV", title: "Save the rows that pass the filters, in this order" });
-    saver.addEventListener("click", () => save(file, csv(columns.map((c) => c.name), state.rows.map((row) => columns.map((c) => c.data[row]))), "text/csv"));
-    const tools = make("div", { class: "tools" }, search, make("span", { class: "gap" }), saver);
-
-    const head = make("tr");
-    const filters = make("tr", { class: "filters" });
-    const headers = columns.map((column) => {
-      const button = make("button", { type: "button", text: column.name });
-      const th = make("th", { scope: "col", class: kindOf(column) }, button);
-      button.addEventListener("click", () => {
-        if (state.sort === column && state.sign === -1) state.sort = null;
-        else if (state.sort === column) state.sign = -1;
-        else Object.assign(state, { sort: column, sign: 1 });
-        refresh();
+  // boxes to tick; the last column that is shown stays
+  const columnChooser = (columns, title, changed) => {
+    const summary = make("summary", { "aria-label": `Columns of ${title}` });
+    const boxes = columns.map((column) => make("input", { type: "checkbox", checked: true }));
+    const told = () => {
+      const shown = boxes.filter((box) => box.checked);
+      boxes.forEach((box, i) => {
+        columns[i].shown = box.checked;
+        box.disabled = box.checked && shown.length === 1;
       });
-      head.append(th);
-      filters.append(make("td", { class: kindOf(column) }, columnFilter(column, title, (test) => {
-        column.test = test;
-        refresh();
-      })));
-      return th;
+      summary.textContent = shown.length === columns.length ? "Columns" : `Columns (${shown.length} of ${columns.length})`;
+      changed();
+    };
+    const list = make("div", { class: "choices" }, ...boxes.map((box, i) => make("label", {}, box, ` ${wordsOf(columns[i])}`)));
+    const all = make("button", { type: "button", class: "quiet", text: "All columns" });
+    all.addEventListener("click", () => {
+      for (const box of boxes) box.checked = true;
+      told();
     });
-    const body = make("tbody");
-    // a table of one page needs no filters by column
-    const top = make("thead", {}, head, ...(table.n > SIZES[0] ? [filters] : []));
-    const frame = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
-      make("table", { class: tableClass }, make("caption", { class: "hidden", text: title }), top, body));
+    for (const box of boxes) box.addEventListener("change", told);
+    return { node: make("details", { class: "chooser" }, summary, list, all), told };
+  };
 
-    const status = make("span", { role: "status" });
+  // buttons that save: all rows whatever is shown, and the rows that pass. Where the page does not hold all rows,
+  // `whole` gives them: a function, or the address of the file
+  const savers = (table, columns, { title, file, whole }, passing) => {
+    const content = (rows) => csv(columns.map((c) => c.name), rows.map((row) => columns.map((c) => c.data[row])));
+    const count = (n) => format(n, "integer");
+    const total = table.total ?? table.n;
+    const rows = (n) => `${count(n)} ${n === 1 ? "row" : "rows"}`;
+    let all = null;
+    if (whole?.href) {
+      const label = `All ${rows(total)}: file in the run folder${whole.size ? ` (${whole.size})` : ""}`;
+      all = make("a", { class: "quiet", href: whole.href, download: true, text: label, title: "The complete table is too large for this page; the link works as long as this page lies in its run folder" });
+    } else {
+      all = make("button", { type: "button", class: "quiet", text: `Save all ${rows(total)}`, title: "Save every row and column as CSV, whatever is shown" });
+      all.addEventListener("click", () => {
+        if (whole?.save) whole.save();
+        else save(file, content(Array.from({ length: table.n }, (_, i) => i)), "text/csv");
+      });
+    }
+    const some = make("button", { type: "button", class: "quiet", title: "Save the rows that pass the filters, in this order, with every column, as CSV" });
+    some.addEventListener("click", () => save(file.replace(/(\.csv)?$/, "-filtered.csv"), content(passing()), "text/csv"));
+    for (const node of [all, some]) node.append(make("span", { class: "hidden", text: ` of ${title}` }));
+    const told = () => { some.firstChild.data = `Save filtered ${rows(passing().length)}`; };
+    some.prepend("");
+    return { nodes: [some, all], told };
+  };
+
+  // what is filtered by, said above the table; a click takes a filter away
+  const filterLine = (filtered) => {
+    const line = make("div", { class: "chips" });
+    const told = () => {
+      const active = filtered.filter((item) => item.test);
+      line.hidden = !active.length;
+      line.replaceChildren("Only rows with ", ...active.map((item) => {
+        const chip = make("button", { type: "button", class: "chip", "aria-label": `Remove the filter ${item.said}` }, item.said, make("span", { "aria-hidden": "true", text: " ×" }));
+        chip.addEventListener("click", () => item.control.set(""));
+        return chip;
+      }));
+    };
+    return { node: line, told };
+  };
+
+  const pager = (title, state, show) => {
     const last = () => Math.max(0, Math.floor((state.rows.length - 1) / state.size) * state.size);
     const step = (text, name, move) => {
       const button = make("button", { type: "button", class: "quiet", text, "aria-label": `${name} page of ${title}` });
@@ -128,7 +174,7 @@ const tables = (() => {
       });
       return button;
     };
-    const pager = [
+    const steps = [
       step("«", "First", () => 0), step("‹", "Previous", () => Math.max(0, state.start - state.size)),
       step("›", "Next", () => Math.min(last(), state.start + state.size)), step("»", "Last", last),
     ];
@@ -139,34 +185,93 @@ const tables = (() => {
       state.start = 0;
       show();
     });
-    const foot = make("div", { class: "tools" }, status, make("span", { class: "gap" }), sizes, ...pager);
+    const told = (end) => {
+      steps[0].disabled = steps[1].disabled = state.start === 0;
+      steps[2].disabled = steps[3].disabled = end >= state.rows.length;
+    };
+    return { nodes: [sizes, ...steps], told };
+  };
+
+  const searches = new WeakMap();
+  // shows the rows of a table that hold a text, whatever it was filtered by; false where it is not drawn yet
+  const find = (root, text) => searches.has(root) && (searches.get(root)(text), true);
+
+  // puts a table into `root`; `table` is what report/tables.py makes: n and columns
+  const build = (root, table, { title, file, tableClass = null, whole = null }) => {
+    const columns = table.columns.map((column) => ({ ...column, data: valuesOf(column), test: null, shown: true }));
+    const all = Array.from({ length: table.n }, (_, i) => i);
+    const state = { sort: null, sign: 1, start: 0, size: SIZES[0], rows: all };
+    const long = table.n > SIZES[0]; // a table of one page needs no filters by column
+    const change = (item) => (test, said) => {
+      Object.assign(item, { test, said });
+      refresh();
+    };
+    const search = { test: null };
+    search.control = searchBox(title, change(search));
+    for (const column of columns) column.control = columnFilter(column, title, change(column));
+    const line = filterLine([search, ...columns]);
+    const saving = savers(table, columns, { title, file, whole }, () => state.rows);
+    const chooser = columnChooser(columns, title, () => show());
+    const tools = make("div", { class: "tools" }, search.control.node, ...(columns.length > 2 ? [chooser.node] : []), make("span", { class: "gap" }), ...saving.nodes);
+
+    const tip = common.tooltip(root);
+    for (const column of columns) {
+      column.head = header(column, tip, () => {
+        if (state.sort === column && state.sign === -1) state.sort = null;
+        else if (state.sort === column) state.sign = -1;
+        else Object.assign(state, { sort: column, sign: 1 });
+        refresh();
+      });
+      column.filter = make("td", { class: kindOf(column) }, column.control.node);
+    }
+    const head = make("tr");
+    const filters = make("tr", { class: "filters" });
+    const body = make("tbody");
+    const frame = make("div", { class: "scroll held", tabindex: "0", role: "region", "aria-label": title },
+      make("table", { class: tableClass }, make("caption", { class: "hidden", text: title }), make("thead", {}, head, ...(long ? [filters] : [])), body));
+    const status = make("span", { role: "status" });
+    const pages = pager(title, state, () => show());
 
     const show = () => {
+      const shown = columns.filter((column) => column.shown);
+      head.replaceChildren(...shown.map((column) => column.head));
+      filters.replaceChildren(...shown.map((column) => column.filter));
       body.replaceChildren(...state.rows.slice(state.start, state.start + state.size).map((row) =>
-        make("tr", {}, ...columns.map((column) => cell(column, column.data[row])))));
+        make("tr", {}, ...shown.map((column) => cell(column, column.data[row])))));
       const count = (n) => format(n, "integer");
       const end = Math.min(state.start + state.size, state.rows.length);
       const of = state.rows.length === table.n ? count(table.n) : `${count(state.rows.length)} that pass the filters (of ${count(table.n)})`;
       status.textContent = state.rows.length ? `${count(state.start + 1)}–${count(end)} of ${of}` : table.n ? "No row passes the filters" : "No rows";
-      pager[0].disabled = pager[1].disabled = state.start === 0;
-      pager[2].disabled = pager[3].disabled = end >= state.rows.length;
+      pages.told(end);
     };
     const refresh = () => {
       const tested = columns.filter((column) => column.test);
       state.rows = all.filter((row) => tested.every((column) => column.test(column.data[row]))
-        && (!state.search || state.search(textOf(columns.map((column) => column.data[row]).join("\t")))));
+        && (!search.test || search.test(textOf(columns.map((column) => column.data[row]).join("\t")))));
       if (state.sort) state.rows.sort(compare(state.sort, state.sign));
-      columns.forEach((column, i) => {
-        if (column === state.sort) headers[i].setAttribute("aria-sort", state.sign === 1 ? "ascending" : "descending");
-        else headers[i].removeAttribute("aria-sort");
-      });
+      for (const column of columns) {
+        if (column === state.sort) column.head.setAttribute("aria-sort", state.sign === 1 ? "ascending" : "descending");
+        else column.head.removeAttribute("aria-sort");
+      }
       state.start = 0;
+      line.told();
+      saving.told();
       show();
     };
     root.classList.toggle("narrow", columns.length <= 3);
-    root.replaceChildren(tools, frame, foot);
+    root.replaceChildren(tools, line.node, frame, make("div", { class: "tools" }, status, make("span", { class: "gap" }), ...pages.nodes), tip.node);
+    searches.set(root, (text) => {
+      for (const column of columns) if (column.test) column.control.set("");
+      search.control.set(text);
+    });
+    chooser.told();
     refresh();
+    // a long table begins with the rows that matter, where there are some and not all do
+    for (const column of long ? columns : []) {
+      const passes = column.first && matcher(column, column.first);
+      if (passes && column.data.some(passes) && !column.data.every(passes)) column.control.set(column.first);
+    }
   };
 
-  return { build };
+  return { build, find };
 })();

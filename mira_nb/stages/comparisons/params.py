@@ -31,7 +31,7 @@ class ComparisonsParams(Params):
     )
 
     # Features, and when they count as different or shared
-    genes: list[str] = param([], "Genes to test; empty: all modelled genes.")
+    genes: list[str] = param([], "Genes to test; empty: all modelled genes.", choices_from="genes")
     alpha: float = param(0.05, "Differences with an adjusted p value below this are significant.", gt=0, lt=1)
     shared_fraction: float = param(
         0.5,
@@ -41,5 +41,5 @@ class ComparisonsParams(Params):
     )
 
     # Figures
-    draw: list[str] = param([], "Genes to draw; empty: the best marker gene of each group.")
+    draw: list[str] = param([], "Genes to draw; empty: the best marker gene of each group.", choices_from="genes")
     n_draw: int = param(6, "Draw at most this many genes when none are named.", unit="genes", ge=1, le=40)

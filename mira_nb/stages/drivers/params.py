@@ -64,7 +64,9 @@ class DriversParams(Params):
     )
     compare: list[str] = param([], "Two gene sets for the two-set scatter; empty: the two with most drivers.")
     factors: list[str] = param(
-        [], "Two factors whose targets' NITE scores are compared; empty: the best driver of each compared gene set."
+        [],
+        "Two factors whose targets' NITE scores are compared; empty: the best driver of each compared gene set.",
+        choices_from="factors",
     )
     n_targets: int = param(
         150, "Number of targets of a factor: the genes with its highest association scores.", ge=5, advanced=True

@@ -11,7 +11,6 @@ from mira_nb.charts.embedding import embedding_grid, menu_scatter, small_multipl
 from mira_nb.charts.projection import overlay
 from mira_nb.charts.representation import (
     composition_bars,
-    overlap_heatmap,
     partner_heatmap,
     score_chart,
     topic_heatmaps,
@@ -123,7 +122,7 @@ def _marker_figure(joined: JointOutput) -> list[Figure]:
 
 
 def comparison_figures(joined: JointOutput, comparison: Comparison) -> list[Figure]:
-    """Draw markers on five representations, label scores and neighbour overlap (Extended Data Figs. 3a-b, 9a-d)."""
+    """Draw markers on five representations and label scores (Extended Data Figs. 3a-b, 9a-d)."""
     out = _marker_figure(joined)
     if comparison.has_groups and joined.annotations.groups is not None:
         out.append(
@@ -136,16 +135,6 @@ def comparison_figures(joined: JointOutput, comparison: Comparison) -> list[Figu
                 joint_accuracy=comparison.score("joint", "knn_accuracy"),
             )
         )
-    out.append(
-        TEXTS.figure(
-            "neighborhood_overlap",
-            overlap_heatmap(comparison.overlap, k=comparison.k),
-            k=comparison.k,
-            n_cells=comparison.n_cells,
-            chance=comparison.chance_overlap,
-            shared=comparison.shared("RNA topics", "ATAC topics"),
-        )
-    )
     return out
 
 

@@ -29,7 +29,10 @@ class JointParams(Params):
     )
     min_dist: float = param(0.1, "UMAP: minimum distance between points (0 dense, 1 loose).", ge=0, le=1)
     markers: list[str] = param(
-        [], "Genes to draw on every map; empty: one of the top genes of each expression topic.", changes=()
+        [],
+        "Genes to draw on every map; empty: one of the top genes of each expression topic.",
+        choices_from="genes",
+        changes=(),
     )
     n_markers: int = param(
         12, "Maximum number of genes drawn when none are named.", unit="genes", changes=(), ge=1, le=60, advanced=True

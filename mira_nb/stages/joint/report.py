@@ -38,7 +38,6 @@ from .weights import MIN_CELLS
 TEXTS = Texts(__package__)
 
 LOW_WEIGHT = 0.5
-REPRESENTATIONS = ("PCA", "RNA topics", "LSI", "ATAC topics", "joint")
 
 
 def _leading(means: pd.Series, *, n: int = 3) -> str:
@@ -163,7 +162,14 @@ def tables(joined: JointOutput, comparison: Comparison) -> list[Table]:
         *([] if whole is None else [TEXTS.table("all_clusters", whole, labelled=labelled)]),
         TEXTS.table("partners", partner_table(joined), n_cells=joined.n_cells),
         TEXTS.table("representations", comparison.scores, n_cells=n_cells, k=k, groups=groups),
-        TEXTS.table("neighborhood_overlap", overlap, n_cells=n_cells, k=k, chance=comparison.chance_overlap),
+        TEXTS.table(
+            "neighborhood_overlap",
+            overlap,
+            n_cells=n_cells,
+            k=k,
+            chance=comparison.chance_overlap,
+            shared=comparison.shared("RNA topics", "ATAC topics"),
+        ),
         *_confounding_tables(joined),
     ]
 
@@ -220,9 +226,8 @@ def metrics(joined: JointOutput, comparison: Comparison) -> list[Metric]:
         TEXTS.metric("shared_neighbors", shared, k=k, chance=comparison.chance_overlap),
     ]
     if comparison.has_groups:
-        for name in REPRESENTATIONS:
-            accuracy, majority = comparison.score(name, "knn_accuracy"), comparison.score(name, "majority")
-            out.append(TEXTS.metric("label_accuracy", round(accuracy, 4), representation=name, k=k, majority=majority))
+        accuracy, majority = comparison.score("joint", "knn_accuracy"), comparison.score("joint", "majority")
+        out.append(TEXTS.metric("label_accuracy", round(accuracy, 4), k=k, majority=majority))
         purity, chance = comparison.score("joint", "neighbor_purity"), comparison.score("joint", "chance_purity")
         out.append(TEXTS.metric("neighbor_purity", round(purity, 4), k=k, chance=chance))
     return out

@@ -42,7 +42,9 @@ class MotifsParams(Params):
         advanced=True,
     )
     show: list[str] = param(
-        [], "Factors whose scores are drawn on the map of cells; empty: the best of each topic's enriched families."
+        [],
+        "Factors whose scores are drawn on the map of cells; empty: the best of each topic's enriched families.",
+        choices_from="factors",
     )
     n_show: int = param(
         24, "Largest number of factors drawn when none are named.", unit="factors", ge=1, le=100, advanced=True

@@ -10,7 +10,9 @@ from mira_nb.stages.params import Params, param
 class RegulationParams(Params):
     """Parameters of the stage regulation."""
 
-    genes: Literal["all"] | list[str] = param("all", "Genes to model: all = every gene of the expression topic model.")
+    genes: Literal["all"] | list[str] = param(
+        "all", "Genes to model: all = every gene of the expression topic model.", choices_from="genes"
+    )
     window_kb: float = param(
         600.0,
         "Largest distance of a peak from the transcription start site of its gene, on either side.",
@@ -56,7 +58,9 @@ class RegulationParams(Params):
         ge=0,
         le=1,
     )
-    show_genes: list[str] = param([], "Genes drawn in detail; empty: the most NITE and the most LITE genes.")
+    show_genes: list[str] = param(
+        [], "Genes drawn in detail; empty: the most NITE and the most LITE genes.", choices_from="genes"
+    )
     n_shown: int = param(
         6, "Number of genes drawn in detail when none are named.", unit="genes", ge=1, le=30, advanced=True
     )
@@ -76,6 +80,7 @@ class RegulationParams(Params):
         "",
         "Primed genes: accessibility topic whose top cells are the branch cells, of every branch that names none; "
         "empty: cells nearest to the branch time.",
+        choices_from="accessibility topics",
         advanced=True,
     )
     primed_differential: float = param(

@@ -29,18 +29,25 @@ class TrajectoryParams(Params):
         "",
         "Cell where the differentiation begins: name, or position from 0; empty: the cell given with --start-cell, or "
         "a proposed one.",
+        choices_from="cells",
     )
     start_markers: list[str] = param(
-        [], "Genes of the earliest state; the start cell is proposed where their expression is highest."
+        [],
+        "Genes of the earliest state; the start cell is proposed where their expression is highest.",
+        choices_from="genes",
     )
     terminal_cells: list[CellName] = param(
-        [], "Terminal cells to use in place of those found; NAME=CELL names the lineage."
+        [], "Terminal cells to use in place of those found; NAME=CELL names the lineage.", choices_from="cells"
     )
     only_groups: list[str] = param(
-        [], "Use only cells of these groups of the annotation given with --groups; empty: all cells."
+        [],
+        "Use only cells of these groups of the annotation given with --groups; empty: all cells.",
+        choices_from="groups",
     )
     exclude_topics: list[str] = param(
-        [], "Topics to leave out, such as e3, a7: those of other processes than the differentiation (cell cycle, ...)."
+        [],
+        "Topics to leave out, such as e3, a7: those of other processes than the differentiation (cell cycle, ...).",
+        choices_from="topics",
     )
 
     side_programmes: Literal["report", "exclude", "ignore"] = param(
@@ -287,16 +294,24 @@ class TrajectoryParams(Params):
     )
 
     # Results of another method
-    pseudotime_key: str = param("", "Cell annotation with a pseudotime of another method, to use in place of ours.")
-    fate_key: str = param("", "obsm table with fate probabilities of another method (columns: lineages).")
+    pseudotime_key: str = param(
+        "", "Cell annotation with a pseudotime of another method, to use in place of ours.", choices_from="numeric obs"
+    )
+    fate_key: str = param(
+        "", "obsm table with fate probabilities of another method (columns: lineages).", choices_from="obsm"
+    )
 
     # Streams
     stream_window: float = param(
         0.15, "Width of the smoothing window, as a fraction of the range of pseudotime.", gt=0, le=1
     )
     stream_time: Literal["linear", "log"] = param("linear", "Scale of the pseudotime axis of the streams.")
-    stream_genes: list[str] = param([], "Genes to draw; empty: the top gene of each expression topic.")
-    stream_columns: list[str] = param([], "Numeric cell annotations to draw along pseudotime.")
+    stream_genes: list[str] = param(
+        [], "Genes to draw; empty: the top gene of each expression topic.", choices_from="genes"
+    )
+    stream_columns: list[str] = param(
+        [], "Numeric cell annotations to draw along pseudotime.", choices_from="numeric obs"
+    )
     n_resamples: int = param(
         100,
         "Bootstrap samples of the cells for bands; 0: none.",
