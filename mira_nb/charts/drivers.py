@@ -71,6 +71,6 @@ def two_set_scatter(frame: pd.DataFrame, *, first: str, second: str) -> alt.Laye
             tooltip=["label:N", alt.Tooltip("x:Q", format=".2f"), alt.Tooltip("y:Q", format=".2f"), "driver of:N"],
         )
     )
-    named = frame[x | y].assign(top=np.maximum(frame["x"], frame["y"])).nlargest(14, "top")
+    named = frame.assign(top=np.maximum(frame["x"], frame["y"]))[x | y].nlargest(14, "top")
     text = alt.Chart(named).mark_text(style=SPREAD, dy=-8, fontSize=11).encode(x="x:Q", y="y:Q", text="label:N")
     return alt.layer(points, text).properties(width=440, height=380)

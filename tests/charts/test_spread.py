@@ -112,3 +112,10 @@ def test_labels_of_an_axis_keep_apart(scale):
         assert len(ends) > 1
         assert {anchor for *_, anchor in places.values()} == {"middle"}
         assert all(following[0] - before[1] >= 4 for before, following in itertools.pairwise(ends)), (width, ends)
+
+
+def test_without_a_called_factor_nobody_is_named_and_the_chart_is_json():
+    frame = pd.DataFrame({"label": ["a", "b"], "x": [1.0, 2.0], "y": [0.5, 1.0], "x_called": False, "y_called": False})
+    chart = two_set_scatter(frame, first="s", second="t").to_dict()
+    json.dumps(chart, allow_nan=False)
+    assert sorted(len(rows) for rows in chart["datasets"].values()) == [0, 2]
