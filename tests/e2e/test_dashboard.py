@@ -84,7 +84,7 @@ def test_a_click_runs_a_stage(visitor: Visitor, server: str, run_dir: Path) -> N
     table = page.wait_for_selector("table.mn-table tbody tr", timeout=30_000)
     table.scroll_into_view_if_needed()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save this table as CSV").click()
+        page.get_by_role("button", name=re.compile("^Save all")).first.click()
     assert download.value.suggested_filename.endswith(".csv")
     with page.expect_popup() as popup:
         page.get_by_role("button", name="Open the report").click()
