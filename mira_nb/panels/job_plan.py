@@ -28,7 +28,7 @@ FINISH_SECONDS: Final = 6.0
 SLOWEST: Final = 20.0
 """Times by which a machine may be slower than expected."""
 TRUSTED: Final = 0.1
-"""Part of a stage from which its own estimate of the time left is better than the expected one."""
+"""Part of a stage from which its own estimate of the time left is taken alone; before it, more and more of it."""
 UNKNOWN: Final = Size(1000, 1000, 0)
 
 
@@ -86,9 +86,12 @@ class JobPlan:
         # a machine that does other things too is as slow in what follows as in what is done
         pace = min(max(elapsed / done, 1.0), SLOWEST) if done > READ_SECONDS else 1.0
         left = max(self.total - done, 0.0) * pace
-        if phase == "computing" and progress is not None and float(progress["fraction"]) > TRUSTED:
-            whole = self.seconds[self._last] * (1 - float(progress["fraction"]))
-            left = float(progress["remaining"]) + max(self.total - done - whole, 0.0) * pace
+        if phase == "computing" and progress is not None and float(progress["remaining"]) >= 0:
+            fraction = float(progress["fraction"])
+            whole = self.seconds[self._last] * (1 - fraction)
+            own = float(progress["remaining"]) + max(self.total - done - whole, 0.0) * pace
+            trust = min(fraction / TRUSTED, 1.0)
+            left = trust * own + (1 - trust) * left
         self._most = max(self._most, min(done / self.total, 0.99))
         return Position(self._most, phase, left, place + 1 if self._last else 0)
 

@@ -319,10 +319,7 @@ def test_the_main_view_prints_on_few_pages_and_everything_can_be_printed(chromiu
 
 
 def test_changed_parameters_rerun_what_reads_their_values(demo_run: Path) -> None:
-    """Other gene sets concern nobody else, and other clusters only the comparisons, which are over clusters.
-
-    The last test of this file: the run is another one after it.
-    """
+    """Other gene sets concern nobody else, and other clusters only the comparisons, which are over clusters."""
     keys = {name: entry["key"] for name, entry in json.loads((demo_run / "run.json").read_text())["stages"].items()}
     values = ("--set", "enrichment.n_top=50", "--set", "joint.resolution=3")
     done = mira_nb("demo", "--size", "small", "--out", demo_run, *values)
@@ -336,3 +333,6 @@ def test_changed_parameters_rerun_what_reads_their_values(demo_run: Path) -> Non
     }
     assert {entry["status"] for entry in after.values()} == {"done"}
     assert (demo_run / "report.html").stat().st_size > 100_000
+    assert mira_nb("demo", "--size", "small", "--out", demo_run).returncode == 0
+    again = json.loads((demo_run / "run.json").read_text())["stages"]
+    assert {name: entry["key"] for name, entry in again.items()} == keys

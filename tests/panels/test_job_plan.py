@@ -54,6 +54,19 @@ def test_a_slow_machine_is_slow_in_what_follows_too() -> None:
     assert three.remaining == pytest.approx(3 * one.remaining)
 
 
+def test_a_stage_is_trusted_the_more_the_farther_it_is() -> None:
+    """Its first words, thirty times the expected time, do not make the estimate jump."""
+    seen = []
+    for fraction in (0.001, 0.05, 0.1, 0.2):
+        plan = JobPlan({"joint": 10.0})
+        plan.position("joint", None, 3.0)
+        seen.append(plan.position("joint", told(fraction, remaining=300.0 * (1 - fraction)), 5.0).remaining)
+    assert seen[0] < 25
+    assert 130 < seen[1] < 180
+    assert seen[2] > 270
+    assert seen[3] == pytest.approx(240 + 0.3 * START_SECONDS + FINISH_SECONDS)
+
+
 def test_waiting_moves_the_bar_ever_slower_within_its_share() -> None:
     plan = JobPlan({"joint": 10.0})
     seen = [plan.position("joint", None, float(second)).fraction for second in range(0, 60, 5)]
