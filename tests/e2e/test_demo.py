@@ -299,10 +299,14 @@ def test_first_pictures_fill_their_cards_on_a_phone(chromium: Any, demo_run: Pat
 
 
 @pytest.mark.browser
-def test_the_main_view_prints_on_few_pages_and_everything_can_be_printed(chromium: Any, demo_run: Path) -> None:
+def test_the_main_view_is_short_on_screen_and_paper_and_everything_can_be_printed(
+    chromium: Any, demo_run: Path
+) -> None:
     page = chromium.new_page(viewport={"width": 1440, "height": 900})
     page.goto((demo_run / "report.html").as_uri())
     page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+    page.locator("#results .chart.drawn").first.wait_for(timeout=60_000)
+    assert page.evaluate("document.documentElement.scrollHeight") <= 12_000
     page.evaluate("window.print = () => { window.printed = document.querySelectorAll('.chart.drawn').length; }")
     printed = []
     for _ in ("main figures", "everything"):
