@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -55,16 +55,30 @@ def marker_figures(done: ComparisonsOutput) -> list[Figure]:
     if any(found.values()):
         frame = _means(done, list(dict.fromkeys(gene for genes in found.values() for gene in genes)))
         without = [group for group, names in found.items() if not names]
-        words: dict[str, Any] = {"grouping": done.grouping, "alpha": done.params.alpha, "without": without}
+        grouping = done.grouping
         best = list(dict.fromkeys(gene for genes in found.values() for gene in genes[:IN_DOTS]))
         dots = dot_plot(frame[frame["gene"].isin(best)], genes=best, groups=done.groups, group_title=done.grouping)
-        out.append(TEXTS.figure("marker_dots", dots, n_each=IN_DOTS, n_genes=len(best), **words))
+        out.append(
+            TEXTS.figure(
+                "marker_dots",
+                dots,
+                n_each=IN_DOTS,
+                n_genes=len(best),
+                grouping=grouping,
+                alpha=done.params.alpha,
+                without=without,
+            )
+        )
         matrix = frame.pivot(index="gene", columns="group", values="mean").loc[frame["gene"].unique(), done.groups]
         shown = matrix.sub(matrix.mean(axis=1), axis=0).div(matrix.std(axis=1, ddof=0).replace(0, np.nan), axis=0)
         chart = heatmap(
             shown.fillna(0.0), value_title="standardised mean", column_title=done.grouping, diverging=True, cell=16
         )
-        out.append(TEXTS.figure("marker_heatmap", chart, n_each=IN_HEATMAP, n_genes=len(matrix), **words))
+        out.append(
+            TEXTS.figure(
+                "marker_heatmap", chart, n_each=IN_HEATMAP, n_genes=len(matrix), grouping=grouping, without=without
+            )
+        )
     return out
 
 
