@@ -265,10 +265,10 @@ def all_alerts(run: RunView, stages: list[dict[str, Any]]) -> list[dict[str, Any
 
 
 def _merged(alerts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Merge the same alert of several stages into one, with a link to each of them."""
-    out: dict[tuple[str, ...], dict[str, Any]] = {}
+    """Merge alerts of several stages with one title into the first of them, with a link to each stage."""
+    out: dict[tuple[str, str], dict[str, Any]] = {}
     for alert in alerts:
-        key = (alert["level"], alert["title"], alert["cause"], alert["remedy"], alert["code"])
+        key = (alert["level"], alert["title"])
         known = out.setdefault(key, {**alert, "stages": []})
         known["stages"].append({"id": alert["stage_id"], "title": alert["stage"]})
     return list(out.values())
@@ -279,8 +279,7 @@ def _alerts(stage: StageView, identifier: str) -> list[dict[str, Any]]:
     out = [_alert(item, stage.title, identifier) for item in stage.alerts]
     for item in stage.record.get("metrics") or ():
         text = outside(item)
-        shown = wording.number(item.get("value"))
-        said = any(alert["level"] in SERIOUS and shown in f"{alert['title']} {alert['cause']}" for alert in out)
+        said = any(alert["level"] in SERIOUS and _names_value(alert, item.get("value")) for alert in out)
         if text and not said:
             missed = {
                 "level": "warning",
@@ -290,6 +289,14 @@ def _alerts(stage: StageView, identifier: str) -> list[dict[str, Any]]:
             }
             out.append(_alert(missed, stage.title, identifier))
     return out
+
+
+def _names_value(alert: Mapping[str, Any], value: Any) -> bool:
+    """Return whether an alert names the value of a key figure, as a number or as a percentage."""
+    forms = [wording.number(value)]
+    if isinstance(value, float):
+        forms.append(f"{value:.0%}")
+    return any(form in f"{alert['title']} {alert['cause']}" for form in forms)
 
 
 def _alert(item: Mapping[str, Any], stage: str, identifier: str) -> dict[str, Any]:

@@ -257,6 +257,23 @@ def test_equal_alerts_are_merged_and_odd_small_figures_get_a_row(tmp_path: Path)
     assert re.findall(r'<figure id="topics_rna-(f\d)" class="small"', text) == ["f0", "f1"]
 
 
+def test_a_finding_is_said_once(tmp_path: Path) -> None:
+    """Another stage's alert of the same title, and a value that an alert names as a percentage, add no second one."""
+    few = {"level": "warning", "title": "Only 300 cells", "cause": "c", "remedy": "r"}
+    poor = {"level": "warning", "title": "Error alone 34%", "cause": "", "remedy": "", "code": "regulation.poor"}
+    run = RunFolder(tmp_path / "r")
+    run.stage("prepare", alerts=[{**few, "code": "prepare.few_cells"}]).save()
+    run.stage("topics_rna", alerts=[{**few, "cause": "other", "code": "topics.few_cells"}]).save()
+    share = [{"name": "Error share", "value": 0.337, "good_below": 0.1}]
+    run.stage("regulation", alerts=[poor], metrics=share).save()
+    run.stage("drivers", metrics=share).save()
+    assert codes(build_report(run.finish()).read_text()) == [
+        "prepare.few_cells",
+        "regulation.poor",
+        "report.value_out_of_range",
+    ]
+
+
 def test_the_head_says_how_many_cells_a_subset_has(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     run.stage("joint", metrics=[{"name": "Cells analysed", "value": 398, "key": True}]).save()

@@ -44,18 +44,25 @@ def _two_sets(found: DriversOutput) -> list[Figure]:
 
 
 def _branch_sets(found: DriversOutput) -> list[Figure]:
-    """Return, per branch, the scatters of primed and of not primed genes of its lineages (Extended Data Fig. 5f)."""
+    """Return, per branch, the scatters of primed and of not primed genes of its lineages (Extended Data Fig. 5f).
+
+    Scatters of a kind are numbered from 1 over the branches that have one: the first has the same name in every run.
+    """
     tested = set(found.table["query"])
     branches: dict[str, list[LineageSets]] = {}
     for item in found.lineages:
         branches.setdefault(item.branch, []).append(item)
-    out = []
-    for number, items in enumerate(branches.values(), 1):
-        for kind, name in enumerate(("primed_sets", "not_primed_sets")):
+    pairs: dict[str, list[tuple[str, str]]] = {"primed_sets": [], "not_primed_sets": []}
+    for items in branches.values():
+        for kind, of_kind in enumerate(pairs.values()):
             pair = [item.names[kind] for item in items if item.names[kind] in tested]
             if len(pair) == 2:
-                out.append(_scatter(found, (pair[0], pair[1]), f"{name}_{number}"))
-    return out
+                of_kind.append((pair[0], pair[1]))
+    return [
+        _scatter(found, pair, f"{name}_{number}")
+        for name, of_kind in pairs.items()
+        for number, pair in enumerate(of_kind, 1)
+    ]
 
 
 def _scatter(found: DriversOutput, pair: tuple[str, str], name: str) -> Figure:
