@@ -12,7 +12,7 @@ from mira_nb.stages.texts import Texts
 
 from .compute import DriversOutput
 from .primed import LineageSets
-from .targets import compared_queries, target_comparison
+from .targets import SAME_GENES, compared_queries, same_programme, target_comparison
 
 TEXTS = Texts(__package__)
 
@@ -21,7 +21,8 @@ def figures(found: DriversOutput) -> list[Figure]:
     """Return the figures: bars of the best factors, two gene sets, NITE scores of two factors' targets."""
     if not len(found.table):
         return []
-    return [_bars(found), *_two_sets(found), *_branch_sets(found), *_target_nite(found)]
+    pair = compared_queries(found)
+    return [_bars(found), *_two_sets(found, pair), *_branch_sets(found, drawn=set(pair)), *_target_nite(found)]
 
 
 def _bars(found: DriversOutput) -> Figure:
@@ -37,14 +38,16 @@ def _bars(found: DriversOutput) -> Figure:
     )
 
 
-def _two_sets(found: DriversOutput) -> list[Figure]:
-    """Return the scatter of the two sets chosen; empty where fewer than two gene sets were tested."""
-    pair = compared_queries(found)
+def _two_sets(found: DriversOutput, pair: list[str]) -> list[Figure]:
+    """Return the scatter of the two sets chosen; empty where fewer than two programmes were tested."""
     return [_scatter(found, (pair[0], pair[1]), "two_sets")] if len(pair) == 2 else []
 
 
-def _branch_sets(found: DriversOutput) -> list[Figure]:
-    """Return, per branch, the scatters of primed and of not primed genes of its lineages (Extended Data Fig. 5f)."""
+def _branch_sets(found: DriversOutput, *, drawn: set[str]) -> list[Figure]:
+    """Return, per branch, the scatters of primed and of not primed genes of its lineages (Extended Data Fig. 5f).
+
+    The pair that is already `drawn` is left out.
+    """
     tested = set(found.table["query"])
     branches: dict[str, list[LineageSets]] = {}
     for item in found.lineages:
@@ -53,7 +56,7 @@ def _branch_sets(found: DriversOutput) -> list[Figure]:
     for number, items in enumerate(branches.values(), 1):
         for kind, name in enumerate(("primed_sets", "not_primed_sets")):
             pair = [item.names[kind] for item in items if item.names[kind] in tested]
-            if len(pair) == 2:
+            if len(pair) == 2 and set(pair) != drawn:
                 out.append(_scatter(found, (pair[0], pair[1]), f"{name}_{number}"))
     return out
 
@@ -80,6 +83,8 @@ def _scatter(found: DriversOutput, pair: tuple[str, str], name: str) -> Figure:
         n_factors=len(frame),
         n_first=first["n_query"].iloc[0],
         n_second=second["n_query"].iloc[0],
+        same={query: list(same_programme(found, query)) for query in pair},
+        least=SAME_GENES,
     )
 
 
