@@ -202,7 +202,7 @@ def _brackets(done: ComparisonsOutput, kind: str, quantity: str, *, short: bool 
     if rows.empty:
         return None
     strongest = rows.reindex(rows["effect_size"].abs().sort_values(ascending=False, kind="stable").index)[:MAX_BRACKETS]
-    digits, head = (0, "*") if short else (1, "* adj. p")
+    digits, head = (0, "p") if short else (1, "* adj. p")
     labels = [f"{head} = {p:.{digits}e}" if p > 0 else f"{head} < 1e-300" for p in strongest["adj_pvalue"]]
     return strongest[["group_1", "group_2"]].assign(label=labels)
 
