@@ -303,9 +303,7 @@ def histogram(
     left_out = int((~usable).sum())
     if left_out:
         why = "missing, zero or negative" if log_x else "missing or infinite"
-        return chart.properties(
-            title=alt.Title(title or x_title, subtitle=f"{left_out:,} of {len(numbers):,} values {why}")
-        )
+        return chart.properties(title=theme.noted_title(title, f"{left_out:,} of {len(numbers):,} values {why}"))
     return _titled(chart, title)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from .theme import CATEGORICAL, MUTED, diverging
 
 
-def observed_expected(frame: pd.DataFrame, *, title: str, log: bool = False) -> alt.LayerChart:
+def observed_expected(frame: pd.DataFrame, *, title: str, log: bool = False, left: bool = True) -> alt.LayerChart:
     """Draw expected against observed values, with the line on which they are equal.
 
     Parameters
@@ -19,6 +19,8 @@ def observed_expected(frame: pd.DataFrame, *, title: str, log: bool = False) -> 
         What is observed.
     log
         Logarithmic axes; rows with a value of zero or below are left out.
+    left
+        Whether it is the first panel of its row, which carries the title of the vertical axis.
     """
     shown = frame[(frame > 0).all(axis=1)] if log else frame
     scale = alt.Scale(type="log") if log else alt.Scale(zero=False)
@@ -27,7 +29,7 @@ def observed_expected(frame: pd.DataFrame, *, title: str, log: bool = False) -> 
         .mark_circle(size=14, opacity=0.5, color=CATEGORICAL[0])
         .encode(
             x=alt.X("observed:Q", title=f"observed {title}", scale=scale),
-            y=alt.Y("expected:Q", title="expected by the model", scale=scale),
+            y=alt.Y("expected:Q", title="expected by the model" if left else None, scale=scale),
             tooltip=[alt.Tooltip("observed:Q", format=".3g"), alt.Tooltip("expected:Q", format=".3g")],
         )
     )
@@ -57,6 +59,8 @@ def technical_heatmap(table: pd.DataFrame) -> alt.Chart:
 
 def predictive_panels(panels: dict[str, pd.DataFrame], *, log: frozenset[str]) -> alt.ConcatChart:
     """Draw :func:`observed_expected` of several checks side by side, two in a row."""
-    return alt.concat(
-        *(observed_expected(frame, title=name, log=name in log) for name, frame in panels.items()), columns=2
-    )
+    charts = [
+        observed_expected(frame, title=name, log=name in log, left=place % 2 == 0)
+        for place, (name, frame) in enumerate(panels.items())
+    ]
+    return alt.concat(*charts, columns=2)

@@ -21,6 +21,12 @@ CHARACTER = 6.5
 """Width of a letter of an axis label, px."""
 PAGE = 760
 """Width to which a page may shrink a wide chart, px."""
+MOST_COLUMNS = 3
+"""Panels side by side at most."""
+NARROWEST, WIDEST = 24, 64
+"""Widths of a group in small panels, px."""
+BESIDE = 60
+"""Room for the axis beside a panel, px."""
 
 _DIRECTIONS: Final = {
     "higher on the left": (theme.CATEGORICAL[0], [1, 0]),
@@ -58,21 +64,96 @@ def by_group(
     name. Violin: Gaussian kernel density (Scott's rule) over the group's range, scaled to equal width.
     """
     samples, left_out = _samples(frame, value=value.column, group=group.column, order=group.order)
+    labels = [f"{name}|n = {len(values):,}" for name, values in samples.items()]
+    axes = _Axes(value.title, group.title, labels, step)
+    chart = _distributions(samples, axes, colors or {}, kind, brackets)
+    chart = chart.properties(width=max(160, step * len(samples)), height=height)
+    note = f"{left_out:,} of {len(frame):,} rows without value or group" if left_out else ""
+    if title or note:
+        return chart.properties(title=theme.noted_title(title, note))
+    return chart
+
+
+def group_panels(
+    values: pd.DataFrame,
+    groups: Channel,
+    labels: pd.Series,
+    *,
+    value_title: str,
+    colors: Mapping[str, str] | None = None,
+    kind: Literal["box", "violin"] = "violin",
+    brackets: Mapping[str, pd.DataFrame] | None = None,
+    height: int = 230,
+) -> alt.VConcatChart:
+    """Draw one panel per feature with the distributions of :func:`by_group`; axis titles stand at the edges alone.
+
+    Parameters
+    ----------
+    values
+        One row an observation, one column a panel, headed by its name.
+    groups
+        Title of the groups, and their order.
+    labels
+        Group of each observation; those without one are left out.
+    brackets
+        Tests to draw above a panel, by its name, see :func:`by_group`.
+    """
+    if not values.shape[1]:
+        raise MiraError("no feature to draw", expected="one column per panel")
+    names = list(map(str, values.columns))
+    group = labels.reset_index(drop=True)
+    n_groups = max(int(group.nunique()), 1)
+    columns = max(1, min(MOST_COLUMNS, len(names), PAGE // (NARROWEST * n_groups + BESIDE)))
+    step = int(np.clip((PAGE / columns - BESIDE) / n_groups, NARROWEST, WIDEST))
+    panels = []
+    for place, name in enumerate(names):
+        frame = pd.DataFrame({"value": values.iloc[:, place].to_numpy(), "group": group.to_numpy()})
+        samples, _ = _samples(frame, value="value", group="group", order=groups.order)
+        last = place + columns >= len(names)
+        axes = _Axes(
+            value_title if place % columns == 0 else "",
+            groups.title if last else "",
+            [f"{item}|n = {len(one):,}" if last else "" for item, one in samples.items()],
+            step,
+        )
+        panel = _distributions(samples, axes, colors or {}, kind, (brackets or {}).get(name))
+        panels.append(panel.properties(width=max(120, step * len(samples)), height=height, title=name))
+    rows = [alt.hconcat(*panels[start : start + columns]) for start in range(0, len(panels), columns)]
+    return alt.vconcat(*rows)
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """Titles of the axes, name under each group (empty: none), and width of a group, px."""
+
+    value_title: str
+    group_title: str
+    labels: Sequence[str]
+    step: int
+
+
+def _distributions(
+    samples: Mapping[str, np.ndarray],
+    axes: _Axes,
+    colors: Mapping[str, str],
+    kind: Literal["box", "violin"],
+    brackets: pd.DataFrame | None,
+) -> alt.LayerChart:
+    """Draw boxes or violins of the groups, with brackets above."""
     names = list(samples)
-    palette = {**theme.category_colors(names), **(colors or {})}
+    palette = {**theme.category_colors(names), **colors}
     summary = pd.DataFrame([_summary(name, values) for name, values in samples.items()])
     summary["place"] = np.arange(len(summary))
     ends = ("min", "max") if kind == "violin" else ("low", "high")
     low, high = float(summary[ends[0]].min()), float(summary[ends[1]].max())
     spans, top = _spans(brackets, names, low=low, high=high)
-    labels = [f"{name}|n = {len(values):,}" for name, values in samples.items()]
     plane = _Plane(
-        value_title=value.title,
-        group_title=group.title,
-        labels=labels,
+        value_title=axes.value_title,
+        group_title=axes.group_title,
+        labels=axes.labels,
         low=low - 0.04 * (top - low),
         high=top,
-        step=step,
+        step=axes.step,
     )
     scale = alt.Scale(domain=names, range=[palette[name] for name in names])
     color = alt.Color("group:N", scale=scale, legend=None)
@@ -80,12 +161,7 @@ def by_group(
         layers = [_violins(samples, plane, color), _dots(summary, plane)]
     else:
         layers = _boxes(summary, plane, color)
-    layers += _bracket_layers(spans, plane)
-    chart = alt.layer(*layers).properties(width=max(160, step * len(names)), height=height)
-    if left_out:
-        note = f"{left_out:,} of {len(frame):,} rows without value or group"
-        return chart.properties(title=alt.Title(title or value.title, subtitle=note))
-    return chart.properties(title=title) if title else chart
+    return alt.layer(*layers, *_bracket_layers(spans, plane))
 
 
 def sample_pairs(

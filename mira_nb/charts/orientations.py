@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import altair as alt
 import pandas as pd
@@ -31,10 +31,11 @@ def orientation_maps(
     """
     bare = alt.Axis(ticks=False, labels=False, grid=False)
     free = alt.Scale(zero=False, nice=False)
-    x, y = alt.X("x:Q", title="UMAP 1", axis=bare, scale=free), alt.Y("y:Q", title="UMAP 2", axis=bare, scale=free)
+    x = alt.X("x:Q", title="UMAP 1", axis=bare, scale=free)
     size = point_size(len(cells), width=WIDTH, height=WIDTH)
-    parts = []
+    parts: list[Any] = []
     for name, title in titles.items():
+        y = alt.Y("y:Q", title=None if parts else "UMAP 2", axis=bare, scale=free)
         base = alt.Chart(alt.NamedData(CELLS)).encode(x=x, y=y)
         outside = base.transform_filter(f"!isValid(datum['{name}'])").mark_circle(size=size, color="#c9cdd2")
         color = alt.Color(f"{name}:Q", title="Pseudotime (0 to 1)", scale=alt.Scale(scheme=theme.SEQUENTIAL))

@@ -152,6 +152,7 @@ def nite_streams(frame: pd.DataFrame, *, order: list[str]) -> alt.VConcatChart:
     frame = frame.assign(rank=frame["feature"].map(rank))
     scale = alt.Scale(scheme=theme.SEQUENTIAL, domain=[float(frame["score"].min()), float(frame["score"].max())])
     panels = []
+    last = frame["lineage"].iloc[-1]
     for lineage, part in frame.groupby("lineage", sort=False):
         part = part.sort_values(["pseudotime", "rank"], kind="stable")
         total = part.groupby("pseudotime")["value"].transform("sum")
@@ -161,7 +162,7 @@ def nite_streams(frame: pd.DataFrame, *, order: list[str]) -> alt.VConcatChart:
             alt.Chart(part)
             .mark_area(interpolate="monotone", stroke="white", strokeWidth=0.4)
             .encode(
-                x=alt.X("pseudotime:Q", title="Pseudotime"),
+                x=alt.X("pseudotime:Q", title="Pseudotime" if lineage == last else None),
                 y=alt.Y("lower:Q", title="Topic proportion (stacked)", axis=alt.Axis(labels=False, ticks=False)),
                 y2="upper:Q",
                 detail="feature:N",
@@ -197,7 +198,6 @@ def local_peaks(frame: pd.DataFrame) -> alt.VConcatChart:
     color = alt.Color(
         "region:N", title=None, scale=alt.Scale(domain=list(REGION_COLORS), range=list(REGION_COLORS.values()))
     )
-    x = alt.X("kb:Q", title="Distance from the start site along the chromosome (kb)")
     tips = [
         "gene:N",
         "peak:N",
@@ -211,11 +211,14 @@ def local_peaks(frame: pd.DataFrame) -> alt.VConcatChart:
     zero = alt.Chart(frame).transform_filter(choose).transform_aggregate(n="count()").mark_rule(strokeDash=[4, 3])
     zero = zero.transform_calculate(kb="0").encode(x="kb:Q", color=alt.value(theme.MUTED))
     panels: list[Any] = []
-    for field, title, height in (
+    tracks = (
         ("fraction", "Fraction of the prediction", 120),
         ("weight", "LITE weight", 120),
         ("accessibility", "Accessibility (10,000 x rho)", 90),
-    ):
+    )
+    for field, title, height in tracks:
+        last = field == tracks[-1][0]
+        x = alt.X("kb:Q", title="Distance from the start site along the chromosome (kb)" if last else None)
         bars = (
             alt.Chart(frame)
             .transform_filter(choose)

@@ -15,7 +15,7 @@ MAX_ROWS = 2000
 
 
 def score_chart(scores: pd.DataFrame) -> alt.HConcatChart:
-    """Draw a dot plot of neighbour purity and kNN accuracy of each representation, chance as a line.
+    """Draw bars of neighbour purity and kNN accuracy of each representation, chance as a line.
 
     Parameters
     ----------
@@ -35,9 +35,8 @@ def score_chart(scores: pd.DataFrame) -> alt.HConcatChart:
             alt.Tooltip("chance:Q", format=".3f"),
         ]
         bars = base.mark_bar(color=CATEGORICAL[0], opacity=0.8, height={"band": 0.6}).encode(x=x, tooltip=tips)
-        text = base.mark_text(align="left", dx=4, color=MUTED).encode(x=x, text=alt.Text("score:Q", format=".3f"))
         rule = alt.Chart(part.head(1)).mark_rule(color=MUTED, strokeDash=[4, 3]).encode(x="chance:Q")
-        panels.append(alt.layer(bars, text, rule).properties(width=240, height={"step": 26}))
+        panels.append(alt.layer(bars, rule).properties(width=240, height={"step": 26}))
     return alt.hconcat(*panels)
 
 

@@ -195,7 +195,11 @@ def line_chart(
     """
     nodes = [name for name in node_colors if name in set(curves["node"])]
     color = alt.Color(
-        "node:N", title=None, sort=nodes, scale=alt.Scale(domain=nodes, range=[node_colors[name] for name in nodes])
+        "node:N",
+        title=None,
+        sort=nodes,
+        scale=alt.Scale(domain=nodes, range=[node_colors[name] for name in nodes]),
+        legend=alt.Legend(symbolOpacity=1),  # bands are pale, their names need not be
     )
     base = alt.Chart().encode(x=time_axis(time), color=color, detail="node:N")
     line = base.mark_line(interpolate="monotone").encode(

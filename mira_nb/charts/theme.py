@@ -54,6 +54,13 @@ def diverging(bound: float | None = None, *, middle: float = 0.0) -> dict[str, A
     return {"range": list(DIVERGING), "interpolate": "rgb", **ends}
 
 
+def noted_title(title: str, note: str) -> Any:
+    """Return a title with a note below it; without a title the note stands alone, in plain type."""
+    if title and note:
+        return {"text": title, "subtitle": note}
+    return title or {"text": note, "fontWeight": "normal", "fontSize": 11}
+
+
 def config(*, dark: bool = False) -> dict[str, Any]:
     """Return the Vega-Lite configuration shared by notebooks, panels and the report."""
     ink, grid = ("#e6e6e6", "#3a3f45") if dark else ("#22262a", "#e3e6e8")

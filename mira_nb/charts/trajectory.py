@@ -40,8 +40,9 @@ def landmarks_chart(
     cells
         ``x, y, pseudotime`` (NaN: not in the trajectory, drawn grey).
     landmarks
-        ``x, y, kind, label`` (written beside the mark); kinds as in :data:`LANDMARK_SHAPES`. With a column ``cell`` its
-        name is shown under the pointer.
+        ``x, y, kind, label``; kinds as in :data:`LANDMARK_SHAPES`, told by the legend. Labels are written beside
+        terminal cells, whose lineages the legend does not name. With a column ``cell`` its name is shown under the
+        pointer.
     """
     kinds = [kind for kind in LANDMARK_SHAPES if kind in set(landmarks["kind"])]
     bare = alt.Axis(ticks=False, labels=False, grid=False)
@@ -65,7 +66,7 @@ def landmarks_chart(
         ),
         tooltip=["kind:N", "label:N", *(["cell:N"] if "cell" in landmarks else [])],
     )
-    names = marks.transform_filter("datum.kind != 'rejected candidate'").mark_text(dy=-14, fontWeight=600, fontSize=12)
+    names = marks.transform_filter("datum.kind == 'terminal cell'").mark_text(dy=-14, fontWeight=600, fontSize=12)
     chart = alt.layer(
         outside,
         inside.encode(

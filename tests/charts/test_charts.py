@@ -200,7 +200,7 @@ def test_histogram_counts_everything(log_x: bool) -> None:
     spec = chart.to_dict()
     (rows,) = (rows for rows in spec["datasets"].values() if len(rows) > 1)
     assert sum(row["count"] for row in rows) == (500 if log_x else 502)
-    assert f"{3 if log_x else 1} of 503" in spec["title"]["subtitle"]
+    assert spec["title"]["text"].startswith(f"{3 if log_x else 1} of 503"), "the axis has the title of the values"
     svg = drawn(chart)
     assert svg.count('aria-roledescription="rect mark"') == len(rows) == 20
     assert svg.count('aria-roledescription="rule mark"') == 1
@@ -232,7 +232,7 @@ def test_groups_draw_with_brackets(kind: Any) -> None:
     chart = groups.by_group(frame, value=Channel("v", "Value"), group=Channel("g"), brackets=brackets, kind=kind)
     spec = chart.to_dict()
     assert sum(len(rows) for rows in spec["datasets"].values()) < 300
-    assert "1 of 3,000" in spec["title"]["subtitle"]
+    assert spec["title"]["text"].startswith("1 of 3,000"), "the axis has the title of the values"
     svg = drawn(chart)
     assert "p = 0.01" in svg
     assert f"n = {(frame.g == 'a').sum() - int(frame.g[0] == 'a'):,}" in svg
@@ -250,6 +250,37 @@ def test_every_group_is_named_however_many_there_are(n_groups: int) -> None:
     assert svg.count("n = 60") == n_groups
     # the page may shrink a chart of many groups: names are tilted where they would then touch
     assert ("rotate(315)" in svg) == (n_groups > 3)
+
+
+def axis_titles(chart: Any, axis: str) -> list[list[str]]:
+    """Titles of one axis of every panel, row by row; "" where a panel has none."""
+    found = []
+    for row in chart.to_dict()["vconcat"]:
+        titles = [[layer["encoding"][axis].get("title") for layer in panel["layer"]] for panel in row["hconcat"]]
+        assert all(len(set(panel)) == 1 for panel in titles)
+        found.append([panel[0] or "" for panel in titles])
+    return found
+
+
+@pytest.mark.parametrize(("n_groups", "columns"), [(3, 3), (12, 2), (30, 1)])
+def test_panels_of_groups_share_their_axis_titles(n_groups: int, columns: int) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"p{i}" for i in range(n_groups)]
+    labels = pd.Series(np.repeat(names, 20))
+    values = pd.DataFrame({f"G{i}": rng.normal(size=len(labels)) for i in range(5)})
+    brackets = {"G1": pd.DataFrame({"group_1": ["p0"], "group_2": ["p2"], "label": ["* = 1e-9"]})}
+    group = Channel("group", "Group", order=names)
+    chart = groups.group_panels(values, group, labels, value_title="Value", brackets=brackets)
+    starts = range(0, 5, columns)
+    assert axis_titles(chart, "y") == [["Value", *[""] * (min(columns, 5 - start) - 1)] for start in starts]
+    below = [title for row in axis_titles(chart, "x") for title in row]
+    assert below == [*[""] * (5 - columns), *["Group"] * columns]
+    panels = [panel for row in chart.to_dict()["vconcat"] for panel in row["hconcat"]]
+    assert [panel["title"] for panel in panels] == list(values)
+    assert all(groups.NARROWEST <= panel["width"] / n_groups <= groups.WIDEST for panel in panels)
+    svg = drawn(chart)
+    assert svg.count("n = 20") == n_groups * columns
+    assert svg.count(">* = 1e-9</text>") == 1
 
 
 def test_pairs_of_samples_join_the_means_of_either_group() -> None:

@@ -113,6 +113,16 @@ def test_lines_have_one_panel_a_feature_and_quantities_beside_each_other(parts):
     assert "LITE prediction" in svg
 
 
+def test_panels_of_lines_keep_the_order_given_and_say_titles_at_the_edge(parts):
+    _, _, _, _, smooth = parts
+    order = ["e2", HOSTILE, "e1"]
+    chart, packed = line_chart(smooth, order=order, node_colors=node_palette(NODES), columns=1)
+    assert chart.to_dict()["facet"]["sort"] == order
+    svg = rendered(chart, packed)
+    assert svg.count(">Pseudotime (0 to 1)</text>") == 1
+    assert svg.index(">e2</text>") < svg.index(">e1</text>")
+
+
 def test_heatmap_has_a_box_for_every_window_lineage_and_feature(parts):
     time, states, values, paths, _ = parts
     windows = window_means(time, states, paths, values, n_bins=10)
@@ -157,6 +167,9 @@ def test_landmarks_sweep_spectrum_and_branch_view_are_drawn(parts):
     svg = rendered(*landmarks_chart(cells, marks))
     assert n_shapes(svg, "circle") == 300
     assert HOSTILE not in svg
+    assert svg.count(">start cell</text>") == 1, "the legend names the start, no text beside it"
+    assert ">a</text>" not in svg
+    assert svg.count("&lt;/script&gt;") >= 1
     sweep = pd.DataFrame({"threshold": [0.1, 1], "topology": "t", "split": "A / B", "branch_time": [0.3, 0.4]})
     assert n_shapes(rendered(sweep_chart(sweep, chosen=1.0), {}), "line mark") == 1
     assert n_shapes(rendered(spectrum_chart([1, 0.9, 0.5], n_used=1), {}), "point") == 3

@@ -74,6 +74,7 @@ def test_tests_follow_the_contract_and_equal_scipy(data) -> None:  # type: ignor
     } <= set(names)
     for figure in result.figures:
         figure.chart.to_dict()
+    assert [name for name in names if name.startswith("genes")] == ["genes"], "all genes are one figure"
 
 
 def test_planted_genes_come_first_in_their_lineage(data) -> None:  # type: ignore[no-untyped-def]
@@ -206,6 +207,9 @@ def test_figures_and_words_over_samples(sampled) -> None:  # type: ignore[no-unt
     )
     for name in ("genes_samples", "topics_samples"):
         assert "animal" in figures[name].caption
+    genes = [panel["title"] for row in figures["genes"].chart.to_dict()["vconcat"] for panel in row["hconcat"]]
+    assert len(genes) > 1
+    assert all(f"{gene}: " in figures["genes"].caption for gene in genes)
     # the caption gives difference, interval, p and n of the pairs that are drawn with brackets
     nite = group_tests(result).query("kind == 'cell NITE score' and adj_pvalue < 0.05 and n_samples >= 3")
     for row in nite.itertuples():

@@ -169,8 +169,16 @@ def test_scores_favour_signal_and_are_reported(result):
     (metric,) = [m for m in result.metrics if m.name.startswith("Label accuracy")]
     assert metric.name == "Label accuracy, joint"
     assert metric.value == pytest.approx(scores.loc["joint", "knn_accuracy"], abs=1e-4)
+    # single numbers have one home: the key figure, and the table for all representations
+    assert not any("purity" in m.name for m in result.metrics)
+    figure = by_name(result.figures, "representation_scores")
+    number = f"{scores.loc['joint', 'knn_accuracy']:.3f}"
+    assert number not in figure.caption
+    assert all(layer["mark"]["type"] != "text" for part in figure.chart.to_dict()["hconcat"] for layer in part["layer"])
     overlap = by_name(result.tables, "neighborhood_overlap").frame
     assert overlap.shape == (5, 6)
+    shared = next(m for m in result.metrics if m.name == "Neighbours shared by RNA and ATAC topics")
+    assert f"{shared.value:.2f}" not in by_name(result.tables, "neighborhood_overlap").caption
 
 
 def test_partners_are_mutual_best_matches_over_cells(prepared, result):

@@ -13,6 +13,7 @@ from scipy.stats import false_discovery_control, mannwhitneyu
 from mira_nb.stages.drivers.figures import _branch_sets
 from mira_nb.stages.drivers.params import DriversParams
 from mira_nb.stages.drivers.primed import add_sets, contrast_tests, lineage_sets
+from mira_nb.stages.drivers.targets import compared_queries, same_programme
 from mira_nb.stages.texts import Texts
 
 GENES = [f"g{i}" for i in range(60)]
@@ -95,10 +96,34 @@ def test_both_kinds_of_sets_are_drawn_per_branch() -> None:
         ],
         ignore_index=True,
     ).assign(n_query=9)
-    first, second = _branch_sets(SimpleNamespace(table=table, lineages=sets))  # type: ignore[arg-type]
+    queries: dict[str, Any] = {}
+    add_sets(sets, queries, {})
+    found: Any = SimpleNamespace(table=table, lineages=sets, queries=queries)
+    first, second = _branch_sets(found, drawn=set())
     assert (first.name, second.name) == ("primed_sets_1", "not_primed_sets_1")
     assert first.title == "Driver factors of primed in A against primed in B at root"
     assert second.title == "Driver factors of not primed in A against not primed in B at root"
+
+    assert [figure.name for figure in _branch_sets(found, drawn=set(names[::2]))] == ["not_primed_sets_1"]
+
+
+def test_a_programme_under_two_names_is_compared_with_another_one() -> None:
+    masks = {"topic e1": range(10), "markers of A": range(1, 11), "topic e2": range(8, 20)}
+    queries = {name: np.isin(np.arange(60), list(members)) for name, members in masks.items()}
+    called = {"topic e1": 3, "markers of A": 2, "topic e2": 1}
+    table = pd.concat(
+        [pd.DataFrame({"query": name, "called": np.arange(4) < n}) for name, n in called.items()], ignore_index=True
+    )
+    found: Any = SimpleNamespace(
+        table=table, queries=queries, params=DriversParams(), sources=dict.fromkeys(masks, "a topic or group")
+    )
+    assert same_programme(found, "topic e1") == {"markers of A": pytest.approx(9 / 11)}
+    assert same_programme(found, "topic e2") == {}
+    assert compared_queries(found) == ["topic e1", "topic e2"]
+    alone: Any = SimpleNamespace(**{**vars(found), "table": table[table["query"] != "topic e2"]})
+    assert compared_queries(alone) == ["topic e1"], "no scatter of a programme against itself"
+    asked = DriversParams(compare=["topic e1", "markers of A"])
+    assert compared_queries(SimpleNamespace(**{**vars(found), "params": asked})) == asked.compare  # type: ignore[arg-type]
 
 
 def test_the_contrast_is_told() -> None:

@@ -324,6 +324,13 @@ def test_drivers_use_the_stored_models(regulated: tuple[mudata.MuData, Result], 
     assert np.allclose(mine["pvalue"], expected["pvalue"].reindex(mine.index), rtol=1e-5)
     assert (mine["n_query"] == 3).all()
     assert (mine["n_background"] == 7).all()
+    # the key figure counts factors, beside the number of factors; pairs with a gene set are in its explanation
+    counts = {metric.name: metric for metric in result.metrics if metric.key and metric.unit == "factors"}
+    assert counts["Factors"].value == drivers["motif_id"].nunique() == 7
+    assert counts["Driver factors"].value == drivers.loc[drivers["called"], "motif_id"].nunique()
+    assert int(drivers["called"].sum()) in numbers(counts["Driver factors"].help)
+    queries = table(result, "queries").set_index("query")["same_as"]
+    assert all(name not in others.split(", ") for name, others in queries.items())
     unknown = coded(result.alerts, "drivers.unknown_genes")
     assert numbers(unknown.title) == [1]
     assert (unknown.level, unknown.cause) == ("warning", "nobody")

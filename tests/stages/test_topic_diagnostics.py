@@ -13,7 +13,8 @@ from mira_nb.stages.base import Context
 from mira_nb.stages.registry import get_stage
 from mira_nb.stages.topics.compute import Tuned, compute
 from mira_nb.stages.topics.diagnostics import diagnose, technical_columns, technical_correlation
-from mira_nb.stages.topics.report import alerts, tables
+from mira_nb.stages.topics.figures import figures
+from mira_nb.stages.topics.report import alerts, metrics, tables
 from tests.stages.multiome import planted_multiome
 
 
@@ -45,6 +46,16 @@ def test_a_topic_that_follows_a_column_is_named(fitted):
     found = diagnose(output, data, Context())
     (alert,) = [item for item in alerts(output, found) if item.code == "topics.technical_topics"]
     assert "e2 with quality (1.00)" in alert.title
+
+
+def test_numbers_of_key_figures_and_tables_are_not_repeated_in_captions(fitted):
+    data, output = fitted
+    found = diagnose(output, data, Context())
+    drawn = {figure.name: figure.caption for figure in figures(output, found)}
+    effective = next(item for item in metrics(output, found) if item.name == "Effective topics per cell")
+    assert f"{effective.value:.2f}" not in drawn["effective_topics"]
+    checks = found.checks("gene").set_index("check")
+    assert f"{checks.loc['fraction of zeros per gene', 'observed']:.3f}" not in drawn["predictive"]
 
 
 def test_a_better_baseline_is_said(fitted):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from mira_nb.charts.theme import natural_sort
 from mira_nb.core.trajectory.branching import CUT
 from mira_nb.errors import ParameterError
 from mira_nb.io.resources import Resources
@@ -73,6 +74,8 @@ def test_every_figure_and_table_can_be_stored_and_read(data, result, tmp_path):
     assert len(set(names)) == len(names)
     assert {"stream_topics_rna", "heatmap_topics_atac", "lines_genes", "scatter_topics", "swarm_topics"} <= set(names)
     assert {"branch_view", "lineage_tree", "threshold_sweep", "landmarks", "linked_cells"} <= set(names)
+    panels = result.figure("lines_topics").chart.to_dict()["facet"]["sort"]
+    assert panels == [name for letter in "ea" for name in natural_sort(panels) if name[0] == letter]
     for figure in result.figures:
         text = json.dumps(figure.chart if isinstance(figure.chart, dict) else figure.chart.to_dict())
         for name in figure.packed:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mira_nb.charts.basic import Channel, Color, Labels, heatmap, scatter
 from mira_nb.charts.embedding import grouped_multiples
-from mira_nb.charts.groups import by_group
+from mira_nb.charts.groups import by_group, group_panels
 from mira_nb.charts.theme import category_colors, topic_colors
 from mira_nb.core.statistics.group_tests import REST
 from mira_nb.keys import ATAC, NITE_SCORE, RNA, RNA_TOPIC_PREFIX, X_UMAP
@@ -144,28 +144,27 @@ def _best(done: ComparisonsOutput, kinds: tuple[str, ...]) -> list[str]:
 def _genes(done: ComparisonsOutput, genes: list[str]) -> list[Figure]:
     if not genes:
         return []
-    values = gene_expression(done.data, genes)
-    out = []
-    for number, gene in enumerate(genes):
-        chart = by_group(
-            pd.DataFrame({"value": values[gene].to_numpy(), "group": done.labels.to_numpy()}).dropna(),
-            value=Channel("value", f"{gene}, log(1 + counts per 10,000)"),
-            group=Channel("group", done.grouping, order=done.groups),
-            colors=category_colors(done.groups),
-            kind="violin",
-            brackets=_brackets(done, "gene", gene),
+    drawn = {gene: _brackets(done, "gene", gene, short=True) for gene in genes}
+    chart = group_panels(
+        gene_expression(done.data, genes),
+        Channel("group", done.grouping, order=done.groups),
+        done.labels,
+        value_title="log(1 + counts per 10,000)",
+        colors=category_colors(done.groups),
+        brackets={gene: pairs for gene, pairs in drawn.items() if pairs is not None},
+    )
+    over_samples = {gene: sample_words(done, "gene", gene, pairs) for gene, pairs in drawn.items()}
+    return [
+        TEXTS.figure(
+            "genes",
+            chart,
+            grouping=done.grouping,
+            n_cells=int(done.labels.notna().sum()),
+            genes=genes,
+            cell_tests=_cell_test_words(done, "gene"),
+            over_samples={gene: words for gene, words in over_samples.items() if words},
         )
-        out.append(
-            TEXTS.figure(
-                "genes",
-                chart,
-                name="genes" if number == 0 else f"genes_{number + 1}",
-                gene=gene,
-                grouping=done.grouping,
-                tests=_test_words(done, "gene", gene),
-            )
-        )
-    return out
+    ]
 
 
 def _nite(done: ComparisonsOutput) -> Figure:
@@ -192,8 +191,8 @@ def _effects(done: ComparisonsOutput) -> Figure:
     return TEXTS.figure("effects", chart)
 
 
-def _brackets(done: ComparisonsOutput, kind: str, quantity: str) -> pd.DataFrame | None:
-    """Return the strongest significant pairwise tests of one feature, to be drawn as brackets."""
+def _brackets(done: ComparisonsOutput, kind: str, quantity: str, *, short: bool = False) -> pd.DataFrame | None:
+    """Return the strongest significant pairwise tests of one feature, to be drawn as brackets; `short` for panels."""
     rows = done.tests[
         (done.tests["kind"] == kind)
         & (done.tests["quantity"] == quantity)
@@ -203,17 +202,23 @@ def _brackets(done: ComparisonsOutput, kind: str, quantity: str) -> pd.DataFrame
     if rows.empty:
         return None
     strongest = rows.reindex(rows["effect_size"].abs().sort_values(ascending=False, kind="stable").index)[:MAX_BRACKETS]
-    labels = [f"* adj. p = {p:.1e}" if p > 0 else "* adj. p < 1e-300" for p in strongest["adj_pvalue"]]
+    digits, head = (0, "p") if short else (1, "* adj. p")
+    labels = [f"{head} = {p:.{digits}e}" if p > 0 else f"{head} < 1e-300" for p in strongest["adj_pvalue"]]
     return strongest[["group_1", "group_2"]].assign(label=labels)
 
 
-def _test_words(done: ComparisonsOutput, kind: str, quantity: str) -> str:
-    """Return the sentences that name the test over cells and say what the test over samples finds."""
-    over_cells = TEXTS.text(
+def _cell_test_words(done: ComparisonsOutput, kind: str) -> str:
+    """Return the sentences that name the test over cells."""
+    return TEXTS.text(
         "cell_tests",
         pairwise=any(second != REST for _, second in done.compared),
         n_tests=int((done.tests["kind"] == kind).sum()),
         max_brackets=MAX_BRACKETS,
         alpha=done.params.alpha,
     )
-    return f"{over_cells} {sample_words(done, kind, quantity, _brackets(done, kind, quantity))}".strip()
+
+
+def _test_words(done: ComparisonsOutput, kind: str, quantity: str) -> str:
+    """Return the sentences that name the test over cells and say what the test over samples finds."""
+    over_samples = sample_words(done, kind, quantity, _brackets(done, kind, quantity))
+    return f"{_cell_test_words(done, kind)} {over_samples}".strip()

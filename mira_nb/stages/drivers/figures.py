@@ -12,7 +12,7 @@ from mira_nb.stages.texts import Texts
 
 from .compute import DriversOutput
 from .primed import LineageSets
-from .targets import compared_queries, target_comparison
+from .targets import SAME_GENES, compared_queries, same_programme, target_comparison
 
 TEXTS = Texts(__package__)
 
@@ -21,7 +21,8 @@ def figures(found: DriversOutput) -> list[Figure]:
     """Return the figures: bars of the best factors, two gene sets, NITE scores of two factors' targets."""
     if not len(found.table):
         return []
-    return [_bars(found), *_two_sets(found), *_branch_sets(found), *_target_nite(found)]
+    pair = compared_queries(found)
+    return [_bars(found), *_two_sets(found, pair), *_branch_sets(found, drawn=set(pair)), *_target_nite(found)]
 
 
 def _bars(found: DriversOutput) -> Figure:
@@ -37,16 +38,16 @@ def _bars(found: DriversOutput) -> Figure:
     )
 
 
-def _two_sets(found: DriversOutput) -> list[Figure]:
-    """Return the scatter of the two sets chosen; empty where fewer than two gene sets were tested."""
-    pair = compared_queries(found)
+def _two_sets(found: DriversOutput, pair: list[str]) -> list[Figure]:
+    """Return the scatter of the two sets chosen; empty where fewer than two programmes were tested."""
     return [_scatter(found, (pair[0], pair[1]), "two_sets")] if len(pair) == 2 else []
 
 
-def _branch_sets(found: DriversOutput) -> list[Figure]:
+def _branch_sets(found: DriversOutput, *, drawn: set[str]) -> list[Figure]:
     """Return, per branch, the scatters of primed and of not primed genes of its lineages (Extended Data Fig. 5f).
 
-    Scatters of a kind are numbered from 1 over the branches that have one: the first has the same name in every run.
+    Scatters of a kind are numbered from 1 over the branches that have one; the pair that is already `drawn` is left
+    out.
     """
     tested = set(found.table["query"])
     branches: dict[str, list[LineageSets]] = {}
@@ -56,7 +57,7 @@ def _branch_sets(found: DriversOutput) -> list[Figure]:
     for items in branches.values():
         for kind, of_kind in enumerate(pairs.values()):
             pair = [item.names[kind] for item in items if item.names[kind] in tested]
-            if len(pair) == 2:
+            if len(pair) == 2 and set(pair) != drawn:
                 of_kind.append((pair[0], pair[1]))
     return [
         _scatter(found, pair, f"{name}_{number}")
@@ -87,6 +88,8 @@ def _scatter(found: DriversOutput, pair: tuple[str, str], name: str) -> Figure:
         n_factors=len(frame),
         n_first=first["n_query"].iloc[0],
         n_second=second["n_query"].iloc[0],
+        same={query: list(same_programme(found, query)) for query in pair},
+        least=SAME_GENES,
     )
 
 

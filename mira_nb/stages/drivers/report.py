@@ -9,7 +9,7 @@ from mira_nb.stages.result import Alert, Metric, Table
 from mira_nb.stages.texts import Texts
 
 from .compute import COLUMNS, FURTHER, LEAST_GENES, DriversOutput
-from .targets import target_comparison
+from .targets import SAME_GENES, same_programme, target_comparison
 
 TEXTS = Texts(__package__)
 
@@ -26,6 +26,7 @@ def tables(found: DriversOutput) -> list[Table]:
             "query": list(found.queries),
             "source": [found.sources[name] for name in found.queries],
             "n_genes": [int(mask.sum()) for mask in found.queries.values()],
+            "same_as": [", ".join(same_programme(found, name)) for name in found.queries],
             "genes": [", ".join(names[mask][:MAX_LISTED]) for mask in found.queries.values()],
         }
     )
@@ -39,7 +40,7 @@ def tables(found: DriversOutput) -> list[Table]:
             level=found.params.level,
             least=found.params.min_effect,
         ),
-        TEXTS.table("queries", sizes, n_listed=MAX_LISTED),
+        TEXTS.table("queries", sizes, n_listed=MAX_LISTED, least=SAME_GENES),
     ]
     if len(found.contrast):
         out.append(

@@ -13,9 +13,29 @@ from .compute import DriversOutput
 
 TEXTS = Texts(__package__)
 
+SAME_GENES = 0.5
+"""Jaccard index of their genes from which two gene sets are one programme under two names (chosen)."""
+
+
+def same_programme(found: DriversOutput, name: str) -> dict[str, float]:
+    """Return the other tested gene sets that are the same programme as one, with the Jaccard index of their genes.
+
+    An expression topic and the state that it marks are one programme: their sets hold largely the same genes.
+    """
+    mask = found.queries[name]
+    out = {}
+    for other in dict.fromkeys(found.table["query"]):
+        both = found.queries[other]
+        union = int((mask | both).sum())
+        if other != name and union and (index := int((mask & both).sum()) / union) >= SAME_GENES:
+            out[str(other)] = index
+    return out
+
 
 def compared_queries(found: DriversOutput) -> list[str]:
-    """Return two gene sets to compare: those asked for, else the two with most drivers (the user's own first).
+    """Return two gene sets to compare: those asked for, else two programmes with most drivers (the user's own first).
+
+    One set where all others are the same programme, see :func:`same_programme`.
 
     Raises
     ------
@@ -31,7 +51,9 @@ def compared_queries(found: DriversOutput) -> list[str]:
     hits = found.table[found.table["called"].astype(bool)].groupby("query").size()
     best = sorted(tested, key=lambda name: -int(hits.get(name, 0)))
     own = [name for name in best if found.sources[name] == "gene list"]
-    return (own if len(own) >= 2 else best)[:2]
+    ranked = own if len(own) >= 2 else best
+    same = same_programme(found, ranked[0]) if ranked else {}
+    return [name for name in ranked if name not in same][:2]
 
 
 def compared_factors(found: DriversOutput) -> list[str]:

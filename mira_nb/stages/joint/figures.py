@@ -132,7 +132,6 @@ def comparison_figures(joined: JointOutput, comparison: Comparison) -> list[Figu
                 groups=joined.annotations.groups.name,
                 k=comparison.k,
                 n_cells=comparison.n_cells,
-                joint_accuracy=comparison.score("joint", "knn_accuracy"),
             )
         )
     return out

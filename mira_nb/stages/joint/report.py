@@ -168,7 +168,6 @@ def tables(joined: JointOutput, comparison: Comparison) -> list[Table]:
             n_cells=n_cells,
             k=k,
             chance=comparison.chance_overlap,
-            shared=comparison.shared("RNA topics", "ATAC topics"),
         ),
         *_confounding_tables(joined),
     ]
@@ -228,8 +227,6 @@ def metrics(joined: JointOutput, comparison: Comparison) -> list[Metric]:
     if comparison.has_groups:
         accuracy, majority = comparison.score("joint", "knn_accuracy"), comparison.score("joint", "majority")
         out.append(TEXTS.metric("label_accuracy", round(accuracy, 4), k=k, majority=majority))
-        purity, chance = comparison.score("joint", "neighbor_purity"), comparison.score("joint", "chance_purity")
-        out.append(TEXTS.metric("neighbor_purity", round(purity, 4), k=k, chance=chance))
     return out
 
 

@@ -195,9 +195,12 @@ def line_figure(
     beside: dict[str, pd.DataFrame] | None = None,
     section: str = "Streams",
 ) -> Figure:
-    """Draw lines with bootstrap bands; `beside` puts other values of the same features next to them."""
+    """Draw lines with bootstrap bands; `beside` puts other values of the same features next to them.
+
+    Panels stand in the order of the columns: topics by number, genes as they were chosen.
+    """
     curves = axis.smooth(values, bands=axis.n_resamples > 0)
-    order = order_by_peak(curves)
+    order = [str(name) for name in values.columns]
     quantity = None
     if beside:
         parts = [curves.assign(quantity=what)]

@@ -23,7 +23,7 @@ def figures(fitted: TopicsOutput, diagnostics: Diagnostics) -> list[Figure]:
     return [
         _model_figure(fitted),
         *_training_figures(fitted),
-        *_topic_figures(fitted, diagnostics.expected_effective),
+        *_topic_figures(fitted),
         *_diagnostic_figures(fitted, diagnostics),
     ]
 
@@ -57,7 +57,7 @@ def _ceilings(fitted: TopicsOutput) -> tuple[float, float]:
     return float(ceiling.min()), float(ceiling.max())
 
 
-def _topic_figures(fitted: TopicsOutput, expected: float) -> list[Figure]:
+def _topic_figures(fitted: TopicsOutput) -> list[Figure]:
     from mira_nb.charts import topics as charts
 
     n_topics = fitted.fit.n_topics
@@ -79,8 +79,6 @@ def _topic_figures(fitted: TopicsOutput, expected: float) -> list[Figure]:
             "effective_topics",
             charts.effective_topics(fitted.effective),
             n_topics=n_topics,
-            median=float(np.median(fitted.effective)),
-            expected=expected,
         ),
         TEXTS.figure(
             "redundancy",
@@ -106,7 +104,6 @@ def _diagnostic_figures(fitted: TopicsOutput, diagnostics: Diagnostics) -> list[
         pairs["counts per cell"] = found.depth
     panels = {name: _thinned(values) for name, values in pairs.items()}
     chart = predictive_panels(panels, log=frozenset({f"variance per {kind}", "counts per cell"}))
-    checks = diagnostics.checks(kind).set_index("check")
     out = [
         TEXTS.figure(
             "predictive",
@@ -114,8 +111,6 @@ def _diagnostic_figures(fitted: TopicsOutput, diagnostics: Diagnostics) -> list[
             feature=kind,
             n_cells=len(found.cells),
             max_points=MAX_POINTS,
-            zeros=checks.loc[f"fraction of zeros per {kind}", "observed"],
-            zeros_expected=checks.loc[f"fraction of zeros per {kind}", "expected"],
             variance=float(np.median(found.variance[:, 1] / np.maximum(found.variance[:, 0], 1e-12))),
         )
     ]
