@@ -11,10 +11,13 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from filelock import FileLock
 
+from mira_nb.report.atlas import Item, Kind
+from mira_nb.stages.registry import BUILT_IN
 from tests.e2e.commands import mira_nb
 
 WHOLE = pytest.StashKey[bool]()
@@ -60,6 +63,17 @@ def embedded_run() -> EmbeddedRun:
             kept = {"returncode": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
             said.write_text(json.dumps(kept), encoding="utf-8")
     return EmbeddedRun(run, **json.loads(said.read_text(encoding="utf-8")))
+
+
+def items_made(run: Path) -> set[Item]:
+    """Return the figures and tables of a run folder, as the atlas names them."""
+    records = {name: json.loads((run / "stages" / name / "stage.json").read_text("utf-8")) for name in BUILT_IN}
+    return {
+        Item(name, kind, entry["name"])
+        for name, record in records.items()
+        for kind in get_args(Kind)
+        for entry in record[kind]
+    }
 
 
 def _point_to(copy: Path, old: Path) -> None:

@@ -25,7 +25,7 @@ from mira_nb.run.slots import read_slots
 from mira_nb.run.store import read_h5mu
 from mira_nb.stages.registry import BUILT_IN, get_stage
 from tests.e2e.commands import mira_nb
-from tests.embedded import embedded_run
+from tests.embedded import embedded_run, items_made
 from tests.report.test_findings import check_planted_truth
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -182,12 +182,9 @@ def test_a_second_run_does_nothing_quickly(demo_run: Path) -> None:
 
 
 def test_every_panel_of_the_atlas_is_in_the_report(demo_run: Path) -> None:
-    records = {name: json.loads((demo_run / "stages" / name / "stage.json").read_text()) for name in BUILT_IN}
-    names = {(stage, kind, entry["name"]) for stage in BUILT_IN for kind in ("figures", "tables")
-             for entry in records[stage][kind]}  # fmt: skip
-    lacking = {(panel.label, item) for panel in read_atlas() for item in panel.items
-               if (item.stage, item.kind, item.name) not in names}  # fmt: skip
-    assert not lacking
+    """A panel needs one of its items here: with 300 cells a gene set can be too small to test (all: test_truth)."""
+    made = items_made(demo_run)
+    assert [panel.label for panel in read_atlas() if not made.intersection(panel.items)] == []
     text = (demo_run / "report.html").read_text()
     part = text[text.index('<section id="atlas"') :].split("</section>")[0]
     assert f"{len(read_atlas())} of {len(read_atlas())} are in this report" in part

@@ -17,9 +17,11 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import roc_auc_score
 
+from mira_nb.report.atlas import read_atlas
 from mira_nb.run.store import read_h5mu
 from tests.e2e.acceptance import folder, record
 from tests.e2e.commands import mira_nb
+from tests.embedded import items_made
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -82,6 +84,11 @@ def test_topics(truth: Truth, modality: str) -> None:
     truth.record(f"{modality.upper()}, mean correlation of matched topics", matched.mean(), "> .85")
     assert matched.mean() > 0.85, scores
     assert sorted(matched)[1] > 0.8, scores
+
+
+def test_every_item_of_the_atlas_is_made(truth: Truth) -> None:
+    made = items_made(truth.folder)
+    assert {(panel.label, item) for panel in read_atlas() for item in panel.items if item not in made} == set()
 
 
 def test_joint_representation_keeps_states_together(truth: Truth) -> None:
