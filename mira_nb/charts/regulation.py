@@ -163,7 +163,7 @@ def nite_streams(frame: pd.DataFrame, *, order: list[str]) -> alt.VConcatChart:
             .mark_area(interpolate="monotone", stroke="white", strokeWidth=0.4)
             .encode(
                 x=alt.X("pseudotime:Q", title="Pseudotime" if lineage == last else None),
-                y=alt.Y("lower:Q", title="Topic proportion (stacked)", axis=alt.Axis(labels=False, ticks=False)),
+                y=alt.Y("lower:Q", title="Proportion (stacked)", axis=alt.Axis(labels=False, ticks=False)),
                 y2="upper:Q",
                 detail="feature:N",
                 color=alt.Color("score:Q", title="Median NITE", scale=scale),
@@ -214,7 +214,7 @@ def local_peaks(frame: pd.DataFrame) -> alt.VConcatChart:
     tracks = (
         ("fraction", "Fraction of the prediction", 120),
         ("weight", "LITE weight", 120),
-        ("accessibility", "Accessibility (10,000 x rho)", 90),
+        ("accessibility", "Accessibility (10,000 x rho)", 140),
     )
     for field, title, height in tracks:
         last = field == tracks[-1][0]

@@ -15,8 +15,10 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+import vl_convert
 from scipy.sparse import issparse
 
+from mira_nb.charts import packed, theme
 from mira_nb.comparison import tables
 from mira_nb.comparison.runs import read_runs
 from mira_nb.report.atlas import read_atlas
@@ -295,6 +297,37 @@ def test_first_pictures_fill_their_cards_on_a_phone(chromium: Any, demo_run: Pat
     page.close()
 
 
+def height_in_wide_font(chromium: Any, run: Path) -> int:
+    """Height of the main view where the system's sans-serif font is wide, px."""
+    # the page allows no style but its own
+    with chromium.new_context(viewport={"width": 1440, "height": 900}, bypass_csp=True) as context:
+        page = context.new_page()
+        page.goto((run / "report.html").as_uri())
+        page.add_style_tag(content="body,button,input,select{font-family:'DejaVu Sans'!important}")
+        page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+        page.locator("#results .chart.drawn").first.wait_for(timeout=60_000)
+        return int(page.evaluate("document.documentElement.scrollHeight"))
+
+
+def test_charts_repeat_no_title_and_have_no_dark_ink_on_dark_pages(demo_run: Path) -> None:
+    dark = re.compile(r'(?:fill|stroke)="(?:black|#000|#000000|#1d2328|#22262a)"')
+    n_charts = 0
+    for path in sorted((demo_run / "stages").glob("*/stage.json")):
+        for figure in json.loads(path.read_text())["figures"]:
+            if not figure["file"].endswith(".json"):
+                continue
+            n_charts += 1
+            where = path.parent.name, figure["name"]
+            spec, rows = packed.detach(json.loads((path.parent / figure["file"]).read_text()))
+            few = {name: packed.unpack(dataset).head(300) for name, dataset in rows.items()}
+            svg = vl_convert.vegalite_to_svg({**packed.inline(spec, few), "config": theme.config(dark=True)})
+            texts = re.findall(r"<text[^>]*>([^<]+)</text>", svg)
+            assert figure["title"] not in texts, where
+            # names of streams stand on their colours, not on the page
+            assert where == ("regulation", "topic_nite_streams") or not dark.search(svg), where
+    assert n_charts > 40
+
+
 @pytest.mark.browser
 def test_the_main_view_is_short_on_screen_and_paper_and_everything_can_be_printed(
     chromium: Any, demo_run: Path
@@ -304,6 +337,7 @@ def test_the_main_view_is_short_on_screen_and_paper_and_everything_can_be_printe
     page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
     page.locator("#results .chart.drawn").first.wait_for(timeout=60_000)
     assert page.evaluate("document.documentElement.scrollHeight") <= 12_000
+    assert height_in_wide_font(chromium, demo_run) <= 12_000
     page.evaluate("window.print = () => { window.printed = document.querySelectorAll('.chart.drawn').length; }")
     printed = []
     for _ in ("main figures", "everything"):
