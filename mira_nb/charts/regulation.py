@@ -61,6 +61,47 @@ def nite_histogram(score: np.ndarray, called: np.ndarray, *, n_bins: int = 40) -
     )
 
 
+CALL_COLORS = {
+    "all cells and half": theme.CATEGORICAL[4],
+    "all cells only": theme.CATEGORICAL[1],
+    "half only": theme.CATEGORICAL[3],
+    "neither": theme.CATEGORICAL[0],
+}
+"""Colours by which cells a gene is called NITE with."""
+
+
+def half_scatter(frame: pd.DataFrame) -> alt.LayerChart:
+    """Draw NITE scores with half of the cells against those with all (columns gene, half, all_score, score, called).
+
+    Axes show log10 of 1 + score, a dashed line equal scores; `called` is a key of :data:`CALL_COLORS`.
+    """
+    shown = frame.assign(
+        x=np.log10(1 + np.maximum(frame["all_score"], 0)), y=np.log10(1 + np.maximum(frame["score"], 0))
+    )
+    top = float(max(shown["x"].max(), shown["y"].max(), 0.1))
+    diagonal = (
+        alt.Chart(pd.DataFrame({"x": [0.0, top], "y": [0.0, top]}))
+        .mark_line(color=theme.MUTED, strokeDash=[4, 3])
+        .encode(x="x:Q", y="y:Q")
+    )
+    colors = alt.Scale(domain=list(CALL_COLORS), range=list(CALL_COLORS.values()))
+    points = (
+        alt.Chart(shown)
+        .mark_point(filled=True, size=45, opacity=0.8)
+        .encode(
+            x=alt.X("x:Q", title="NITE score, all cells (log10 of 1 + score)"),
+            y=alt.Y("y:Q", title="NITE score, half of the cells"),
+            color=alt.Color("called:N", title="Called NITE with", scale=colors),
+            shape=alt.Shape("half:N", title="Cells"),
+            tooltip=[
+                "gene:N", "half:N", alt.Tooltip("all_score:Q", format=".3g"), alt.Tooltip("score:Q", format=".3g"),
+                "called:N",
+            ],
+        )
+    )  # fmt: skip
+    return alt.layer(diagonal, points).properties(width=420, height=300)
+
+
 def prediction_lines(frame: pd.DataFrame, *, time_title: str) -> alt.FacetChart:
     """Draw observed expression and predictions along time, one panel per lineage, the gene chosen in a menu.
 

@@ -160,3 +160,43 @@ def stability_strip(table: pd.DataFrame, matched: np.ndarray) -> alt.LayerChart:
         dots.encode(x=x, y=y, tooltip=["topic:O", "refit:Q", alt.Tooltip("correlation:Q", format=".3f")]),
         ticks.encode(x=x, y=alt.Y("stability:Q"), tooltip=["topic:O", "stability:Q", "flag:N"]),
     ).properties(width=alt.Step(28), height=220)
+
+
+def learning_curve(table: pd.DataFrame, summary: pd.DataFrame) -> alt.LayerChart:
+    """Draw correlations with the topics of all cells against the number of cells that were fitted.
+
+    Thick line: mean over topics of the median refit, with the range of the refits; faint lines: topics, median over
+    refits; dashes: other seeds.
+
+    Parameters
+    ----------
+    table
+        Columns fraction, n_cells, repeat, topic, correlation.
+    summary
+        Columns fraction, n_cells, correlation, correlation_low, correlation_high; the last row holds all cells.
+    """
+    topics = table.groupby(["topic", "n_cells"], as_index=False)["correlation"].median()
+    x = alt.X("n_cells:Q", title="cells fitted", scale=alt.Scale(zero=False, nice=False, padding=14))
+    y = alt.Y("correlation:Q", title="correlation with the topics of all cells", scale=alt.Scale(zero=False))
+    number = alt.Tooltip("correlation:Q", format=".3f")
+    faint = (
+        alt.Chart(topics)
+        .mark_line(color=MUTED, opacity=0.5, strokeWidth=1)
+        .encode(x=x, y=y, detail="topic:N", tooltip=["topic:N", "n_cells:Q", number])
+    )
+    dots = (
+        alt.Chart(topics)
+        .mark_circle(color=MUTED, opacity=0.5, size=18)
+        .encode(x=x, y=y, tooltip=["topic:N", "n_cells:Q", number])
+    )
+    shown = summary[["n_cells", "correlation", "correlation_low", "correlation_high"]]
+    mean = alt.Chart(shown)
+    range_of_refits = mean.mark_rule(color=CATEGORICAL[0], strokeWidth=2).encode(
+        x=x, y=alt.Y("correlation_low:Q"), y2="correlation_high:Q"
+    )
+    line = mean.mark_line(color=CATEGORICAL[0], strokeWidth=3).encode(x=x, y=y)
+    points = mean.mark_point(filled=True, size=70, opacity=1, color=CATEGORICAL[0]).encode(
+        x=x, y=y, tooltip=["n_cells:Q", number]
+    )
+    seeds = alt.Chart(shown.tail(1)).mark_rule(color=HIGHLIGHT, strokeDash=[4, 3], strokeWidth=2).encode(y=y)
+    return alt.layer(faint, dots, seeds, range_of_refits, line, points).properties(width=520, height=260)

@@ -82,7 +82,7 @@ def found(**changes: Any) -> Any:
         "chromosomes": SimpleNamespace(renamed={}, unmatched={}),
         "fit": SimpleNamespace(lite=converged, nite=converged, n_expressing=np.full(10, 700)),
         "null": SimpleNamespace(null_rate=0.05, chi2_rate=0.4, chi2_df=7, outliers=3),
-        "branches": [],
+        "branches": [], "halves": None,
     }  # fmt: skip
     return SimpleNamespace(**(values | changes))
 

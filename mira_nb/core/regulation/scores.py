@@ -102,12 +102,15 @@ class NullDraw:
         :mod:`.bootstrap`), so that the statistics contain its errors. None takes accessibility as exact.
     among
         (G,) genes to choose from, such as those that may follow LITE; None: all.
+    measured
+        Cells from which accessibility is estimated again, those of `n_open`; None: the cells that are fitted.
     """
 
     generator: np.random.Generator
     n_genes: int = 500
     n_open: NDArray | None = None
     among: NDArray[np.bool_] | None = None
+    measured: Cells | None = None
 
 
 def simulate_null(
@@ -146,7 +149,8 @@ def simulate_null(
     simulated = replace(cells, counts=simulate_lite(fit, cells, chosen, generator))
     taken = take_genes(sets, chosen)
     if draw.n_open is not None:
-        decoder = bootstrap_accessibility(cells, draw.n_open, taken.peak, generator=generator).decoder
+        measured = draw.measured or cells
+        decoder = bootstrap_accessibility(measured, draw.n_open, taken.peak, generator=generator).decoder
         simulated = replace(simulated, decoder=decoder)
     again = fit_regulation(
         simulated, taken, priors=priors, options=options, posterior=False, n_threads=n_threads, progress=progress

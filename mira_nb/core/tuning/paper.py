@@ -28,7 +28,8 @@ from .baselines import compare_baselines
 from .folds import TrialData, TrialResult, TrialTask, held_out_loss, run_trial
 from .halving import penalty
 from .held_out import split_cells
-from .result import Map, Tuning, trial_table
+from .learning_curve import FittedRefit, learning_curve
+from .result import LearningCurve, Map, Tuning, trial_table
 from .shared import work_through
 from .stability import Stability, assess
 from .study import BATCH, TuningStudy, settings_of, study_name
@@ -76,6 +77,8 @@ class PaperSearch:
     cells: NDArray[np.intp]
     folder: Path | None = None
     run_all: Map = map
+    with_curve: bool = False
+    learning_curve: LearningCurve | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     n_steps: int = 0
 
@@ -130,6 +133,7 @@ class PaperSearch:
             importances=self.study.importances(),
             seconds=self.seconds,
             baselines=self._baselines(chosen),
+            learning_curve=self.learning_curve,
         )
 
     # ---------------------------------------------------------------- search
@@ -225,7 +229,20 @@ class PaperSearch:
             self.progress(0.9 + 0.1 * len(topics) / n_fits, f"stability, {len(topics)} of {n_fits} fits")
         self.seconds["stability"] = time.monotonic() - started
         pooled = np.asarray(self.counts.sum(axis=0, dtype=np.float64)).ravel() + 0.5
-        return assess(topics[0], profiles[0], pooled / pooled.sum(), topics[1:])
+        stability = assess(topics[0], profiles[0], pooled / pooled.sum(), topics[1:])
+        if self.with_curve:
+            self._learn(settings, stability)
+        return stability
+
+    def _learn(self, settings: TopicSettings, stability: Stability) -> None:
+        """Fit parts of the cells; the refits of the stability check are those of all cells from other seeds."""
+        started = time.monotonic()
+        self.learning_curve = learning_curve(
+            FittedRefit(self.counts, self.encoder, self.modality, settings, self.seed, self.n_threads), self.counts,
+            stability.topics, seed=self.seed, run_all=self.run_all, whole=stability.matched,
+            report=lambda done, total: self.progress(1.0, f"learning curve, {done} of {total} fits"),
+        )  # fmt: skip
+        self.seconds["learning_curve"] = time.monotonic() - started
 
     # ---------------------------------------------------------------- record
     def _row(self, trial: Any) -> dict[str, Any]:

@@ -30,7 +30,8 @@ from mira_nb.typing import Progress
 from .baselines import baseline_table, model_score
 from .factorise import SCOUT_UPDATES, STARTS, UPDATES, Factoriser, reference, refit, score_topics, start_of_fit, timed
 from .held_out import completion_score, make_split
-from .result import Map
+from .learning_curve import FactorisedRefit, learning_curve
+from .result import LearningCurve, Map
 from .rule import LEAST_GAIN, LEAST_GAIN_OF_FITS, Curve
 from .sample import Sample, draw_sample
 from .short_fit import ShortFit, short_fit
@@ -80,6 +81,8 @@ class QuickSearch:
         As for a fit.
     run_all, n_workers
         As for :func:`.tune.tune`.
+    with_curve
+        Whether a learning curve is made after the stability check.
     """
 
     counts: sparse.csr_matrix
@@ -94,6 +97,8 @@ class QuickSearch:
     progress: Progress
     run_all: Map = map
     n_workers: int = 1
+    with_curve: bool = False
+    learning_curve: LearningCurve | None = None
     starts: dict[int, Factorisation] = field(default_factory=dict)
     improved: set[int] = field(default_factory=set)
     fits: dict[tuple[int, float, float], ShortFit] = field(default_factory=dict)
@@ -319,7 +324,18 @@ class QuickSearch:
             self._report(0.95, f"stability, {len(refits)} of {self.n_seeds} refits")
         self.n_steps += sum(n_steps for _, n_steps in made)
         self.seconds["stability"] = time.monotonic() - started
+        if self.with_curve:
+            self._learn(counts, best.topics[:, order])
         return assess(best.topics[:, order], best.features[:, order], pooled, refits)
+
+    def _learn(self, counts: sparse.csr_matrix, reference: NDArray[np.float32]) -> None:
+        """Factorise parts of the sampled cells."""
+        started = time.monotonic()
+        self.learning_curve = learning_curve(
+            FactorisedRefit(self.factoriser, counts, reference.shape[1]), counts, reference, seed=self.seed,
+            run_all=self.run_all, report=lambda done, n: self._report(0.95, f"learning curve, {done} of {n} refits"),
+        )  # fmt: skip
+        self.seconds["learning_curve"] = time.monotonic() - started
 
     # ---------------------------------------------------------------- record
     def _row(

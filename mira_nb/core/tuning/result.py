@@ -32,6 +32,8 @@ class SearchPlan:
         Trials at most; None takes the mode's own number.
     n_folds, n_seeds
         Folds of the cross-validation (``paper``); refits of the stability check, 0 for none.
+    learning_curve
+        Whether parts of the cells are fitted as well; for that the stability check must be made.
     """
 
     mode: Mode = "quick"
@@ -39,6 +41,7 @@ class SearchPlan:
     n_trials: int | None = None
     n_folds: int = 5
     n_seeds: int = 5
+    learning_curve: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,43 @@ class Processors:
     n_threads: int = 1
     run_all: Map = map
     n_workers: int = 1
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Topics of models of fewer cells, compared with those of all cells (:mod:`.learning_curve`).
+
+    Attributes
+    ----------
+    table
+        One row per refit and topic of the model of all cells: fraction (of the cells), n_cells, repeat, topic (from 1),
+        correlation (over all cells, with its match). Fraction 1: other seeds.
+    summary
+        One row per fraction: fraction, n_cells, n_refits; correlation (mean over topics, of the median refit),
+        correlation_low and correlation_high (lowest and highest refit); log_likelihood (nats per count of cells that no
+        part has, mean over refits); gain and gain_se (over the row before, paired over these cells). NaN for the
+        fraction 1.
+    n_kept_out
+        Cells that no part has.
+    """
+
+    table: pd.DataFrame
+    summary: pd.DataFrame
+    n_kept_out: int
+
+    def at(self, fraction: float) -> pd.Series:
+        """Return the row of the summary of a fraction of the cells."""
+        return self.summary.iloc[int((self.summary["fraction"] - fraction).abs().to_numpy().argmin())]
+
+    def shortfall(self, fraction: float = 0.5) -> float:
+        """Return by how much the correlation of a part stays below that of all cells from other seeds."""
+        return float(self.at(1.0)["correlation"] - self.at(fraction)["correlation"])
+
+    def lost(self, least: float, fraction: float = 0.5) -> list[int]:
+        """Return the topics found from a correlation on by the median refit of all cells, but not by that of a part."""
+        found = self.table.pivot_table(index="topic", columns="fraction", values="correlation", aggfunc="median")
+        part = found.columns[int(np.abs(found.columns.to_numpy(float) - fraction).argmin())]
+        return [int(topic) for topic in found.index[(found[part] < least) & (found[1.0] >= least)]]
 
 
 TRIAL_COLUMNS = (
@@ -113,6 +153,8 @@ class Tuning:
     baselines
         Held-out likelihood of a fit at the choice and of simpler models of the same rank, as from
         :func:`.baselines.baseline_table`; empty without such a fit.
+    learning_curve
+        Refits of parts of the cells; None where none were asked for or the cells are too few.
     """
 
     mode: Mode
@@ -134,6 +176,7 @@ class Tuning:
     seconds: Mapping[str, float] = field(default_factory=dict)
     fitted: pd.DataFrame = field(default_factory=pd.DataFrame)
     baselines: pd.DataFrame = field(default_factory=pd.DataFrame)
+    learning_curve: LearningCurve | None = None
 
 
 def trial_table(rows: list[dict[str, Any]]) -> pd.DataFrame:

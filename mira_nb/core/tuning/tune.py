@@ -83,6 +83,7 @@ def tune(
         "settings": settings,
         "bounds": plan.bounds,
         "n_seeds": plan.n_seeds,
+        "with_curve": plan.learning_curve,
         "seed": seed,
         "progress": report,
         "run_all": processors.run_all,
@@ -151,6 +152,7 @@ def _quick(search: QuickSearch, rule: int, filled: NDArray[np.intp]) -> Tuning:
         n_steps=search.n_steps,
         seconds={**search.seconds, "total": time.monotonic() - started},
         baselines=search.baselines(chosen, taken, search.encoder[sample.features]),
+        learning_curve=search.learning_curve,
     )
 
 

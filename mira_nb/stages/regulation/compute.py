@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import sparse
 
 from mira_nb.chromosomes import ChromosomeMatch, match_chromosomes
-from mira_nb.core.regulation.explained import constant_log_likelihood, unexplained_share
-from mira_nb.core.regulation.fit import RegulationFit, fit_regulation
+from mira_nb.core.regulation.fit import RegulationFit
 from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.links import CellDepths, LinkPlan, LinkTests, score_links
-from mira_nb.core.regulation.model import Cells, Priors
-from mira_nb.core.regulation.null_distribution import NullDistribution, fit_null
-from mira_nb.core.regulation.scores import NullDraw, NullGenes, chromatin_differential, nite_score, simulate_null
-from mira_nb.core.regulation.search import FitOptions
+from mira_nb.core.regulation.model import Cells
+from mira_nb.core.regulation.null_distribution import NullDistribution
+from mira_nb.core.regulation.scores import chromatin_differential, nite_score
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg
 from mira_nb.errors import ResourceError
 from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, RNA
@@ -31,7 +29,9 @@ from mira_nb.typing import Floats, Ints, Progress
 
 from .branches import Branch, find_branches
 from .decay import decay_columns
+from .fitting import Fitted, Simulation, fit_with_null, nite_pvalue
 from .gene_models import gene_models
+from .half_cells import HalfCells, calls_of_halves
 from .inputs import chosen_genes, peak_sets
 
 if TYPE_CHECKING:
@@ -40,13 +40,6 @@ if TYPE_CHECKING:
     from .params import RegulationParams
 
 TEXTS = Texts(__package__)
-
-
-FEW_NULL = 40
-"""Simulated genes below which there is no null distribution."""
-
-LITE_LIKE = (1 / 3, 1 / 2)
-"""Smallest and largest fraction of the genes, those with least unexplained, from which the null is learned."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +67,8 @@ class RegulationOutput:
     error_share
         `nite_share` that 5 % of the genes simulated under LITE exceed by chance and errors of the accessibility
         estimates alone; NaN without a null distribution.
+    halves
+        Calls of some genes with half of the cells; None where not asked for or with too few cells or genes.
     n_open
         Open modelled peaks of each cell, (cells,).
     links
@@ -102,6 +97,7 @@ class RegulationOutput:
     nite_share: Floats
     null: NullDistribution | None
     error_share: float
+    halves: HalfCells | None
     n_open: Ints
     links: LinkTests
     chromosomes: ChromosomeMatch
@@ -133,10 +129,7 @@ class RegulationOutput:
     @cached_property
     def pvalue(self) -> Floats:
         """p-value of the NITE test under the chosen null distribution, (G,)."""
-        statistic = self.fit.gene_statistic
-        if self.null is not None and self.params.null == "bootstrap":
-            return self.null.pvalue(statistic)
-        return np.asarray(stats.chi2.sf(np.maximum(statistic, 0), max(self.cells.topics.shape[1] - 1, 1)))
+        return nite_pvalue(self.fit.gene_statistic, self.null, self.params, self.cells.topics.shape[1])
 
     @cached_property
     def fdr(self) -> Floats:
@@ -236,63 +229,23 @@ class RegulationOutput:
         return "cells", pd.Series("all", index=self.data.obs_names)
 
 
-def _priors(params: RegulationParams) -> Priors:
-    return Priors(
-        decay_median_kb=params.decay_median_kb,
-        decay_log_sd=params.decay_log_variance**0.5,
-        gamma_log_sd=params.gamma_log_variance**0.5,
-        bias_sd=params.bias_variance**0.5,
-        theta_shape=params.theta_shape,
-        theta_rate=params.theta_rate,
-    )
-
-
-def _fit_with_null(
-    cells: Cells, sets: PeakSets, n_open: NDArray, params: RegulationParams, context: Context, progress: Progress
-) -> tuple[RegulationFit, Floats, NullGenes]:
-    """Fit the genes, then genes simulated under LITE.
-
-    Genes are simulated from the LITE models of genes with an unexplained fraction too small to be called NITE, within
-    the limits of `LITE_LIKE`: the LITE model of a gene that does not follow its chromatin says nothing about genes that
-    do. If fewer genes than these follow LITE, the test becomes conservative.
-
-    Returns
-    -------
-    The fit, the unexplained fraction of each gene (G,), and the simulated genes.
-    """
-    priors = _priors(params)
-    options = FitOptions(
-        tolerance=params.tolerance,
-        max_iterations=params.max_iterations,
-        min_cells=params.min_cells,
-        nearest_weight=params.nearest_weight,
-    )
-    part = len(sets.genes) / (len(sets.genes) + params.null_genes)
-    fit = fit_regulation(
+def _halves(
+    found: Fitted, cells: Cells, sets: PeakSets, n_open: NDArray, params: RegulationParams, context: Context,
+    progress: Progress,
+) -> HalfCells | None:  # fmt: skip
+    """Return calls with half of the cells, where they are asked for and there are enough."""
+    if not params.learning_curve:
+        return None
+    return calls_of_halves(
+        found,
         cells,
         sets,
-        priors=priors,
-        options=options,
+        n_open,
+        params,
+        seed=context.seed,
         n_threads=context.n_threads,
-        progress=lambda fraction, message: progress(part * fraction, message),
+        progress=lambda fraction, message: progress(0.95 + 0.05 * fraction, message),
     )
-    constant = constant_log_likelihood(cells.counts, cells.offset, fit.lite.theta)
-    share = unexplained_share(constant, fit.lite.log_likelihood, fit.nite.log_likelihood)
-    known = share[np.isfinite(share)]
-    among = None
-    if len(known):
-        among = ~(share > np.quantile(known, np.clip(np.mean(known < params.min_share), *LITE_LIKE)))
-    simulated = simulate_null(
-        fit,
-        cells,
-        sets,
-        draw=NullDraw(np.random.default_rng([context.seed, 7]), params.null_genes, n_open, among),
-        priors=priors,
-        options=options,
-        n_threads=context.n_threads,
-        progress=lambda fraction, _: progress(part + (1 - part) * fraction, "null distribution of the NITE test"),
-    )
-    return fit, share, simulated
 
 
 def compute(data: MuData, params: RegulationParams, context: Context, progress: Progress) -> RegulationOutput:
@@ -324,8 +277,13 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     sets, peaks = peak_sets(data, params, sites, names, modelled_peaks, path)
     is_open = sparse.csr_matrix(data.mod[ATAC].X)[:, modelled_peaks] != 0
     n_open = np.asarray(is_open.sum(axis=1)).ravel()
-    fit, share, simulated = _fit_with_null(
-        cells, sets, n_open, params, context, lambda fraction, message: progress(0.05 + 0.85 * fraction, message)
+    found = fit_with_null(
+        cells,
+        sets,
+        Simulation(np.random.default_rng([context.seed, 7]), params.null_genes, n_open),
+        params,
+        n_threads=context.n_threads,
+        progress=lambda fraction, message: progress(0.05 + 0.8 * fraction, message),
     )
     links = score_links(
         is_open,
@@ -336,9 +294,8 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
         generator=np.random.default_rng([context.seed, 8]),
         plan=LinkPlan(params.link_permutations, params.link_background),
         n_threads=context.n_threads,
-        progress=lambda fraction, _: progress(0.9 + 0.1 * fraction, "links of peaks and genes"),
+        progress=lambda fraction, _: progress(0.85 + 0.1 * fraction, "links of peaks and genes"),
     )
-    enough = len(simulated.statistic) >= FEW_NULL
     return RegulationOutput(
         data=data,
         params=params,
@@ -348,10 +305,11 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
         modelled_peaks=modelled_peaks,
         cells=cells,
         sets=sets,
-        fit=fit,
-        nite_share=share,
-        null=fit_null(simulated.statistic, n_topics=cells.topics.shape[1]) if enough else None,
-        error_share=float(np.nanquantile(simulated.unexplained, 0.95)) if enough else float("nan"),
+        fit=found.fit,
+        nite_share=found.share,
+        null=found.null,
+        error_share=found.error_share,
+        halves=_halves(found, cells, sets, n_open, params, context, progress),
         n_open=n_open,
         links=links,
         chromosomes=match_chromosomes(table.frame["chrom"], peaks["chrom"]),

@@ -28,6 +28,7 @@ from mira_nb.stages.texts import Texts
 from mira_nb.typing import Floats
 
 from .compute import RegulationOutput
+from .half_report import half_figures
 from .lineages import lineage_figures
 from .links import link_figures
 from .primed import NO_BRANCH, primed_counts, primed_genes
@@ -80,6 +81,7 @@ def figures(found: RegulationOutput) -> list[Figure]:
     primed = primed_genes(found)
     return [
         *_nite_figures(found),
+        *half_figures(found),
         *_cell_figures(found),
         *_topic_figures(found),
         *stream_figures(found),
@@ -100,6 +102,7 @@ def _nite_figures(found: RegulationOutput) -> list[Figure]:
             n_called=int(called.sum()),
             level=found.params.level,
             min_share=found.params.min_share,
+            with_curve=found.params.learning_curve,
         )
     ]
 

@@ -58,6 +58,11 @@ class RegulationParams(Params):
         ge=0,
         le=1,
     )
+    learning_curve: bool = param(
+        False,
+        "Fit at most 100 genes, drawn evenly over the NITE score, to two halves of the cells as well, and tell whether "
+        "more cells would change the calls.",
+    )
     show_genes: list[str] = param(
         [], "Genes drawn in detail; empty: the most NITE and the most LITE genes.", choices_from="genes"
     )

@@ -15,6 +15,7 @@ from mira_nb.stages.texts import Texts
 
 from .compute import RegulationOutput
 from .decay import INFORMED, SIDES, decay_columns, informed_decay, shown_map
+from .half_report import half_alerts, half_metrics, half_tables
 from .lineages import state_table
 from .links import link_results
 from .primed import primed_counts, primed_genes, terminal_tests
@@ -111,7 +112,7 @@ def tables(found: RegulationOutput) -> list[Table]:
     if len(primed):
         tests = terminal_tests(found, primed)
         out.append(TEXTS.table("terminal_nite_tests", tests, test=TEXTS.text("rank_sum", over="lineages")))
-    return out
+    return [*out, *half_tables(found)]
 
 
 def _genes(found: RegulationOutput) -> Table:
@@ -162,7 +163,7 @@ def metrics(found: RegulationOutput) -> list[Metric]:
             ),
             TEXTS.metric("chi2_false_positives", found.null.chi2_rate, df=found.null.chi2_df),
         ]
-    return out
+    return [*out, *half_metrics(found)]
 
 
 def alerts(found: RegulationOutput) -> list[Alert]:
@@ -171,6 +172,7 @@ def alerts(found: RegulationOutput) -> list[Alert]:
         *(TEXTS.alert("tss_finding", finding=finding) for finding in found.tss_findings),
         *_left_out(found),
         *_untrusted(found),
+        *half_alerts(found),
     ]
 
 
@@ -242,4 +244,6 @@ def methods(found: RegulationOutput) -> str:
         null=found.null,
         error_share=found.error_share,
         branches=bool(found.branches),
+        sentence="" if found.halves is None else found.halves.sentence,
+        n_again=0 if found.halves is None else len(found.halves.genes),
     )

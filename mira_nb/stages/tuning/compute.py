@@ -54,6 +54,28 @@ class TuningOutput:
         """What ``auto`` became: the number of trials made."""
         return {"n_trials": len(self.tuning.trials)}
 
+    @property
+    def more_cells(self) -> str:
+        """The sentence on what more cells would change; '' without a learning curve."""
+        from mira_nb.core.tuning.learning_curve import SHORTFALL
+        from mira_nb.core.tuning.stability import FOUND
+
+        curve = self.tuning.learning_curve
+        if curve is None:
+            return ""
+        quarter, half, most, whole = (curve.summary.iloc[row] for row in range(4))
+        return TEXTS.text(
+            "more_cells",
+            quarter=quarter,
+            half=half,
+            most=most,
+            whole=whole,
+            shortfall=curve.shortfall(),
+            least=SHORTFALL,
+            lost=curve.lost(FOUND),
+            found=FOUND,
+        )
+
 
 def compute(data: MuData, params: TuningParams, context: Context, modality: Literal["rna", "atac"]) -> TuningOutput:
     """Tune the topic model of one modality.
@@ -81,6 +103,7 @@ def compute(data: MuData, params: TuningParams, context: Context, modality: Lite
             n_trials=None if params.n_trials == "auto" else params.n_trials,
             n_folds=params.n_folds,
             n_seeds=params.n_seeds,
+            learning_curve=params.learning_curve,
         ),
         settings=TopicSettings.for_modality(kind),
         encoder_features=_mask(data, modality, ENCODER)[modelled],

@@ -43,5 +43,17 @@ def figures(output: TuningOutput) -> list[Figure]:
         out.append(TEXTS.figure("parallel", charts.parallel_coordinates(tuning.trials, varied)))
     if tuning.stability is not None and len(tuning.stability.matched):
         chart = charts.stability_strip(tuning.stability.table, tuning.stability.matched)
-        out.append(TEXTS.figure("stability", chart, n_seeds=len(tuning.stability.matched)))
+        out.append(
+            TEXTS.figure(
+                "stability",
+                chart,
+                n_seeds=len(tuning.stability.matched),
+                modality=output.modality,
+                with_curve=output.params.learning_curve,
+            )
+        )
+    curve = tuning.learning_curve
+    if curve is not None:
+        chart = charts.learning_curve(curve.table, curve.summary)
+        out.append(TEXTS.figure("learning_curve", chart, sentence=output.more_cells, n_kept_out=curve.n_kept_out))
     return out

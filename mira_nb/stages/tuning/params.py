@@ -29,6 +29,11 @@ class TuningParams(Params):
     n_seeds: int = param(
         5, "Number of refits of the chosen model by which the stability of its topics is judged; 0 = none.", ge=0, le=50
     )
+    learning_curve: bool = param(
+        False,
+        "Fit the chosen model to a quarter, half and four fifths of the cells as well, and tell whether more cells "
+        "would change its topics; not in the mode none, nor without refits (n_seeds = 0).",
+    )
     min_topics: int = param(2, "Smallest number of topics that is tried.", unit="topics", ge=2, le=500)
     max_topics: int = param(40, "Largest number of topics that is tried.", unit="topics", ge=2, le=500)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mira_nb.core.tuning.learning_curve import CELLS_PER_TOPIC, LEAST_CELLS, SHORTFALL, fewest_cells
 from mira_nb.core.tuning.result import Tuning
 from mira_nb.core.tuning.rule import EQUIVALENT, LEAST_GAIN, LEAST_GAIN_OF_FITS
 from mira_nb.core.tuning.stability import DEAD, DUPLICATE, FOUND
@@ -54,6 +55,12 @@ def tables(output: TuningOutput) -> list[Table]:
         out.append(TEXTS.table("fitted", tuning.fitted))
     if tuning.stability is not None:
         out.append(TEXTS.table("stability", tuning.stability.table, found=FOUND, duplicate=DUPLICATE, dead=DEAD))
+    curve = tuning.learning_curve
+    if curve is not None:
+        out += [
+            TEXTS.table("learning_curve", curve.table),
+            TEXTS.table("learning_curve_summary", curve.summary, n_kept_out=curve.n_kept_out),
+        ]
     return out
 
 
@@ -109,6 +116,9 @@ def metrics(output: TuningOutput) -> list[Metric]:
         out.append(TEXTS.metric("n_trials", len(tuning.trials)))
     if tuning.stability is not None:
         out.append(TEXTS.metric("stability", round(float(tuning.stability.table["stability"].min()), 3), found=FOUND))
+    if tuning.learning_curve is not None:
+        half = round(float(tuning.learning_curve.at(0.5)["correlation"]), 3)
+        out.append(TEXTS.metric("half_of_cells", half, sentence=output.more_cells))
     return out
 
 
@@ -143,7 +153,7 @@ def alerts(output: TuningOutput) -> list[Alert]:
         out.append(TEXTS.alert("at_bound", n_topics=tuning.n_topics, bound="min_topics", more="lower"))
     if params.n_trials != "auto" and len(tuning.trials) >= params.n_trials and tuning.mode == "quick":
         out.append(TEXTS.alert("trials_used_up", n_trials=params.n_trials))
-    return out + _stability_alerts(output)
+    return out + _stability_alerts(output) + _learning_alerts(output)
 
 
 def _stability_alerts(output: TuningOutput) -> list[Alert]:
@@ -162,6 +172,24 @@ def _stability_alerts(output: TuningOutput) -> list[Alert]:
     if dead:
         out.append(TEXTS.alert("dead_topics", topics=dead, dead=DEAD))
     return out
+
+
+def _learning_alerts(output: TuningOutput) -> list[Alert]:
+    """Return that half of the cells would give other topics, or that the cells are too few to tell."""
+    tuning = output.tuning
+    curve = tuning.learning_curve
+    if curve is not None:
+        if curve.shortfall() <= SHORTFALL:
+            return []
+        return [TEXTS.alert("more_cells", sentence=output.more_cells)]
+    if not output.params.learning_curve or tuning.stability is None:
+        return []
+    return [
+        TEXTS.alert(
+            "no_learning_curve", n_cells=len(tuning.cells), fewest=fewest_cells(tuning.n_topics), least=LEAST_CELLS,
+            per_topic=CELLS_PER_TOPIC, n_topics=tuning.n_topics,
+        )
+    ]  # fmt: skip
 
 
 def timing(output: TuningOutput) -> ExportFile:
@@ -195,4 +223,5 @@ def methods(output: TuningOutput) -> str:
         n_fitted=len(tuning.fitted),
         equivalent=EQUIVALENT,
         found=FOUND,
+        sentence=output.more_cells,
     )
