@@ -28,7 +28,7 @@ from mira_nb.typing import Floats
 EMBEDDED: tuple[str, ...] = get_args(Sampling)
 """Kinds made by the embedded simulator, named by how they sample time."""
 PEER = "peer"
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "embedded": {"n_cells": 1000, "n_genes": 600, "n_peaks": 4000},
     PEER: {"cells": 1000, "genes": 1200, "peaks": 5000},
 }
@@ -153,7 +153,7 @@ def fitted(kind: str, seed: int, made: Simulated, work: Path) -> TopicSet:
         mira_nb.topics_rna(data, n_topics=made.planted[RNA].shape[1], seed=seed)
         mira_nb.topics_atac(data, n_topics=made.planted[ATAC].shape[1], seed=seed)
         weights = modality_weights(data, "reliability", floor=FLOOR, context=Context(seed=seed, n_threads=1))
-        topics = {name: np.asarray(data.mod[name].obsm[X_TOPICS], float) for name in (RNA, ATAC)}
+        topics: dict[str, Any] = {name: np.asarray(data.mod[name].obsm[X_TOPICS], float) for name in (RNA, ATAC)}
         np.savez(file, weights=[weights.rna, weights.atac], facts=json.dumps(weights.reliability), **topics)
     with np.load(file) as kept:
         rna, atac = kept[RNA], kept[ATAC]
