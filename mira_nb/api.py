@@ -99,7 +99,11 @@ def pair(rna: AnnData, atac: AnnData) -> MuData:
 
 
 def embedded_data(
-    *, size: Literal["default", "small"] = "small", seed: int = 0, folder: str | Path | None = None
+    *,
+    size: Literal["default", "small"] = "small",
+    seed: int = 0,
+    folder: str | Path | None = None,
+    sampling: Literal["even", "late", "bursts"] = "even",
 ) -> tuple[MuData, Resources]:
     """Make the embedded, simulated data set: a differentiation from one progenitor to three end states.
 
@@ -111,6 +115,9 @@ def embedded_data(
         Seed of the simulation.
     folder
         Where to write counts, resources and the truth; None: a temporary folder.
+    sampling
+        How cells are spread over time and lineages: ``even``; ``late``, mostly near the ends; ``bursts``, half of them
+        around two times and lineages of 50, 30 and 20 %.
 
     Returns
     -------
@@ -120,7 +127,7 @@ def embedded_data(
     from mira_nb.datasets.write import write_demo
 
     place = Path(folder) if folder is not None else Path(tempfile.mkdtemp(prefix="mira_nb-")) / "data"
-    demo = write_demo(place, size=size, seed=seed)
+    demo = write_demo(place, size=size, seed=seed, sampling=sampling)
     return read(rna=demo.spec.rna, atac=demo.spec.atac), demo.resources
 
 

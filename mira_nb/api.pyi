@@ -17,6 +17,7 @@ def embedded_data(
     size: Literal['default', 'small'] = 'small',
     seed: int = 0,
     folder: str | Path | None = None,
+    sampling: Literal['even', 'late', 'bursts'] = 'even',
 ) -> tuple[MuData, Resources]: ...
 def load_model(
     run: str | Path,

@@ -119,6 +119,10 @@ def run(
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for data and run.", metavar="DIR")] = Path("mira-nb-demo"),
     size: Annotated[Literal["default", "small"], typer.Option("--size", help="default or small.")] = "default",
+    sampling: Annotated[
+        Literal["even", "late", "bursts"],
+        typer.Option("--sampling", help="Cells over time and lineages: even, late or in bursts."),
+    ] = "even",
     sets: Sets = None,
     until: Until = None,
     seed: Seed = 0,
@@ -129,7 +133,7 @@ def demo(
     from mira_nb.run.pipeline import RunRequest, run_pipeline
 
     _prepare_demo_folder(out)
-    files = write_demo(out / "data", size=size, seed=seed)
+    files = write_demo(out / "data", size=size, seed=seed, sampling=sampling)
     request = RunRequest(
         spec=files.spec,
         resources=files.resources,

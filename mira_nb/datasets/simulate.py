@@ -15,7 +15,7 @@ from scipy import sparse
 
 from mira_nb.errors import ParameterError
 
-from .simulate_cells import Cells, Sampling, make_cells
+from .simulate_cells import SAMPLINGS, Cells, Sampling, make_cells
 from .simulate_counts import (
     Genes,
     Peaks,
@@ -80,6 +80,12 @@ class SimulationParams:
                 f"cannot simulate {self.n_cells} cells x {self.n_genes} genes x {self.n_peaks} peaks",
                 expected="at least 50 cells, 150 genes, and twice as many peaks as genes.",
                 remedy="choose a larger size.",
+            )
+        if self.sampling not in SAMPLINGS:
+            raise ParameterError(
+                f"sampling {self.sampling!r} is unknown",
+                expected=", ".join(SAMPLINGS),
+                remedy="choose one of these.",
             )
 
 

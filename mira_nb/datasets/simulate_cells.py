@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,10 @@ _CONCENTRATION: Final = 80.0
 Sampling = Literal["even", "late", "bursts"]
 """How cells are spread over time: evenly over time and lineages; mostly late, as in adult tissue; or in two bursts,
 with lineages of 50, 30 and 20 %."""
+SAMPLINGS: Final = get_args(Sampling)
+BURSTS: Final = (0.25, 0.8)
+"""Times around which half of the cells stand when they are sampled in bursts, with a standard deviation of .08."""
+BURST_LINEAGES: Final = (0.5, 0.3, 0.2)
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,8 @@ def make_cells(
 def _sampled(n_cells: int, sampling: Sampling, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draw time and lineage of the cells."""
     if sampling == "bursts":
-        lineage = rng.choice(3, n_cells, p=[0.5, 0.3, 0.2])
-        centre = np.where(rng.random(n_cells) < 0.5, 0.25, 0.8)
+        lineage = rng.choice(3, n_cells, p=BURST_LINEAGES)
+        centre = np.where(rng.random(n_cells) < 0.5, *BURSTS)
         burst = np.clip(rng.normal(centre, 0.08), 0.0, 1.0)
         return np.where(rng.random(n_cells) < 0.5, burst, rng.random(n_cells)), lineage
     lineage = rng.integers(0, 3, n_cells)

@@ -15,7 +15,14 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 from mira_nb.datasets.simulate import Simulation, SimulationParams, simulate
-from mira_nb.datasets.simulate_cells import FIRST_SPLIT, SECOND_SPLIT, trajectory_weights
+from mira_nb.datasets.simulate_cells import (
+    BURST_LINEAGES,
+    BURSTS,
+    FIRST_SPLIT,
+    SECOND_SPLIT,
+    make_cells,
+    trajectory_weights,
+)
 from mira_nb.datasets.simulate_counts import RP_COLUMNS, local_weights
 from mira_nb.datasets.simulate_factors import consensus_counts
 from mira_nb.datasets.write import SIZES, write_demo
@@ -123,6 +130,64 @@ def test_cells(small):
     assert len(set(cells.names)) == 300
     late = cells.pseudotime > SECOND_SPLIT
     np.testing.assert_array_equal(cells.state[late], np.array(["A", "B", "C"])[cells.lineage[late]])
+
+
+def planted_distribution(sampling: str):
+    """Distribution function of time, and fractions of the lineages."""
+    if sampling == "late":
+        return lambda t: np.clip(t, 0, 1) ** 2, [1 / 3] * 3
+    if sampling == "bursts":
+        around = [stats.norm(centre, 0.08) for centre in BURSTS]
+        return lambda t: 0.5 * np.clip(t, 0, 1) + 0.25 * sum(burst.cdf(t) for burst in around), BURST_LINEAGES
+    return lambda t: np.clip(t, 0, 1), [1 / 3] * 3
+
+
+@pytest.mark.parametrize("sampling", ["even", "late", "bursts"])
+def test_cells_have_the_planted_density_of_time(sampling):
+    cells = make_cells(6000, lead=0.0, n_batches=1, trajectory=True, rng=np.random.default_rng(0), sampling=sampling)
+    distribution, fractions = planted_distribution(sampling)
+    time = cells.pseudotime[4:]
+    # the normal bursts reach beyond 1 in less than one cell in five hundred; these are put at 1
+    inside = time[time < 1]
+    assert len(inside) > 0.995 * len(time)
+    assert stats.kstest(inside, distribution).pvalue > 0.01
+    expected = len(time) * np.asarray(fractions)
+    assert stats.chisquare(np.bincount(cells.lineage[4:]), expected).pvalue > 0.01
+    # time and lineage are drawn apart from each other
+    assert stats.kruskal(*(time[cells.lineage[4:] == k] for k in range(3))).pvalue > 0.01
+
+
+def test_even_sampling_is_the_default_and_has_not_changed(small):
+    assert small.params.sampling == "even"
+    found = hashlib.sha256()
+    for array in (small.cells.pseudotime, small.cells.lineage):
+        found.update(np.ascontiguousarray(array).tobytes())
+    for counts in (small.expression, small.accessibility):
+        for array in (counts.indices, counts.data):
+            found.update(array.astype(np.int64).tobytes())
+    assert found.hexdigest()[:16] == "1a9754d023f11adb"
+
+
+def test_sampling_reaches_the_files_from_the_command_line(tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from mira_nb.cli import commands
+
+    asked = []
+    monkeypatch.setattr("mira_nb.run.pipeline.run_pipeline", lambda request, sink: asked.append(request.out))
+    monkeypatch.setattr(commands, "_finish", lambda result: None)
+    found = CliRunner().invoke(commands.app, ["demo", "--out", str(tmp_path), "--size", "small", "--sampling", "late"])
+    assert (found.exit_code, asked) == (0, [tmp_path]), found.output
+    with np.load(tmp_path / "data" / "truth.npz") as arrays:
+        truth = arrays["pseudotime"]
+    wanted = simulate(SimulationParams(**SIZES["small"], sampling="late"))
+    np.testing.assert_array_equal(truth, wanted.cells.pseudotime)
+    assert json.loads((tmp_path / "data" / "truth.json").read_text())["params"]["sampling"] == "late"
+
+
+def test_unknown_sampling():
+    with pytest.raises(ParameterError, match="sampling 'odd' is unknown"):
+        SimulationParams(sampling="odd")
 
 
 def test_counts_follow_the_true_rates(large):

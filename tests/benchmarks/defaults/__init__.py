@@ -1,0 +1,1 @@
+"""Alternatives of debatable defaults, compared on several kinds of data."""
