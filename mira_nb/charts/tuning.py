@@ -165,7 +165,7 @@ def stability_strip(table: pd.DataFrame, matched: np.ndarray) -> alt.LayerChart:
 def learning_curve(table: pd.DataFrame, summary: pd.DataFrame) -> alt.LayerChart:
     """Draw correlations with the topics of all cells against the number of cells that were fitted.
 
-    Thick line: mean over topics of the median refit, with the range of the refits; faint lines: topics, median over
+    Thick line: mean over topics of the median refit, with the range of the refits; faint lines: topics, mean over
     refits; dashes: other seeds.
 
     Parameters
@@ -175,7 +175,7 @@ def learning_curve(table: pd.DataFrame, summary: pd.DataFrame) -> alt.LayerChart
     summary
         Columns fraction, n_cells, correlation, correlation_low, correlation_high; the last row holds all cells.
     """
-    topics = table.groupby(["topic", "n_cells"], as_index=False)["correlation"].median()
+    topics = table.groupby(["topic", "n_cells"], as_index=False)["correlation"].mean()
     x = alt.X("n_cells:Q", title="cells fitted", scale=alt.Scale(zero=False, nice=False, padding=14))
     y = alt.Y("correlation:Q", title="correlation with the topics of all cells", scale=alt.Scale(zero=False))
     number = alt.Tooltip("correlation:Q", format=".3f")
