@@ -24,7 +24,7 @@ from .browser_widgets import FigureGallery, FileButtons, Reply, TableDeck, insid
 from .choices import Choices, questions
 from .fold import Fold
 from .form import ParamsForm
-from .job import JobRequest
+from .job import JobController, JobRequest
 from .picking import Picking
 from .preset_bar import PresetBar, preset_folder
 from .stage_forms import StageForms
@@ -32,6 +32,9 @@ from .state import RunState, StageState, load_stage
 from .texts import phrase, words
 
 Start = Callable[[JobRequest], None]
+
+RESTORE_SECONDS = 60.0
+"""How long the report waits for a version that is being restored."""
 
 
 class StagePanel:
@@ -279,9 +282,12 @@ class StagePanel:
 
 
 def report_reply(root: Path) -> Reply:
-    """Return the report of a run, built first where it does not fit the results and names that there are."""
+    """Return the report of a run, built first where it does not fit the results and names that there are.
+
+    A version that is being restored is waited for; a running job is not, since it takes long.
+    """
     if not report_is_current(root):
-        write_report(root)
+        write_report(root, patience=0.0 if JobController(root).state().active else RESTORE_SECONDS)
     return Reply(inside(root, REPORT).read_bytes(), "report.html", "text/html;charset=utf-8")
 
 

@@ -28,13 +28,13 @@ def check_folder(root: Path) -> None:
 
 
 @contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Hold the lock of a run folder, so that one run at a time writes to it."""
+def locked(root: Path, *, patience: float = 0.0) -> Iterator[None]:
+    """Hold the lock of a run folder, so that one run at a time writes to it; wait `patience` seconds for it."""
     path = root / "cache" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience)
     except Timeout:
         raise refusal(StoreError, "folder_in_use", root=root) from None
     try:

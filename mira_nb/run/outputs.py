@@ -32,8 +32,15 @@ def report_is_current(root: Path) -> bool:
     return not file_damage(root / REPORT, record.get("written", {}).get(REPORT), HashCache(root / "cache/hashes.json"))
 
 
-def write_report(root: Path) -> Path:
+def write_report(root: Path, *, patience: float = 0.0) -> Path:
     """Build the report of a run folder and describe the folder anew.
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    patience
+        Seconds to wait for another process that writes to it.
 
     Raises
     ------
@@ -46,7 +53,7 @@ def write_report(root: Path) -> Path:
 
     root, record = Path(root), RunRecord(root)
     facts = existing_record(root)
-    with locked(root):
+    with locked(root, patience=patience):
         path = build_report(root)
         written = {**facts.get("written", {}), REPORT: file_facts(path)}
         record.update(report_for=made_from(root, facts), written=written)

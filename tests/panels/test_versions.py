@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import asdict
+
 import pytest
 
 import mira_nb.panels
+from mira_nb.errors import StoreError
 from mira_nb.panels.app import Dashboard
-from mira_nb.panels.job import JobController, JobRequest
+from mira_nb.panels.job import JobController, JobRequest, JobState
+from mira_nb.panels.panel import report_reply
 from mira_nb.panels.single import SinglePanel
 from mira_nb.panels.texts import phrase
+from mira_nb.run.lock import locked
+from mira_nb.run.outputs import REPORT
 from mira_nb.run.store import RunStore
 from tests.panels.test_app import settle, texts
 
@@ -48,6 +55,35 @@ def test_the_page_says_what_becomes_out_of_date_renews_it_and_restores(store: Ru
     assert stored["parameters"][0]["value"] == 1.0
     page.versions.restore(99)
     assert "has no version 99" in page.versions.said.value
+
+
+def test_the_report_waits_for_a_version_that_is_restored(
+    store: RunStore, jobs: JobController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A click while the folder is being written to is answered, except while a stage computes."""
+    jobs.start(JobRequest(stage="prepare"))
+    jobs.wait(60)
+    (store.root / REPORT).unlink()
+    held, release = threading.Event(), threading.Event()
+
+    def restore() -> None:
+        with locked(store.root):
+            held.set()
+            release.wait(30)
+
+    restoring = threading.Thread(target=restore)
+    restoring.start()
+    assert held.wait(30)
+    threading.Timer(0.5, release.set).start()
+    assert report_reply(store.root).name == REPORT
+    restoring.join()
+
+    (store.root / REPORT).unlink()
+    active = JobState(**{**asdict(jobs.state()), "status": "running"})
+    monkeypatch.setattr(JobController, "state", lambda _: active)
+    with locked(store.root), pytest.raises(StoreError) as refusal:
+        report_reply(store.root)
+    assert refusal.value.code == "run.folder_in_use"
 
 
 def test_one_panel_in_a_notebook(store: RunStore, jobs: JobController) -> None:
