@@ -46,18 +46,21 @@ def _two_sets(found: DriversOutput, pair: list[str]) -> list[Figure]:
 def _branch_sets(found: DriversOutput, *, drawn: set[str]) -> list[Figure]:
     """Return, per branch, the scatters of primed and of not primed genes of its lineages (Extended Data Fig. 5f).
 
-    The pair that is already `drawn` is left out.
+    The pair that is already `drawn` is left out. Names count the branches that have a figure: small ones have none.
     """
     tested = set(found.table["query"])
     branches: dict[str, list[LineageSets]] = {}
     for item in found.lineages:
         branches.setdefault(item.branch, []).append(item)
-    out = []
-    for number, items in enumerate(branches.values(), 1):
+    out: list[Figure] = []
+    number = 1
+    for items in branches.values():
+        before = len(out)
         for kind, name in enumerate(("primed_sets", "not_primed_sets")):
             pair = [item.names[kind] for item in items if item.names[kind] in tested]
             if len(pair) == 2 and set(pair) != drawn:
                 out.append(_scatter(found, (pair[0], pair[1]), f"{name}_{number}"))
+        number += len(out) > before
     return out
 
 
