@@ -244,7 +244,11 @@ def scatter_chart(
     """
     nodes = [name for name in node_colors if name in set(cells["node"])]
     color = alt.Color(
-        "node:N", title=None, sort=nodes, scale=alt.Scale(domain=nodes, range=[node_colors[name] for name in nodes])
+        "node:N",
+        title=None,
+        sort=nodes,
+        scale=alt.Scale(domain=nodes, range=[node_colors[name] for name in nodes]),
+        legend=alt.Legend(symbolOpacity=1),
     )
     menu = alt.param(
         name=MENU,

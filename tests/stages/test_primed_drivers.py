@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -105,6 +106,9 @@ def test_both_kinds_of_sets_are_drawn_per_branch() -> None:
     assert second.title == "Driver factors of not primed in A against not primed in B at root"
 
     assert [figure.name for figure in _branch_sets(found, drawn=set(names[::2]))] == ["not_primed_sets_1"]
+    small = [replace(item, branch="early", names=(f"few {item.names[0]}", f"few {item.names[1]}")) for item in sets[:2]]
+    later: Any = SimpleNamespace(table=table, lineages=[*small, *sets[:2]], queries=queries)
+    assert [figure.name for figure in _branch_sets(later, drawn=set())] == ["primed_sets_1", "not_primed_sets_1"]
 
 
 def test_a_programme_under_two_names_is_compared_with_another_one() -> None:

@@ -394,7 +394,10 @@ def test_primed_genes_follow_the_stated_rule(tss: Path) -> None:
     (stream,) = stream_figures(found)
     shares = stream_frame(found).groupby(["lineage", "pseudotime"])["value"].sum()
     assert np.allclose(shares, 1, atol=0.02), "topic shares add up to one along each lineage"
-    assert set(stream_frame(found)["lineage"]) == {"A", "B"}
+    assert list(dict.fromkeys(stream_frame(found)["lineage"])) == ["A", "B"], "in the order of their names"
+    (streams,) = stream_figures(found)
+    times = [panel["layer"][0]["encoding"]["x"]["title"] for panel in streams.chart.to_dict()["vconcat"]]
+    assert times == [None, "Pseudotime"], "the title of the axis they share stands below the last"
     assert stream.chart.to_dict()
     table = primed_genes(found).set_index(["lineage", "gene"])
     assert table.loc[("A", "Gene0"), "class"] == "primed"

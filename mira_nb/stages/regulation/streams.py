@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mira_nb.charts.regulation import nite_streams
+from mira_nb.charts.theme import natural_sort
 from mira_nb.core.trajectory.streams import order_by_peak, smoothing_weights
 from mira_nb.keys import PSEUDOTIME, RNA
 from mira_nb.stages.result import Figure
@@ -34,7 +35,9 @@ def stream_frame(found: RegulationOutput) -> pd.DataFrame:
     score = log_score(found.nite_score)
     middle = {name: float(np.median(score[mask])) for name, mask in topic_genes(found).items() if mask.any()}
     frames = []
-    for lineage, inside in lineage_cells(found).items():
+    lineages = lineage_cells(found)
+    for lineage in natural_sort(lineages):
+        inside = lineages[lineage]
         cells = np.flatnonzero(inside & np.isfinite(time))
         if len(cells) < N_POINTS:
             continue
