@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -265,12 +266,15 @@ def all_alerts(run: RunView, stages: list[dict[str, Any]]) -> list[dict[str, Any
 
 
 def _merged(alerts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Merge alerts of several stages with one title into the first of them, with a link to each stage."""
+    """Merge alerts of several stages with one title: causes and remedies that differ, and a link to each stage."""
     out: dict[tuple[str, str], dict[str, Any]] = {}
     for alert in alerts:
         key = (alert["level"], alert["title"])
         known = out.setdefault(key, {**alert, "stages": []})
         known["stages"].append({"id": alert["stage_id"], "title": alert["stage"]})
+        for part in ("cause", "remedy"):
+            if alert[part] not in known[part]:
+                known[part] = f"{known[part]} {alert[part]}".strip()
     return list(out.values())
 
 
@@ -292,11 +296,12 @@ def _alerts(stage: StageView, identifier: str) -> list[dict[str, Any]]:
 
 
 def _names_value(alert: Mapping[str, Any], value: Any) -> bool:
-    """Return whether an alert names the value of a key figure, as a number or as a percentage."""
+    """Return whether an alert names a value as a number of its own or as a percentage."""
     forms = [wording.number(value)]
     if isinstance(value, float):
         forms.append(f"{value:.0%}")
-    return any(form in f"{alert['title']} {alert['cause']}" for form in forms)
+    either = "|".join(map(re.escape, forms))
+    return re.search(rf"(?<![\d.,])(?:{either})(?![\d%]|[.,]\d)", f"{alert['title']} {alert['cause']}") is not None
 
 
 def _alert(item: Mapping[str, Any], stage: str, identifier: str) -> dict[str, Any]:

@@ -266,12 +266,10 @@ def test_a_finding_is_said_once(tmp_path: Path) -> None:
     run.stage("topics_rna", alerts=[{**few, "cause": "other", "code": "topics.few_cells"}]).save()
     share = [{"name": "Error share", "value": 0.337, "good_below": 0.1}]
     run.stage("regulation", alerts=[poor], metrics=share).save()
-    run.stage("drivers", metrics=share).save()
-    assert codes(build_report(run.finish()).read_text()) == [
-        "prepare.few_cells",
-        "regulation.poor",
-        "report.value_out_of_range",
-    ]
+    run.stage("drivers", alerts=[{**poor, "title": "134% or 34.5 or 0.3371"}], metrics=share).save()
+    text = build_report(run.finish()).read_text()
+    assert codes(text) == ["prepare.few_cells", "regulation.poor", "regulation.poor", "report.value_out_of_range"]
+    assert "<strong>Cause:</strong> c other</p>" in text  # what the second one says is kept
 
 
 def test_the_head_says_how_many_cells_a_subset_has(tmp_path: Path) -> None:

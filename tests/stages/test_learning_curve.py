@@ -10,11 +10,12 @@ import pytest
 
 from mira_nb.core.regulation import learning_curve as halves_of
 from mira_nb.core.regulation.learning_curve import FEWEST_CELLS, Calls, comparisons
+from mira_nb.core.regulation.scores import NullDraw
 from mira_nb.core.tuning.learning_curve import SHORTFALL
 from mira_nb.core.tuning.result import LearningCurve, trial_table
 from mira_nb.stages.base import Context
 from mira_nb.stages.regulation import half_cells
-from mira_nb.stages.regulation.fitting import Simulation, fit_with_null
+from mira_nb.stages.regulation.fitting import fit_with_null
 from mira_nb.stages.regulation.half_cells import HalfCells, calls_of_halves
 from mira_nb.stages.regulation.half_report import half_alerts, half_figures, half_metrics, half_tables
 from mira_nb.stages.regulation.params import RegulationParams
@@ -117,7 +118,7 @@ def planted() -> tuple[HalfCells, HalfCells]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(half_cells, "N_NULL", 40)
-        simulation = Simulation(np.random.default_rng(0), 60, n_open)
+        simulation = NullDraw(np.random.default_rng(0), 60, n_open)
         whole = fit_with_null(cells, sets, simulation, params, posterior=False, n_threads=2, progress=nothing)
         one, two = (
             calls_of_halves(whole, cells, sets, n_open, params, seed=1, n_threads=n, progress=nothing) for n in (1, 2)

@@ -161,7 +161,7 @@ def _genes(done: ComparisonsOutput, genes: list[str]) -> list[Figure]:
             grouping=done.grouping,
             n_cells=int(done.labels.notna().sum()),
             genes=genes,
-            cell_tests=_cell_test_words(done, "gene"),
+            cell_tests=_cell_test_words(done, "gene", starred=False),
             over_samples={gene: words for gene, words in over_samples.items() if words},
         )
     ]
@@ -207,14 +207,15 @@ def _brackets(done: ComparisonsOutput, kind: str, quantity: str, *, short: bool 
     return strongest[["group_1", "group_2"]].assign(label=labels)
 
 
-def _cell_test_words(done: ComparisonsOutput, kind: str) -> str:
-    """Return the sentences that name the test over cells."""
+def _cell_test_words(done: ComparisonsOutput, kind: str, *, starred: bool = True) -> str:
+    """Return the sentences that name the test over cells; `starred` where brackets carry stars."""
     return TEXTS.text(
         "cell_tests",
         pairwise=any(second != REST for _, second in done.compared),
         n_tests=int((done.tests["kind"] == kind).sum()),
         max_brackets=MAX_BRACKETS,
         alpha=done.params.alpha,
+        starred=starred,
     )
 
 

@@ -17,7 +17,7 @@ from mira_nb.core.regulation.geometry import PeakSets
 from mira_nb.core.regulation.links import CellDepths, LinkPlan, LinkTests, score_links
 from mira_nb.core.regulation.model import Cells
 from mira_nb.core.regulation.null_distribution import NullDistribution
-from mira_nb.core.regulation.scores import chromatin_differential, nite_score
+from mira_nb.core.regulation.scores import NullDraw, chromatin_differential, nite_score
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg
 from mira_nb.errors import ResourceError
 from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, RNA
@@ -29,7 +29,7 @@ from mira_nb.typing import Floats, Ints, Progress
 
 from .branches import Branch, find_branches
 from .decay import decay_columns
-from .fitting import Fitted, Simulation, fit_with_null, nite_pvalue
+from .fitting import Fitted, fit_with_null, nite_pvalue
 from .gene_models import gene_models
 from .half_cells import HalfCells, calls_of_halves
 from .inputs import chosen_genes, peak_sets
@@ -280,7 +280,7 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     found = fit_with_null(
         cells,
         sets,
-        Simulation(np.random.default_rng([context.seed, 7]), params.null_genes, n_open),
+        NullDraw(np.random.default_rng([context.seed, 7]), params.null_genes, n_open),
         params,
         n_threads=context.n_threads,
         progress=lambda fraction, message: progress(0.05 + 0.8 * fraction, message),

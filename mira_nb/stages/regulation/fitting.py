@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from mira_nb.core.regulation.explained import constant_log_likelihood, unexplained_share
@@ -26,28 +25,6 @@ FEW_NULL = 40
 
 LITE_LIKE = (1 / 3, 1 / 2)
 """Smallest and largest fraction of the genes, those with least unexplained, from which the null is learned."""
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """How genes of the null distribution are simulated.
-
-    Attributes
-    ----------
-    generator
-        Draws counts and accessibility.
-    n_genes
-        Number of genes.
-    n_open
-        (N,) open modelled peaks of the cells from which accessibility was estimated.
-    measured
-        These cells, where they are not the ones that are fitted.
-    """
-
-    generator: np.random.Generator
-    n_genes: int
-    n_open: NDArray
-    measured: Cells | None = None
 
 
 @dataclass(frozen=True)
@@ -73,14 +50,14 @@ class Fitted:
 
 
 def fit_with_null(
-    cells: Cells, sets: PeakSets, simulation: Simulation, params: RegulationParams, *, posterior: bool = True,
+    cells: Cells, sets: PeakSets, draw: NullDraw, params: RegulationParams, *, posterior: bool = True,
     n_threads: int, progress: Progress,
 ) -> Fitted:  # fmt: skip
     """Fit the genes, then genes simulated under LITE.
 
     Genes are simulated from the LITE models of genes with an unexplained fraction too small to be called NITE, within
-    the limits of `LITE_LIKE`: the LITE model of a gene that does not follow its chromatin says nothing about genes that
-    do. If fewer genes than these follow LITE, the test becomes conservative.
+    the limits of `LITE_LIKE` (in the place of `draw.among`): the LITE model of a gene that does not follow its
+    chromatin says nothing about genes that do. If fewer genes than these follow LITE, the test becomes conservative.
     """
     priors = _priors(params)
     options = FitOptions(
@@ -89,7 +66,7 @@ def fit_with_null(
         min_cells=params.min_cells,
         nearest_weight=params.nearest_weight,
     )
-    part = len(sets.genes) / (len(sets.genes) + simulation.n_genes)
+    part = len(sets.genes) / (len(sets.genes) + draw.n_genes)
     fit = fit_regulation(
         cells,
         sets,
@@ -109,7 +86,7 @@ def fit_with_null(
         fit,
         cells,
         sets,
-        draw=NullDraw(simulation.generator, simulation.n_genes, simulation.n_open, among, simulation.measured),
+        draw=replace(draw, among=among),
         priors=priors,
         options=options,
         n_threads=n_threads,
@@ -121,9 +98,7 @@ def fit_with_null(
     return Fitted(fit, share, null, float(np.nanquantile(simulated.unexplained, 0.95)))
 
 
-def nite_pvalue(
-    statistic: Floats, null: NullDistribution | None, params: RegulationParams, n_topics: int
-) -> Floats:  # fmt: skip
+def nite_pvalue(statistic: Floats, null: NullDistribution | None, params: RegulationParams, n_topics: int) -> Floats:
     """Return p-values of the NITE test under the chosen null distribution, (G,)."""
     if null is not None and params.null == "bootstrap":
         return null.pvalue(statistic)

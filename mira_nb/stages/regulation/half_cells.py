@@ -26,12 +26,12 @@ from mira_nb.core.regulation.learning_curve import (
     take_cells,
 )
 from mira_nb.core.regulation.model import Cells
-from mira_nb.core.regulation.scores import nite_score, take_genes
+from mira_nb.core.regulation.scores import NullDraw, nite_score, take_genes
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg
 from mira_nb.stages.texts import Texts
 from mira_nb.typing import Floats, Ints, Progress
 
-from .fitting import Fitted, Simulation, fit_with_null, nite_pvalue
+from .fitting import Fitted, fit_with_null, nite_pvalue
 
 if TYPE_CHECKING:
     from .params import RegulationParams
@@ -129,7 +129,7 @@ def calls_of_halves(
     halves = []
     for number, rows in enumerate(parts):
         fitted = fit_with_null(
-            take_cells(cells, rows, genes), taken, Simulation(generator, N_NULL, n_open, cells), params,
+            take_cells(cells, rows, genes), taken, NullDraw(generator, N_NULL, n_open, measured=cells), params,
             posterior=False, n_threads=n_threads, progress=partial(_report, progress, number),
         )  # fmt: skip
         halves.append(_calls(f"half {number + 1}", len(rows), fitted, np.arange(len(genes)), params, cells))
