@@ -14,6 +14,7 @@ from mira_nb.explorer.run_names import RunNames
 from mira_nb.io.resources import Resources
 from mira_nb.report.names import topic_names
 from mira_nb.run.dependents import renewal
+from mira_nb.run.lock import RESTORE_SECONDS
 from mira_nb.run.outputs import REPORT, report_is_current, write_report
 from mira_nb.run.presets import Presets
 from mira_nb.run.store import RunStore
@@ -32,9 +33,6 @@ from .state import RunState, StageState, load_stage
 from .texts import phrase, words
 
 Start = Callable[[JobRequest], None]
-
-RESTORE_SECONDS = 60.0
-"""How long the report waits for a version that is being restored."""
 
 
 class StagePanel:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mira_nb.errors import Cancelled, MiraError
 from mira_nb.run.files import write_json
+from mira_nb.run.lock import RESTORE_SECONDS
 from mira_nb.run.progress import read_progress
 from mira_nb.run.store import RunStore
 
@@ -109,6 +110,7 @@ class Worker:
                 seed=int((new or record).get("seed", 0)),
                 command=str(record.get("command", "")),
                 title=str(new.get("title", "")),
+                patience=RESTORE_SECONDS,
             ),
             sink=self._progress,
         )

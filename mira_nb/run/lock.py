@@ -13,6 +13,9 @@ from mira_nb.errors import ParameterError, StoreError
 from .messages import refusal
 from .place import check_text
 
+RESTORE_SECONDS = 30.0
+"""How long a page's request waits for a version that another click restores."""
+
 
 def check_folder(root: Path) -> None:
     """Refuse to write into a folder that holds something else."""

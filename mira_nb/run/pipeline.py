@@ -63,6 +63,8 @@ class RunRequest:
         None: as the environment says, else this machine's processes. Results do not depend on it.
     donors
         Other run folders whose results are taken over where the key of a stage is the same.
+    patience
+        Seconds to wait for another process that writes to the run folder.
     """
 
     spec: InputSpec
@@ -77,6 +79,7 @@ class RunRequest:
     title: str = ""
     compute: str | None = None
     donors: tuple[Path, ...] = ()
+    patience: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def run_pipeline(request: RunRequest, *, sink: ProgressSink | None = None) -> Ru
     check_names(request.title, request.seed, request.spec, request.resources)
     check_place(store.root)
     use_writable_numba_cache()
-    with locked(store.root), compute_for_kernels(request.compute), kernel_server():
+    with locked(store.root, patience=request.patience), compute_for_kernels(request.compute), kernel_server():
         hashes = HashCache(store.root / "cache" / "hashes.json")
         record = _open_record(request, store, hashes)
         run = _Run(request, store, hashes, record, parameters, sink)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +61,29 @@ def test_the_page_says_what_becomes_out_of_date_renews_it_and_restores(store: Ru
     assert "has no version 99" in page.versions.said.value
 
 
+@contextmanager
+def restoring(root: Path, seconds: float) -> Iterator[None]:
+    """Write to a run folder for some seconds, as another click does that restores a version."""
+    held = threading.Event()
+
+    def restore() -> None:
+        with locked(root):
+            held.set()
+            time.sleep(seconds)
+
+    thread = threading.Thread(target=restore)
+    thread.start()
+    assert held.wait(30)
+    yield
+    thread.join()
+
+
+def test_a_job_waits_for_a_version_that_is_restored(store: RunStore, jobs: JobController) -> None:
+    with restoring(store.root, 4):  # longer than a worker needs to begin
+        jobs.start(JobRequest(stage="prepare"))
+        assert jobs.wait(90).status == "done"
+
+
 def test_the_report_waits_for_a_version_that_is_restored(
     store: RunStore, jobs: JobController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,19 +91,8 @@ def test_the_report_waits_for_a_version_that_is_restored(
     jobs.start(JobRequest(stage="prepare"))
     jobs.wait(60)
     (store.root / REPORT).unlink()
-    held, release = threading.Event(), threading.Event()
-
-    def restore() -> None:
-        with locked(store.root):
-            held.set()
-            release.wait(30)
-
-    restoring = threading.Thread(target=restore)
-    restoring.start()
-    assert held.wait(30)
-    threading.Timer(0.5, release.set).start()
-    assert report_reply(store.root).name == REPORT
-    restoring.join()
+    with restoring(store.root, 0.5):
+        assert report_reply(store.root).name == REPORT
 
     (store.root / REPORT).unlink()
     active = JobState(**{**asdict(jobs.state()), "status": "running"})
