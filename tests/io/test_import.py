@@ -297,10 +297,11 @@ def test_obs_tables_that_are_refused(rna, atac, tmp_path, write, content, code, 
     [
         ("cells.xlsx", b"PK no zip"),
         ("cells.parquet", b"PAR1"),
-        ("cells.csv.gz", gzip.compress(b"barcode,cell_type\nx,y\n" * 999)[:-20]),
+        ("cells.csv.gz", gzip.compress(b"barcode,cell_type\nx,y\n" * 999, mtime=0)[:-20]),
         ("cells.h5ad", b"no HDF5"),
         ("cells.csv", bytes(range(256)) * 9),
     ],
+    ids=["xlsx", "parquet", "csv.gz", "h5ad", "csv"],
 )
 def test_damaged_tables(rna, atac, tmp_path, write, name, content):
     (tmp_path / name).write_bytes(content)

@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import false_discovery_control, mannwhitneyu
 
 from mira_nb.stages.regulation.lineages import lineage_figures, state_table, state_tests, state_topics
-from mira_nb.stages.regulation.score_tests import lineage_cells, log_score
+from mira_nb.stages.regulation.score_tests import apart, lineage_cells, log_score, nite_sides
 
 N_CELLS, N_GENES, N_TOP = 90, 60, 10
 
@@ -94,6 +94,19 @@ def test_figures_star_what_is_significant(found: Any) -> None:
     assert "terminal in B|n = 2" in terminal, "a gene without a model does not count"
     assert "other genes|n = 45" in terminal
     assert "(root: e1, e4; A: e2; B: e3)" in by_name["state_nite"].caption
+
+
+def test_captions_say_which_groups_the_tests_set_apart(found: Any) -> None:
+    tests = pd.DataFrame(
+        {"group_1": ["a", "b", "c", "d"], "effect_size": [0.2, -0.4, 0.6, 0.9], "adj_pvalue": [0.01, 0.001, 0.04, 0.2]}
+    )
+    assert apart(tests, sign=1) == ["c", "a"]
+    assert apart(tests, sign=-1) == ["b"]
+    (figure, *_) = lineage_figures(found, pd.DataFrame(columns=["lineage", "gene", "terminal"]))
+    table = state_tests(found)
+    assert apart(table, sign=1) + apart(table, sign=-1) != []
+    assert nite_sides(table) in figure.caption
+    assert nite_sides(table.assign(adj_pvalue=1.0)) != nite_sides(table)
 
 
 def test_without_a_branch_there_is_nothing_to_show(found: Any) -> None:

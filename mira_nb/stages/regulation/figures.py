@@ -37,6 +37,7 @@ from .score_tests import (
     cell_tests,
     lineage_cells,
     log_score,
+    nite_sides,
     star,
     topic_genes,
     topic_tests,
@@ -172,6 +173,7 @@ def _topic_figures(found: RegulationOutput) -> list[Figure]:
             level=STAR_LEVEL,
             n_significant=_n_significant(tests),
             n_topics=len(tests),
+            sides=nite_sides(tests),
         )
     ]
 

@@ -16,7 +16,7 @@ from mira_nb.stages.texts import Texts
 from .branches import lineage_nodes
 from .compute import RegulationOutput
 from .primed import terminal_tests
-from .score_tests import COLUMNS, STAR_LEVEL, against_rest, log_score, star, topic_genes
+from .score_tests import COLUMNS, STAR_LEVEL, against_rest, log_score, nite_sides, star, topic_genes
 
 TEXTS = Texts(__package__)
 
@@ -112,7 +112,7 @@ def _state_figure(found: RegulationOutput) -> list[Figure]:
         group=Channel("group", "state", order=order),
         step=100,
     )
-    return [TEXTS.figure("state_nite", chart, topics=topics, level=STAR_LEVEL)]
+    return [TEXTS.figure("state_nite", chart, topics=topics, level=STAR_LEVEL, sides=nite_sides(tests))]
 
 
 def state_table(found: RegulationOutput) -> list[Table]:

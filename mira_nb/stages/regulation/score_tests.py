@@ -19,9 +19,12 @@ from mira_nb.keys import (
     TOPIC_ACTIVATIONS,
 )
 from mira_nb.stages.shared.cells import topic_frame
+from mira_nb.stages.texts import Texts
 from mira_nb.typing import Floats
 
 from .compute import RegulationOutput
+
+TEXTS = Texts(__package__)
 
 COLUMNS = (
     "quantity", "group_1", "group_2", "n_1", "n_2", "median_1", "median_2", "effect_size", "pvalue", "adj_pvalue",
@@ -65,6 +68,19 @@ def against_rest(values: NDArray, members: Mapping[str, NDArray[np.bool_]], *, q
     frame = pd.DataFrame(rows, columns=list(COLUMNS[:-1]))
     frame["adj_pvalue"] = benjamini_hochberg(frame["pvalue"].to_numpy(float))
     return frame
+
+
+def apart(tests: pd.DataFrame, *, sign: int) -> list[str]:
+    """Return the groups that a test sets above (`sign` 1) or below (-1) all others, the largest effect first."""
+    effect = sign * tests["effect_size"].to_numpy(float)
+    order = np.argsort(-effect, kind="stable")
+    told = (effect > 0) & (tests["adj_pvalue"].to_numpy(float) < STAR_LEVEL)
+    return [str(tests["group_1"].iloc[i]) for i in order if told[i]]
+
+
+def nite_sides(tests: pd.DataFrame) -> str:
+    """Return the sentence on the groups that the tests set apart from all others."""
+    return TEXTS.text("nite_sides", higher=apart(tests, sign=1), lower=apart(tests, sign=-1))
 
 
 def cell_tests(found: RegulationOutput) -> pd.DataFrame:

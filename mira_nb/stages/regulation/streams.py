@@ -14,7 +14,7 @@ from mira_nb.stages.shared.cells import topic_frame
 from mira_nb.stages.texts import Texts
 
 from .compute import RegulationOutput
-from .score_tests import STAR_LEVEL, lineage_cells, log_score, star, topic_genes, topic_tests
+from .score_tests import STAR_LEVEL, lineage_cells, log_score, nite_sides, star, topic_genes, topic_tests
 
 TEXTS = Texts(__package__)
 
@@ -66,4 +66,5 @@ def stream_figures(found: RegulationOutput) -> list[Figure]:
     if not len(frame):
         return []
     order = order_by_peak(frame[frame["lineage"] == frame["lineage"].iloc[0]])
-    return [TEXTS.figure("topic_nite_streams", nite_streams(frame, order=order), window=WINDOW, level=STAR_LEVEL)]
+    chart, sides = nite_streams(frame, order=order), nite_sides(topic_tests(found))
+    return [TEXTS.figure("topic_nite_streams", chart, window=WINDOW, level=STAR_LEVEL, sides=sides)]
