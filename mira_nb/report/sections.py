@@ -266,16 +266,26 @@ def all_alerts(run: RunView, stages: list[dict[str, Any]]) -> list[dict[str, Any
 
 
 def _merged(alerts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Merge alerts of several stages with one title: causes and remedies that differ, and a link to each stage."""
-    out: dict[tuple[str, str], dict[str, Any]] = {}
+    """Merge alerts of several stages with one title; what they say differently is said stage by stage."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for alert in alerts:
-        key = (alert["level"], alert["title"])
-        known = out.setdefault(key, {**alert, "stages": []})
-        known["stages"].append({"id": alert["stage_id"], "title": alert["stage"]})
-        for part in ("cause", "remedy"):
-            if alert[part] not in known[part]:
-                known[part] = f"{known[part]} {alert[part]}".strip()
-    return list(out.values())
+        groups.setdefault((alert["level"], alert["title"]), []).append(alert)
+    return [
+        {
+            **same[0],
+            "cause": _of_each(same, "cause"),
+            "remedy": _of_each(same, "remedy"),
+            "stages": [{"id": alert["stage_id"], "title": alert["stage"]} for alert in same],
+        }
+        for same in groups.values()
+    ]
+
+
+def _of_each(alerts: list[dict[str, Any]], part: str) -> str:
+    """Return a part of some alerts: once if it is the same in all, else with the stages' titles."""
+    if len({alert[part] for alert in alerts}) == 1:
+        return str(alerts[0][part])
+    return " ".join(f"{alert['stage']}: {alert[part]}" for alert in alerts if alert[part])
 
 
 def _alerts(stage: StageView, identifier: str) -> list[dict[str, Any]]:

@@ -269,7 +269,11 @@ def test_a_finding_is_said_once(tmp_path: Path) -> None:
     run.stage("drivers", alerts=[{**poor, "title": "134% or 34.5 or 0.3371"}], metrics=share).save()
     text = build_report(run.finish()).read_text()
     assert codes(text) == ["prepare.few_cells", "regulation.poor", "regulation.poor", "report.value_out_of_range"]
-    assert "<strong>Cause:</strong> c other</p>" in text  # what the second one says is kept
+    first, second = re.findall(
+        r'<a href="#(?:prepare|topics_rna)">([^<]+)</a>', text[text.index('<section id="alerts"') :]
+    )[:2]
+    assert f"<strong>Cause:</strong> {first}: c {second}: other</p>" in text
+    assert "<strong>What to do:</strong> r</p>" in text
 
 
 def test_the_head_says_how_many_cells_a_subset_has(tmp_path: Path) -> None:
