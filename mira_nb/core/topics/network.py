@@ -27,11 +27,12 @@ class Posterior:
 
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    # made without memory, so that nothing is drawn from the global generator; skip_init, which is meant for this,
+    # imports torch's symbolic shapes with sympy (1.8 s)
+    layer = nn.Linear(n_in, n_out, device="meta")
     bound = 1 / math.sqrt(n_in)
-    with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
+    layer.weight = nn.Parameter(torch.empty(n_out, n_in).uniform_(-bound, bound, generator=generator))
+    layer.bias = nn.Parameter(torch.empty(n_out).uniform_(-bound, bound, generator=generator))
     return layer
 
 
