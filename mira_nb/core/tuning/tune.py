@@ -16,7 +16,8 @@ from mira_nb.core.topics.settings import Modality, TopicSettings, topics_for_siz
 from mira_nb.errors import InputError
 from mira_nb.typing import Progress
 
-from .quick import QuickSearch, quick_trials
+from .grid import quick_trials
+from .quick import QuickSearch
 from .result import Processors, SearchPlan, Tuning, trial_table
 from .rule import Curve
 
