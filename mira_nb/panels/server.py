@@ -18,6 +18,7 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 from voila.app import Voila
 
+from .heap import give_back, share_heap
 from .texts import phrase
 
 SUBPROTOCOL: Final = "v1.kernel.websocket.jupyter.org"
@@ -135,6 +136,7 @@ class DashboardServer(Voila):
 
     def start(self) -> None:
         """Serve until the process is ended."""
+        share_heap()
         self.connection_dir = tempfile.mkdtemp(prefix="mira_nb_", dir=self.connection_dir_root)
         settings = {**self.init_settings(), **self.tornado_settings}
         self.app = GuardedApplication(self.guard, **settings)
@@ -164,10 +166,14 @@ class KernelSweep:
         self.manager, self.clock = manager, clock
         self._alone: dict[str, float] = {}
         self._met: set[str] = set()
+        self._kernels: set[str] = set()
 
     async def run(self) -> list[str]:
         """End what is due and return the ids of the kernels that were ended."""
         now, ended = self.clock(), []
+        if self._kernels != (there := set(self.manager.list_kernel_ids())):  # a page was opened or left
+            self._kernels = there
+            give_back()
         pooled = await self._pooled()
         kernels = [kernel for kernel in self.manager.list_kernel_ids() if kernel not in pooled]
         self._alone = {kernel: since for kernel, since in self._alone.items() if kernel in kernels}
