@@ -28,9 +28,8 @@ from mira_nb.core.topics.diagnostics import effective_number
 from mira_nb.core.topics.fit import fit_topic_model
 from mira_nb.core.topics.settings import Modality, TopicSettings
 from mira_nb.core.tuning.factorise import score_topics
-from mira_nb.core.tuning.grid import quick_trials
 from mira_nb.core.tuning.held_out import difference
-from mira_nb.core.tuning.quick import SHARP_START, QuickSearch
+from mira_nb.core.tuning.quick import SHARP_START, QuickSearch, quick_trials
 from mira_nb.keys import ENCODER, MODELLED
 from mira_nb.stages.base import no_progress
 

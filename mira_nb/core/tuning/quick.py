@@ -3,8 +3,7 @@
 The number of topics is read from the held-out likelihood of Kullback-Leibler factorisations, the start of every fit
 (:mod:`mira_nb.core.topics.nmf`), which cost a small fraction of a fit. On sparse data they overfit before the topic
 model does, elsewhere later: short fits of the model itself compare their choice with its neighbours, and climb. J,
-which does not matter to factorisations of expression, is compared by such fits at the chosen K. Where fits from a
-sharper start hold out better, they go on from there: they tell more programmes apart.
+which does not matter to factorisations of expression, is compared by such fits at the chosen K.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -30,14 +29,19 @@ from mira_nb.typing import Progress
 
 from .baselines import baseline_table, model_score
 from .factorise import SCOUT_UPDATES, STARTS, UPDATES, Factoriser, reference, refit, score_topics, start_of_fit, timed
-from .grid import GRID, SHARP_TRIALS, above, below
 from .held_out import completion_score, make_split
 from .learning_curve import FactorisedRefit, learning_curve
 from .result import LearningCurve, Map
-from .rule import LEAST_GAIN, LEAST_GAIN_OF_FITS, LEAST_GAIN_OF_SHARP_FITS, Curve
+from .rule import LEAST_GAIN, LEAST_GAIN_OF_FITS, Curve
 from .sample import Sample, draw_sample
 from .short_fit import ShortFit, short_fit
 from .stability import Stability, assess
+
+GRID = (2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 63, 80, 100)
+"""Coarse grid of the number of topics: steps of about a quarter."""
+
+SINGLY = 10
+"""Number of topics up to which short fits look downwards one by one, beyond it by the grid (chosen)."""
 
 PATIENCE = 2
 """Coarse grid points without a worthwhile gain after which the grid is not followed further (chosen)."""
@@ -124,11 +128,9 @@ class QuickSearch:
         encoder = self.encoder[sample.features]
         fitted = self._climb(curve, encoder, min(low, high), high)
         chosen = fitted.choice() if fitted.tried else curve.choice()
+        stability = self._stability(sample, chosen)
         settings = self._prior(chosen, encoder)
-        if settings.get("start_power") == SHARP_START:
-            sharp, settings = self._climb_sharply(chosen, settings, encoder, curve, high)
-            chosen, fitted = sharp.choice(), sharp if len(sharp.tried) > 1 else fitted
-        return curve, fitted, chosen, settings, self._stability(sample, chosen), sample
+        return curve, fitted, chosen, settings, stability, sample
 
     def _work(self, sample: Sample) -> float:
         """Return the largest number of updates of single weights: counts x topics x updates of all factorisations."""
@@ -242,36 +244,6 @@ class QuickSearch:
         sharp = self._fitted([(k, pseudocounts)], encoder, phase="start", power=SHARP_START)[k, pseudocounts]
         return (plain, 1.0) if plain.within_error_of(sharp) else (sharp, SHARP_START)
 
-    def _climb_sharply(
-        self, k: int, taken: dict[str, float], encoder: NDArray[np.bool_], factorised: Curve, high: int
-    ) -> tuple[Curve, dict[str, float]]:
-        """Go on from the choice by fits from sharp starts, as long as the next number of topics is worth it.
-
-        They tell programmes apart that fits of as few steps from plain starts mix. J stays the same share of K.
-        """
-        given = taken["initial_pseudocounts"]
-        share = given / k if given in (k, k / 2) else 0.0
-
-        def pair(n: int) -> tuple[int, float]:
-            return n, n * share if share else given
-
-        curve = Curve(
-            {k: self.fits[*pair(k), SHARP_START].scores}, factorised.profile, factorised.n_counts,
-            LEAST_GAIN_OF_SHARP_FITS,
-        )  # fmt: skip
-        while len(curve.scores) <= SHARP_TRIALS and len(self.rows) < self.n_trials:
-            larger = [n for n in above(curve.choice(), high) if n not in curve.scores]
-            list(self._factorised(larger, "fine", factorised))
-            if not larger or larger[0] not in self.starts:
-                break
-            found = self._fitted([pair(larger[0])], encoder, phase="start", power=SHARP_START)
-            curve.scores.update({n: fit.scores for (n, _), fit in found.items()})
-        chosen = curve.choice()
-        out = {**taken, "initial_pseudocounts": pair(chosen)[1]}
-        if "shrinkage_power" in taken:
-            out["shrinkage_power"] = self.fits[*pair(chosen), SHARP_START].shrinkage_power
-        return curve, out
-
     def baselines(self, k: int, taken: Mapping[str, Any], encoder: NDArray[np.bool_]) -> pd.DataFrame:
         """Fit the training cells of the split at the choice, and compare the fit with simpler models on the others.
 
@@ -380,3 +352,19 @@ class QuickSearch:
         losses = [row["loss"] for row in self.rows]
         best = f"; best loss so far {min(losses):.4f} nats per count" if losses else ""
         self.progress(min(end, done), f"trial {len(self.rows) + 1}: {message}{best}")
+
+
+def below(k: int, low: int) -> list[int]:
+    """Return the next smaller number of topics that fits try: one less, or that of the grid beyond :data:`SINGLY`."""
+    smaller = k - 1 if k <= SINGLY else max(n for n in GRID if n < k)
+    return [smaller] if smaller >= low else []
+
+
+def quick_trials(low: int, high: int) -> int:
+    """Return how many trials a quick search takes at most: coarse grid, gaps of the fine one, fits of K and of J.
+
+    Fits may follow the grid upwards or go down one by one, and J takes two more, the start one.
+    """
+    coarse = [k for k in GRID if low <= k <= high]
+    widest = max((b - a - 1 for a, b in pairwise(coarse)), default=0)
+    return len(coarse) + 2 * min(widest, 8) + 1 + max(len(coarse), min(high, SINGLY)) + 3

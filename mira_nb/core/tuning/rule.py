@@ -25,12 +25,6 @@ The held-out likelihood of accessibility has a maximum near the planted number, 
 fits noise; it is nearly flat there on sparse data, where fewer topics lose cell types (docs/decisions/12-tuning.md).
 """
 
-LEAST_GAIN_OF_SHARP_FITS = 0.05
-"""The same for fits of expression from sharp starts, where these hold out better than plain ones.
-
-Chosen on simulated cells: with 5 and 7 planted programmes a further one gains 3 % or less, with 10 planted the seventh
-and eighth gain 6 % each (docs/decisions/12-tuning.md).
-"""
 
 EQUIVALENT = 1e-3
 """Difference of held-out log-likelihoods, nats per count, up to which priors count as equally good (chosen).

@@ -16,8 +16,7 @@ from mira_nb.core.topics.settings import Modality, TopicSettings, topics_for_siz
 from mira_nb.errors import InputError
 from mira_nb.typing import Progress
 
-from .grid import quick_trials
-from .quick import QuickSearch
+from .quick import QuickSearch, quick_trials
 from .result import Processors, SearchPlan, Tuning, trial_table
 from .rule import Curve
 

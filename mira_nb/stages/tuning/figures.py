@@ -30,9 +30,8 @@ def figures(output: TuningOutput) -> list[Figure]:
             )
         )
     if len(tuning.fitted) > 1:
-        sharp = tuning.settings.get("start_power", 1) > 1
         chart = charts.loss_curve(tuning.fitted, chosen=tuning.n_topics)
-        out.append(TEXTS.figure("fitted", chart, chosen=tuning.n_topics, n_fitted=len(tuning.fitted), sharp=sharp))
+        out.append(TEXTS.figure("fitted", chart, chosen=tuning.n_topics, n_fitted=len(tuning.fitted)))
     if len(tuning.trials):
         n_pruned = int((tuning.trials["state"] == "pruned").sum())
         chart = charts.trial_history(tuning.trials)

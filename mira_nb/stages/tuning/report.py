@@ -10,7 +10,7 @@ import pandas as pd
 
 from mira_nb.core.tuning.learning_curve import CELLS_PER_TOPIC, LEAST_CELLS, SHORTFALL, fewest_cells
 from mira_nb.core.tuning.result import Tuning
-from mira_nb.core.tuning.rule import EQUIVALENT, LEAST_GAIN, LEAST_GAIN_OF_FITS, LEAST_GAIN_OF_SHARP_FITS
+from mira_nb.core.tuning.rule import EQUIVALENT, LEAST_GAIN, LEAST_GAIN_OF_FITS
 from mira_nb.core.tuning.stability import DEAD, DUPLICATE, FOUND
 from mira_nb.keys import TUNING
 from mira_nb.stages.result import Alert, ExportFile, Metric, Slot, Table
@@ -52,7 +52,7 @@ def tables(output: TuningOutput) -> list[Table]:
     if len(tuning.curve):
         out.append(TEXTS.table("curve", tuning.curve))
     if len(tuning.fitted) > 1:
-        out.append(TEXTS.table("fitted", tuning.fitted, sharp=tuning.settings.get("start_power", 1) > 1))
+        out.append(TEXTS.table("fitted", tuning.fitted))
     if tuning.stability is not None:
         out.append(TEXTS.table("stability", tuning.stability.table, found=FOUND, duplicate=DUPLICATE, dead=DEAD))
     curve = tuning.learning_curve
@@ -220,8 +220,7 @@ def methods(output: TuningOutput) -> str:
         n_seeds=0 if tuning.stability is None else int(np.max(tuning.stability.table["n_seeds"])),
         least_gain=LEAST_GAIN,
         least_gain_of_fits=LEAST_GAIN_OF_FITS["expression" if output.modality == "rna" else "accessibility"],
-        least_gain_of_sharp=LEAST_GAIN_OF_SHARP_FITS,
-        n_fitted=int((tuning.trials["phase"] == "model").sum()) if len(tuning.trials) else 0,
+        n_fitted=len(tuning.fitted),
         equivalent=EQUIVALENT,
         found=FOUND,
         sentence=output.more_cells,

@@ -16,7 +16,7 @@ import anndata
 import numpy as np
 import torch
 from mira import topics
-from mira.topic_model import base, model_factory
+from mira.topic_model import base
 from mira.topic_model.hyperparameter_optim import trainer
 from scipy import sparse
 
@@ -95,7 +95,7 @@ def main():
     parser.add_argument("--topics", type=int, default=0, help="fit this number of topics, do not tune")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    model_factory.load = functools.partial(torch.load, weights_only=False)
+    torch.load = functools.partial(torch.load, weights_only=False)
     base.OneCycleLR_Wrapper.__init__ = drop_verbose
     encoder = np.load(f"{options.work}/encoder.npy")
     model, result = fitted(options, encoder)
