@@ -24,7 +24,7 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def share_heap() -> bool:
-    """Let all threads that start from now on share one heap; returns whether that could be had.
+    """Make all threads that start from now on share one heap; returns whether that could be had.
 
     What is there now stays for good, and is not looked at by later collections.
     """
