@@ -16,15 +16,10 @@ import anndata
 import numpy as np
 import torch
 from mira import topics
-from mira.topic_model import base
+from mira.topic_model import base, model_factory
 from mira.topic_model.hyperparameter_optim import trainer
+from reference import drop_verbose
 from scipy import sparse
-
-
-def drop_verbose(self, optimizer, **options):
-    """Set the schedule up without an argument that current torch no longer has."""
-    options.pop("verbose", None)
-    torch.optim.lr_scheduler.OneCycleLR.__init__(self, optimizer, options.pop("max_lr"), **options)
 
 
 def table(path, encoder):
@@ -95,7 +90,7 @@ def main():
     parser.add_argument("--topics", type=int, default=0, help="fit this number of topics, do not tune")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    torch.load = functools.partial(torch.load, weights_only=False)
+    model_factory.load = functools.partial(torch.load, weights_only=False)
     base.OneCycleLR_Wrapper.__init__ = drop_verbose
     encoder = np.load(f"{options.work}/encoder.npy")
     model, result = fitted(options, encoder)

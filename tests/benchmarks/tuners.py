@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,10 +32,9 @@ from mira_nb.core.tuning.result import Processors
 from mira_nb.core.tuning.short_fit import decoder_scores
 from mira_nb.core.tuning.tune import tune
 from mira_nb.run.compute import available_cores
+from tests.benchmarks.__main__ import measure as run_script
 from tests.benchmarks.__main__ import reference_python
 from tests.benchmarks.number_of_topics import MODALITIES, modelled
-
-HERE = Path(__file__).resolve().parent
 
 
 def ours(
@@ -60,17 +58,9 @@ def ours(
 
 def reference(python: Path, work: Path, **options: Any) -> tuple[NDArray[np.float64], dict[str, Any]]:
     """Return scores of the held-out cells by the reference, and what it says of its fit."""
-    arguments = [item for name, value in options.items() for item in (f"--{name}", str(value))]
-    threads = str(options["threads"])
-    env = {**os.environ, "PYTHONPATH": "", "TQDM_DISABLE": "1"}
-    env |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), threads)
-    done = subprocess.run(
-        [str(python), str(HERE / "reference.py"), "--work", str(work), *arguments],
-        capture_output=True, text=True, env=env, cwd=work, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"the reference failed:\n{done.stderr[-3000:]}")
-    said: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    said = run_script(python, "reference_tuner.py", work=work, **options)
+    if "error" in said:
+        raise RuntimeError(f"the reference failed: {said['error']}")
     return np.load(work / "reference.npy"), said
 
 

@@ -1,1 +1,0 @@
-"""Our search for the number of topics beside the reference's own, in the same wall time."""
