@@ -99,7 +99,7 @@ def _fractional(values: np.ndarray) -> np.ndarray:
 
 def _where(values: np.ndarray, test: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Return the positions of stored values that satisfy `test`, evaluated block-wise to bound memory."""
-    starts = range(0, len(values), _TEST_BLOCK)
+    starts = range(0, max(len(values), 1), _TEST_BLOCK)
     return np.concatenate([np.flatnonzero(test(values[i : i + _TEST_BLOCK])) + i for i in starts])
 
 
@@ -170,6 +170,13 @@ def finish_counts(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     out.eliminate_zeros()
     out.sort_indices()
     return out
+
+
+def positive_per_row(matrix: sparse.csr_matrix) -> np.ndarray:
+    """Count the values above zero of every row, (rows,); stored zeros do not count."""
+    others = _where(matrix.data, lambda values: ~(values > 0))
+    rows = np.searchsorted(matrix.indptr, others, side="right") - 1
+    return np.diff(matrix.indptr).astype(np.int64) - np.bincount(rows, minlength=matrix.shape[0])
 
 
 def count_error(

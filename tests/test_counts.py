@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from mira_nb import counts
 from mira_nb.core.topics.data import check_counts
 from mira_nb.counts import Likeness, Problem, ValueProblem, count_error, find_problem, finish_counts
 from mira_nb.errors import InputError
@@ -95,3 +96,11 @@ def test_finished_counts_are_sorted_whole_and_without_zeros() -> None:
     matrix = sparse.csr_matrix((np.array([2.00001, 1.0, 0.0]), np.array([2, 0, 1]), np.array([0, 3])), shape=(1, 3))
     done = finish_counts(matrix)
     assert (done.dtype, done.indices.tolist(), done.data.tolist()) == (np.float32, [0, 2], [1.0, 2.0])
+
+
+def test_values_above_zero_are_counted_without_stored_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "_TEST_BLOCK", 7)
+    matrix = sparse.random(30, 20, density=0.3, format="csr", random_state=0)
+    matrix.data[::3] = 0
+    np.testing.assert_array_equal(counts.positive_per_row(matrix), (matrix.toarray() > 0).sum(axis=1))
+    assert counts.positive_per_row(sparse.csr_matrix((3, 4))).tolist() == [0, 0, 0]

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from scipy.spatial.distance import pdist
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 
+from mira_nb.core.representation import projections
 from mira_nb.core.representation.projections import clr, ilr, ilr_basis, joint_representation, lsi, pca
 from mira_nb.errors import InputError
 
@@ -95,3 +96,18 @@ def test_lsi_equals_exact_svd_of_tfidf():
     np.testing.assert_allclose(np.abs(result.coordinates), np.abs(u[:, :3] * s[:3]), atol=1e-4)
     again = lsi(sparse.csr_matrix(binary), n_components=3)
     np.testing.assert_array_equal(result.coordinates, again.coordinates)
+
+
+@pytest.mark.parametrize("shape", [(120, 400), (400, 120)])
+def test_lsi_in_blocks_and_strips_equals_scikit_learn(monkeypatch, shape):
+    binary = sparse.random(*shape, density=0.1, format="csr", random_state=1, data_rvs=np.ones)
+    binary.data[::7] = 0  # stored zeros are closed peaks
+    binary = sparse.vstack([binary, sparse.csr_matrix((1, shape[1]))]).tocsr()  # a cell without any
+    monkeypatch.setattr(projections, "BLOCK", 500)
+    monkeypatch.setattr(projections, "_STRIP", 3)
+    result = lsi(binary, n_components=7, seed=3)
+    dense = TfidfTransformer().fit_transform(binary.toarray()).toarray()
+    weights = sparse.csr_matrix(dense, dtype=np.float32)
+    np.testing.assert_allclose(projections._tf_idf(binary).toarray(), dense, rtol=1e-5)
+    expected = TruncatedSVD(7, random_state=3).fit_transform(weights)
+    np.testing.assert_allclose(np.abs(result.coordinates), np.abs(expected), atol=1e-4)

@@ -126,6 +126,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int)
     options = parser.parse_args()
     runs = {name: Path(folder) for name, _, folder in (given.partition("=") for given in options.run)}
+    options.work.mkdir(parents=True, exist_ok=True)
     digests = {}
     for name in options.sets:
         make, seeds = SETS[name]

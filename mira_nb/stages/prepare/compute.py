@@ -103,6 +103,7 @@ def compute(data: MuData, params: PrepareParams, context: Context) -> PrepareOut
     context.progress(0.15, "principal components of expression")
     expression = log_normalize(rna.X, target_sum=params.target_sum)[:, np.flatnonzero(genes.variable)]
     components = pca(expression, n_components=params.n_pcs, seed=context.seed)
+    del expression
     context.progress(0.25, "latent semantic indexing of accessibility")
     topics = lsi(atac.X, n_components=params.n_lsi, seed=context.seed)
     layouts = {}

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mira_nb.counts import log_expression
+from mira_nb.counts import log_expression, positive_per_row
 from mira_nb.errors import InputError, StoreError
 from mira_nb.keys import ATAC, ATAC_TOPIC_PREFIX, CELL_LABEL, RNA, RNA_TOPIC_PREFIX, X_TOPICS
 from mira_nb.stages.texts import Texts
@@ -107,8 +107,8 @@ def cell_depths(data: MuData) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "n_counts": np.asarray(rna.sum(axis=1)).ravel().astype(np.int64),
-            "n_genes": np.asarray((rna > 0).sum(axis=1)).ravel().astype(np.int64),
-            "n_peaks": np.asarray((atac > 0).sum(axis=1)).ravel().astype(np.int64),
+            "n_genes": positive_per_row(rna),
+            "n_peaks": positive_per_row(atac),
         },
         index=data.obs_names,
     )
