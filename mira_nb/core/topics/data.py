@@ -85,7 +85,10 @@ def check_counts(counts: Any, modality: Modality) -> sparse.csr_matrix:
     if problem is not None and problem.kind != "empty":
         raise count_error(problem, source=f"the {modality} matrix")
     values = matrix.data
-    whole = values.dtype.kind != "f" or np.array_equal(values, np.rint(values))
+    whole = values.dtype.kind != "f" or all(
+        bool((part == np.rint(part)).all())
+        for part in (values[i.start : i.stop] for i in blocks(len(values), 1_000_000))
+    )
     if not whole or not matrix.has_canonical_format or (values.size and values.min() == 0):
         matrix = matrix.copy()
         matrix.sum_duplicates()

@@ -17,6 +17,9 @@ from scipy import sparse
 
 from mira_nb.typing import Floats
 
+_ROWS = 512
+"""Cells whose counts are converted together."""
+
 
 @dataclass(frozen=True)
 class Decoder:
@@ -119,7 +122,12 @@ class Decoder:
 def log_share_per_count(counts: sparse.csr_matrix, decoder: Decoder, topics: NDArray[np.floating]) -> float:
     """Return the mean of log rho_ij over all counts, without a cells x features array."""
     weights, offset = decoder.affine()
-    columns = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
-    depth = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
-    logits = float((topics * (counts.astype(np.float64) @ weights.T)).sum() + columns @ offset)
-    return (logits - float(depth @ decoder.log_normalizer(topics))) / float(depth.sum())
+    total = n_counts = 0.0
+    for first in range(0, counts.shape[0], _ROWS):
+        rows = slice(first, first + _ROWS)
+        part = counts[rows].astype(np.float64)
+        depth = np.asarray(part.sum(axis=1)).ravel()
+        total += float((topics[rows] * (part @ weights.T)).sum() + (part @ offset).sum())
+        total -= float(depth @ decoder.log_normalizer(topics[rows]))
+        n_counts += float(depth.sum())
+    return total / n_counts

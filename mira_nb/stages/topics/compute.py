@@ -182,12 +182,14 @@ class TopicsOutput:
     @cached_property
     def scored(self) -> dict[str, float]:
         """Mean log probability per count, in nats, under the model and under the mean profile of the training cells."""
-        cells = self.fit.held_out if self.fit.held_out.any() else np.ones(len(self.fit.topics), bool)
-        training = ~self.fit.held_out
-        profile = np.asarray(self.counts[np.flatnonzero(training)].sum(0), float).ravel() + 0.5
+        from mira_nb.core.topics.data import column_totals
+
+        every = np.arange(len(self.fit.topics))
+        cells = np.flatnonzero(self.fit.held_out) if self.fit.held_out.any() else every
+        profile = column_totals(self.counts, every[~self.fit.held_out]) + 0.5
         profile /= profile.sum()
-        part = self.counts[np.flatnonzero(cells)]
-        total = np.asarray(part.sum(0), float).ravel()
+        total = column_totals(self.counts, cells)
+        part = self.counts if len(cells) == len(every) else self.counts[cells]
         return {
             "model": self.fit.log_likelihood_per_count(part, self.fit.topics[cells]),
             "profile": float(total @ np.log(profile) / max(total.sum(), 1)),

@@ -85,6 +85,7 @@ def tables(fitted: TopicsOutput, diagnostics: Diagnostics) -> list[Table]:
             n_topics=fitted.fit.n_topics,
             n_held_out=fitted.n_held_out,
             n_scored=len(diagnostics.baselines),
+            sampled=diagnostics.baselines.get("n_training_cells", pd.Series(dtype=int)).nunique() > 1,
             mode=fitted.tuned.mode,
         ),
         TEXTS.table("technical", diagnostics.technical),

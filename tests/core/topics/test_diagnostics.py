@@ -88,7 +88,22 @@ def test_true_topics_beat_every_baseline_and_nmf_beats_the_profile():
     assert (table.loc[["profile", "nmf", "svd"], "model_gain"] > 0).all()
     assert table.loc["nmf", "log_likelihood"] > table.loc["profile", "log_likelihood"]
     assert (table["n_cells"] == 80).all()
+    assert (table["n_training_cells"] == 320).all()
     assert compare_baselines(known, counts, counts[:0], rng).empty
+
+
+def test_simpler_models_read_a_part_of_many_counts():
+    rng = np.random.default_rng(5)
+    model = decoder(rng, n_features=200, dispersion=False)
+    topics = rng.dirichlet(np.full(3, 0.2), 400)
+    counts = sparse.csr_matrix(np.stack([rng.multinomial(300, p / p.sum()) for p in model.composition(topics)]))
+    held_out = np.arange(400) % 5 == 0
+    known, training = Known(model, topics, held_out), counts[~held_out]
+    table = compare_baselines(known, training, counts[held_out], rng, max_values=training.nnz // 2).set_index("method")
+    assert table["n_training_cells"].to_dict() == {"model": 320, "profile": 160, "nmf": 160, "svd": 160}
+    whole = compare_baselines(known, training, counts[held_out], rng).set_index("method")
+    # half as many cells change the simpler models' values by far less than the models differ
+    assert (table["log_likelihood"] - whole["log_likelihood"]).abs().max() < 0.3 * whole.loc["profile", "model_gain"]
 
 
 def test_svd_score_is_that_of_dense_algebra():
