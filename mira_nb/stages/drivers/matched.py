@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mira_nb.core.regulation.decoys import decoy_test, make_decoys, peak_strata
+from mira_nb.core.representation.features import open_cells
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg
 from mira_nb.errors import ParameterError
 from mira_nb.keys import ATAC, CHROM, END, START
@@ -48,11 +49,11 @@ def peak_covariates(data: MuData, modelled: Ints, sets: PeakSets, context: Conte
     from mira_nb.io.genome import read_sequences
 
     atac = data.mod[ATAC]
-    counts = sparse.csc_matrix(atac.X)[:, modelled]
-    fraction = np.asarray((counts > 0).sum(axis=0), dtype=np.float64).ravel() / counts.shape[0]
+    n_cells = atac.n_obs
+    fraction = open_cells(sparse.csr_matrix(atac.X))[modelled] / n_cells
     peaks = atac.var[[CHROM, START, END]].iloc[modelled].reset_index(drop=True)
     frame = pd.DataFrame(
-        {"promoter": _in_promoter(peaks, sets).astype(float), "openness": np.log(fraction + 0.5 / counts.shape[0])}
+        {"promoter": _in_promoter(peaks, sets).astype(float), "openness": np.log(fraction + 0.5 / n_cells)}
     )
     if context.resources.genome is not None:
         read = read_sequences(context.resources.genome, peaks)
