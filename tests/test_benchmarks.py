@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 import numpy as np
 import pytest
+from anndata import AnnData, read_h5ad
+from scipy import sparse
 
 from tests.benchmarks import __main__ as benchmarks
+from tests.benchmarks import scale
 from tests.benchmarks.depth import Found, Planted, score, table
 
 
@@ -50,3 +54,24 @@ def test_ratio_of_workers_is_told_with_the_load():
     assert "1.80 times" in text
     assert "load 0.5 and 2.0" in text
     assert benchmarks.other_parts(argparse.Namespace(parts=["topics"])) == ({}, "")
+
+
+def test_scale_reads_the_first_cells_and_tells_the_exponent(tmp_path):
+    for name in ("rna", "atac"):
+        matrix = sparse.random(20, 6, density=0.5, format="csr", random_state=0)
+        AnnData(matrix).write_h5ad(tmp_path / f"{name}.h5ad")
+    part = read_h5ad(scale.subset(tmp_path, tmp_path / "part", 5) / "atac.h5ad")
+    np.testing.assert_array_equal(part.X.toarray(), matrix[:5].toarray())
+    assert scale.subset(tmp_path, tmp_path / "all", 20) == tmp_path
+    text = scale.table({10: {"joint": (2.0, 700.0)}, 40: {"joint": (8.0, 900.0), "other": (1.0, 1.0)}})
+    assert "| joint | 2 s, 700 MB | 8 s, 900 MB | 1.00 |" in text
+    assert "| other | – | 1 s, 1 MB | – |" in text
+
+
+def test_scale_watches_children(tmp_path):
+    child = "import time; kept = bytearray(150_000_000); time.sleep(3)"
+    command = [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', '{child}'])"]
+    status, seconds, largest = scale.watched(command, tmp_path / "log")
+    assert status == 0
+    assert seconds > 2
+    assert largest > 150
