@@ -24,8 +24,8 @@ from .held_out import SMOOTHING, Split, completion_score, difference, thin
 
 COLUMNS = ["method", "log_likelihood", "model_gain", "standard_error", "n_cells", "n_training_cells"]
 
-MAX_VALUES = 40_000_000
-"""Stored counts that the simpler models are fitted to; of more, cells are drawn (chosen: seconds and 0.5 GB)."""
+MAX_VALUES = 10_000_000
+"""Stored counts that the simpler models are fitted to; of more, cells are drawn (chosen: some 20 s)."""
 UPDATES = 100
 """Updates of the factorisation at most (as in a quick tuning it has levelled off long before)."""
 
@@ -37,20 +37,21 @@ def compare_baselines(
     rng: np.random.Generator,
     *,
     n_threads: int = 1,
-    max_values: int = MAX_VALUES,
+    n_training: int | None = None,
 ) -> pd.DataFrame:
     """Score the fitted model, the mean profile, NMF and SVD on cells that none of them was fitted to.
-
-    Of training cells with more than `max_values` stored counts the simpler models read a random part.
 
     Parameters
     ----------
     fit
         The model.
     counts
-        (training cells, features) counts that the model was fitted to.
+        (training cells, features) counts that the simpler models are fitted to: those of the model, or a part of them
+        (:func:`training_part`).
     held_out
         (held-out cells, features) counts.
+    n_training
+        Cells that the model was fitted to, where these are more.
 
     Returns
     -------
@@ -62,8 +63,6 @@ def compare_baselines(
     if len(usable) < 2:
         return pd.DataFrame(columns=COLUMNS)
     cells = np.flatnonzero(np.diff(counts.indptr))
-    if counts.nnz > max_values:
-        cells = np.sort(rng.choice(cells, max(2, len(cells) * max_values // counts.nnz), replace=False))
     train = sparse.csr_matrix(counts[cells]).astype(np.float32)
     pooled = pooled_shares(train, np.arange(train.shape[0])) * float(train.sum(dtype=np.float64)) + 0.5
     split = Split(train, observed[usable], scored[usable], pooled / pooled.sum())
@@ -73,8 +72,18 @@ def compare_baselines(
         found = kl_nmf(train, fit.n_topics, rng, workers, priors=priors, steps=Steps(UPDATES))
         nmf = completion_score(found.features, split, workers, topic_pseudocounts=priors.topics)
     table = baseline_table(split, fit.n_topics, model=model_score(fit, split, n_threads=n_threads), nmf=nmf)
-    table.loc[table["method"] == "model", "n_training_cells"] = counts.shape[0]
+    table.loc[table["method"] == "model", "n_training_cells"] = counts.shape[0] if n_training is None else n_training
     return table
+
+
+def training_part(
+    counts: sparse.csr_matrix, cells: NDArray[np.intp], rng: np.random.Generator, *, max_values: int = MAX_VALUES
+) -> NDArray[np.intp]:
+    """Return the given cells, or a random part of them with about `max_values` stored counts."""
+    stored = int(np.diff(counts.indptr)[cells].sum(dtype=np.int64))
+    if stored <= max_values:
+        return cells
+    return np.sort(rng.choice(cells, max(2, len(cells) * max_values // stored), replace=False))
 
 
 def baseline_table(

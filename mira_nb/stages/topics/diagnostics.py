@@ -87,13 +87,16 @@ def diagnose(fitted: TopicsOutput, data: MuData, context: Context) -> Diagnostic
 
 
 def _baselines(fitted: TopicsOutput, counts: sparse.csr_matrix, context: Context) -> pd.DataFrame:
-    from mira_nb.core.tuning.baselines import COLUMNS, compare_baselines
+    from mira_nb.core.tuning.baselines import COLUMNS, compare_baselines, training_part
 
     fit = fitted.fit
     if fitted.n_held_out:
         rng = np.random.default_rng([context.seed, 21])
-        held = fit.held_out
-        return compare_baselines(fit, counts[~held], counts[held], rng, n_threads=context.n_threads)
+        training, held_out = np.flatnonzero(~fit.held_out), np.flatnonzero(fit.held_out)
+        part = counts[training_part(counts, training, rng)]  # a copy of all of them would be the largest array there is
+        return compare_baselines(
+            fit, part, counts[held_out], rng, n_threads=context.n_threads, n_training=len(training)
+        )  # fmt: skip
     known = fitted.tuned.baselines
     return known if len(known) else pd.DataFrame(columns=COLUMNS)
 

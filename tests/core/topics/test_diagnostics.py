@@ -10,7 +10,7 @@ from scipy import sparse
 
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.core.topics.diagnostics import effective_number, expected_effective_number, predictive
-from mira_nb.core.tuning.baselines import compare_baselines, svd_score
+from mira_nb.core.tuning.baselines import compare_baselines, svd_score, training_part
 from mira_nb.core.tuning.held_out import SMOOTHING, make_split
 
 
@@ -99,7 +99,11 @@ def test_simpler_models_read_a_part_of_many_counts():
     counts = sparse.csr_matrix(np.stack([rng.multinomial(300, p / p.sum()) for p in model.composition(topics)]))
     held_out = np.arange(400) % 5 == 0
     known, training = Known(model, topics, held_out), counts[~held_out]
-    table = compare_baselines(known, training, counts[held_out], rng, max_values=training.nnz // 2).set_index("method")
+    cells = np.flatnonzero(~held_out)
+    np.testing.assert_array_equal(training_part(counts, cells, rng), cells)
+    part = training_part(counts, cells, rng, max_values=training.nnz // 2)
+    assert (len(part), np.isin(part, cells).all(), (np.diff(part) > 0).all()) == (160, True, True)
+    table = compare_baselines(known, counts[part], counts[held_out], rng, n_training=320).set_index("method")
     assert table["n_training_cells"].to_dict() == {"model": 320, "profile": 160, "nmf": 160, "svd": 160}
     whole = compare_baselines(known, training, counts[held_out], rng).set_index("method")
     # half as many cells change the simpler models' values by far less than the models differ
