@@ -17,6 +17,8 @@ from scipy import sparse
 
 from mira_nb.typing import Floats
 
+_CELLS = 2048
+"""Cells whose logits are held together."""
 _ROWS = 512
 """Cells whose counts are converted together."""
 
@@ -72,16 +74,20 @@ class Decoder:
         return topics @ weights[:, features] + offset[features]
 
     def log_normalizer(self, topics: Floats, *, block: int = 4096) -> Floats:
-        """Return the log sum over all features of exp(logits), (n,), in blocks of features (no n x F array)."""
+        """Return the log sum over all features of exp(logits), (n,), in blocks of cells and features."""
         weights, offset = self.affine()
-        top = np.full(len(topics), -np.inf)
-        total = np.zeros(len(topics))
-        for start in range(0, self.n_features, block):
-            part = topics @ weights[:, start : start + block] + offset[start : start + block]
-            peak = np.maximum(top, part.max(axis=1))
-            total = total * np.exp(top - peak) + np.exp(part - peak[:, None]).sum(axis=1)
-            top = peak
-        return top + np.log(total)
+        out = np.empty(len(topics))
+        for first in range(0, len(topics), _CELLS):
+            rows = slice(first, first + _CELLS)
+            top = np.full(len(topics[rows]), -np.inf)
+            total = np.zeros(len(top))
+            for start in range(0, self.n_features, block):
+                part = topics[rows] @ weights[:, start : start + block] + offset[start : start + block]
+                peak = np.maximum(top, part.max(axis=1))
+                total = total * np.exp(top - peak) + np.exp(part - peak[:, None]).sum(axis=1)
+                top = peak
+            out[rows] = top + np.log(total)
+        return out
 
     def log_composition(
         self, topics: Floats, features: Any = slice(None), *, normalizer: Floats | None = None
