@@ -12,8 +12,10 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from mira_nb.stages.result import Slot
+from mira_nb.stages.result import Slot, made
 
+_HASHED: Final = 2**24
+"""Bytes that are hashed together."""
 PLACE: Final = "mira_nb_slot"
 """Attribute with the place of a value in the MuData."""
 
@@ -32,7 +34,7 @@ def write_slots(path: Path, slots: Mapping[Slot, Any]) -> list[dict[str, Any]]:
     with h5py.File(path, "w") as file:
         for number, (slot, value) in enumerate(slots.items()):
             name = f"slot{number:04d}"
-            write_elem(file, name, _storable(value))
+            write_elem(file, name, _storable(made(value)))
             place = [slot.modality, slot.element, slot.key]
             facts.append({"slot": place, "sha256": content_hash(file[name])})
             file[name].attrs[PLACE] = json.dumps(place)
@@ -66,18 +68,27 @@ def content_hash(item: h5py.Group | h5py.Dataset) -> str:
         attributes = {key: str(np.asarray(value).tolist()) for key, value in part.attrs.items()}
         total.update(json.dumps([name, sorted(attributes.items())]).encode())
         if isinstance(part, h5py.Dataset):
-            values = part[()]
             total.update(f"{part.dtype.str}{part.shape}".encode())
-            plain = isinstance(values, np.ndarray) and values.dtype != object
-            total.update(
-                np.ascontiguousarray(values).tobytes() if plain else repr(np.asarray(values).tolist()).encode()
-            )
+            if part.dtype == object or not part.shape:
+                values = part[()]
+                plain = isinstance(values, np.ndarray) and values.dtype != object
+                total.update(
+                    np.ascontiguousarray(values).tobytes() if plain else repr(np.asarray(values).tolist()).encode()
+                )
+            else:
+                for start in range(0, part.shape[0], _rows(part)):
+                    total.update(np.ascontiguousarray(part[start : start + _rows(part)]).tobytes())
         else:
             for key in sorted(part):
                 add(f"{name}/{key}", part[key])
 
     add("", item)
     return total.hexdigest()
+
+
+def _rows(part: h5py.Dataset) -> int:
+    """Return how many rows of a dataset are hashed together."""
+    return max(1, _HASHED // max(int(np.prod(part.shape[1:])) * part.dtype.itemsize, 1))
 
 
 def _storable(value: Any) -> Any:

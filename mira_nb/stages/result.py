@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Final, Literal, TypeVar
@@ -44,6 +44,18 @@ class Slot:
     key: str
     shape: str = field(default="", compare=False)
     unit: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """A value of a slot that is made when it is stored, so that several large arrays never stand in memory together."""
+
+    make: Callable[[], Any]
+
+
+def made(value: Any) -> Any:
+    """Return the value of a slot."""
+    return value.make() if isinstance(value, Deferred) else value
 
 
 @dataclass(frozen=True)
@@ -302,7 +314,8 @@ def cells_of_slots(slots: Mapping[Slot, Any], mask: NDArray[np.bool_]) -> dict[S
 
 def apply_slots(data: MuData, slots: Mapping[Slot, Any]) -> None:
     """Write a Result's values into a MuData in place."""
-    for slot, value in slots.items():
+    for slot, given in slots.items():
+        value = made(given)
         target = data if slot.modality == "joint" else data.mod[slot.modality]
         if slot.element in {"obs", "var"}:
             frame = getattr(target, slot.element)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,9 @@ from scipy import sparse
 from mira_nb.io.resources import Resources
 from mira_nb.run.dependents import renewal
 from mira_nb.run.identity import values_read
-from mira_nb.run.slots import content_hash, read_slots, stored_slots, write_slots
+from mira_nb.run.slots import PLACE, content_hash, read_slots, stored_slots, write_slots
 from mira_nb.stages.registry import BUILT_IN, get_stage
-from mira_nb.stages.result import Slot
+from mira_nb.stages.result import Deferred, Slot
 
 CLUSTERS, MAP = Slot("joint", "obs", "leiden"), Slot("joint", "obsm", "X_umap")
 STATES = Slot("joint", "obs", "lineage_state")
@@ -132,3 +135,39 @@ def test_renewal_names_the_stages_that_read_what_changes() -> None:
     assert one == ("regulation",)  # without states of a tree, clusters are its groups
     old = {**records(), "joint": {"seconds": 1.0, "parameters": []}}
     assert set(renewal("joint", done, old, changed=["resolution"])[0]) == set(every)
+
+
+def test_values_are_made_one_after_the_other(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def make(name: str) -> np.ndarray:
+        made.append(name)
+        return np.full((4, 2), len(made), dtype=np.float32)
+
+    slots = {Slot("rna", "layers", name): Deferred(partial(make, name)) for name in ("a", "b")}
+    assert made == []
+    write_slots(tmp_path / "slots.h5", slots)
+    assert made == ["a", "b"]
+    back = read_slots(tmp_path / "slots.h5")
+    np.testing.assert_array_equal(back[Slot("rna", "layers", "b")], np.full((4, 2), 2))
+
+
+def test_hash_does_not_depend_on_how_much_is_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    values = {
+        "wide": rng.normal(size=(37, 5)), "long": rng.integers(0, 9, 100), "none": np.empty((0, 3)),
+        "one": np.float64(3), "text": np.array(["a", "bc"]), "flag": rng.random(11) > 0.5, "empty": np.empty((4, 0)),
+    }  # fmt: skip
+    slots = {Slot("rna", "uns", name): value for name, value in values.items()}
+    whole = write_slots(tmp_path / "whole.h5", slots)
+    monkeypatch.setattr("mira_nb.run.slots._HASHED", 50)
+    assert write_slots(tmp_path / "parts.h5", slots) == whole
+    # the bytes of a plain array, in order, whatever was read at once
+    total = hashlib.sha256()
+    with h5py.File(tmp_path / "parts.h5") as file:
+        item = file["slot0000"]
+        attributes = {key: str(np.asarray(value).tolist()) for key, value in item.attrs.items() if key != PLACE}
+        total.update(json.dumps(["", sorted(attributes.items())]).encode())
+        total.update(f"{item.dtype.str}{item.shape}".encode())
+        total.update(values["wide"].tobytes())
+    assert whole[0]["sha256"] == total.hexdigest()

@@ -29,6 +29,8 @@ from .fit import results_in_order
 from .geometry import PeakSets
 from .permuted import OpenPeaks, places, tails
 
+_PEAKS: Final = 4096
+"""Peaks whose values are widened together."""
 BLOCK: Final = 256
 """Genes of one chromosome at a time, which bounds the dense (genes, cells) array."""
 
@@ -91,11 +93,14 @@ class _Open:
 
     @classmethod
     def make(cls, is_open: sparse.spmatrix, depths: Floats) -> _Open:
-        matrix = sparse.csc_matrix(is_open, dtype=np.float64)
+        matrix = sparse.csc_matrix(is_open, dtype=np.int8)  # an eighth of the width of what is computed with it
         matrix.eliminate_zeros()
-        matrix.data[:] = 1.0
+        matrix.data[:] = 1
         basis = _basis(depths)
-        explained = np.ascontiguousarray(matrix.T @ basis)
+        explained = np.empty((matrix.shape[1], basis.shape[1]))
+        for start in range(0, len(explained), _PEAKS):
+            part = slice(start, start + _PEAKS)
+            explained[part] = matrix[:, part].T.astype(np.float64) @ basis
         total = np.diff(matrix.indptr).astype(np.float64)
         left = total - (explained**2).sum(axis=1)
         length = np.sqrt(np.where(left > _NOTHING * np.maximum(total, 1.0), left, np.nan))
@@ -192,7 +197,7 @@ def score_links(
             expected=f"{n} cells, {len(sets.genes)} genes, {n_peaks} peaks",
         )
     peaks = _Open.make(is_open, np.column_stack([depth, n_open]))
-    columns = sparse.csc_matrix(counts, dtype=np.float64)
+    columns = sparse.csc_matrix(counts)
     report = progress or (lambda _fraction, _message: None)
     work = _Work(peaks, columns, np.asarray(depth, dtype=np.float64), sets)
     observed, background = work.observe(np.asarray(peak_chrom).astype(str), plan.n_background, generator)
@@ -258,7 +263,7 @@ class _Work:
 
     def _correlate(self, by_peak: sparse.csr_matrix, residual: Floats, index: Ints) -> Floats:
         """Return (peaks, genes) correlations; residuals are orthogonal to the basis and of length 1."""
-        return np.asarray(by_peak[index] @ residual.T) / self.peaks.length[index][:, None]
+        return np.asarray(by_peak[index].astype(np.float64) @ residual.T) / self.peaks.length[index][:, None]
 
     def permute(
         self,

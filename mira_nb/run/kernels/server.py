@@ -10,6 +10,7 @@ starts no thread but those of OpenBLAS, which ends and renews them around a fork
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import logging
@@ -116,6 +117,7 @@ class _Server:
         with suppress(AttributeError, OSError, ValueError):  # streams that are closed
             sys.stdout.flush()
             sys.stderr.flush()
+        gc.freeze()  # what is loaded is not garbage: the child's collections would copy it page by page
         pid = os.fork()
         if pid:
             with suppress(OSError):  # here and in the child, so that neither has to wait for the other

@@ -229,6 +229,13 @@ class RegulationOutput:
         return "cells", pd.Series("all", index=self.data.obs_names)
 
 
+def _open_peaks(data: MuData, modelled: Ints) -> sparse.csr_matrix:
+    """Return where the modelled peaks are open, (cells, modelled peaks); of all peaks without a copy of the places."""
+    matrix = sparse.csr_matrix(data.mod[ATAC].X)
+    is_open = sparse.csr_matrix((matrix.data != 0, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return is_open if len(modelled) == matrix.shape[1] else is_open[:, modelled]
+
+
 def _halves(
     found: Fitted, cells: Cells, sets: PeakSets, n_open: NDArray, params: RegulationParams, context: Context,
     progress: Progress,
@@ -275,8 +282,7 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     progress(0.02, "peaks around transcription start sites")
     sites = name_sites(table, data.mod[RNA].var).frame
     sets, peaks = peak_sets(data, params, sites, names, modelled_peaks, path)
-    is_open = sparse.csr_matrix(data.mod[ATAC].X)[:, modelled_peaks] != 0
-    n_open = np.asarray(is_open.sum(axis=1)).ravel()
+    n_open = _open_peaks(data, modelled_peaks).sum(axis=1, dtype=np.int64).A1
     found = fit_with_null(
         cells,
         sets,
@@ -286,7 +292,7 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
         progress=lambda fraction, message: progress(0.05 + 0.8 * fraction, message),
     )
     links = score_links(
-        is_open,
+        _open_peaks(data, modelled_peaks),
         cells.counts,
         depths=CellDepths(np.exp(cells.log_depth), n_open),
         sets=sets,

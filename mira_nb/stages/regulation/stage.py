@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from mira_nb import keys
 from mira_nb.keys import MOTIFS, PREPARE, REGULATION, TOPICS_ATAC, TOPICS_RNA, TRAJECTORY
 from mira_nb.stages.base import Context, Memory, Stage, no_better_groups
 from mira_nb.stages.params import Params
-from mira_nb.stages.result import Result, Slot
+from mira_nb.stages.result import Deferred, Result, Slot
 
 from .params import RegulationParams
 
@@ -113,9 +114,9 @@ class RegulationStage(Stage[RegulationParams]):
         return Result(
             slots={
                 Slot("rna", "varm", keys.RP_PARAMETERS): found.parameters(),
-                Slot("rna", "layers", keys.LITE_PREDICTION): found.layer("lite"),
-                Slot("rna", "layers", keys.NITE_PREDICTION): found.layer("nite"),
-                Slot("rna", "layers", keys.CHROMATIN_DIFFERENTIAL): found.layer("differential"),
+                Slot("rna", "layers", keys.LITE_PREDICTION): Deferred(partial(found.layer, "lite")),
+                Slot("rna", "layers", keys.NITE_PREDICTION): Deferred(partial(found.layer, "nite")),
+                Slot("rna", "layers", keys.CHROMATIN_DIFFERENTIAL): Deferred(partial(found.layer, "differential")),
                 Slot("rna", "var", keys.NITE_SCORE): found.per_gene(found.nite_score),
                 Slot("rna", "var", keys.NITE_PVALUE): found.per_gene(found.pvalue),
                 Slot("rna", "var", keys.NITE_FDR): found.per_gene(found.fdr),
