@@ -98,6 +98,7 @@ class Session:
                     n_threads=available_cores(),
                     compute=compute,
                     work_dir=self.store.root / "cache" / "work" / self.stage.name,
+                    own_data=True,
                 )
                 self._result = self.stage.run(self.load(), self.params, context)
         except NotApplicable as error:

@@ -65,6 +65,8 @@ class Context:
     compute: Compute = field(default_factory=InProcess)
     work_dir: Path | None = None
     """Folder in which a stage may keep what lets it go on after it was stopped; None: nothing is kept."""
+    own_data: bool = False
+    """The data were loaded for this stage alone: it may drop a matrix that it has read, to save memory."""
 
 
 @dataclass(frozen=True)

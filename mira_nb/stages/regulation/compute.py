@@ -19,6 +19,7 @@ from mira_nb.core.regulation.model import Cells
 from mira_nb.core.regulation.null_distribution import NullDistribution
 from mira_nb.core.regulation.scores import NullDraw, chromatin_differential, nite_score
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg
+from mira_nb.counts import positive_per_row
 from mira_nb.errors import ResourceError
 from mira_nb.keys import ATAC, LEIDEN, LINEAGE_STATE, RNA
 from mira_nb.stages.base import Context
@@ -229,11 +230,13 @@ class RegulationOutput:
         return "cells", pd.Series("all", index=self.data.obs_names)
 
 
-def _open_peaks(data: MuData, modelled: Ints) -> sparse.csr_matrix:
-    """Return where the modelled peaks are open, (cells, modelled peaks); of all peaks without a copy of the places."""
+def _open_peaks(data: MuData, modelled: Ints) -> tuple[sparse.csc_matrix, NDArray[np.int64]]:
+    """Return where the modelled peaks are open, (cells, modelled peaks), a byte each, and their number by cell."""
     matrix = sparse.csr_matrix(data.mod[ATAC].X)
-    is_open = sparse.csr_matrix((matrix.data != 0, matrix.indices, matrix.indptr), shape=matrix.shape)
-    return is_open if len(modelled) == matrix.shape[1] else is_open[:, modelled]
+    rows = sparse.csr_matrix((matrix.data != 0, matrix.indices, matrix.indptr), shape=matrix.shape)
+    if len(modelled) < matrix.shape[1]:
+        rows = rows[:, modelled]
+    return sparse.csc_matrix(rows).astype(np.int8, copy=False), positive_per_row(rows)
 
 
 def _halves(
@@ -282,7 +285,9 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     progress(0.02, "peaks around transcription start sites")
     sites = name_sites(table, data.mod[RNA].var).frame
     sets, peaks = peak_sets(data, params, sites, names, modelled_peaks, path)
-    n_open = _open_peaks(data, modelled_peaks).sum(axis=1, dtype=np.int64).A1
+    is_open, n_open = _open_peaks(data, modelled_peaks)
+    if context.own_data:  # nothing below reads the counts of peaks, the largest array there is
+        data.mod[ATAC].X = None
     found = fit_with_null(
         cells,
         sets,
@@ -292,7 +297,7 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
         progress=lambda fraction, message: progress(0.05 + 0.8 * fraction, message),
     )
     links = score_links(
-        _open_peaks(data, modelled_peaks),
+        is_open,
         cells.counts,
         depths=CellDepths(np.exp(cells.log_depth), n_open),
         sets=sets,
