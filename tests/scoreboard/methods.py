@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from mira_nb.core.representation.features import log_normalize, select_genes
-from mira_nb.core.representation.neighbors import Neighbors, nearest_neighbors
+from mira_nb.core.representation.neighbors import Neighbors, connectivities, nearest_neighbors
 from mira_nb.core.representation.projections import ilr, lsi, pca
 
 from .scores import K_NEIGHBORS, Representation
@@ -94,14 +94,21 @@ def mofa(cells: CellSet) -> Representation:
 def wnn(cells: CellSet) -> Representation:
     """Weigh the neighbours of PCA and LSI cell by cell (muon's weighted nearest neighbours)."""
     import muon
-    import scanpy as sc
     from anndata import AnnData
     from mudata import MuData
 
     parts = {}
     for name, points in zip(("rna", "atac"), _standard(cells), strict=True):
         parts[name] = AnnData(sparse.csr_matrix((len(points), 1)), obsm={"X": points.astype(np.float64)})
-        sc.pp.neighbors(parts[name], use_rep="X", n_neighbors=20, random_state=0)
+        # as scanpy.pp.neighbors stores them, which cannot read the sparse arrays of this scikit-learn
+        near = nearest_neighbors(points, k=19)
+        parts[name].obsp["distances"] = near.to_sparse()
+        parts[name].obsp["connectivities"] = connectivities(near)
+        parts[name].uns["neighbors"] = {
+            "distances_key": "distances",
+            "connectivities_key": "connectivities",
+            "params": {"n_neighbors": 20, "use_rep": "X", "metric": "euclidean", "method": "umap"},
+        }
     data = MuData(parts)
     muon.pp.neighbors(data, n_neighbors=K_NEIGHBORS, key_added="wnn", random_state=cells.seed)
     return Representation(from_graph(data.obsp["wnn_distances"]), None, {}, f"muon {version('muon')}", {})
