@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 TEXTS = Texts(__package__)
 
+_GENES = 256
+"""Genes of a layer that are computed together."""
+
 
 @dataclass(frozen=True)
 class RegulationOutput:
@@ -153,16 +156,20 @@ class RegulationOutput:
         """Chromatin differential, cells x genes, natural log."""
         return chromatin_differential(self.fit.lite_log_rate, self.fit.nite_log_rate)
 
-    def composition(self, model: str) -> NDArray[np.float32]:
-        """Return the predicted composition rho, cells x genes."""
-        rate = self.fit.lite_log_rate if model == "lite" else self.fit.nite_log_rate
-        return np.exp(rate - self.cells.log_normalizer[:, None].astype(np.float32))
+    def _values(self, what: str, genes: slice) -> NDArray[np.float32]:
+        """Return chromatin differential or predicted composition rho of some genes, cells x genes."""
+        if what == "differential":
+            return chromatin_differential(self.fit.lite_log_rate[:, genes], self.fit.nite_log_rate[:, genes])
+        rate = self.fit.lite_log_rate if what == "lite" else self.fit.nite_log_rate
+        return np.exp(rate[:, genes] - self.cells.log_normalizer[:, None].astype(np.float32))
 
     def layer(self, what: str) -> NDArray[np.float32]:
         """Return a layer, cells x all genes of the RNA matrix, NaN where a gene has no model."""
         rna = self.data.mod[RNA]
         out = np.full((rna.n_obs, rna.n_vars), np.nan, dtype=np.float32)
-        out[:, self.position] = self.differential if what == "differential" else self.composition(what)
+        for start in range(0, len(self.position), _GENES):
+            genes = slice(start, start + _GENES)
+            out[:, self.position[genes]] = self._values(what, genes)
         return out
 
     def per_gene(self, values: NDArray) -> Floats:
