@@ -135,7 +135,8 @@ class Stage(ABC, Generic[P]):
         """Return whether the stage reads a value of an earlier stage.
 
         Values that it does not read are not loaded, and a change of theirs leaves its result up to date: other clusters
-        of the same joint representation do not outdate the gene sets of topics.
+        of the same joint representation do not outdate the gene sets of topics. Layers, the largest values there are,
+        are for the report and the user: no stage reads one.
 
         Parameters
         ----------
@@ -146,6 +147,8 @@ class Stage(ABC, Generic[P]):
         present
             All values of the earlier stages.
         """
+        if slot.element == "layers":
+            return False
         if slot.key not in CLUSTER_KEYS:
             return True
         named = {resources.groups, resources.batch, *_texts(params.model_dump(mode="json").values())}

@@ -171,3 +171,11 @@ def test_hash_does_not_depend_on_how_much_is_read_at_once(tmp_path: Path, monkey
         total.update(f"{item.dtype.str}{item.shape}".encode())
         total.update(values["wide"].tobytes())
     assert whole[0]["sha256"] == total.hexdigest()
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_no_stage_loads_the_layers_of_another(name: str) -> None:
+    stage = get_stage(name)
+    layers = [Slot("rna", "layers", key) for key in ("lite_prediction", "nite_prediction", "chromatin_differential")]
+    assert not any(stage.reads(slot, stage.Params(), Resources(), frozenset(layers)) for slot in layers)
+    assert stage.reads(Slot("rna", "obsm", "X_topics"), stage.Params(), Resources(), frozenset())
