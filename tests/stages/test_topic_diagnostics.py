@@ -85,4 +85,11 @@ def test_a_tuned_model_shows_the_baselines_of_its_tuning(fitted):
     assert "fit of the tuning" in alert.cause
     untuned = diagnose(replace(tuned, tuned=Tuned()), data, Context()).baselines
     assert untuned.empty
-    assert list(untuned.columns) == ["method", "log_likelihood", "model_gain", "standard_error", "n_cells"]
+    assert list(untuned.columns) == [
+        "method",
+        "log_likelihood",
+        "model_gain",
+        "standard_error",
+        "n_cells",
+        "n_training_cells",
+    ]
