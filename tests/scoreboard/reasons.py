@@ -11,7 +11,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("cortex", "silhouette"): "MOFA+ is ahead by .001.",
     ("cortex", "nmi"): "PCA and LSI is ahead by .013, as for ARI.",
     ("embedded", "ari"): (
-        "MOFA+ is ahead by .043 with one clustering each; the standard error of the difference over three seeds is .036."
+        "MOFA+ is ahead by .043 with one clustering each; the standard error of the difference (three seeds) is .036."
     ),
     ("embedded", "nmi"): "MOFA+ is ahead by .015, the standard error of the difference over three seeds is .021.",
     ("embedded", "branch_error"): (
