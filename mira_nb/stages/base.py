@@ -107,6 +107,8 @@ class Stage(ABC, Generic[P]):
         Keys by which it is seen that the stage was run on a MuData, each with its shape and unit.
     also_writes
         Keys that it writes besides, for scanpy or in some runs only, with shape and unit.
+    reads_layers
+        Whether it reads layers of earlier stages, the largest values there are; where not, none is loaded.
     memory
         What it needs at its peak; the default is that of a stage that copies neither matrix.
     look, tune
@@ -123,6 +125,7 @@ class Stage(ABC, Generic[P]):
     optional_resources: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[Slot, ...]] = ()
     also_writes: ClassVar[tuple[Slot, ...]] = ()
+    reads_layers: ClassVar[bool] = True
     memory: ClassVar[Memory] = Memory(660, 25)
     look: ClassVar[str] = ""
     tune: ClassVar[str] = ""
@@ -135,8 +138,7 @@ class Stage(ABC, Generic[P]):
         """Return whether the stage reads a value of an earlier stage.
 
         Values that it does not read are not loaded, and a change of theirs leaves its result up to date: other clusters
-        of the same joint representation do not outdate the gene sets of topics. Layers, the largest values there are,
-        are for the report and the user: no stage reads one.
+        of the same joint representation do not outdate the gene sets of topics.
 
         Parameters
         ----------
@@ -147,7 +149,7 @@ class Stage(ABC, Generic[P]):
         present
             All values of the earlier stages.
         """
-        if slot.element == "layers":
+        if slot.element == "layers" and not self.reads_layers:
             return False
         if slot.key not in CLUSTER_KEYS:
             return True

@@ -34,6 +34,7 @@ class ComparisonsStage(Stage[ComparisonsParams]):
 
     name: ClassVar[str] = COMPARISONS
     title: ClassVar[str] = "Comparisons"
+    reads_layers: ClassVar[bool] = False
     purpose: ClassVar[str] = (
         "Tests which genes, topics, motif scores and NITE scores differ between groups of cells, and says which topics "
         "the groups share."

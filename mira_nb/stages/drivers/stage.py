@@ -25,6 +25,7 @@ class DriversStage(Stage[DriversParams]):
 
     name: ClassVar[str] = DRIVERS
     title: ClassVar[str] = "Driver factors"
+    reads_layers: ClassVar[bool] = False
     purpose: ClassVar[str] = (
         "Masks the binding sites of each factor in the LITE models and finds the factors whose loss hurts a set of "
         "genes most."
