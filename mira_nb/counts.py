@@ -179,6 +179,20 @@ def positive_per_row(matrix: sparse.csr_matrix) -> np.ndarray:
     return np.diff(matrix.indptr).astype(np.int64) - np.bincount(rows, minlength=matrix.shape[0])
 
 
+def positive_per_column(matrix: sparse.csr_matrix) -> np.ndarray:
+    """Count the values above zero of every column, (columns,), block by block: bincount makes wide copies."""
+    out = np.zeros(matrix.shape[1], dtype=np.int64)
+    for start in range(0, matrix.nnz, _TEST_BLOCK):
+        values = slice(start, start + _TEST_BLOCK)
+        out += np.bincount(matrix.indices[values][matrix.data[values] > 0], minlength=len(out))
+    return out
+
+
+def all_whole(values: np.ndarray) -> bool:
+    """Return whether all values are exactly whole numbers."""
+    return values.dtype.kind != "f" or not len(_where(values, lambda part: part != np.rint(part)))
+
+
 def count_error(
     problem: ValueProblem,
     *,

@@ -104,3 +104,8 @@ def test_values_above_zero_are_counted_without_stored_zeros(monkeypatch: pytest.
     matrix.data[::3] = 0
     np.testing.assert_array_equal(counts.positive_per_row(matrix), (matrix.toarray() > 0).sum(axis=1))
     assert counts.positive_per_row(sparse.csr_matrix((3, 4))).tolist() == [0, 0, 0]
+    np.testing.assert_array_equal(counts.positive_per_column(matrix), (matrix.toarray() > 0).sum(axis=0))
+    assert counts.positive_per_column(sparse.csr_matrix((3, 2))).tolist() == [0, 0]
+    assert counts.all_whole(np.arange(20.0))
+    assert counts.all_whole(np.array([]))
+    assert not counts.all_whole(np.append(np.arange(20.0), 3.00001))

@@ -103,7 +103,7 @@ def test_lsi_in_blocks_and_strips_equals_scikit_learn(monkeypatch, shape):
     binary = sparse.random(*shape, density=0.1, format="csr", random_state=1, data_rvs=np.ones)
     binary.data[::7] = 0  # stored zeros are closed peaks
     binary = sparse.vstack([binary, sparse.csr_matrix((1, shape[1]))]).tocsr()  # a cell without any
-    monkeypatch.setattr(projections, "BLOCK", 500)
+    monkeypatch.setattr(projections, "_BLOCK", 500)
     monkeypatch.setattr(projections, "_STRIP", 3)
     result = lsi(binary, n_components=7, seed=3)
     dense = TfidfTransformer().fit_transform(binary.toarray()).toarray()

@@ -197,7 +197,7 @@ def test_sample_keeps_to_its_bounds(monkeypatch):
     assert len(part.features) <= 200
     assert part.counts.nnz <= 1.1 * counts.nnz / 4
     assert (part.counts != counts[part.cells][:, part.features]).nnz == 0
-    monkeypatch.setattr("mira_nb.core.tuning.sample._BLOCK", 1000)
+    monkeypatch.setattr("mira_nb.counts._TEST_BLOCK", 1000)
     again = draw_sample(counts, np.random.default_rng(0))
     np.testing.assert_array_equal(again.cells, part.cells)
     np.testing.assert_array_equal(again.features, part.features)

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from mira_nb.counts import positive_per_column
 from mira_nb.errors import InputError
 from mira_nb.typing import Floats
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 
-BLOCK = 10_000_000
-"""Stored values looked at together, so that nothing of the size of the matrix is made."""
 N_BINS = 20
 """Bins of mean expression within which dispersions are standardised: scanpy's default, as in Seurat."""
 
@@ -206,15 +205,6 @@ def _filled(passed: Mask, candidates: Mask, score: Floats, *, below: int, to: in
     return out, len(added)
 
 
-def open_cells(accessibility: sparse.csr_matrix) -> NDArray[np.int64]:
-    """Count the cells in which every peak is open, (peaks,), block by block of the stored values."""
-    out = np.zeros(accessibility.shape[1], dtype=np.int64)
-    for start in range(0, accessibility.nnz, BLOCK):
-        values = slice(start, start + BLOCK)
-        out += np.bincount(accessibility.indices[values][accessibility.data[values] > 0], minlength=len(out))
-    return out
-
-
 @dataclass(frozen=True)
 class PeakSelection:
     """Result of :func:`select_peaks`: masks over peaks, and how many peaks are open in no cell."""
@@ -244,7 +234,7 @@ def select_peaks(
         Fewer than three peaks are open anywhere.
     """
     matrix = sparse.csr_matrix(counts)
-    modelled = open_cells(matrix) > 0
+    modelled = positive_per_column(matrix) > 0
     if modelled.sum() < 3:
         raise InputError(
             f"only {int(modelled.sum())} of {len(modelled)} peaks are open in any cell",

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from mira_nb.counts import positive_per_column
 from mira_nb.errors import InputError
 from mira_nb.typing import Floats
 
-from .features import BLOCK, open_cells
-
+_BLOCK = 10_000_000
+"""Stored values that are weighed together."""
 _STRIP = 20
 """Columns that are multiplied together."""
 
@@ -129,11 +130,11 @@ def _tf_idf(accessibility: sparse.csr_matrix) -> sparse.csr_matrix:
     from sklearn.feature_extraction.text import TfidfTransformer
 
     matrix = sparse.csr_matrix(accessibility)
-    frequency = open_cells(matrix)
+    frequency = positive_per_column(matrix)
     transformer = TfidfTransformer()
     transformer.idf_ = (np.log((1 + matrix.shape[0]) / (1 + frequency)) + 1).astype(np.float32)
     values = np.empty(matrix.nnz, dtype=np.float32)
-    rows = np.unique(np.searchsorted(matrix.indptr, np.arange(0, matrix.nnz, BLOCK), side="left"))
+    rows = np.unique(np.searchsorted(matrix.indptr, np.arange(0, matrix.nnz, _BLOCK), side="left"))
     for first, last in pairwise([*rows, matrix.shape[0]]):
         part = slice(matrix.indptr[first], matrix.indptr[last])
         block = sparse.csr_matrix(

@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.special import gammaln
 
 from mira_nb.core.topics.kernels.embedding import to_columns
-from mira_nb.counts import count_error, find_problem, finish_counts
+from mira_nb.counts import all_whole, count_error, find_problem, finish_counts
 from mira_nb.errors import InputError
 
 from .residuals import Residuals, deviance_residuals
@@ -85,11 +85,7 @@ def check_counts(counts: Any, modality: Modality) -> sparse.csr_matrix:
     if problem is not None and problem.kind != "empty":
         raise count_error(problem, source=f"the {modality} matrix")
     values = matrix.data
-    whole = values.dtype.kind != "f" or all(
-        bool((part == np.rint(part)).all())
-        for part in (values[i.start : i.stop] for i in blocks(len(values), 1_000_000))
-    )
-    if not whole or not matrix.has_canonical_format or (values.size and values.min() == 0):
+    if not all_whole(values) or not matrix.has_canonical_format or (values.size and values.min() == 0):
         matrix = matrix.copy()
         matrix.sum_duplicates()
         matrix = finish_counts(matrix)
@@ -217,3 +213,17 @@ def pooled_shares(counts: sparse.csr_matrix, cells: NDArray[np.intp]) -> NDArray
     """Return the fraction pi_j of each feature in all counts of the given cells, (features,)."""
     totals = column_totals(counts, cells)
     return totals / max(float(totals.sum()), 1.0)
+
+
+def part_of_cells(
+    counts: sparse.csr_matrix, cells: NDArray[np.intp], max_counts: int, rng: np.random.Generator, *,
+    least: int = 2, most: int | None = None,
+) -> NDArray[np.intp]:  # fmt: skip
+    """Return all cells, or a random part with about ``max_counts`` stored counts and ``least`` to ``most`` cells."""
+    n_counts = int(np.diff(counts.indptr)[cells].sum())
+    n = max(least, len(cells) * max_counts // max(n_counts, 1))
+    if most is not None:
+        n = min(n, max(most, least))
+    if n >= len(cells):
+        return cells
+    return cells[np.sort(rng.choice(len(cells), n, replace=False))]

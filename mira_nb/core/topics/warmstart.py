@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from mira_nb.core.numerics.threads import Workers
 
 from .adam import Adam
-from .data import Batch, CellData, blocks, column_totals, equal_batches
+from .data import Batch, CellData, blocks, column_totals, equal_batches, part_of_cells
 from .embedding import PeakAverage
 from .network import Network, Posterior
 from .nmf import Factorisation, Pseudocounts, Steps, kl_nmf, project
@@ -146,7 +146,7 @@ def factorise(
     if data.modality == "accessibility":
         priors = Pseudocounts(pseudocounts / n_topics, FEATURE_PSEUDOCOUNTS)
     fit = partial(kl_nmf, priors=priors)
-    few = _some_cells(data, cells, SCOUT_COUNTS, 10 * n_topics, rng, most=SCOUT_CELLS)
+    few = part_of_cells(data.counts, cells, SCOUT_COUNTS, rng, least=10 * n_topics, most=SCOUT_CELLS)
     sample = data.counts[few]
     trials = [
         fit(
@@ -155,7 +155,7 @@ def factorise(
         )
         for start in range(restarts)
     ]  # fmt: skip
-    picked = _some_cells(data, cells, MAX_START_NONZEROS, len(few), rng)
+    picked = part_of_cells(data.counts, cells, MAX_START_NONZEROS, rng, least=len(few))
     sampled = len(picked) < len(cells)
     counts = data.counts[picked]
     best = by_reproducibility(trials)[: FINALISTS[data.modality, sampled]]
@@ -179,20 +179,6 @@ def factorise(
         ]
     )
     return Factorisation(topics, found.features, found.log_likelihood, found.n_iterations)
-
-
-def _some_cells(
-    data: CellData, cells: NDArray[np.intp], max_counts: int, least: int, rng: np.random.Generator,
-    *, most: int | None = None,
-) -> NDArray[np.intp]:  # fmt: skip
-    """Return all cells, or a random part with about ``max_counts`` stored counts and ``least`` to ``most`` cells."""
-    n_counts = int(np.diff(data.counts.indptr)[cells].sum())
-    n = max(least, len(cells) * max_counts // max(n_counts, 1))
-    if most is not None:
-        n = min(n, max(most, least))
-    if n >= len(cells):
-        return cells
-    return cells[np.sort(rng.choice(len(cells), n, replace=False))]
 
 
 def by_reproducibility(trials: list[Factorisation]) -> list[int]:

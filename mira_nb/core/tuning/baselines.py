@@ -46,8 +46,8 @@ def compare_baselines(
     fit
         The model.
     counts
-        (training cells, features) counts that the simpler models are fitted to: those of the model, or a part of them
-        (:func:`training_part`).
+        (training cells, features) counts that the simpler models are fitted to: those of the model, or a part of
+        them.
     held_out
         (held-out cells, features) counts.
     n_training
@@ -62,8 +62,7 @@ def compare_baselines(
     usable = np.flatnonzero((np.diff(observed.indptr) > 0) & (np.diff(scored.indptr) > 0))
     if len(usable) < 2:
         return pd.DataFrame(columns=COLUMNS)
-    cells = np.flatnonzero(np.diff(counts.indptr))
-    train = sparse.csr_matrix(counts[cells]).astype(np.float32)
+    train = sparse.csr_matrix(counts[np.flatnonzero(np.diff(counts.indptr))]).astype(np.float32)
     pooled = pooled_shares(train, np.arange(train.shape[0])) * float(train.sum(dtype=np.float64)) + 0.5
     split = Split(train, observed[usable], scored[usable], pooled / pooled.sum())
     # the priors under which a fit starts and a quick tuning compares: sparse peaks need them
@@ -74,16 +73,6 @@ def compare_baselines(
     table = baseline_table(split, fit.n_topics, model=model_score(fit, split, n_threads=n_threads), nmf=nmf)
     table.loc[table["method"] == "model", "n_training_cells"] = counts.shape[0] if n_training is None else n_training
     return table
-
-
-def training_part(
-    counts: sparse.csr_matrix, cells: NDArray[np.intp], rng: np.random.Generator, *, max_values: int = MAX_VALUES
-) -> NDArray[np.intp]:
-    """Return the given cells, or a random part of them with about `max_values` stored counts."""
-    stored = int(np.diff(counts.indptr)[cells].sum(dtype=np.int64))
-    if stored <= max_values:
-        return cells
-    return np.sort(rng.choice(cells, max(2, len(cells) * max_values // stored), replace=False))
 
 
 def baseline_table(

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mira_nb.core.topics.data import blocks
-
-_BLOCK = 10_000_000
-"""Stored counts looked at together."""
+from mira_nb.counts import positive_per_column
 
 MAX_NONZEROS = 2_500_000
 """Stored counts that the quick search reads at most (chosen: a factorisation then takes a few seconds)."""
@@ -45,7 +43,7 @@ class Sample:
 
 def draw_sample(counts: sparse.csr_matrix, rng: np.random.Generator) -> Sample:
     """Draw features, then cells, until at most :data:`MAX_NONZEROS` counts are left."""
-    seen = _seen(counts.indices, counts.shape[1])
+    seen = positive_per_column(counts)
     features = np.flatnonzero(seen >= min(MIN_CELLS_WITH, max(1, counts.shape[0] // 20)))
     if len(features) > MAX_FEATURES:
         features = np.sort(rng.choice(features, MAX_FEATURES, replace=False))
@@ -62,21 +60,7 @@ def draw_sample(counts: sparse.csr_matrix, rng: np.random.Generator) -> Sample:
     return Sample(sparse.csr_matrix(part, dtype=np.float32), cells, features)
 
 
-def _seen(indices: NDArray[np.integer], n_features: int) -> NDArray[np.int64]:
-    """Count the stored values of every feature, (features,), block by block: bincount makes wide copies."""
-    out = np.zeros(n_features, dtype=np.int64)
-    for start in range(0, len(indices), _BLOCK):
-        out += np.bincount(indices[start : start + _BLOCK], minlength=n_features)
-    return out
-
-
 def _stored(counts: sparse.csr_matrix, features: NDArray[np.intp]) -> NDArray[np.int64]:
     """Count the stored values of every cell among the given features, (cells,), without copying the counts."""
-    kept = np.zeros(counts.shape[1], dtype=bool)
-    kept[features] = True
-    out = np.zeros(counts.shape[0], dtype=np.int64)
-    for rows in blocks(counts.shape[0]):
-        bounds = counts.indptr[rows.start : rows.stop + 1]
-        inside = np.concatenate([[0], np.cumsum(kept[counts.indices[bounds[0] : bounds[-1]]])])
-        out[rows] = np.diff(inside[bounds - bounds[0]])
-    return out
+    parts = [np.diff(counts[rows][:, features].indptr) for rows in blocks(counts.shape[0])]
+    return np.concatenate(parts).astype(np.int64)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mira_nb.core.regulation.decoys import decoy_test, make_decoys, peak_strata
-from mira_nb.core.representation.features import open_cells
 from mira_nb.core.statistics.rank_tests import benjamini_hochberg
+from mira_nb.counts import positive_per_column
 from mira_nb.errors import ParameterError
 from mira_nb.keys import ATAC, CHROM, END, START
 from mira_nb.stages.texts import Texts
@@ -50,7 +50,7 @@ def peak_covariates(data: MuData, modelled: Ints, sets: PeakSets, context: Conte
 
     atac = data.mod[ATAC]
     n_cells = atac.n_obs
-    fraction = open_cells(sparse.csr_matrix(atac.X))[modelled] / n_cells
+    fraction = positive_per_column(sparse.csr_matrix(atac.X))[modelled] / n_cells
     peaks = atac.var[[CHROM, START, END]].iloc[modelled].reset_index(drop=True)
     frame = pd.DataFrame(
         {"promoter": _in_promoter(peaks, sets).astype(float), "openness": np.log(fraction + 0.5 / n_cells)}

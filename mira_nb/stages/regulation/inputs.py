@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from mira_nb.core.regulation.geometry import PeakSets, gene_peaks
-from mira_nb.core.representation.features import open_cells
+from mira_nb.counts import positive_per_column
 from mira_nb.errors import InputError, ResourceError
 from mira_nb.keys import ATAC, CHROM, END, RNA, START
 from mira_nb.stages.shared.regulation_cells import model_decoder
@@ -63,7 +63,7 @@ def peak_sets(
     peaks = peaks.iloc[modelled].reset_index(drop=True)
     openness = None
     if params.tss == "open":
-        openness = open_cells(sparse.csr_matrix(atac.X))[modelled] / atac.n_obs
+        openness = positive_per_column(sparse.csr_matrix(atac.X))[modelled] / atac.n_obs
     sets = gene_peaks(
         peaks,
         table,

@@ -87,13 +87,15 @@ def diagnose(fitted: TopicsOutput, data: MuData, context: Context) -> Diagnostic
 
 
 def _baselines(fitted: TopicsOutput, counts: sparse.csr_matrix, context: Context) -> pd.DataFrame:
-    from mira_nb.core.tuning.baselines import COLUMNS, compare_baselines, training_part
+    from mira_nb.core.topics.data import part_of_cells
+    from mira_nb.core.tuning.baselines import COLUMNS, MAX_VALUES, compare_baselines
 
     fit = fitted.fit
     if fitted.n_held_out:
         rng = np.random.default_rng([context.seed, 21])
         training, held_out = np.flatnonzero(~fit.held_out), np.flatnonzero(fit.held_out)
-        part = counts[training_part(counts, training, rng)]  # a copy of all of them would be the largest array there is
+        # a copy of all of them would be the largest array there is
+        part = counts[part_of_cells(counts, training, MAX_VALUES, rng)]
         return compare_baselines(
             fit, part, counts[held_out], rng, n_threads=context.n_threads, n_training=len(training)
         )  # fmt: skip

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from mira_nb.core.topics.data import part_of_cells
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.core.topics.diagnostics import effective_number, expected_effective_number, predictive
-from mira_nb.core.tuning.baselines import compare_baselines, svd_score, training_part
+from mira_nb.core.tuning.baselines import compare_baselines, svd_score
 from mira_nb.core.tuning.held_out import SMOOTHING, make_split
 
 
@@ -75,13 +76,18 @@ class Known:
         return self.topics[self.held_out]
 
 
-def test_true_topics_beat_every_baseline_and_nmf_beats_the_profile():
+def planted() -> tuple[Known, sparse.csr_matrix, np.ndarray, np.random.Generator]:
+    """Return a model with known topics, counts drawn from it, and which cells are held out."""
     rng = np.random.default_rng(3)
     model = decoder(rng, n_features=200, dispersion=False)
     topics = rng.dirichlet(np.full(3, 0.2), 400)
     counts = sparse.csr_matrix(np.stack([rng.multinomial(300, p / p.sum()) for p in model.composition(topics)]))
     held_out = np.arange(400) % 5 == 0
-    known = Known(model, topics, held_out)
+    return Known(model, topics, held_out), counts, held_out, rng
+
+
+def test_true_topics_beat_every_baseline_and_nmf_beats_the_profile():
+    known, counts, held_out, rng = planted()
     table = compare_baselines(known, counts[~held_out], counts[held_out], rng).set_index("method")
     assert list(table.index) == ["model", "profile", "nmf", "svd"]
     assert table.loc["model", "model_gain"] == 0
@@ -93,15 +99,10 @@ def test_true_topics_beat_every_baseline_and_nmf_beats_the_profile():
 
 
 def test_simpler_models_read_a_part_of_many_counts():
-    rng = np.random.default_rng(5)
-    model = decoder(rng, n_features=200, dispersion=False)
-    topics = rng.dirichlet(np.full(3, 0.2), 400)
-    counts = sparse.csr_matrix(np.stack([rng.multinomial(300, p / p.sum()) for p in model.composition(topics)]))
-    held_out = np.arange(400) % 5 == 0
-    known, training = Known(model, topics, held_out), counts[~held_out]
-    cells = np.flatnonzero(~held_out)
-    np.testing.assert_array_equal(training_part(counts, cells, rng), cells)
-    part = training_part(counts, cells, rng, max_values=training.nnz // 2)
+    known, counts, held_out, rng = planted()
+    cells, training = np.flatnonzero(~held_out), counts[~held_out]
+    np.testing.assert_array_equal(part_of_cells(counts, cells, training.nnz, rng), cells)
+    part = part_of_cells(counts, cells, training.nnz // 2, rng)
     assert (len(part), np.isin(part, cells).all(), (np.diff(part) > 0).all()) == (160, True, True)
     table = compare_baselines(known, counts[part], counts[held_out], rng, n_training=320).set_index("method")
     assert table["n_training_cells"].to_dict() == {"model": 320, "profile": 160, "nmf": 160, "svd": 160}
