@@ -282,3 +282,12 @@ def test_a_tree_that_is_not_drawn_is_not_called_damaged(tmp_path: Path) -> None:
     broken = facts(tmp_path / "two", "trajectory", {}, {})
     screen = first_screen(broken, Findings((), ()), Palette({}, {}), Archive(), [])
     assert screen["pictures"][1]["reason"] == f"No lineage tree: {phrase('untested_damaged', stage='trajectory')}."
+
+
+@pytest.mark.parametrize(
+    ("n", "end"),
+    [(8, "x7."), (9, "x7; and 1 further limit (see the alerts)."), (12, "and 4 further limits (see the alerts).")],
+)
+def test_limits_that_are_left_out_are_counted_as_limits(n: int, end: str) -> None:
+    # the last item shown may itself end in "and 2 more"
+    assert sentence("limits", "found", {"items": [f"x{i}" for i in range(n)]}).endswith(end)
