@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import optimize, sparse, stats
 
+from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.regulation.bootstrap import _design, _Problem, bootstrap_accessibility
 from mira_nb.core.regulation.fit import fit_regulation
 from mira_nb.core.regulation.geometry import PeakSets
@@ -37,12 +38,14 @@ def test_estimate_is_the_maximum_of_the_penalised_likelihood(problem: tuple[Cell
     truth = np.vstack([offset + middle @ weights, np.linalg.pinv(back) @ weights])
     assert np.allclose(design @ truth, cells.topics @ weights + offset), "the design spans the decoder"
     exposure = 30.0 * np.exp(-cells.peak_normalizer)
-    drawn = _Problem.draw(design, exposure, truth, np.random.default_rng(1))
+    drawn = _Problem.draw(design, exposure, truth, np.random.default_rng(1), Workers(2))
+    information = np.einsum("na,np,nb->pab", design, exposure[:, None] * np.exp(design @ truth), design)
+    assert np.allclose(drawn.information, information)
     found = drawn.solve(3.0)
     for peak in range(5):
-        assert drawn.drawn[:, peak].sum() > 5
+        assert drawn.drawn[peak].sum() > 5
 
-        def loss(x: np.ndarray, y: np.ndarray = drawn.drawn[:, peak]) -> float:
+        def loss(x: np.ndarray, y: np.ndarray = drawn.drawn[peak]) -> float:
             eta = design @ x
             return float((exposure * np.exp(eta)).sum() - y @ eta + 1.5 * (x[1:] ** 2).sum())
 
@@ -61,7 +64,8 @@ def test_many_cells_give_the_fitted_accessibility_back(problem: tuple[Cells, Pea
         )
         n_open = np.full(data.n_cells, 15)
         again, twin = (
-            bootstrap_accessibility(data, n_open, peaks, generator=np.random.default_rng(0)) for _ in range(2)
+            bootstrap_accessibility(data, n_open, peaks, generator=np.random.default_rng(0), n_threads=n)
+            for n in (1, 2)
         )
         assert np.array_equal(twin.decoder.beta, again.decoder.beta)
         new = replace(data, decoder=again.decoder)
@@ -86,7 +90,8 @@ def test_new_weights_vary_as_much_as_the_old(problem: tuple[Cells, PeakSets]) ->
         new = np.linalg.pinv(back) @ again.decoder.affine()[0]
         assert float(count @ (new**2).sum(0)) == pytest.approx(float(count @ (truth[1:] ** 2).sum(0)), rel=0.15)
         precision.append(again.precision)
-    free = _Problem.draw(design, 12 * np.exp(-cells.peak_normalizer), truth, np.random.default_rng(2)).solve(0.0)
+    exposure = 12 * np.exp(-cells.peak_normalizer)
+    free = _Problem.draw(design, exposure, truth, np.random.default_rng(2), Workers(1)).solve(0.0)
     assert float(count @ (free[1:] ** 2).sum(0)) > 1.3 * float(count @ (truth[1:] ** 2).sum(0))
     assert precision[1] > 0.1
 

@@ -30,6 +30,21 @@ def test_rank_sum_equals_scipy_with_ties(alternative: str, seed: int) -> None:
     np.testing.assert_allclose(sparse_input.pvalue, theirs.pvalue, rtol=1e-9)
 
 
+@pytest.mark.parametrize("density", [0.0, 0.1, 0.6, 1.0])
+def test_sparse_values_are_ranked_as_dense_ones(density: float) -> None:
+    """Stored zeros, empty and full columns, groups of odd and even size; negative values are ranked densely."""
+    rng = np.random.default_rng(3)
+    x, y = (rng.integers(0, 6, (n, 40)) * (rng.random((n, 40)) < density) * 0.5 for n in (31, 50))
+    x[:, 1], y[:, 2] = 1.5, 0.0
+    stored = sparse.csc_matrix(np.where(x > 0, x, 7.0))  # the same pattern everywhere, then zeros among it
+    stored.data = x.T.ravel()
+    for first, second in ((x, y), (x - 1.0, y)):
+        one = stored if first is x else sparse.csc_matrix(first)
+        dense, found = rank_sum(first, second), rank_sum(one, sparse.csr_matrix(second))
+        for name in ("statistic", "z", "pvalue", "effect_size", "n_1", "n_2", "median_1", "median_2"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(dense, name), err_msg=name)
+
+
 def test_missing_values_are_left_out_and_counted() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(12, 3)), rng.normal(1, 1, size=(15, 3))

@@ -15,24 +15,28 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from mira_nb.core.numerics.double import exp
+from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.typing import Floats
 
+from .kernels import MATH, TILE
 from .model import Cells
 
 BLOCK: Final = 256
 """Peaks at a time."""
 
-CELLS: Final = 4096
-"""Cells at a time in the sum of the information."""
-
 STEPS: Final = 8
 """Newton steps with the information at the truth, near which the estimate lies."""
+
+ENOUGH: Final = 1e-9
+"""Largest change of a log rate by a step after which no further is made."""
 
 LONGEST: Final = 2.0
 """Most that a step changes a cell's log rate; a peak that was not drawn at all has no maximum."""
@@ -61,7 +65,7 @@ class BootstrapDraw:
 
 
 def bootstrap_accessibility(
-    cells: Cells, n_open: NDArray, peaks: NDArray[np.int64], *, generator: np.random.Generator
+    cells: Cells, n_open: NDArray, peaks: NDArray[np.int64], *, generator: np.random.Generator, n_threads: int = 1
 ) -> BootstrapDraw:
     """Simulate peaks from the fitted model and re-estimate accessibility: a parametric bootstrap.
 
@@ -73,6 +77,8 @@ def bootstrap_accessibility(
         (N,) open peaks of each cell.
     peaks
         Positions of the peaks whose weights are estimated again.
+    n_threads
+        Peaks estimated at the same time; the result does not depend on it.
 
     Returns
     -------
@@ -84,13 +90,13 @@ def bootstrap_accessibility(
     exposure = np.asarray(n_open, dtype=np.float64) * np.exp(-cells.peak_normalizer)
     truth = np.vstack([offset[peaks] + middle @ weights[:, peaks], np.linalg.pinv(back) @ weights[:, peaks]])
     tuning = np.sort(generator.permutation(len(peaks))[:N_TUNING])
-    problem = _Problem.draw(design, exposure, truth[:, tuning], generator)
-    precision = problem.matching_precision()
-    for start in range(0, len(peaks), BLOCK):
-        part = slice(start, start + BLOCK)
-        found = _Problem.draw(design, exposure, truth[:, part], generator).solve(precision)
-        new = back @ found[1:]
-        weights[:, peaks[part]], offset[peaks[part]] = new, found[0] - middle @ new
+    with Workers(n_threads) as workers:
+        precision = _Problem.draw(design, exposure, truth[:, tuning], generator, workers).matching_precision()
+        for start in range(0, len(peaks), BLOCK):
+            part = slice(start, start + BLOCK)
+            found = _Problem.draw(design, exposure, truth[:, part], generator, workers).solve(precision)
+            new = back @ found[1:]
+            weights[:, peaks[part]], offset[peaks[part]] = new, found[0] - middle @ new
     ones = np.ones(weights.shape[1])
     return BootstrapDraw(Decoder(weights, np.zeros_like(ones), ones, ones, offset, eps=0.0), precision)
 
@@ -107,44 +113,53 @@ def _design(topics: Floats) -> tuple[Floats, Floats, Floats]:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Regressions of drawn peaks on the design, (cells, peaks) and (coefficients, peaks)."""
+    """Regressions of drawn peaks on the design.
+
+    Attributes
+    ----------
+    design
+        (coefficients, cells), the intercept first.
+    exposure
+        (cells,) open peaks, normalised.
+    truth
+        (peaks, coefficients).
+    drawn
+        (peaks, cells) open or not; a peak expected more than once keeps its mean.
+    information
+        (peaks, coefficients, coefficients) at the truth.
+    workers
+        Threads.
+    """
 
     design: Floats
     exposure: Floats
     truth: Floats
-    drawn: Floats
+    drawn: NDArray[np.float32]
     information: Floats
+    workers: Workers
 
     @classmethod
-    def draw(cls, design: Floats, exposure: Floats, truth: Floats, generator: np.random.Generator) -> _Problem:
-        """Draw open peaks and form the information of their coefficients at the truth, (peaks, coef., coef.)."""
-        mean = exposure[:, None] * np.exp(design @ truth)
-        # open or not; a peak expected more than once keeps its mean
-        drawn = np.floor(mean + generator.random(mean.shape, dtype=np.float32))
-        size = design.shape[1]
-        information = np.zeros((truth.shape[1], size * size))
-        for start in range(0, len(design), CELLS):
-            part = design[start : start + CELLS]
-            squares = (part[:, :, None] * part[:, None, :]).reshape(len(part), -1)
-            information += mean[start : start + CELLS].T @ squares
-        return cls(design, exposure, truth, drawn, information.reshape(-1, size, size))
+    def draw(
+        cls, design: Floats, exposure: Floats, truth: Floats, generator: np.random.Generator, workers: Workers
+    ) -> _Problem:
+        """Draw open peaks and form the information of their coefficients at the truth, (coefficients, peaks)."""
+        uniform = generator.random((len(design), truth.shape[1]), dtype=np.float32)
+        drawn = np.ascontiguousarray(uniform.T)
+        columns, rows = np.ascontiguousarray(design.T), np.ascontiguousarray(truth.T)
+        information = np.empty((len(rows), len(columns), len(columns)))
+        workers.ranges(len(rows), _draw_peaks, columns, exposure, rows, drawn, information)
+        return cls(columns, exposure, rows, drawn, information, workers)
 
     def solve(self, precision: float) -> Floats:
-        """Return the coefficients of highest posterior; the intercept has no prior."""
-        prior = np.full(self.design.shape[1], precision)
+        """Return the coefficients of highest posterior, (coefficients, peaks); the intercept has no prior."""
+        prior = np.full(len(self.design), precision)
         prior[0] = 0.0
         inverse = np.linalg.inv(self.information + np.diag(np.maximum(prior, 1e-6)))
         found = self.truth.copy()
-        logits = self.design @ found
-        for _ in range(STEPS):
-            mean = self.exposure[:, None] * np.exp(logits)
-            slope = self.design.T @ (self.drawn - mean) - prior[:, None] * found
-            step = np.einsum("pab,bp->ap", inverse, slope)
-            change = self.design @ step
-            length = np.minimum(1.0, LONGEST / np.maximum(np.abs(change).max(axis=0), 1e-12))
-            found += length * step
-            logits += length * change
-        return found
+        self.workers.ranges(
+            len(found), _solve_peaks, self.design, self.exposure, self.drawn, inverse, prior, found
+        )  # fmt: skip
+        return found.T
 
     def matching_precision(self) -> float:
         """Return the least precision under which contrasts vary no more than the true ones, per count."""
@@ -153,5 +168,104 @@ class _Problem:
         def spread(coefficients: Floats) -> float:
             return float(counts @ (coefficients[1:] ** 2).sum(axis=0))
 
-        place = bisect_left(PRECISIONS, -spread(self.truth), key=lambda precision: -spread(self.solve(precision)))
+        place = bisect_left(PRECISIONS, -spread(self.truth.T), key=lambda precision: -spread(self.solve(precision)))
         return float(PRECISIONS[min(place, len(PRECISIONS) - 1)])
+
+
+@njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+def _draw_peaks(
+    first: int, last: int, design: Floats, exposure: Floats, truth: Floats, drawn: Any, information: Floats
+) -> None:
+    """Turn uniform numbers in `drawn` into open peaks, and fill the information; cells by tiles that stay in cache."""
+    size, n = design.shape
+    row = np.empty(TILE)
+    for p in range(first, last):
+        info = information[p]
+        info[:] = 0.0
+        for lo in range(0, n, TILE):
+            hi = min(lo + TILE, n)
+            mean, open_ = row[: hi - lo], drawn[p, lo:hi]
+            mean[:] = 0.0
+            for a in range(size):
+                value, column = truth[p, a], design[a, lo:hi]
+                for i in range(hi - lo):
+                    mean[i] += value * column[i]
+            for i in range(hi - lo):
+                mean[i] = exposure[lo + i] * exp(mean[i])
+            for i in range(hi - lo):
+                open_[i] = np.floor(mean[i] + open_[i])
+            for a in range(size):
+                left = design[a, lo:hi]
+                for b in range(a + 1):
+                    total, right = 0.0, design[b, lo:hi]
+                    for i in range(hi - lo):
+                        total += mean[i] * left[i] * right[i]
+                    info[a, b] += total
+        for a in range(size):
+            for b in range(a):
+                info[b, a] = info[a, b]
+
+
+@njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+def _solve_peaks(
+    first: int, last: int, design: Floats, exposure: Floats, drawn: Any, inverse: Floats, prior: Floats, found: Floats
+) -> None:
+    """Make Newton steps from `found`, each cut where it would change a cell's log rate by more than LONGEST."""
+    size = len(design)
+    logits, gap, slope, step = np.empty(design.shape[1]), np.empty(TILE), np.empty(size), np.empty(size)
+    for p in range(first, last):
+        logits[:] = 0.0
+        step[:] = found[p]
+        length = 1.0
+        for _ in range(STEPS):
+            slope[:] = -prior * found[p]
+            _add_slope(length * step, design, exposure, drawn[p], logits, gap, slope)
+            for a in range(size):
+                step[a] = 0.0
+                for b in range(size):
+                    step[a] += inverse[p, a, b] * slope[b]
+            longest = _longest(design, step, gap)
+            length = min(1.0, LONGEST / max(longest, 1e-12))
+            for a in range(size):
+                found[p, a] += length * step[a]
+            if longest < ENOUGH:
+                break
+
+
+@njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+def _add_slope(
+    step: Floats, design: Floats, exposure: Floats, drawn: Any, logits: Floats, gap: Floats, slope: Floats
+) -> None:
+    """Add a step to the log rates, and the derivative of the likelihood there to `slope`, in one pass of the cells."""
+    size, n = design.shape
+    for lo in range(0, n, TILE):
+        hi = min(lo + TILE, n)
+        part, open_ = logits[lo:hi], drawn[lo:hi]
+        for a in range(size):
+            value, column = step[a], design[a, lo:hi]
+            for i in range(hi - lo):
+                part[i] += value * column[i]
+        for i in range(hi - lo):
+            gap[i] = open_[i] - exposure[lo + i] * exp(part[i])
+        for a in range(size):
+            total, column = 0.0, design[a, lo:hi]
+            for i in range(hi - lo):
+                total += gap[i] * column[i]
+            slope[a] += total
+
+
+@njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+def _longest(design: Floats, step: Floats, work: Floats) -> float:
+    """Return the largest change of a cell's log rate by a step."""
+    size, n = design.shape
+    most = 0.0
+    for lo in range(0, n, TILE):
+        hi = min(lo + TILE, n)
+        work[: hi - lo] = 0.0
+        for a in range(size):
+            value, column = step[a], design[a, lo:hi]
+            for i in range(hi - lo):
+                work[i] += value * column[i]
+        for i in range(hi - lo):
+            most = max(most, abs(work[i]))
+    return most

@@ -150,7 +150,9 @@ def simulate_null(
     taken = take_genes(sets, chosen)
     if draw.n_open is not None:
         measured = draw.measured or cells
-        decoder = bootstrap_accessibility(measured, draw.n_open, taken.peak, generator=generator).decoder
+        decoder = bootstrap_accessibility(
+            measured, draw.n_open, taken.peak, generator=generator, n_threads=n_threads
+        ).decoder
         simulated = replace(simulated, decoder=decoder)
     again = fit_regulation(
         simulated, taken, priors=priors, options=options, posterior=False, n_threads=n_threads, progress=progress

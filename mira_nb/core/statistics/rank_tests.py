@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.stats import false_discovery_control, norm
@@ -92,10 +93,10 @@ def rank_sum(
         )
     n_features, n_rows = first.shape[1], first.shape[0] + second.shape[0]
     width = max(1, block_values // max(n_rows, 1))
-    parts = [
-        _rank_block(_dense(first[:, start : start + width]), _dense(second[:, start : start + width]))
-        for start in range(0, n_features, width)
-    ]
+    parts = [_rank_sparse(first, second)] if _mostly_zero(first) and _mostly_zero(second) else []
+    for start in range(0, n_features if not parts else 0, width):
+        columns = slice(start, start + width)
+        parts.append(_rank_block(_dense(first[:, columns]), _dense(second[:, columns])))
     if not parts:
         parts = [_rank_block(np.empty((0, 0)), np.empty((0, 0)))]
     rank_sums, ties, n_1, n_2, median_1, median_2 = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -220,6 +221,64 @@ def _rank_block(x: Floats, y: Floats) -> tuple[Any, ...]:
     ties = np.bincount(column_of_run[real], weights=(length**3 - length)[real], minlength=n_columns)
     medians = [_median(group) for group in (x, y)]
     return ranks[: len(x)].sum(axis=0), ties, n_1, n_2, medians[0], medians[1]
+
+
+def _mostly_zero(values: Any) -> bool:
+    """Return whether values are sparse, with none below 0 or missing, so that zeros come first in any order."""
+    return sparse.issparse(values) and bool((values.data >= 0).all() and np.isfinite(values.data).all())
+
+
+def _rank_sparse(x: Any, y: Any) -> tuple[Any, ...]:
+    """Return what :func:`_rank_block` returns of non-negative sparse columns; only stored values are sorted."""
+    n_features = x.shape[1]
+    rank_sums, ties, median_1, median_2 = (np.zeros(n_features) for _ in range(4))
+    _rank_columns(
+        (x.shape[0], x.indptr, x.data.astype(np.float64)), (y.shape[0], y.indptr, y.data.astype(np.float64)),
+        rank_sums, ties, median_1, median_2,
+    )  # fmt: skip
+    n_1, n_2 = (np.full(n_features, float(group.shape[0])) for group in (x, y))
+    return rank_sums, ties, n_1, n_2, median_1, median_2
+
+
+@njit(cache=True, nogil=True)
+def _rank_columns(first: Any, second: Any, rank_sums: Any, ties: Any, median_1: Any, median_2: Any) -> None:
+    """Fill rank sums of the first group, tie terms and medians, column by column of both groups' CSC arrays."""
+    (n_1, indptr_1, data_1), (n_2, indptr_2, data_2) = first, second
+    for j in range(len(rank_sums)):
+        one, two = data_1[indptr_1[j] : indptr_1[j + 1]], data_2[indptr_2[j] : indptr_2[j + 1]]
+        median_1[j], median_2[j] = _median_with_zeros(one, n_1), _median_with_zeros(two, n_2)
+        values = np.concatenate((one, two))
+        order = np.argsort(values, kind="mergesort")
+        # those that are not stored are zeros, as are some that are stored: one tie, the lowest ranks
+        zeros, start = n_1 + n_2 - len(values), 0
+        in_first = n_1 - len(one)
+        while start < len(values) and values[order[start]] == 0.0:
+            in_first += order[start] < len(one)
+            start += 1
+        zeros += start
+        rank, tied = in_first * (zeros + 1) / 2.0, float(zeros) ** 3 - zeros
+        while start < len(values):
+            end, mine = start, 0
+            while end < len(values) and values[order[end]] == values[order[start]]:
+                mine += order[end] < len(one)
+                end += 1
+            length = float(end - start)
+            rank += mine * (n_1 + n_2 - len(values) + (start + 1 + end) / 2.0)
+            tied += length**3 - length
+            start = end
+        rank_sums[j], ties[j] = rank, tied
+
+
+@njit(cache=True, nogil=True)
+def _median_with_zeros(stored: Any, n: int) -> float:
+    """Return the median of non-negative stored values and n - len(stored) zeros; NaN without values."""
+    if n == 0:
+        return np.nan
+    ordered, zeros = np.sort(stored), n - len(stored)
+    low, high = (n - 1) // 2, n // 2
+    at_low = ordered[low - zeros] if low >= zeros else 0.0
+    at_high = ordered[high - zeros] if high >= zeros else 0.0
+    return (at_low + at_high) / 2.0
 
 
 def _median(values: Floats) -> Floats:
