@@ -64,7 +64,7 @@ class FitOptions:
     tolerance: float = 1e-5
     max_iterations: int = 200
     n_starts: int = 4
-    screen_iterations: int = 2
+    screen_iterations: int = 6
     screen_margins: tuple[float, ...] = (8.0, 2.0)
     min_cells: int = 10
     nearest_weight: float = 0.01

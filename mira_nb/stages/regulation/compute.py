@@ -237,11 +237,17 @@ class RegulationOutput:
         return "cells", pd.Series("all", index=self.data.obs_names)
 
 
-def _open_peaks(data: MuData, modelled: Ints) -> tuple[sparse.csc_matrix, NDArray[np.int64]]:
-    """Return where the modelled peaks are open, (cells, modelled peaks), a byte each, and their number by cell."""
+def _open_peaks(data: MuData, modelled: Ints, *, own_data: bool) -> tuple[sparse.csc_matrix, NDArray[np.int64]]:
+    """Return where the modelled peaks are open, (cells, modelled peaks), a byte each, and their number by cell.
+
+    Own data loses the counts of peaks, the largest array there is: the caller reads them no more.
+    """
     matrix = sparse.csr_matrix(data.mod[ATAC].X)
     rows = sparse.csr_matrix((matrix.data != 0, matrix.indices, matrix.indptr), shape=matrix.shape)
-    if len(modelled) < matrix.shape[1]:
+    del matrix
+    if own_data:
+        data.mod[ATAC].X = None
+    if len(modelled) < rows.shape[1]:
         rows = rows[:, modelled]
     return sparse.csc_matrix(rows).astype(np.int8, copy=False), positive_per_row(rows)
 
@@ -292,9 +298,7 @@ def compute(data: MuData, params: RegulationParams, context: Context, progress: 
     progress(0.02, "peaks around transcription start sites")
     sites = name_sites(table, data.mod[RNA].var).frame
     sets, peaks = peak_sets(data, params, sites, names, modelled_peaks, path)
-    is_open, n_open = _open_peaks(data, modelled_peaks)
-    if context.own_data:  # nothing below reads the counts of peaks, the largest array there is
-        data.mod[ATAC].X = None
+    is_open, n_open = _open_peaks(data, modelled_peaks, own_data=context.own_data)
     found = fit_with_null(
         cells,
         sets,
