@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,6 +72,8 @@ def execute_template(
 ) -> None:
     """Execute one template in its own kernel; the executed notebook goes to `output` even when a cell fails.
 
+    When the kernel dies, the notebook is there with its parameters and without results.
+
     Raises
     ------
     StageError
@@ -93,16 +96,10 @@ def execute_template(
     watcher.start()
     try:
         with kernel_config() as config:
-            papermill.execute_notebook(
-                _literal(template_path(stage)),
-                _literal(output),
-                parameters=dict(parameters),
-                kernel_name="python3",
-                progress_bar=False,
-                log_output=False,
-                cwd=None,
-                config=config,
-            )
+            run = partial(papermill.execute_notebook, kernel_name="python3", progress_bar=False, log_output=False)
+            run(_literal(template_path(stage)), _literal(output), parameters=dict(parameters), prepare_only=True)
+            # written once more at the end: papermill would write all figures so far before and after each cell
+            run(_literal(output), _literal(output), request_save_on_cell_execute=False, config=config)
     except PapermillExecutionError as error:
         raise _stage_error(stage, error, output) from None
     except KeyboardInterrupt:  # the cell that was left waiting finds its kernel dead, which is no news
