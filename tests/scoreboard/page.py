@@ -63,28 +63,27 @@ def cell(found: list[float], best: bool, n_seeds: int) -> str:
     return f"**{text}**" if best else text
 
 
-def first(rows: list[Row], name: str, measure: str) -> str | None:
-    """Return the method with the best mean; this package, where it ties; None without a row.
+def leaders(rows: list[Row], name: str, measure: str) -> set[str]:
+    """Return the methods with the best mean as it is printed; none where only one method has a row.
 
     Methods with the score for fewer seeds than others (a branch time needs the right topology) are not compared.
     """
     found = {method: values(rows, method, name, measure) for method in METHODS}
     most = max(len(scores) for scores in found.values())
-    if not most:
-        return None
-    means = {method: float(np.mean(scores)) for method, scores in found.items() if len(scores) == most}
-    sign = -1 if MEASURES[measure].lower else 1
-    top = max(sign * value for value in means.values())
-    return next(m for m, value in means.items() if sign * value >= top - 5e-4)
+    means = {method: round(float(np.mean(scores)), 3) for method, scores in found.items() if most == len(scores) > 0}
+    if len(means) < 2:
+        return set()
+    top = min(means.values()) if MEASURES[measure].lower else max(means.values())
+    return {method for method, value in means.items() if value == top}
 
 
 def behind(rows: list[Row]) -> list[tuple[str, str]]:
-    """Return the sets and measures in which this package has a row and is not first."""
+    """Return the sets and measures in which this package has a row and another is first."""
     return [
         (name, measure)
         for name, measures in SHOWN.items()
         for measure in measures
-        if values(rows, OURS, name, measure) and first(rows, name, measure) != OURS
+        if values(rows, OURS, name, measure) and (first := leaders(rows, name, measure)) and OURS not in first
     ]
 
 
@@ -92,13 +91,13 @@ def table(rows: list[Row], name: str) -> list[str]:
     """Return the lines of one set's table: one row per measure, one column per method."""
     lines = ["| | " + " | ".join(METHODS) + " |", "|---|" + "---:|" * len(METHODS)]
     for measure in SHOWN[name]:
-        best = first(rows, name, measure)
+        best = leaders(rows, name, measure)
         cells = []
         n_seeds = max(len(values(rows, method, name, measure)) for method in METHODS)
         for method in METHODS:
             found = values(rows, method, name, measure)
             missing = NO_SUCH if method in MEASURES[measure].without else NONE
-            cells.append(cell(found, method == best, n_seeds) if found else missing)
+            cells.append(cell(found, method in best, n_seeds) if found else missing)
         lines.append(f"| {MEASURES[measure].title} | " + " | ".join(cells) + " |")
     return lines
 
