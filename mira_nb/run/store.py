@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Container, Iterable
+from functools import partial
+from operator import eq
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 from mudata import MuData
@@ -176,11 +179,32 @@ class RunStore:
         """Write results.h5mu: input and the values of every finished stage."""
         path = self.root / "results.h5mu"
         work = path.with_name(".results.h5mu.tmp")
-        data = self.load_data(self.finished())
+        data = self.load_data(self.finished(), wanted=lambda slot, _present: slot.element != "layers")
         apply_selections(self.root, data)
         write_h5mu(data, work)
+        del data
+        self._append_layers(work)
         work.replace(path)
         return path
+
+    def _append_layers(self, path: Path) -> None:
+        """Add the layers of every finished stage to a .h5mu, one after the other: they are the largest values."""
+        from anndata.io import write_elem
+
+        mask = None
+        with h5py.File(path, "a") as file:
+            for stage in self.finished():
+                slots = self.stage_dir(stage) / "slots.h5"
+                for subset in read_slots(slots, lambda slot: slot == SUBSET_SLOT).values():
+                    mask = np.asarray(subset["mask"], dtype=bool)
+                record = self.stage_record(stage)
+                for layer in stored_slots(record) if record else ():
+                    if layer.element != "layers":
+                        continue
+                    value = read_slots(slots, partial(eq, layer))
+                    if mask is not None:
+                        value = cells_of_slots(value, mask)
+                    write_elem(file[f"mod/{layer.modality}/layers"], layer.key, value[layer])
 
 
 def read_h5mu(path: Path) -> MuData:

@@ -9,15 +9,17 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
+from mudata import MuData
 from scipy import sparse
 
 from mira_nb.charts import packed
 from mira_nb.errors import StoreError
 from mira_nb.run.slots import read_slots, write_slots
-from mira_nb.run.store import RunStore, figure_spec
+from mira_nb.run.store import RunStore, figure_spec, read_h5mu, write_h5mu
 from mira_nb.stages.base import Context, Stage
 from mira_nb.stages.params import Params, param
-from mira_nb.stages.result import ExportFile, Figure, Metric, Result, Slot, Table
+from mira_nb.stages.result import SUBSET_SLOT, ExportFile, Figure, Metric, Result, Slot, Table
 
 
 class SomeParams(Params):
@@ -125,3 +127,39 @@ def test_names_in_tables_are_no_formulas_and_read_back(tmp_path: Path) -> None:
     assert [row[1] for row in rows] == list("+-+-")
     assert [float(row[2]) for row in rows] == list(frame["value"])
     pd.testing.assert_frame_equal(store.table("joint", "t"), frame)
+
+
+@pytest.mark.parametrize("subset", [False, True])
+def test_results_hold_every_layer_of_the_cells_that_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subset: bool
+) -> None:
+    """Layers are appended one by one; they equal those of all values loaded at once."""
+    rng = np.random.default_rng(0)
+    names = [f"c{i}" for i in range(6)]
+    pair = {
+        key: AnnData(
+            sparse.csr_matrix(rng.poisson(1, (6, n)).astype("f4")),
+            obs=pd.DataFrame(index=names),
+            var=pd.DataFrame(index=[f"{key}{i}" for i in range(n)]),
+        )
+        for key, n in (("rna", 3), ("atac", 4))
+    }
+    pair["rna"].layers["given"] = pair["rna"].X.copy()
+    store = RunStore(tmp_path)
+    write_h5mu(MuData(pair), store.input_path)
+    slots = {
+        Slot("rna", "layers", "dense"): rng.random((6, 3)).astype("f4"),
+        Slot("atac", "layers", "sparse"): sparse.random(6, 4, 0.5, format="csr", random_state=0),
+        Slot("rna", "obsm", "X_a"): rng.random((6, 2)),
+    }
+    if subset:
+        slots[SUBSET_SLOT] = {"mask": np.array([1, 0, 1, 1, 0, 1], dtype=bool)}
+    save(store, Result(slots=slots))
+    monkeypatch.setattr(RunStore, "finished", lambda _self: ["joint"])
+    found, wanted = read_h5mu(store.write_results()), store.load_data(["joint"])
+    assert found.n_obs == (4 if subset else 6)
+    for key, layers in (("rna", ["dense", "given"]), ("atac", ["sparse"])):
+        assert sorted(found[key].layers) == layers
+        for layer in layers:
+            one, other = (sparse.csr_matrix(data[key].layers[layer]).toarray().astype("f4") for data in (found, wanted))
+            np.testing.assert_array_equal(one, other)
