@@ -115,7 +115,10 @@ def test_false_positives_beyond_chance_are_said(rate: float, n: int, said: bool)
             "null_miscalibrated", "warning", [8.4, 0.05], [],
         ),
         (
-            {"params": RegulationParams(null="chi2"), "null": SimpleNamespace(null_rate=0.05, chi2_rate=0.4, statistics=np.zeros(500))},
+            {
+                "params": RegulationParams(null="chi2"),
+                "null": SimpleNamespace(null_rate=0.05, chi2_rate=0.4, statistics=np.zeros(500)),
+            },
             "null_miscalibrated", "warning", [40, 0.05], [],
         ),
         (
