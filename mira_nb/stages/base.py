@@ -126,7 +126,7 @@ class Stage(ABC, Generic[P]):
     writes: ClassVar[tuple[Slot, ...]] = ()
     also_writes: ClassVar[tuple[Slot, ...]] = ()
     reads_layers: ClassVar[bool] = True
-    memory: ClassVar[Memory] = Memory(660, 25)
+    memory: ClassVar[Memory] = Memory(660, 13)
     look: ClassVar[str] = ""
     tune: ClassVar[str] = ""
 

@@ -70,7 +70,7 @@ class JointStage(Stage[JointParams]):
         Slot("rna", "uns", keys.LEIDEN, "mapping", "parameters of the clusters, for scanpy"),
         Slot("atac", "uns", keys.LEIDEN, "mapping", "parameters of the clusters, for scanpy"),
     )
-    memory: ClassVar[Memory] = Memory(790, 22)
+    memory: ClassVar[Memory] = Memory(740, 12)
     look: ClassVar[str] = (
         "Known cell types should lie apart, and cells of different batches should mix within each type."
     )

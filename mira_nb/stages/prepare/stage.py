@@ -57,7 +57,7 @@ class PrepareStage(Stage[PrepareParams]):
         ),
         Slot("atac", "obs", keys.TSS_ENRICHMENT, "cells", "fold over background; with --fragments and --tss"),
     )
-    memory: ClassVar[Memory] = Memory(560, 28)
+    memory: ClassVar[Memory] = Memory(520, 15)
     look: ClassVar[str] = (
         "Counts per cell should form one peak, and the marker genes of the cell types you expect should be "
         "among the modelled genes."

@@ -23,4 +23,4 @@ class TopicsAtacStage(TopicsStage[TopicsAtacParams]):
     Params: ClassVar[type[Params]] = TopicsAtacParams
     uses: ClassVar[tuple[str, ...]] = (TUNING_ATAC,)
     writes: ClassVar[tuple[Slot, ...]] = written("atac")
-    memory: ClassVar[Memory] = Memory(720, 38)
+    memory: ClassVar[Memory] = Memory(720, 11)

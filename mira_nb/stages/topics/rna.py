@@ -29,4 +29,4 @@ class TopicsRnaStage(TopicsStage[TopicsRnaParams]):
     also_writes: ClassVar[tuple[Slot, ...]] = (
         Slot("rna", "obs", keys.READ_DEPTH, "cells", "counts; where the model estimates it"),
     )
-    memory: ClassVar[Memory] = Memory(660, 20)
+    memory: ClassVar[Memory] = Memory(660, 10)

@@ -67,7 +67,7 @@ class TrajectoryStage(Stage[TrajectoryParams]):
             "probability, in the other orientation",
         ),
     )
-    memory: ClassVar[Memory] = Memory(620, 18)
+    memory: ClassVar[Memory] = Memory(620, 10.5)
     look: ClassVar[str] = (
         "Pseudotime should grow from the start cell outwards, and each terminal state should be a cell type "
         "that you expect to be an end point."

@@ -28,7 +28,7 @@ class TuningAtacStage(TuningStage[TuningAtacParams]):
     writes: ClassVar[tuple[Slot, ...]] = (
         Slot("atac", "uns", keys.TUNING, "mapping", "number of topics, settings, stability of each topic"),
     )
-    memory: ClassVar[Memory] = Memory(700, 40)
+    memory: ClassVar[Memory] = Memory(700, 11)
     tune: ClassVar[str] = (
         "Take the mode paper for a full search; set topics_atac.n_topics to a number to choose it yourself."
     )

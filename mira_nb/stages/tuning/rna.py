@@ -28,7 +28,7 @@ class TuningRnaStage(TuningStage[TuningRnaParams]):
     writes: ClassVar[tuple[Slot, ...]] = (
         Slot("rna", "uns", keys.TUNING, "mapping", "number of topics, settings, stability of each topic"),
     )
-    memory: ClassVar[Memory] = Memory(720, 22)
+    memory: ClassVar[Memory] = Memory(720, 11)
     tune: ClassVar[str] = (
         "Take the mode paper for a full search; set topics_rna.n_topics to a number to choose it yourself."
     )
