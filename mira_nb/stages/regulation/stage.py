@@ -80,7 +80,7 @@ class RegulationStage(Stage[RegulationParams]):
         Slot("rna", "uns", keys.PEAK_SETS, "mapping", "peaks of each gene, with distances in bp"),
         Slot("rna", "uns", keys.GENE_MODELS, "mapping", "bodies and exons of genes, where the file of --tss has them"),
     )
-    memory: ClassVar[Memory] = Memory(740, 25, 40)
+    memory: ClassVar[Memory] = Memory(740, 9.5, 6)
     look: ClassVar[str] = (
         "Most genes should be fitted, and links of peaks and genes should be more common near the start sites."
     )
