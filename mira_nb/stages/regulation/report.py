@@ -30,8 +30,8 @@ TEXTS = Texts(__package__)
 MOST_ERROR = 0.25
 """Unexplained fraction by chance and error alone above which NITE genes can hardly be told from LITE genes."""
 
-TOLERATED = 0.02
-"""Departure of the false positive rate at p < 0.05 up to which the null distribution counts as calibrated."""
+RIGHT_RATE = (0.02, 0.1)
+"""Range of the false positive rate at p < 0.05 in which the null distribution counts as calibrated."""
 
 
 def gene_table(found: RegulationOutput) -> pd.DataFrame:
@@ -231,8 +231,7 @@ def _untrusted(found: RegulationOutput) -> list[Alert]:
         )
     if found.null is not None:
         rate = found.null.null_rate if found.params.null == "bootstrap" else found.null.chi2_rate
-        chance = 2 * (0.05 * 0.95 / len(found.null.statistics)) ** 0.5
-        if abs(rate - 0.05) > max(TOLERATED, chance) + 1e-9:
+        if not RIGHT_RATE[0] <= rate <= RIGHT_RATE[1]:
             out.append(TEXTS.alert("null_miscalibrated", rate=rate, null=found.params.null))
     return out
 
