@@ -124,7 +124,9 @@ MEASURED = [
             "prepare": 2998, "tuning_rna": 2203, "tuning_atac": 2133, "topics_rna": 2324, "topics_atac": 2374,
             "joint": 2534, "trajectory": 2156, "regulation": 3139, "drivers": 2881, "comparisons": 2674,
         }),
-        (100_000, 2000, 457_550_925, {"prepare": 7348, "topics_rna": 4848}),
+        (100_000, 2000, 457_550_925, {
+            "prepare": 7348, "topics_rna": 4848, "topics_atac": 5322, "joint": 5675, "trajectory": 5409,
+        }),
     )
     for stage, peak in peaks.items()
 ]  # fmt: skip
