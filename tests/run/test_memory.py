@@ -126,6 +126,7 @@ MEASURED = [
         }),
         (100_000, 2000, 457_550_925, {
             "prepare": 7348, "topics_rna": 4848, "topics_atac": 5322, "joint": 5675, "trajectory": 5409,
+            "regulation": 7048,
         }),
     )
     for stage, peak in peaks.items()
