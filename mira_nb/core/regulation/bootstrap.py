@@ -156,9 +156,7 @@ class _Problem:
         prior[0] = 0.0
         inverse = np.linalg.inv(self.information + np.diag(np.maximum(prior, 1e-6)))
         found = self.truth.copy()
-        self.workers.ranges(
-            len(found), _solve_peaks, self.design, self.exposure, self.drawn, inverse, prior, found
-        )  # fmt: skip
+        self.workers.ranges(len(found), _solve_peaks, self.design, self.exposure, self.drawn, inverse, prior, found)
         return found.T
 
     def matching_precision(self) -> float:
@@ -170,6 +168,15 @@ class _Problem:
 
         place = bisect_left(PRECISIONS, -spread(self.truth.T), key=lambda precision: -spread(self.solve(precision)))
         return float(PRECISIONS[min(place, len(PRECISIONS) - 1)])
+
+
+@njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+def _add_combined(weights: Floats, design: Floats, first: int, total: Floats) -> None:
+    """Add the weighted sum of the design's rows to `total`, for the cells from `first` on."""
+    for a in range(len(weights)):
+        weight, row = weights[a], design[a, first : first + len(total)]
+        for i in range(len(total)):
+            total[i] += weight * row[i]
 
 
 @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
@@ -186,10 +193,7 @@ def _draw_peaks(
             hi = min(lo + TILE, n)
             mean, open_ = row[: hi - lo], drawn[p, lo:hi]
             mean[:] = 0.0
-            for a in range(size):
-                value, column = truth[p, a], design[a, lo:hi]
-                for i in range(hi - lo):
-                    mean[i] += value * column[i]
+            _add_combined(truth[p], design, lo, mean)
             for i in range(hi - lo):
                 mean[i] = exposure[lo + i] * exp(mean[i])
             for i in range(hi - lo):
@@ -241,10 +245,7 @@ def _add_slope(
     for lo in range(0, n, TILE):
         hi = min(lo + TILE, n)
         part, open_ = logits[lo:hi], drawn[lo:hi]
-        for a in range(size):
-            value, column = step[a], design[a, lo:hi]
-            for i in range(hi - lo):
-                part[i] += value * column[i]
+        _add_combined(step, design, lo, part)
         for i in range(hi - lo):
             gap[i] = open_[i] - exposure[lo + i] * exp(part[i])
         for a in range(size):
@@ -257,15 +258,12 @@ def _add_slope(
 @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
 def _longest(design: Floats, step: Floats, work: Floats) -> float:
     """Return the largest change of a cell's log rate by a step."""
-    size, n = design.shape
+    n = design.shape[1]
     most = 0.0
     for lo in range(0, n, TILE):
-        hi = min(lo + TILE, n)
-        work[: hi - lo] = 0.0
-        for a in range(size):
-            value, column = step[a], design[a, lo:hi]
-            for i in range(hi - lo):
-                work[i] += value * column[i]
-        for i in range(hi - lo):
-            most = max(most, abs(work[i]))
+        change = work[: min(TILE, n - lo)]
+        change[:] = 0.0
+        _add_combined(step, design, lo, change)
+        for i in range(len(change)):
+            most = max(most, abs(change[i]))
     return most

@@ -93,12 +93,13 @@ def rank_sum(
         )
     n_features, n_rows = first.shape[1], first.shape[0] + second.shape[0]
     width = max(1, block_values // max(n_rows, 1))
-    parts = [_rank_sparse(first, second)] if _mostly_zero(first) and _mostly_zero(second) else []
-    for start in range(0, n_features if not parts else 0, width):
-        columns = slice(start, start + width)
-        parts.append(_rank_block(_dense(first[:, columns]), _dense(second[:, columns])))
-    if not parts:
-        parts = [_rank_block(np.empty((0, 0)), np.empty((0, 0)))]
+    if _zeros_are_lowest(first) and _zeros_are_lowest(second):
+        parts = [_rank_sparse(first, second)]
+    else:
+        parts = [
+            _rank_block(_dense(first[:, start : start + width]), _dense(second[:, start : start + width]))
+            for start in range(0, n_features, width)
+        ] or [_rank_block(np.empty((0, 0)), np.empty((0, 0)))]
     rank_sums, ties, n_1, n_2, median_1, median_2 = (np.concatenate(column) for column in zip(*parts, strict=True))
     statistic = rank_sums - n_1 * (n_1 + 1) / 2
     z, log_p = _normal_test(statistic, ties, n_1, n_2, alternative)
@@ -223,8 +224,8 @@ def _rank_block(x: Floats, y: Floats) -> tuple[Any, ...]:
     return ranks[: len(x)].sum(axis=0), ties, n_1, n_2, medians[0], medians[1]
 
 
-def _mostly_zero(values: Any) -> bool:
-    """Return whether values are sparse, with none below 0 or missing, so that zeros come first in any order."""
+def _zeros_are_lowest(values: Any) -> bool:
+    """Return whether values are sparse and all finite and at least 0: zeros then share the lowest ranks."""
     return sparse.issparse(values) and bool((values.data >= 0).all() and np.isfinite(values.data).all())
 
 
