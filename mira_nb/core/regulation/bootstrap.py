@@ -26,17 +26,17 @@ from mira_nb.core.numerics.threads import Workers
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.typing import Floats
 
-from .kernels import MATH, TILE
+from .kernels import MATH
 from .model import Cells
 
 BLOCK: Final = 256
 """Peaks at a time."""
 
+TILE: Final = 512
+"""Cells at a time: their design stays in the cache while all peaks pass."""
+
 STEPS: Final = 8
 """Newton steps with the information at the truth, near which the estimate lies."""
-
-ENOUGH: Final = 1e-9
-"""Largest change of a log rate by a step after which no further is made."""
 
 LONGEST: Final = 2.0
 """Most that a step changes a cell's log rate; a peak that was not drawn at all has no maximum."""
@@ -172,42 +172,71 @@ class _Problem:
 
 @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
 def _add_combined(weights: Floats, design: Floats, first: int, total: Floats) -> None:
-    """Add the weighted sum of the design's rows to `total`, for the cells from `first` on."""
-    for a in range(len(weights)):
-        weight, row = weights[a], design[a, first : first + len(total)]
+    """Add the weighted sum of the design's rows to `total`, for the cells from `first` on; four rows at a time."""
+    size, last = len(weights), first + len(total)
+    whole = size - size % 4
+    for a in range(0, whole, 4):
+        w, x, y, z = weights[a], weights[a + 1], weights[a + 2], weights[a + 3]
+        one, two = design[a, first:last], design[a + 1, first:last]
+        three, four = design[a + 2, first:last], design[a + 3, first:last]
+        for i in range(len(total)):
+            total[i] += w * one[i] + x * two[i] + y * three[i] + z * four[i]
+    for a in range(whole, size):
+        weight, row = weights[a], design[a, first:last]
         for i in range(len(total)):
             total[i] += weight * row[i]
+
+
+@njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+def _add_products(values: Floats, design: Floats, first: int, total: Floats) -> None:
+    """Add to `total` the products of `values`, of the cells from `first` on, with as many rows; four at a time."""
+    size, last = len(total), first + len(values)
+    whole = size - size % 4
+    for a in range(0, whole, 4):
+        one, two = design[a, first:last], design[a + 1, first:last]
+        three, four = design[a + 2, first:last], design[a + 3, first:last]
+        w, x, y, z = 0.0, 0.0, 0.0, 0.0
+        for i in range(len(values)):
+            w += values[i] * one[i]
+            x += values[i] * two[i]
+            y += values[i] * three[i]
+            z += values[i] * four[i]
+        total[a] += w
+        total[a + 1] += x
+        total[a + 2] += y
+        total[a + 3] += z
+    for a in range(whole, size):
+        row, w = design[a, first:last], 0.0
+        for i in range(len(values)):
+            w += values[i] * row[i]
+        total[a] += w
 
 
 @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
 def _draw_peaks(
     first: int, last: int, design: Floats, exposure: Floats, truth: Floats, drawn: Any, information: Floats
 ) -> None:
-    """Turn uniform numbers in `drawn` into open peaks, and fill the information; cells by tiles that stay in cache."""
+    """Turn uniform numbers in `drawn` into open peaks, and fill the information; tiles of cells stay in the cache."""
     size, n = design.shape
-    row = np.empty(TILE)
-    for p in range(first, last):
-        info = information[p]
-        info[:] = 0.0
-        for lo in range(0, n, TILE):
-            hi = min(lo + TILE, n)
-            mean, open_ = row[: hi - lo], drawn[p, lo:hi]
+    row, products = np.empty(TILE), np.empty(TILE)
+    information[first:last] = 0.0
+    for lo in range(0, n, TILE):
+        mean, weighted = row[: min(TILE, n - lo)], products[: min(TILE, n - lo)]
+        for p in range(first, last):
             mean[:] = 0.0
             _add_combined(truth[p], design, lo, mean)
-            for i in range(hi - lo):
+            for i in range(len(mean)):
                 mean[i] = exposure[lo + i] * exp(mean[i])
-            for i in range(hi - lo):
-                open_[i] = np.floor(mean[i] + open_[i])
+            for i in range(len(mean)):
+                drawn[p, lo + i] = np.floor(mean[i] + drawn[p, lo + i])
             for a in range(size):
-                left = design[a, lo:hi]
-                for b in range(a + 1):
-                    total, right = 0.0, design[b, lo:hi]
-                    for i in range(hi - lo):
-                        total += mean[i] * left[i] * right[i]
-                    info[a, b] += total
+                for i in range(len(mean)):
+                    weighted[i] = mean[i] * design[a, lo + i]
+                _add_products(weighted, design, lo, information[p, a, : a + 1])
+    for p in range(first, last):
         for a in range(size):
             for b in range(a):
-                info[b, a] = info[a, b]
+                information[p, b, a] = information[p, a, b]
 
 
 @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
@@ -215,55 +244,29 @@ def _solve_peaks(
     first: int, last: int, design: Floats, exposure: Floats, drawn: Any, inverse: Floats, prior: Floats, found: Floats
 ) -> None:
     """Make Newton steps from `found`, each cut where it would change a cell's log rate by more than LONGEST."""
-    size = len(design)
-    logits, gap, slope, step = np.empty(design.shape[1]), np.empty(TILE), np.empty(size), np.empty(size)
-    for p in range(first, last):
-        logits[:] = 0.0
-        step[:] = found[p]
-        length = 1.0
-        for _ in range(STEPS):
-            slope[:] = -prior * found[p]
-            _add_slope(length * step, design, exposure, drawn[p], logits, gap, slope)
-            for a in range(size):
-                step[a] = 0.0
-                for b in range(size):
-                    step[a] += inverse[p, a, b] * slope[b]
-            longest = _longest(design, step, gap)
-            length = min(1.0, LONGEST / max(longest, 1e-12))
-            for a in range(size):
-                found[p, a] += length * step[a]
-            if longest < ENOUGH:
-                break
-
-
-@njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
-def _add_slope(
-    step: Floats, design: Floats, exposure: Floats, drawn: Any, logits: Floats, gap: Floats, slope: Floats
-) -> None:
-    """Add a step to the log rates, and the derivative of the likelihood there to `slope`, in one pass of the cells."""
     size, n = design.shape
-    for lo in range(0, n, TILE):
-        hi = min(lo + TILE, n)
-        part, open_ = logits[lo:hi], drawn[lo:hi]
-        _add_combined(step, design, lo, part)
-        for i in range(hi - lo):
-            gap[i] = open_[i] - exposure[lo + i] * exp(part[i])
-        for a in range(size):
-            total, column = 0.0, design[a, lo:hi]
-            for i in range(hi - lo):
-                total += gap[i] * column[i]
-            slope[a] += total
-
-
-@njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
-def _longest(design: Floats, step: Floats, work: Floats) -> float:
-    """Return the largest change of a cell's log rate by a step."""
-    n = design.shape[1]
-    most = 0.0
-    for lo in range(0, n, TILE):
-        change = work[: min(TILE, n - lo)]
-        change[:] = 0.0
-        _add_combined(step, design, lo, change)
-        for i in range(len(change)):
-            most = max(most, abs(change[i]))
-    return most
+    row, slope, step = np.empty(TILE), np.empty((last, size)), np.empty((last, size))
+    longest = np.empty(last)
+    for _ in range(STEPS):
+        for p in range(first, last):
+            slope[p] = -prior * found[p]
+        for lo in range(0, n, TILE):
+            gap = row[: min(TILE, n - lo)]
+            for p in range(first, last):
+                gap[:] = 0.0
+                _add_combined(found[p], design, lo, gap)
+                for i in range(len(gap)):
+                    gap[i] = drawn[p, lo + i] - exposure[lo + i] * exp(gap[i])
+                _add_products(gap, design, lo, slope[p])
+        for p in range(first, last):
+            step[p] = inverse[p] @ slope[p]
+        longest[:] = 0.0
+        for lo in range(0, n, TILE):
+            change = row[: min(TILE, n - lo)]
+            for p in range(first, last):
+                change[:] = 0.0
+                _add_combined(step[p], design, lo, change)
+                for i in range(len(change)):
+                    longest[p] = max(longest[p], abs(change[i]))
+        for p in range(first, last):
+            found[p] += min(1.0, LONGEST / max(longest[p], 1e-12)) * step[p]
