@@ -271,73 +271,48 @@ def _stretch(old: Floats, new: Floats, power: float, axis: int) -> Floats:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _step(counts: Any, factors: Any, prior: Any, ratio: Any, new: Any, topics: Any) -> Any:
-    """Make one EM update of a cell's topics; returns the largest change of a proportion."""
-    k, n = len(topics), len(counts)
-    ratio[:] = np.float32(1e-30)
-    for t in range(k):
-        weight, phi = topics[t], factors[t]
-        for p in range(n):
-            ratio[p] += weight * phi[p]
-    for p in range(n):
-        ratio[p] = counts[p] / ratio[p]
-    size = np.float32(0)
-    for t in range(k):
-        total, phi = np.float32(0), factors[t]
-        for p in range(n):
-            total += ratio[p] * phi[p]
-        new[t] = total * topics[t] + prior
-        size += new[t]
-    moved = np.float32(0)
-    for t in range(k):
-        share = new[t] / max(size, np.float32(1e-30))
-        moved = max(moved, abs(share - topics[t]))
-        topics[t] = share
-    return moved
-
-
-@njit(cache=True, nogil=True, fastmath=True)
 def _chunk_topics(
-    chunk: int, n_chunks: int, stored: Stored, features: Any, prior: Any, n_iterations: int, tolerance: Any,
-    topics: Any,
+    chunk: int, n_chunks: int, stored: Stored, topics: Any, features: Any, prior: Any, new_topics: Any,
 ) -> None:  # fmt: skip
-    """Fit the topics of cells one after the other, each by EM updates with the feature factors held fixed.
-
-    The factors of a cell's features are brought together first, by topic: they stay in the cache over its updates.
-    """
+    """Make one EM update of the cell topics with the feature factors held fixed."""
     indptr, columns, counts = stored
     n_cells, k = topics.shape
-    first, last = n_cells * chunk // n_chunks, n_cells * (chunk + 1) // n_chunks
-    most = 0
-    for i in range(first, last):
-        most = max(most, indptr[i + 1] - indptr[i])
-    factors, ratio = np.empty((k, most), np.float32), np.empty(most, np.float32)
-    seen, new = np.empty(most, np.float32), np.empty(k, np.float32)
-    for i in range(first, last):
-        start, n = indptr[i], indptr[i + 1] - indptr[i]
-        theta = topics[i]
-        for p in range(n):
-            seen[p] = counts[start + p]
-            phi = features[columns[start + p]]
+    for i in range(n_cells * chunk // n_chunks, n_cells * (chunk + 1) // n_chunks):
+        theta, out = topics[i], new_topics[i]
+        out[:] = 0
+        for p in range(indptr[i], indptr[i + 1]):
+            phi = features[columns[p]]
+            share = np.float32(0)
             for t in range(k):
-                factors[t, p] = phi[t]
-        for _ in range(n_iterations):
-            if _step(seen[:n], factors, prior, ratio[:n], new, theta) < tolerance:
-                break
+                share += theta[t] * phi[t]
+            ratio = counts[p] / max(share, np.float32(1e-30))
+            for t in range(k):
+                out[t] += ratio * phi[t]
+        size = np.float32(0)
+        for t in range(k):
+            out[t] = out[t] * theta[t] + prior
+            size += out[t]
+        for t in range(k):
+            out[t] /= max(size, np.float32(1e-30))
 
 
 def project(
-    counts: sparse.csr_matrix, features: Floats, workers: Workers, *, n_iterations: int = 50, tolerance: float = 1e-4,
+    counts: sparse.csr_matrix, features: Floats, workers: Workers, *, n_iterations: int = 50, tolerance: float = 1e-3,
     topic_pseudocounts: float = 0.0,
 ) -> Floats:  # fmt: skip
     """Fit topic proportions (cells, K) under fixed feature proportions (features, K).
 
-    A cell is done after ``n_iterations`` EM steps, or when none of its proportions moves by ``tolerance`` in a step.
+    Stops after ``n_iterations`` EM steps, or when no proportion moves by ``tolerance`` in a step.
     """
     n_topics = features.shape[1]
     topics = np.full((counts.shape[0], n_topics), 1 / n_topics, np.float32)
-    workers.parts(
-        CHUNKS, _chunk_topics, Stored.of(counts), features, np.float32(topic_pseudocounts), n_iterations,
-        np.float32(tolerance), topics,
-    )  # fmt: skip
+    new_topics = np.empty_like(topics)
+    for _ in range(n_iterations):
+        workers.parts(
+            CHUNKS, _chunk_topics, Stored.of(counts), topics, features, np.float32(topic_pseudocounts), new_topics,
+        )  # fmt: skip
+        moved = float(np.abs(new_topics - topics).max(initial=0.0))
+        topics, new_topics = new_topics, topics
+        if moved < tolerance:
+            break
     return topics
