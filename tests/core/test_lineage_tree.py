@@ -101,12 +101,14 @@ def test_merging_takes_the_latest_pair_first(seed: int) -> None:
             assert times[node] >= times[parent]
 
 
-def test_topology_does_not_depend_on_the_order_of_lineages() -> None:
+def test_topology_and_names_do_not_depend_on_the_order_of_lineages() -> None:
     time, fates, _ = planted()
-    wanted = lineage_tree(time, fates, NAMES, start=0, threshold=0.1).topology()
+    wanted = lineage_tree(time, fates, NAMES, start=0, threshold=0.1)
     for order in itertools.permutations(range(3)):
         names = [NAMES[k] for k in order]
-        assert lineage_tree(time, fates[:, list(order)], names, start=0, threshold=0.1).topology() == wanted
+        tree = lineage_tree(time, fates[:, list(order)], names, start=0, threshold=0.1)
+        assert tree.topology() == wanted.topology()
+        assert set(tree.nodes["node"]) == set(wanted.nodes["node"]) == {"root", "B, C", *NAMES}
 
 
 def test_lineages_that_never_diverge_share_their_path() -> None:

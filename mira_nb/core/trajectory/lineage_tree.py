@@ -169,7 +169,7 @@ def lineage_tree(
         below = [times[key] for key in (first, second) if key in times]
         times[merged] = min([time, *below])
         parents[first] = parents[second] = merged
-        label[merged] = JOIN.join(names[k] for k in merged)
+        label[merged] = JOIN.join(sorted(names[k] for k in merged))
         active[merged] = active.pop(first) + active.pop(second)
     top = next(iter(active))
     if len(names) > 1:
