@@ -6,8 +6,10 @@ import hashlib
 import ipaddress
 import os
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -20,7 +22,9 @@ from .messages import refusal
 
 LARGEST: Final = 4 << 30
 """Bytes of the largest download; the packed genomes of vertebrates have about 1e9."""
-_BLOCK: Final = 1 << 20
+_BLOCK: Final = 1 << 16
+_STALLED: Final = 60.0
+"""Seconds after which a download is given up that has not got one more block: about 1 kB a second."""
 _TIMEOUT: Final = (10.0, 60.0)
 _TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -113,7 +117,7 @@ def fetch(
         alternative.
     """
     refuse_plain_http(url)
-    name = Path(unquote(urlsplit(url).path)).name or "download"
+    name = _file_name(url)
     place = checksum.value if checksum else hashlib.sha256(url.encode("utf-8")).hexdigest()
     target = (folder or cache_folder()) / place[:12] / name
     known = checksum or _kept_checksum(target)
@@ -135,7 +139,16 @@ def fetch(
         except _Final as error:
             reason = str(error)
             break
+        except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+            reason = f"{error.filename2 or error.filename or target} is in the way ({error.strerror}); delete it"
+            break
     raise refusal(OfflineError, "download_failed", url=url, reason=reason, alternative=alternative)
+
+
+def _file_name(url: str) -> str:
+    """Return the name under which a download is kept: the address's last part, in characters that any disk takes."""
+    name = re.sub(r"[^\w.+~-]", "_", Path(unquote(urlsplit(url).path)).name, flags=re.ASCII)
+    return name[-100:].lstrip(".") or "download"
 
 
 def _sidecar(target: Path) -> Path:
@@ -158,7 +171,10 @@ def refuse_plain_http(url: str) -> None:
     OfflineError
         For another scheme.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as a bracket that is not closed
+        raise refusal(OfflineError, "address_unreadable", url=url) from None
     if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
         return
     raise refusal(OfflineError, "download_not_https", url=url, scheme=parts.scheme or "nothing")
@@ -240,6 +256,11 @@ class _Source:
     report: Progress | None
     largest: int
     check: Callable[[Path], str] | None
+    stream: Any = None
+    """What the server answers with."""
+    beats: int = 0
+    """Blocks that have arrived."""
+    stalled: bool = False
     total: int | None = None
     """Announced size, 0 when unknown; set by pooch once the server has answered."""
     done: int = 0
@@ -251,13 +272,20 @@ class _Source:
 
         headers = {"Accept-Encoding": "identity"}  # else requests unpacks .gz files that a server labels as such
         get = HTTPDownloader(
-            progressbar=self, chunk_size=_BLOCK, headers=headers, timeout=_TIMEOUT, hooks={"response": _refuse_redirect}
-        )
+            progressbar=self, chunk_size=_BLOCK, headers=headers, timeout=_TIMEOUT,
+            hooks={"response": [_refuse_redirect, self._answered]},
+        )  # fmt: skip
         part = Path(output_file)
         try:
-            get(url, output_file, pooch)
+            with self._watched():
+                get(url, output_file, pooch)
+        except requests.RequestException:
+            if not self.stalled:
+                raise
         finally:
             self.done = part.stat().st_size
+        if self.stalled:
+            raise _Passing(f"the server sent less than {_BLOCK:,} bytes in {_STALLED:.0f} seconds")
         if self.total and self.done != self.total:  # urllib3 below 2 does not see a truncated answer
             raise requests.exceptions.ChunkedEncodingError(f"{self.done} of {self.total} bytes")
         problem = looks_like_a_page(part) or (self.check(part) if self.check is not None else "")
@@ -266,9 +294,36 @@ class _Source:
         if self.keep_checksum:  # before pooch renames the file: no file in the cache is without it
             _sidecar(self.target).write_text(Checksum("sha256", "0" * 64).of(part) + "\n", encoding="ascii")
 
+    def _answered(self, response: Any, *_: Any, **__: Any) -> None:
+        self.stream = response.raw
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """End the connection when no block arrives for long: a time limit of the socket starts anew with every byte."""
+        ended = threading.Event()
+
+        def watch() -> None:
+            seen = -1
+            while not ended.wait(_STALLED):
+                if self.beats == seen and hasattr(self.stream, "shutdown"):  # urllib3 from 2.3 on
+                    self.stalled = True
+                    with suppress(OSError, RuntimeError, ValueError):  # it has just ended by itself
+                        self.stream.shutdown()
+                    return
+                seen = self.beats
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+
     def update(self, n_bytes: int) -> None:
         """Note that up to `n_bytes` more have arrived; the last block may be shorter."""
         self.done += n_bytes
+        self.beats += 1
         if max(self.done, self.total or 0) > self.largest:
             raise _Final(f"the file is larger than {self.largest / 1e6:,.0f} MB")
         if self.total:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,7 @@ from typing import ClassVar
 import pytest
 
 from mira_nb.errors import OfflineError
+from mira_nb.io import fetch as fetching
 from mira_nb.io.fetch import Checksum, cache_folder, fetch
 from tests.messages import refused
 
@@ -44,6 +46,15 @@ class Handler(BaseHTTPRequestHandler):
             with suppress(OSError):
                 for _ in range(200):
                     self.wfile.write(bytes(1 << 20))
+            return None
+        if self.path == "/trickle.txt":
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                for _ in range(400):
+                    self.wfile.write(b"x")
+                    self.wfile.flush()
+                    time.sleep(0.05)
             return None
         truncated = self.path == "/truncated.txt" or (self.path == "/once.txt" and n_asked == 1)
         self.send_response(200)
@@ -170,6 +181,42 @@ def test_a_download_has_a_largest_size(server, tmp_path, name):
     with pytest.raises(OfflineError, match="larger than"):
         get(f"{server}/{name}", tmp_path, checksum=None, largest=100_000)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_download_that_trickles_is_given_up(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching, "_STALLED", 0.5)
+    started = time.monotonic()
+    with pytest.raises(OfflineError, match="sent less than"):
+        get(f"{server}/trickle.txt", tmp_path, checksum=None, attempts=1)
+    assert time.monotonic() - started < 15  # the server would go on for 20 seconds
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["%00.txt", "..", "n" * 300, "a%2Fb.txt", ".hidden"])
+def test_any_name_of_a_file_can_be_kept(server, tmp_path, name):
+    path = get(f"{server}/{name}", tmp_path, checksum=None)
+    assert path.read_bytes() == CONTENT
+    assert path.is_relative_to(tmp_path)
+    assert len(path.relative_to(tmp_path).parts) == 2
+    assert not path.name.startswith(".")
+
+
+def test_an_address_that_is_none(tmp_path):
+    with pytest.raises(OfflineError, match="not an address"):
+        get("https://[::1", tmp_path)
+
+
+def test_what_stands_in_the_way_is_named(server, tmp_path):
+    path = get(f"{server}/good.txt", tmp_path, checksum=None)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OfflineError) as caught:
+        get(f"{server}/good.txt", tmp_path, checksum=None)
+    assert str(path) in str(caught.value)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OfflineError) as caught:
+        get(f"{server}/good.txt", tmp_path / "file", checksum=None)
+    assert str(tmp_path / "file") in str(caught.value)
 
 
 def test_the_page_of_a_captive_portal_is_not_kept(server, tmp_path):
