@@ -40,6 +40,16 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
 
 
+def is_drawable(text: str) -> bool:
+    """Return whether a label holds none of what :func:`clean_label` takes out."""
+    return _UNDRAWABLE.search(text) is None
+
+
+def markdown_text(text: str) -> str:
+    """Return text for a Markdown file, in which names make no HTML, links or pictures."""
+    return re.sub(r"<|\](?=\()", r"\\\g<0>", text)
+
+
 def spreadsheet_cell(text: str) -> str:
     """Return text of a CSV cell that no spreadsheet takes for a formula: an apostrophe stands before one.
 

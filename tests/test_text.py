@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
-import pytest
+import html
+import re
 
-from mira_nb.text import clean_label, cut_label, from_spreadsheet_cell, printable, spreadsheet_cell
+import pytest
+from markdown_it import MarkdownIt
+
+from mira_nb.text import clean_label, cut_label, from_spreadsheet_cell, markdown_text, printable, spreadsheet_cell
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<script>alert(1)</script>", "a <img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "![x](http://y)"],
+)
+def test_names_in_markdown_make_no_elements(text: str) -> None:
+    page = MarkdownIt("commonmark").render(f"# Findings of {markdown_text(text)}")
+    assert set(re.findall(r"<(\w+)", page)) == {"h1"}
+    assert html.unescape(re.sub(r"</?h1>", "", page)).strip() == f"Findings of {text}"
+
+
+def test_plain_names_in_markdown_stay_as_they_are() -> None:
+    for text in ("HLA-DRA", "a_b [0.3, 0.4] (n = 3)", "p > .05"):
+        assert markdown_text(text) == text
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "=HYPERLINK(1)"])

@@ -33,12 +33,13 @@ _LONG: Final = 300
 def system_message(error: OSError) -> tuple[str, int]:
     """Return one message for what the system refused, and the exit status: 2 where the user can mend it."""
     number = _system_number(error)
-    file = error.filename or _first(r"filename = '([^']*)'", str(error))
+    # of a file that is written aside and moved, the second name is the one that the reader knows
+    file = error.filename2 or error.filename or _first(r"filename = '([^']*)'", str(error))
     said = error.strerror or str(error)
     if number is not None and len(said) > _LONG // 3:  # HDF5 tells its own state, over several lines
         said = os.strerror(number)
     what = f"{file}: {said[:_LONG]}" if file else said[:_LONG]
-    remedy = message("space" if number in _FULL else "access")
+    remedy = message("space" if number in _FULL else "folder_there" if number == errno.EISDIR else "access")
     return f"{what}\nWhat to do: {remedy}", 2 if number in _MENDABLE else 1
 
 

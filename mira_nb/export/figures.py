@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from mira_nb.errors import ParameterError
 from mira_nb.report import embed
 from mira_nb.report.figures import POINT_LIMIT
 from mira_nb.report.findings.facts import Facts
+from mira_nb.report.json_files import read_json
 from mira_nb.report.names import named_spec, named_text, topic_names
 from mira_nb.report.palette import run_palette
 from mira_nb.report.reader import RunView, StageView, read_run
@@ -132,7 +132,7 @@ def _draw(
     if path.suffix == ".svg":
         embed.svg_size(path.read_bytes())
         return _on_white(path.read_text(encoding="utf-8")), ""
-    chart = json.loads(path.read_text(encoding="utf-8"))
+    chart = read_json(path)
     if not isinstance(chart, dict):
         raise ValueError("not a Vega-Lite object")
     return draw_chart(chart, recolor=recolor, names=names, size=size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Final, Literal
 from mira_nb.charts import packed
 
 from . import embed
+from .json_files import read_json
 from .names import named_spec
 from .texts import phrase
 
@@ -76,7 +76,7 @@ def read_figure(
             content = path.read_bytes()
             size = embed.png_size(content)
             return FigureView(image=embed.picture_uri(content), image_size=size, small=size[0] <= 380)
-        chart = json.loads(path.read_text(encoding="utf-8"))
+        chart = read_json(path)
         if not isinstance(chart, dict):
             raise ValueError("not a Vega-Lite object")
         return chart_view(chart, archive, point_limit=point_limit, recolor=recolor, names=names)

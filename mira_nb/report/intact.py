@@ -33,8 +33,9 @@ def file_damage(path: Path, facts: Any, digest: Callable[[Path], str] = sha256) 
         return ""
     try:
         size = path.stat().st_size
-        if size != facts.get("bytes", size):
-            return f"has {size:,} bytes instead of {facts['bytes']:,}"
+        noted = facts.get("bytes", size)
+        if size != noted:
+            return f"has {size:,} bytes instead of {noted:,}" if isinstance(noted, int) else "is not as its record says"
         return "" if digest(path) == facts["sha256"] else "has other content"
     except FileNotFoundError:
         return "is missing"

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 from mira_nb.errors import InputError, StoreError
 
 from .intact import shown_damage
+from .json_files import read_json
+from .record_form import Status, wrong_form
 from .texts import phrase
-
-Status = Literal["done", "skipped", "failed", "pending"]
 
 SCHEMA: Final = 1
 """Version of the run folder's form."""
 
+RECORD_DAMAGED: Final = "run.record_damaged"
+"""Code of the error of a run.json that cannot be used; a run puts such a file aside."""
 
-_FORM: Final[dict[str, type]] = {"stages": dict, "resource_paths": dict, "input_spec": dict, "title": str}
-_SHOWN_FORM: Final[dict[str, type]] = {"package_version": str, "command": str, "seed": int, "versions": dict}
-_OPTIONAL_FORM: Final[dict[str, type]] = {
-    "inputs": list,
-    "findings": list,
-    "resources": dict,
-    "platform": dict,
-    "shape": dict,
-}
+_SHOWN: Final = ("package_version", "command", "seed", "versions")
+"""What the report shows of every run."""
 _STAGE_FORM: Final[dict[str, type]] = {
     "key": str,
     "parameters": list,
@@ -107,20 +101,10 @@ def read_run(run: Path, *, verify: bool = False) -> RunView:
 
 
 def _check_shown(path: Path, record: Mapping[str, Any]) -> None:
-    """Refuse a run.json that lacks what the report shows, or has it in another form."""
-    remedy = phrase("record_remedy")
-    for key, kind in {**_SHOWN_FORM, **_OPTIONAL_FORM}.items():
-        if key not in record and key in _OPTIONAL_FORM:
-            continue
-        if not isinstance(record.get(key), kind):
-            found = f"is {type(record[key]).__name__}" if key in record else "is missing"
-            raise StoreError(f"{path} is damaged: {key!r} {found}", expected=kind.__name__, remedy=remedy)
-    for key in ("inputs", "findings"):
-        if not all(isinstance(item, dict) for item in record.get(key, ())):
-            raise StoreError(f"{path} is damaged: an entry of {key!r} is no object", remedy=remedy)
-    for name, entry in record.get("stages", {}).items():
-        if (entry or {}).get("status", "pending") not in get_args(Status):
-            raise StoreError(f"{path} is damaged: stage {name!r} has status {entry['status']!r}", remedy=remedy)
+    """Refuse a run.json that lacks what the report shows."""
+    for key in _SHOWN:
+        if key not in record:
+            raise _damaged(path, f"{key!r} is missing")
 
 
 def existing_record(root: Path) -> dict[str, Any]:
@@ -152,26 +136,30 @@ def read_record(root: Path) -> dict[str, Any]:
         When the file is damaged or of another version of the run folder's form.
     """
     path = Path(root) / "run.json"
+    if path.is_dir():
+        raise _damaged(path, "it is a folder")
     if not path.is_file():
         return {}
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
     except (ValueError, OSError) as error:
-        raise StoreError(f"{path} is not readable JSON ({error})", remedy="use a new --out") from None
+        raise _damaged(path, f"not readable JSON ({error})") from None
     if not isinstance(record, dict):
-        raise StoreError(f"{path} does not hold a JSON object", remedy="use a new --out")
-    if record.get("schema") != SCHEMA:
-        raise StoreError(f"{path} has schema {record.get('schema')!r}", expected=str(SCHEMA), remedy="use a new --out")
-    for key, kind in _FORM.items():
-        if not isinstance(record.get(key, kind()), kind):
-            raise StoreError(
-                f"{path} is damaged: {key!r} is {type(record[key]).__name__}",
-                expected=kind.__name__,
-                remedy="use a new --out",
-            )
-    if not all(isinstance(entry, dict) for entry in record.get("stages", {}).values()):
-        raise StoreError(f"{path} is damaged: an entry of 'stages' is no object", remedy="use a new --out")
+        raise _damaged(path, "it does not hold a JSON object")
+    schema = record.get("schema")
+    if type(schema) is not int:
+        raise _damaged(path, f"'schema' is {schema!r}")
+    if schema != SCHEMA:
+        raise StoreError(f"{path} has schema {schema}", expected=str(SCHEMA), remedy="use a new --out")
+    if (wrong := wrong_form(record)) is not None:
+        place, problem = wrong
+        raise _damaged(path, f"{place!r}: {problem}")
     return record
+
+
+def _damaged(path: Path, problem: str) -> StoreError:
+    """Return the error of a run.json that cannot be used, to be raised."""
+    return StoreError(f"{path} is damaged: {problem}", remedy=phrase("record_remedy"), code=RECORD_DAMAGED)
 
 
 def read_stage_record(root: Path, stage: str) -> dict[str, Any] | None:
@@ -184,7 +172,7 @@ def read_stage_record(root: Path, stage: str) -> dict[str, Any] | None:
     """
     path = stage_folder(root, stage) / "stage.json"
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = read_json(path)
     except FileNotFoundError:
         return None
     except (ValueError, OSError) as error:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-FILES: Final = (
-    "run.json", "report.html", "findings.json", "findings.md", "methods.md", "references.bib", "values.mnv",
-    "results.h5mu", "cache/input.h5mu",
-)  # fmt: skip
+REPORT_FILES: Final = ("report.html", "findings.json", "findings.md", "methods.md", "references.bib")
+"""What a report consists of."""
+VALUES: Final = "values.mnv"
+"""Values that the page of the report has no room for."""
+FILES: Final = ("run.json", *REPORT_FILES, VALUES, "results.h5mu", "cache/input.h5mu")
 CRATE: Final = "ro-crate-metadata.json"
 """Description of these files with their hashes; whoever changes one of them writes it anew, or removes it."""
 FOLDERS: Final = ("stages", "explorer")

@@ -42,6 +42,7 @@ def demonstration(stage: str, *, folder: Path | None = None, size: Size = "small
     root.mkdir(parents=True, exist_ok=True)
     store = RunStore(root / "run")
     with FileLock(root / ".lock"):
+        store.record.set_aside()
         if not store.read_record():
             from mira_nb.datasets.write import write_demo
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mira_nb.report.intact import sha256
+from mira_nb.report.json_files import read_json_object
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -90,11 +91,7 @@ class HashCache:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            known = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            known = None
-        self._known: dict[str, str] = known if isinstance(known, dict) else {}
+        self._known: dict[str, str] = read_json_object(path) or {}
 
     def sha256(self, path: Path) -> str:
         """Return the SHA-256 of a file or of all files below a folder, as known when sizes and times are unchanged."""

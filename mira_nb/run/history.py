@@ -9,7 +9,6 @@ Files that a run replaces as a whole are linked, not copied: a version takes roo
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -19,8 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from mira_nb.errors import ParameterError, StoreError
+from mira_nb.report.json_files import read_json_object
 from mira_nb.report.reader import read_record
 
+from .contents import REPORT_FILES
 from .files import replaced_folder, write_json
 from .intact import RECORDS
 from .messages import message, refusal
@@ -29,8 +30,7 @@ FOLDER: Final = "history"
 LIMIT_VARIABLE: Final = "MIRA_NB_HISTORY_GB"
 LIMIT_GB: Final = 5.0
 """Room that all versions of a run folder may take together."""
-_REPORT: Final = ("report.html", "findings.json", "findings.md", "methods.md", "references.bib")
-_OPENED: Final = {*RECORDS, *_REPORT, "run.json"} - {"stage.json"}
+_OPENED: Final = {*RECORDS, *REPORT_FILES, "run.json"} - {"stage.json"}
 """Files that an editor may write into: a version needs a copy of its own."""
 Say = Callable[[str], None]
 
@@ -83,9 +83,8 @@ def versions(root: Path) -> list[Version]:
     out: list[Version] = []
     own = {_identity(path) for path in _files(Path(root), without=FOLDER)}
     for folder in sorted((Path(root) / FOLDER).glob("[0-9]*")):
-        try:
-            facts = json.loads((folder / "version.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        facts = read_json_object(folder / "version.json") or {}
+        if not {"made", "reason", "done"} <= set(facts):
             continue
         size = 0
         for path in _files(folder):
@@ -213,7 +212,7 @@ def _find(root: Path, number: int) -> Version:
 
 def _versioned(root: Path) -> list[Path]:
     """Return the files of a version: report, record, checked input and the stages' folders."""
-    single = [root / name for name in (*_REPORT, "run.json", "cache/input.h5mu")]
+    single = [root / name for name in (*REPORT_FILES, "run.json", "cache/input.h5mu")]
     stages = [path for path in _files(root / "stages") if not path.relative_to(root).parts[1].startswith(".")]
     return [path for path in single if path.is_file()] + stages
 

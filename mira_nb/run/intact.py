@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mira_nb.report import intact
+from mira_nb.report.json_files import read_json_object
 
 from .files import HashCache
 
@@ -59,10 +59,6 @@ def stage_damage(folder: Path, stored: Mapping[str, Any], noted: Any, hashes: Ha
 
 def notebook_damage(path: Path) -> str:
     """Return what is wrong with an executed notebook; a user may edit it, so that any whole one is right."""
-    try:
-        whole = isinstance(json.loads(path.read_bytes()), dict)
-    except FileNotFoundError:
+    if not path.exists():
         return ""  # the stage was computed outside of a run; a run executes its notebook
-    except (OSError, ValueError):
-        whole = False
-    return "" if whole else f"{path.name} is not a whole notebook"
+    return "" if read_json_object(path) is not None else f"{path.name} is not a whole notebook"

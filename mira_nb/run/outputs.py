@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from mira_nb.report.reader import existing_record
 
+from .contents import REPORT_FILES, VALUES
 from .crate import write_crate
 from .files import HashCache
 from .intact import file_damage, file_facts
@@ -16,20 +17,47 @@ from .record import RunRecord
 from .selections import kept_state
 
 REPORT: Final = "report.html"
+RESULTS: Final = "results.h5mu"
 
 
 def made_from(root: Path, record: Mapping[str, Any]) -> list[list[str]]:
     """List what results and report are made from: status and key of every stage, selections and names of topics."""
     stages = record.get("stages") or {}
-    return [[name, entry["status"], entry["key"] or ""] for name, entry in stages.items()] + kept_state(root)
+    made = [[name, entry.get("status", "pending"), entry.get("key") or ""] for name, entry in stages.items()]
+    return made + kept_state(root)
+
+
+def written_facts(root: Path) -> dict[str, dict[str, Any]]:
+    """Return size and SHA-256 of results and report, as run.json keeps them."""
+    paths = (root / name for name in (RESULTS, *REPORT_FILES, VALUES))
+    return {path.name: file_facts(path) for path in paths if path.is_file()}
+
+
+def damaged_outputs(root: Path, record: Mapping[str, Any], hashes: HashCache) -> dict[str, str]:
+    """Return what is wrong with results and report, by file.
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    record
+        Its run.json, which keeps size and content of what was written; of a file that it does not name only the
+        absence is noticed.
+    hashes
+        Content hashes that are remembered.
+    """
+    written = record.get("written") or {}
+    found = {name: file_damage(root / name, facts, hashes) for name, facts in written.items()}
+    missing = {name: "is missing" for name in (RESULTS, *REPORT_FILES) if not (root / name).exists()}
+    return {name: problem for name, problem in {**found, **missing}.items() if problem}
 
 
 def report_is_current(root: Path) -> bool:
     """Return whether the report is there, whole, and made from what the run folder holds now."""
     record = RunRecord(root).read()
-    if record.get("report_for") != made_from(root, record) or not (root / REPORT).exists():
+    if record.get("report_for") != made_from(root, record):
         return False
-    return not file_damage(root / REPORT, record.get("written", {}).get(REPORT), HashCache(root / "cache/hashes.json"))
+    return not set(damaged_outputs(root, record, HashCache(root / "cache/hashes.json"))) - {RESULTS}
 
 
 def write_report(root: Path, *, patience: float = 0.0) -> Path:
@@ -55,7 +83,7 @@ def write_report(root: Path, *, patience: float = 0.0) -> Path:
     facts = existing_record(root)
     with locked(root, patience=patience):
         path = build_report(root)
-        written = {**facts.get("written", {}), REPORT: file_facts(path)}
-        record.update(report_for=made_from(root, facts), written=written)
+        results = {name: kept for name, kept in (facts.get("written") or {}).items() if name == RESULTS}
+        record.update(report_for=made_from(root, facts), written={**written_facts(root), **results})
         write_crate(root)
     return path

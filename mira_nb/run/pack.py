@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from mira_nb.errors import InputError, ParameterError
 from mira_nb.report.intact import sha256
+from mira_nb.report.json_files import read_json_object
 from mira_nb.version import __version__
 
 from .contents import result_files
@@ -188,7 +189,7 @@ def _checked_names(file: Path, archive: zipfile.ZipFile) -> str:
             raise refusal(InputError, "pack_leads_out", file=file, name=info.filename)
     try:
         head = json.loads(archive.read(f"{top}/{MARK}"))
-    except ValueError:  # not JSON, or not UTF-8
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
         raise refusal(InputError, "pack_damaged", file=file, mark=MARK) from None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise refusal(InputError, "pack_format", file=file, known=FORMAT)
@@ -229,7 +230,4 @@ def _localise(folder: Path, target: Path) -> None:
 
 
 def _opened(target: Path) -> str:
-    try:
-        return str(json.loads((target / OPENED).read_text(encoding="utf-8"))["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+    return str((read_json_object(target / OPENED) or {}).get("sha256", ""))

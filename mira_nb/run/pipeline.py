@@ -22,13 +22,13 @@ from .files import HashCache
 from .history import keep_replaced
 from .identity import stage_key
 from .inputs import InputSpec, prepare_input
-from .intact import file_damage, file_facts, stage_damage
+from .intact import stage_damage
 from .kernels.manager import kernel_server
 from .lock import check_folder, locked
 from .memory import available_mb, input_size, shortage
 from .messages import refusal
 from .notebooks import ProgressSink, execute_template
-from .outputs import made_from
+from .outputs import REPORT, RESULTS, damaged_outputs, made_from, written_facts
 from .place import check_names, check_place, use_writable_numba_cache
 from .provenance import command_line, merged_versions, package_versions, platform_facts
 from .record import NOT_ASKED, RUNNING, STOPPED
@@ -124,9 +124,12 @@ def run_pipeline(request: RunRequest, *, sink: ProgressSink | None = None) -> Ru
     check_place(store.root)
     use_writable_numba_cache()
     with locked(store.root, patience=request.patience), compute_for_kernels(request.compute), kernel_server():
+        set_aside = store.record.set_aside()
         hashes = HashCache(store.root / "cache" / "hashes.json")
         record = _open_record(request, store, hashes)
         run = _Run(request, store, hashes, record, parameters, sink)
+        if set_aside:
+            run.say("run.json", set_aside)
         only = (request.only,) if isinstance(request.only, str) else request.only
         for name in stage_names():
             if name in wanted and (only is None or name in only):
@@ -210,11 +213,12 @@ class _Run:
             stored, problem = None, error.message
         if not problem:
             return stored
-        self._say(name, f"the stored result is not used, because {problem}")
+        self.say(name, f"the stored result is not used, because {problem}")
         (folder / "stage.json").unlink(missing_ok=True)  # nobody else takes it for whole
         return None
 
-    def _say(self, name: str, message: str) -> None:
+    def say(self, name: str, message: str) -> None:
+        """Show a warning that belongs to a stage or a file."""
         self.repaired[name] = message
         if self.sink is not None:
             self.sink(name, 0.0, f"warning: {message}", -1)
@@ -261,7 +265,7 @@ class _Run:
         """Return whether another run has the result, which is then put into this one."""
         if not self.request.donors:
             return False
-        keep_replaced(self.store.root, stage.name, stage.title, say=partial(self._say, "history"))
+        keep_replaced(self.store.root, stage.name, stage.title, say=partial(self.say, "history"))
         donor = take_over(self.store, stage.name, key, self.request.donors, self.hashes)
         if donor is None:
             return False
@@ -273,7 +277,7 @@ class _Run:
 
     def _execute(self, stage: Stage[Any], key: str) -> None:
         name = stage.name
-        keep_replaced(self.store.root, name, stage.title, say=partial(self._say, "history"))
+        keep_replaced(self.store.root, name, stage.title, say=partial(self.say, "history"))
         self._note(name, "pending", reason=RUNNING)
         work = self.store.root / ".progress" / f"{name}.ipynb"
         values = {
@@ -338,29 +342,26 @@ class _Run:
 
     def finish(self) -> RunOutcome:
         """Write results.h5mu and the report, if anything changed since they were written."""
-        results, report = self.store.root / "results.h5mu", self.store.root / "report.html"
+        root = self.store.root
         self.store.record.update(versions=self._versions())
-        state = made_from(self.store.root, self.record)
+        state = made_from(root, self.record)
         stale = self.computed or self.record.get("written_for") != state
-        written = self.record.get("written", {})
-        for path in (results, report):
-            problem = "" if stale else file_damage(path, written.get(path.name), self.hashes)
-            if problem:
-                self._say(path.name, f"written anew, because it {problem}")
-        if stale or results.name in self.repaired or not results.exists():
+        damaged = {} if stale else damaged_outputs(root, self.record, self.hashes)
+        for name, problem in damaged.items():
+            self.say(name, f"written anew, because it {problem}")
+        if stale or RESULTS in damaged:
             self.store.write_results()
-        if stale or report.name in self.repaired or not report.exists():
+        if stale or set(damaged) - {RESULTS}:
             from mira_nb.report.build import build_report
 
-            build_report(self.store.root)
-        facts = {path.name: file_facts(path) for path in (results, report)}
-        self.store.record.update(written_for=state, report_for=state, written=facts)
-        write_crate(self.store.root, self.hashes)
+            build_report(root)
+        self.store.record.update(written_for=state, report_for=state, written=written_facts(root))
+        write_crate(root, self.hashes)
         return RunOutcome(
             statuses={name: entry["status"] for name, entry in self.stages.items()},
             reasons={name: entry["reason"] for name, entry in self.stages.items()},
             computed=tuple(self.computed),
-            report=report,
+            report=root / REPORT,
         )
 
     def _versions(self) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Final
 from mira_nb.errors import ParameterError
 from mira_nb.io.resources import FILES, Resources
 from mira_nb.io.spec import InputSpec
+from mira_nb.text import is_drawable
 
 from .messages import refusal
 
@@ -31,13 +32,13 @@ def check_text(text: str, option: str) -> None:
     Raises
     ------
     ParameterError
-        For bytes that are not UTF-8, line ends and other control characters.
+        For bytes that are not UTF-8, line ends, other control characters and marks that turn the direction of writing.
     """
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise refusal(ParameterError, "not_utf8", option=option, text=text) from None
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+    if not is_drawable(text):
         raise refusal(ParameterError, "control_characters", option=option, text=text)
 
 

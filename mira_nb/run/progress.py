@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 from mira_nb.errors import Cancelled
+from mira_nb.report.json_files import read_json_object
 
 from .files import write_json
 
@@ -36,10 +36,12 @@ class ProgressFile:
 
 def read_progress(folder: Path, stage: str) -> dict[str, float | str] | None:
     """Return the latest progress of a stage, or None; ``remaining`` is extrapolated, in seconds (or -1)."""
-    try:
-        state: dict[str, float | str] = json.loads((folder / f"{stage}.json").read_text())
-    except (OSError, ValueError):
+    state: dict[str, float | str] | None = read_json_object(folder / f"{stage}.json")
+    if state is None:
         return None
-    fraction, elapsed = float(state["fraction"]), float(state["time"]) - float(state["started"])
+    try:
+        fraction, elapsed = float(state["fraction"]), float(state["time"]) - float(state["started"])
+    except (KeyError, TypeError, ValueError):
+        return None
     state["remaining"] = elapsed * (1 - fraction) / fraction if fraction > 0.02 else -1.0
     return state

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from mira_nb.report.reader import SCHEMA, read_record, stage_folder
+from mira_nb.errors import StoreError
+from mira_nb.report.reader import RECORD_DAMAGED, SCHEMA, read_record, stage_folder
 from mira_nb.stages.base import Stage
 from mira_nb.stages.registry import get_stage, stage_names
 from mira_nb.version import __version__
@@ -14,6 +16,7 @@ from mira_nb.version import __version__
 from .contents import CRATE
 from .files import write_json
 from .intact import file_facts
+from .messages import message
 
 RUNNING: Final = "running"
 STOPPED: Final = "stopped on request"
@@ -51,6 +54,27 @@ class RunRecord:
     def read(self) -> dict[str, Any]:
         """Return run.json, or an empty dict before the first run."""
         return read_record(self.root)
+
+    def set_aside(self) -> str:
+        """Rename a run.json that cannot be used, so that a run writes it anew; return what was wrong ('' for nothing).
+
+        Raises
+        ------
+        StoreError
+            When the file is of another version of the run folder's form.
+        """
+        try:
+            self.read()
+        except StoreError as error:
+            if error.code != RECORD_DAMAGED:
+                raise
+            kept = next(path for path in map(self._damaged_name, count(1)) if not path.exists())
+            self.path.rename(kept)
+            return message("record_set_aside", problem=error.message, kept=kept.name)
+        return ""
+
+    def _damaged_name(self, number: int) -> Path:
+        return self.root / f"run.json.damaged-{number}"
 
     def begin(self, facts: Mapping[str, Any], *, keep_stages: bool) -> dict[str, Any]:
         """Write the facts of a run and an entry for every stage, in order.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from .crate import write_crate
 from .history import LIMIT_VARIABLE, Version, limit_bytes, remove, restore, versions
-from .intact import file_facts
 from .lock import locked
 from .messages import message
+from .outputs import written_facts
 from .store import RunStore
 
 __all__ = ["Version", "history_listing", "remove_version", "restore_version", "versions"]
@@ -48,9 +48,7 @@ def restore_version(root: Path, number: int, *, discard: bool = False) -> str:
     store = _check(root)
     with locked(store.root):
         version = restore(store.root, number, write_results=store.write_results, discard=discard)
-        paths = (store.root / "results.h5mu", store.root / "report.html")
-        written = {path.name: file_facts(path) for path in paths if path.exists()}
-        store.record.update(written={**store.read_record().get("written", {}), **written})
+        store.record.update(written=written_facts(store.root))
         write_crate(root)
     return message("version_restored", number=number, made=version.made, root=root)
 

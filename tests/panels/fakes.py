@@ -23,6 +23,7 @@ from mira_nb.errors import MiraError, StageError
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 from mira_nb.run import pipeline
+from mira_nb.run.contents import REPORT_FILES
 from mira_nb.run.notebooks import ProgressSink
 from mira_nb.run.open_stage import open_stage
 from mira_nb.run.pipeline import RunRequest
@@ -153,7 +154,8 @@ def execute(
 
 def report(root: Path) -> Path:
     """Write a report in no time."""
-    (root / "report.html").write_text("<!doctype html><title>report</title>")
+    for name in REPORT_FILES:
+        (root / name).write_text("<!doctype html><title>report</title>")
     return root / "report.html"
 
 

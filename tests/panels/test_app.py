@@ -17,6 +17,7 @@ from mira_nb.panels.page import open_dashboard
 from mira_nb.panels.start import Shell
 from mira_nb.panels.state import ROOT_VARIABLE, RUN_VARIABLE
 from mira_nb.panels.texts import phrase
+from mira_nb.run.contents import REPORT_FILES
 from mira_nb.run.store import RunStore
 from tests.panels import fakes
 from tests.panels.test_state import compute
@@ -191,7 +192,8 @@ def test_the_report_is_built_when_it_is_missing(
     store: RunStore, jobs: JobController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def build(root: Path) -> Path:
-        (root / "report.html").write_text("made")
+        for name in REPORT_FILES:
+            (root / name).write_text("made")
         return root / "report.html"
 
     monkeypatch.setattr("mira_nb.report.build.build_report", build)

@@ -16,10 +16,12 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from mira_nb.cli.terminal import system_message
 from mira_nb.errors import Cancelled, InputError, MiraError, ParameterError, StageError, StoreError
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 from mira_nb.run import pipeline
+from mira_nb.run.contents import REPORT_FILES
 from mira_nb.run.open_stage import open_stage
 from mira_nb.run.pipeline import RunRequest, run_pipeline
 from mira_nb.run.store import RunStore, read_h5mu
@@ -63,7 +65,8 @@ def run_in_process(stage: str, output: Path, parameters: Mapping[str, Any], **_:
 
 
 def fake_report(root: Path) -> Path:
-    (root / "report.html").write_text(json.dumps(RunStore(root).finished()))
+    for name in REPORT_FILES:
+        (root / name).write_text(json.dumps(RunStore(root).finished()))
     return root / "report.html"
 
 
@@ -259,13 +262,6 @@ def test_a_foreign_folder_is_refused(request_: RunRequest) -> None:
         run_pipeline(request_)
 
 
-def test_damaged_records_are_named(request_: RunRequest) -> None:
-    run_pipeline(request_)
-    (request_.out / "run.json").write_text("{")
-    with pytest.raises(StoreError, match=r"run\.json"):
-        run_pipeline(request_)
-
-
 @pytest.mark.parametrize("text", ["{", "[]", "null", '{"key": 1}'])
 def test_a_damaged_stage_record_is_said_and_recomputed(request_: RunRequest, text: str) -> None:
     run_pipeline(request_)
@@ -306,24 +302,69 @@ def test_damaged_outputs_of_a_stage_are_found_and_recomputed(
     assert run_pipeline(request_).computed == ()
 
 
-@pytest.mark.parametrize("name", ["results.h5mu", "report.html", "cache/input.h5mu"])
-def test_damaged_files_of_the_run_are_written_anew(request_: RunRequest, name: str) -> None:
+@pytest.mark.parametrize("harm", [lambda path: path.write_bytes(path.read_bytes()[:-1]), Path.unlink])
+@pytest.mark.parametrize("name", ["results.h5mu", "cache/input.h5mu", *REPORT_FILES])
+def test_damaged_files_of_the_run_are_written_anew(
+    request_: RunRequest, name: str, harm: Callable[[Path], object]
+) -> None:
     run_pipeline(request_)
     path = request_.out / name
     size = path.stat().st_size
-    path.write_bytes(path.read_bytes()[: size // 2])
+    harm(path)
     assert run_pipeline(request_).computed == ()
-    assert path.stat().st_size > size // 2
+    assert path.stat().st_size == size
+    assert run_pipeline(request_).computed == ()
 
 
-@pytest.mark.parametrize(
-    "text", ["[]", "null", "{", '{"schema": 1, "stages": []}', '{"schema": 1, "stages": {"a": 1}}']
-)
-def test_a_record_of_another_form_gets_one_message(request_: RunRequest, text: str) -> None:
+def test_a_folder_in_the_place_of_the_report_is_named(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    (request_.out / "report.html").unlink()
+    (request_.out / "report.html").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        run_pipeline(request_)
+    text, code = system_message(caught.value)
+    assert text.startswith(f"{request_.out / 'report.html'}: ")
+    assert "move it away or delete it" in text
+    assert code == 2
+
+
+DAMAGED_RECORDS = [
+    "[]", "null", "", "{", "{}", "[" * 100_000, '{"schema": 1, "stages": []}', '{"schema": 1, "stages": {"a": 1}}',
+    '{"schema": 1, "written": []}', '{"schema": 1, "input_spec": {"rna": 5}}', '{"schema": 1, "inputs": [null]}', '{"schema": 1, "shape": {"cells": "x"}}',
+    '{"schema": 1, "stages": {"joint": {"status": "failed", "error": "x"}}}',
+    '{"schema": 1, "stages": {"joint": {"outputs": {"a.csv": {"bytes": "3", "sha256": ""}}}}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DAMAGED_RECORDS, ids=range(len(DAMAGED_RECORDS)))
+def test_a_damaged_record_is_put_aside_and_whole_stages_are_kept(request_: RunRequest, text: str) -> None:
     run_pipeline(request_)
     (request_.out / "run.json").write_text(text)
-    with pytest.raises(StoreError, match=r"run\.json"):
+    with pytest.raises(StoreError, match=r"run\.json is damaged"):
+        RunStore(request_.out).read_record()
+    said: list[str] = []
+    again = run_pipeline(request_, sink=lambda stage, _, message, __: said.append(f"{stage}: {message}"))
+    assert again.computed == ()
+    assert not again.failed
+    assert (request_.out / "run.json.damaged-1").read_text() == text
+    assert [line for line in said if line.startswith("run.json: warning: ") and "run.json.damaged-1" in line]
+    assert run_pipeline(request_).computed == ()
+
+
+def test_a_folder_in_the_place_of_the_record_is_put_aside(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    (request_.out / "run.json").unlink()
+    (request_.out / "run.json").mkdir()
+    assert run_pipeline(request_).computed == ()
+    assert (request_.out / "run.json.damaged-1").is_dir()
+
+
+def test_the_record_of_another_version_is_left_alone(request_: RunRequest) -> None:
+    run_pipeline(request_)
+    (request_.out / "run.json").write_text('{"schema": 99}')
+    with pytest.raises(StoreError, match="schema 99"):
         run_pipeline(request_)
+    assert (request_.out / "run.json").read_text() == '{"schema": 99}'
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "{"])

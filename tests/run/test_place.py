@@ -19,6 +19,8 @@ from tests.messages import refused
     [
         ("a\nb", "control_characters"),
         ("a\x1b[31m", "control_characters"),
+        ("a\u202eb", "control_characters"),
+        ("a\u2028b", "control_characters"),
         ("bad\udcff", "not_utf8"),
         ("x" * 300, "folder_not_writable"),
         ("~/runs", "tilde"),

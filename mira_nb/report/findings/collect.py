@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mira_nb.report.names import named, named_text, topic_names
+from mira_nb.text import markdown_text
 
 from .cards import Card, topic_cards
 from .facts import Facts
@@ -38,18 +39,19 @@ class Findings:
 
     def markdown(self, title: str) -> str:
         """Return the content of ``findings.md``."""
-        lines = [f"# Findings of {title}", ""]
+        lines = [f"# Findings of {markdown_text(title)}", ""]
         for item in self.items:
-            text = named_text(item.text, self.names)
+            text = markdown_text(named_text(item.text, self.names))
             lines += [
                 f"- **{item.question}** {ICONS[item.verdict]} {WORDS[item.verdict]}: {text}",
-                f"  Rule: {item.test}",
+                f"  Rule: {markdown_text(item.test)}",
             ]
         lines += ["", "| topic | meaning | partner | highest in | drivers |", "| --- | --- | --- | --- | --- |"]
         for card in self.cards:
             topic, partner = (named(name, self.names) for name in (card.topic, card.partner))
             cells = (topic, card.meaning, partner, card.state, ", ".join(card.drivers))
-            lines.append("| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") or "–" for text in cells) + " |")
+            plain = (markdown_text(text).replace("|", "\\|").replace("\n", " ") for text in cells)
+            lines.append("| " + " | ".join(text or "–" for text in plain) + " |")
         return "\n".join(lines) + "\n"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mira_nb.charts import packed
 from mira_nb.report import embed
+from mira_nb.report.json_files import read_json_object
 from mira_nb.report.reader import RunView, StageView
 from mira_nb.report.texts import phrase
 
@@ -102,11 +102,7 @@ class Facts:
         if not self.done(stage):
             return {}
         path = self.stages[stage].folder / "figures" / f"{figure}.vl.json"
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return read_json_object(path) or {}
 
     def cells(self, stage: str, figure: str) -> pd.DataFrame | None:
         """Return the packed rows of a map, one per cell; None where there are none."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
+
+from mira_nb.report.json_files import read_json_object
 
 from .cards import Card
 from .facts import FITTED, Facts, number, true
@@ -23,7 +24,7 @@ def planted(facts: Facts, cards: list[Card]) -> Answer | None:
         None where the run folder holds no ``data/truth.json``, or no stage to compare has finished.
     """
     folder = facts.run.root / "data"
-    truth = _json(folder / "truth.json")
+    truth = read_json_object(folder / "truth.json")
     if not truth:
         return None
     checks = [
@@ -106,14 +107,6 @@ def _drivers(facts: Facts, cards: list[Card], folder: Path) -> tuple[bool, str] 
     if not missed and not wrong:
         return True, _text("drivers_right")
     return False, _text("drivers_wrong", missed=missed, wrong=wrong)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _tsv(path: Path) -> list[dict[str, str]]:
