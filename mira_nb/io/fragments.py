@@ -6,11 +6,14 @@ The whole file is read once, in parts, so that neither an index nor bgzip is nee
 from __future__ import annotations
 
 import contextlib
+import gzip
+import io
+import re
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 
 import numpy as np
 import pandas as pd
@@ -26,6 +29,8 @@ OPTION: Final = "--fragments"
 _COLUMNS: Final = ("chrom", "start", "end", "barcode")
 _ROWS: Final = 1_000_000
 _FEW: Final = 0.5
+_BLOCK: Final = 1 << 18
+_COMMENT: Final = re.compile(rb"^#.*(?:\n|$)", re.MULTILINE)
 Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -145,12 +150,10 @@ def _tables(path: Path, rows: int) -> Generator[pd.DataFrame]:
     check_file(path, option=OPTION, error=ResourceError)
     at = 0
     try:
-        reader = pd.read_csv(
-            path, sep="\t", header=None, comment="#", usecols=range(4), names=_COLUMNS, chunksize=rows,
+        with _without_comments(path) as text, pd.read_csv(
+            text, sep="\t", header=None, usecols=range(4), names=_COLUMNS, chunksize=rows,
             dtype={"chrom": str, "barcode": str}, keep_default_na=False, quoting=3,
-            compression="gzip" if is_gzipped(path) else None,
-        )  # fmt: skip
-        with reader:
+        ) as reader:  # fmt: skip
             for table in reader:
                 _check(path, table, at)
                 at += len(table)
@@ -164,6 +167,35 @@ def _tables(path: Path, rows: int) -> Generator[pd.DataFrame]:
         raise refusal(ResourceError, "fragments_not_read", path=path, option=OPTION, detail=detail) from error
     if not at:
         raise refusal(ResourceError, "fragments_none", path=path, option=OPTION)
+
+
+class _Uncommented(io.RawIOBase):
+    """The bytes of a stream without the lines that begin with ``#`` (barcodes of ArchR hold one: ``sample#BC-1``)."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self._kept = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        while not self._kept:
+            block = self._source.read(_BLOCK) + self._source.readline()
+            if not block:
+                return 0
+            commented = block.startswith(b"#") or b"\n#" in block
+            self._kept = memoryview(_COMMENT.sub(b"", block) if commented else block)
+        n = min(len(target), len(self._kept))
+        target[:n], self._kept = self._kept[:n], self._kept[n:]
+        return n
+
+
+@contextlib.contextmanager
+def _without_comments(path: Path) -> Iterator[io.TextIOWrapper]:
+    with gzip.open(path) if is_gzipped(path) else path.open("rb") as source:
+        kept = io.BufferedReader(_Uncommented(cast("IO[bytes]", source)), _BLOCK)
+        yield io.TextIOWrapper(kept, encoding="utf-8", newline="")
 
 
 def _check(path: Path, table: pd.DataFrame, at: int) -> None:

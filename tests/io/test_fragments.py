@@ -39,6 +39,21 @@ def test_names_with_samples(tmp_path, form):
     assert look_at_fragments(path, cells).n_cells == 2
 
 
+def test_only_lines_that_begin_with_a_hash_are_comments(tmp_path):
+    path = tmp_path / "f.tsv"
+    path.write_text(TEXT.replace("AAACCC", "s1#AAACCC") * 2)  # a second header, as in files that were joined
+    for cells in (CELLS, [f"s1#{name}" for name in CELLS]):
+        assert read(path, cells)[3] == [0, 2, -1, 0, 2, -1]
+        assert read(path, cells, rows=1)[1] == [10, 5, 7, 10, 5, 7]
+
+
+def test_comments_of_any_length(tmp_path, monkeypatch):
+    monkeypatch.setattr("mira_nb.io.fragments._BLOCK", 7)
+    path = tmp_path / "f.tsv"
+    path.write_text("# a\n#\n" + TEXT + "# end without a line break")
+    assert read(path)[1] == [10, 5, 7]
+
+
 def test_barcodes_that_several_cells_share_are_not_guessed(tmp_path):
     path = tmp_path / "f.tsv"
     path.write_text(TEXT)
