@@ -10,7 +10,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -21,14 +21,13 @@ import pandas as pd
 from mira_nb.chromosomes import plain_name
 from mira_nb.errors import ResourceError
 
-from .cells import name_keys
 from .files import check_file, is_gzipped
+from .fragment_cells import FragmentCells
 from .messages import refusal
 
 OPTION: Final = "--fragments"
 _COLUMNS: Final = ("chrom", "start", "end", "barcode")
 _ROWS: Final = 1_000_000
-_FEW: Final = 0.5
 _BLOCK: Final = 1 << 18
 _COMMENT: Final = re.compile(rb"^#.*(?:\n|$)", re.MULTILINE)
 Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -47,9 +46,13 @@ class FragmentHead:
     n_cells
         Cells of the data with a fragment among them.
     rule
-        How barcodes and names of cells were compared: ``names``, ``suffix`` or ``prefix``.
+        How barcodes and names of cells were compared: ``names``, ``suffix``, ``prefix`` or ``prefix and suffix``.
     barcodes
         The first few barcodes.
+    absent
+        Samples of the data whose cells are not in the file -> their number of cells.
+    unclear
+        Samples of the data that the barcodes of the file do not tell apart.
     """
 
     n_rows: int
@@ -57,6 +60,8 @@ class FragmentHead:
     n_cells: int
     rule: str
     barcodes: tuple[str, ...]
+    absent: Mapping[str, int]
+    unclear: tuple[str, ...]
 
 
 def read_fragments(path: Path, cells: Sequence[str], chroms: Sequence[str], *, rows: int = _ROWS) -> Iterator[Part]:
@@ -65,7 +70,8 @@ def read_fragments(path: Path, cells: Sequence[str], chroms: Sequence[str], *, r
     Parameters
     ----------
     cells
-        Names of the cells; barcodes are compared with them as they are, else without what tools add before or after.
+        Names of the cells; what tools add to barcodes may differ. Where it marks samples of which the file holds one,
+        its fragments are those of this sample's cells alone.
     chroms
         Names of the chromosomes, in whatever spelling.
     rows
@@ -76,9 +82,9 @@ def read_fragments(path: Path, cells: Sequence[str], chroms: Sequence[str], *, r
     ResourceError
         For a missing or damaged file, and for rows that are no fragments.
     """
-    finder: _Cells | None = None
+    finder: FragmentCells | None = None
     for table in _tables(path, rows):
-        finder = finder or _Cells.by_best_rule(cells, table["barcode"].unique())
+        finder = finder or FragmentCells.of_file(cells, table["barcode"])
         start, end = (table[name].to_numpy(dtype=np.int64) for name in ("start", "end"))
         yield chromosome_numbers(table["chrom"], chroms), start, end, finder.find(table["barcode"])
 
@@ -94,7 +100,7 @@ def look_at_fragments(path: Path, cells: Sequence[str]) -> FragmentHead:
     """Read the first million rows and compare their barcodes with the cells."""
     with contextlib.closing(_tables(path, _ROWS)) as tables:
         table = next(tables)
-    finder = _Cells.by_best_rule(cells, table["barcode"].unique())
+    finder = FragmentCells.of_file(cells, table["barcode"])
     found = finder.find(table["barcode"])
     return FragmentHead(
         n_rows=len(table),
@@ -102,46 +108,9 @@ def look_at_fragments(path: Path, cells: Sequence[str]) -> FragmentHead:
         n_cells=len(np.unique(found[found >= 0])),
         rule=finder.rule,
         barcodes=tuple(map(str, table["barcode"].iloc[:3])),
+        absent=finder.absent,
+        unclear=finder.unclear,
     )
-
-
-@dataclass
-class _Cells:
-    """Numbers of the cells by the barcodes of a fragment file."""
-
-    rule: str
-    level: int
-    names: pd.Index
-    known: dict[str, int]
-
-    @classmethod
-    def by_best_rule(cls, cells: Sequence[str], barcodes: Any) -> _Cells:
-        """Choose the rule by which most barcodes are cells; names as they are win where they find half of them."""
-        names, others = pd.Index(cells).astype(str), pd.Index(barcodes).astype(str)
-        best, most = cls("names", 0, names, {}), 0
-        for rule in ("names", "suffix", "prefix"):
-            for level, (left, right) in enumerate(name_keys(names, others, rule)):
-                if level > 1 or left.dropna().duplicated().any():
-                    break  # a key is not one cell
-                n = int(left.isin(set(right.dropna())).sum())
-                if n > most:
-                    best, most = cls(rule, level, names, {}), n
-            if rule == "names" and most >= _FEW * min(len(names), len(others)):
-                break
-        return best
-
-    def find(self, barcodes: pd.Series) -> np.ndarray:
-        """Return the number of every barcode's cell, -1 for barcodes of no cell."""
-        codes, distinct = pd.factorize(barcodes)
-        new = pd.Index([name for name in distinct if name not in self.known])
-        if len(new):
-            keys = list(name_keys(self.names, new, self.rule))[self.level]
-            where = pd.Series(np.arange(len(self.names)), index=keys[0].to_numpy())
-            where = where[where.index.notna()]
-            found = where.reindex(keys[1].to_numpy()).fillna(-1).astype(np.int64)
-            self.known.update(zip(map(str, new), found.to_numpy().tolist(), strict=True))
-        numbers = np.array([self.known[str(name)] for name in distinct], dtype=np.int64)
-        return numbers[codes]
 
 
 def _tables(path: Path, rows: int) -> Generator[pd.DataFrame]:

@@ -15,10 +15,11 @@ _CLEAR: Final = 2
 
 def bare_barcodes(names: pd.Index | pd.Series) -> pd.Series:
     """Return the barcode sequence inside every name, in upper case; missing where there is none."""
-    return _split(names)["barcode"].str.upper()
+    return split_names(names)["barcode"].str.upper()
 
 
-def _split(names: pd.Index | pd.Series) -> pd.DataFrame:
+def split_names(names: pd.Index | pd.Series) -> pd.DataFrame:
+    """Return what stands before the barcode of every name, the barcode, and what stands after it."""
     return pd.Series(np.asarray(names, dtype=object)).astype(str).str.extract(_SPLIT)
 
 
@@ -40,7 +41,7 @@ def sample_keys(left: pd.Series, right: pd.Series, part: Part) -> tuple[pd.Serie
     tuple of Series or None
         None where samples do not correspond one to one.
     """
-    sides = [_split(names) for names in (left, right)]
+    sides = [split_names(names) for names in (left, right)]
     tags = [side["before"] + "|" + side["after"] if part == "around" else side[part] for side in sides]
     translation = _counterparts(*(side["barcode"].str.upper() for side in sides), *tags)
     if translation is None:

@@ -164,7 +164,19 @@ def _check_fragments(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
         findings.append(
             finding("fragments_no_chromosome", theirs=list(head.chroms[:4]), ours=list(map(str, chrom.unique()[:4])))
         )
-    if head.n_cells < _FEW_CELLS * data.n_obs:
+    if head.absent:
+        findings.append(
+            finding(
+                "fragments_of_some_samples",
+                n_out=sum(head.absent.values()),
+                n_all=data.n_obs,
+                samples=list(head.absent),
+                barcodes=list(head.barcodes),
+            )
+        )
+    if head.unclear:
+        findings.append(finding("fragments_samples_unclear", samples=list(head.unclear), barcodes=list(head.barcodes)))
+    if head.n_cells < _FEW_CELLS * (data.n_obs - sum(head.absent.values())):
         findings.append(
             finding(
                 "fragments_of_few_cells",

@@ -84,3 +84,83 @@ def test_truncated(tmp_path):
     path.write_bytes(packed[: len(packed) // 2])
     with pytest.raises(ResourceError, match="damaged or truncated"):
         read(path)
+
+
+def _barcodes(n):
+    letters = np.random.default_rng(0).choice(list("ACGT"), (n, 16))
+    return ["".join(row) for row in letters]
+
+
+def _fragments(path, counted):
+    path.write_text("".join(f"chr1\t{10 * k}\t{10 * k + 9}\t{name}\n" for name, n in counted for k in range(n)))
+    return path
+
+
+SAMPLES = 3
+PER_SAMPLE = 8
+
+
+@pytest.mark.parametrize("of_sample", [1, 2, 3])
+@pytest.mark.parametrize("mark", ["{}-1", "{}", "lib7#{}-1"])
+@pytest.mark.parametrize("form", ["{barcode}-{sample}", "s{sample}_{barcode}-1", "{barcode}-1_{sample}"])
+def test_fragments_of_one_sample_are_those_of_its_cells(tmp_path, form, mark, of_sample):
+    """The deep barcodes of the file are the planted sample's cells, the others are droplets without a cell."""
+    barcodes = _barcodes(SAMPLES * PER_SAMPLE)
+    sample = np.arange(len(barcodes)) // PER_SAMPLE + 1
+    cells = [form.format(barcode=name, sample=number) for name, number in zip(barcodes, sample, strict=True)]
+    counted = [(mark.format(name), 40 if k == of_sample else 2) for name, k in zip(barcodes, sample, strict=True)]
+    path = _fragments(tmp_path / "f.tsv", counted)
+    found = read(path, cells)[3]
+    assert sorted(set(found) - {-1}) == np.flatnonzero(sample == of_sample).tolist()
+    assert sum(row >= 0 for row in found) == 40 * PER_SAMPLE
+    head = look_at_fragments(path, cells)
+    assert (head.n_cells, head.unclear) == (PER_SAMPLE, ())
+    assert list(head.absent.values()) == [PER_SAMPLE] * 2
+
+
+def test_a_barcode_that_samples_share_is_the_cell_of_the_files_sample(tmp_path):
+    barcodes = _barcodes(16)
+    cells = [f"{name}-1" for name in barcodes[:8]] + [f"{name}-2" for name in [barcodes[0], *barcodes[9:]]]
+    counted = [(f"{name}-1", 3 if number < 8 else 50) for number, name in enumerate(barcodes)]
+    counted[0] = (counted[0][0], 50)
+    found = set(read(_fragments(tmp_path / "f.tsv", counted), cells)[3])
+    assert found == {-1, *range(8, 16)}
+
+
+def test_marks_of_a_file_of_several_samples_are_translated(tmp_path):
+    barcodes = _barcodes(24)
+    cells = [f"{'abc'[number // 8]}_{name}" for number, name in enumerate(barcodes)]
+    counted = [
+        (f"{name}-{k + 1}", 40 if (k + 1) % 3 == n // 8 else 2) for k in range(3) for n, name in enumerate(barcodes)
+    ]
+    path = _fragments(tmp_path / "f.tsv", counted)
+    found = np.array(read(path, cells)[3])
+    assert np.bincount(found[found >= 0], minlength=24).tolist() == [40] * 24
+    head = look_at_fragments(path, cells)
+    assert (dict(head.absent), head.unclear) == ({}, ())
+
+
+def test_samples_as_deep_as_each_other_are_kept_and_said(tmp_path):
+    barcodes = _barcodes(24)
+    cells = [f"{name}_{number // 8}" for number, name in enumerate(barcodes)]
+    path = _fragments(tmp_path / "f.tsv", [(f"{name}-1", 10 + number // 8) for number, name in enumerate(barcodes)])
+    assert set(read(path, cells)[3]) == set(range(24))
+    head = look_at_fragments(path, cells)
+    assert head.unclear == ("BARCODE_0", "BARCODE_1", "BARCODE_2")
+    assert not head.absent
+
+
+def test_marks_that_are_the_same_decide_between_samples_as_deep_as_each_other(tmp_path):
+    barcodes = _barcodes(24)
+    cells = [f"{name}-{number // 8 + 1}" for number, name in enumerate(barcodes)]
+    path = _fragments(tmp_path / "f.tsv", [(f"{name}-2", 10) for name in barcodes])
+    assert set(read(path, cells)[3]) == {-1, *range(8, 16)}
+    assert dict(look_at_fragments(path, cells).absent) == {"BARCODE-1": 8, "BARCODE-3": 8}
+
+
+def test_marks_of_single_cells_are_no_samples(tmp_path):
+    barcodes = _barcodes(12)
+    cells = [f"cell{number}_{name}" for number, name in enumerate(barcodes)]
+    path = _fragments(tmp_path / "f.tsv", [(name, 1 + 20 * (number % 3)) for number, name in enumerate(barcodes)])
+    assert set(read(path, cells)[3]) == set(range(12))
+    assert not look_at_fragments(path, cells).unclear
