@@ -20,6 +20,10 @@ from .messages import Finding, finding, refusal
 
 _OPTION: Final = "--gene-sets"
 _SOME_SETS: Final = 0.1  # a description that is a gene by chance is rarer
+_ENOUGH_SETS: Final = 5
+_NEARLY_ALL: Final = 0.9
+_MANY: Final = 0.3  # memberships that are no names of genes
+_WORDS: Final = re.compile(r"\S\s+\S")
 _LIST: Final = re.compile(r"[,;|]")
 _WEIGHT: Final = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?")
 _HEADERS: Final = [
@@ -71,11 +75,16 @@ class MatchedSets:
     findings: tuple[Finding, ...] = ()
 
 
-def read_gene_sets(path: Path) -> GeneSets:
+def read_gene_sets(path: Path, var: pd.DataFrame | None = None) -> GeneSets:
     """Read one GMT file, plain or gzipped.
 
     Terms that occur twice are merged; sets without symbols are left out; weights (``GENE,1.0``) are dropped. All of it
     is counted in the findings.
+
+    Parameters
+    ----------
+    var
+        The data's genes, which tell what the columns of a table are.
 
     Raises
     ------
@@ -88,7 +97,7 @@ def read_gene_sets(path: Path) -> GeneSets:
     repeated: dict[str, int] = {}
     n_twice = n_empty = 0
     first_bad = ""
-    lines, form = as_gmt(list(read_lines(path, option=_OPTION)))
+    lines, form = as_gmt(list(read_lines(path, option=_OPTION)), () if var is None else _gene_names(var))
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -161,6 +170,7 @@ def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
         }
         example = next(iter(described.values()))
         findings.append(finding("sets_without_descriptions", name=sets.name, n_genes=len(described), symbol=example))
+    findings += _misread(sets.name, members)
     symbols = list(dict.fromkeys(symbol for names in members.values() for symbol in names))
     if dates := [symbol for symbol in symbols if re.fullmatch(DATE, symbol)]:
         findings.append(finding("dates_for_symbols", name=sets.name, n_symbols=len(dates), example=dates[0]))
@@ -185,6 +195,25 @@ def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
                 )
             )
     return replace(sets, sets=members, findings=tuple(findings))
+
+
+def _misread(name: str, members: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Warn where the sets look like a table of another form: of one gene each, or with members that are no names."""
+    single = sum(len(names) == 1 for names in members.values())
+    findings = []
+    if len(members) >= _ENOUGH_SETS and single > _NEARLY_ALL * len(members):
+        example = next(f"{term} ({names[0]})" for term, names in members.items() if len(names) == 1)
+        findings.append(finding("sets_of_one_gene", name=name, n_single=single, n_sets=len(members), example=example))
+    named = [symbol for names in members.values() for symbol in names]
+    others = [symbol for symbol in named if _WEIGHT.fullmatch(symbol) or _WORDS.search(symbol)]
+    if len(others) > _MANY * len(named):
+        shown = list(dict.fromkeys(others))[:3]
+        findings.append(finding("sets_members_no_names", name=name, n=len(others), n_all=len(named), members=shown))
+    return findings
+
+
+def _gene_names(var: pd.DataFrame) -> set[str]:
+    return {str(name).upper() for name in var.index} | _identifiers(var)[0].keys()
 
 
 def _identifiers(var: pd.DataFrame) -> tuple[dict[str, str], str]:

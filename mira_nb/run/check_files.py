@@ -123,7 +123,7 @@ def _check_motifs(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
 
 
 def _check_gene_sets(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
-    sets = name_gene_sets(read_gene_sets(path), data.mod[RNA].var)
+    sets = name_gene_sets(read_gene_sets(path, data.mod[RNA].var), data.mod[RNA].var)
     matched = match_gene_sets(sets, [str(gene) for gene in data.mod[RNA].var_names])
     summary = message(
         "check_gene_sets", n_sets=len(sets.sets), n_matched=matched.n_matched, n_symbols=matched.n_symbols

@@ -105,3 +105,71 @@ def test_a_set_per_column_is_read(tmp_path):
     found = read_gene_sets(tmp_path / "s.gmt")
     assert found.sets == {"S1": ("A", "D"), "S2": ("B", "E"), "S3": ("C", "F")}
     assert [item.code for item in found.findings] == ["input.sets_of_another_form"]
+
+
+GENES = [f"Gen{number}" for number in range(40)]
+PLANTED = {f"SET_{k}": tuple(GENES[10 * k : 10 * k + 10]) for k in range(4)}
+ROWS = [
+    (term, gene, number) for number, (term, gene) in enumerate((t, g) for t, names in PLANTED.items() for g in names)
+]
+TABLES = {
+    "msigdbr with descriptions": '"","gs_cat","gs_name","gene_symbol","gs_description"\n'
+    + "".join(f'"{n + 1}","H","{t}","{g}","Genes up, by x ({t})."\n' for t, g, n in ROWS),
+    "descriptions before genes": '"gs_name","gs_description","gene_symbol"\n'
+    + "".join(f'"{t}","Genes up, in ""x""","{g}"\n' for t, g, _ in ROWS),
+    "factors and targets": "tf,confidence,target,mor\n"
+    + "".join(f"{t},{'AB'[n % 2]},{g},{n % 2}\n" for t, g, n in ROWS),
+    "targets that are factors": "regulator\tregulated\n" + "".join(f"{t}\t{g}\n" for t, g, _ in ROWS),
+    "cell types": "cell_type,gene\n" + "".join(f"{t},{g}\n" for t, g, _ in ROWS),
+    "markers": '"","p_val","pct.1","cluster","gene"\n' + "".join(f'"{g}",{n},0.5,"{t}","{g}"\n' for t, g, n in ROWS),
+    "other words": "species\tofficial gene symbol\tPopulation\n"
+    + "".join(f"Mm\t{g.upper()}\t{t}\n" for t, g, _ in ROWS),
+    "unnamed columns": "a;b;c\n" + "".join(f"{n};{g};{t}\n" for t, g, n in ROWS),
+    "without a header": "".join(f"{t}\t{g}\n" for t, g, _ in ROWS),
+    "row names without a name": "term\tgene\n" + "".join(f"{n}\t{t}\t{g}\n" for t, g, n in ROWS),
+    "a column per set": ",".join(PLANTED)
+    + "\n"
+    + "".join(",".join(names) + "\n" for names in zip(*PLANTED.values(), strict=True)),
+    "numbered rows, a column per set": ',"'
+    + '","'.join(PLANTED)
+    + '"\n'
+    + "".join(f"{n}," + ",".join(names) + "\n" for n, names in enumerate(zip(*PLANTED.values(), strict=True))),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_are_read_by_their_names_and_by_what_they_hold(tmp_path, name):
+    var = pd.DataFrame(index=[*GENES, "TF", "Set", *(f"Other{number}" for number in range(40))])
+    (tmp_path / "s.csv").write_text(TABLES[name])
+    sets = name_gene_sets(read_gene_sets(tmp_path / "s.csv", var), var)
+    assert {term: tuple(g.upper() for g in names) for term, names in sets.sets.items()} == {
+        term: tuple(g.upper() for g in names) for term, names in PLANTED.items()
+    }
+    assert codes(sets.findings, "warning") == []
+
+
+def test_sets_whose_names_hold_the_delimiter(tmp_path):
+    (tmp_path / "s.csv").write_text(
+        'cell_type,gene\n"T cell, CD8",Gen1\n"T cell, CD8",Gen2\nB cell,Gen3\nB cell,Gen4\n'
+    )
+    assert read_gene_sets(tmp_path / "s.csv").sets == {"T cell, CD8": ("Gen1", "Gen2"), "B cell": ("Gen3", "Gen4")}
+
+
+def test_a_gmt_file_of_sets_of_equal_size_stays_one(tmp_path):
+    var = pd.DataFrame(index=GENES)
+    text = "S0\tGO\tX1\tX2\tX3\tX4\n" + "".join(
+        f"S{k}\t{'GO' if k % 2 else 'KEGG'}\t" + "\t".join(GENES[4 * k : 4 * k + 4]) + "\n" for k in range(1, 8)
+    )
+    found = read_gene_sets(write(tmp_path, text), var)
+    assert list(found.sets) == [f"S{k}" for k in range(8)]
+    assert found.sets["S2"] == tuple(GENES[8:12])
+
+
+def test_what_looks_misread_is_a_warning(tmp_path):
+    var = pd.DataFrame(index=GENES)
+    single = "".join(f"S{k}\tna\t{GENES[k]}\n" for k in range(20))
+    found = name_gene_sets(read_gene_sets(write(tmp_path, single), var), var)
+    assert values(found.findings, "sets_of_one_gene")["n_single"] == 20
+    numbers = "".join(f"S{k}\tna\t{GENES[k]}\t-1\n" for k in range(20))
+    found = name_gene_sets(read_gene_sets(write(tmp_path, numbers), var), var)
+    assert codes(found.findings, "warning") == ["sets_members_no_names"]

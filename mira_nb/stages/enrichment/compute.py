@@ -112,7 +112,8 @@ def compute(data: MuData, params: EnrichmentParams, context: Context) -> Enrichm
     names = list(activations.index)
     lists = top_features(activations.to_numpy(), names, n_top=n_top)
     top = dict(zip(activations.columns, lists, strict=True))
-    libraries = [name_gene_sets(read_gene_sets(path), data.mod[RNA].var) for path in context.resources.gene_sets]
+    var = data.mod[RNA].var
+    libraries = [name_gene_sets(read_gene_sets(path, var), var) for path in context.resources.gene_sets]
     background: int | Collection[str]
     if params.background == "modelled":
         background = names
