@@ -12,6 +12,8 @@ from mira_nb.chromosomes import ASSEMBLY
 
 ENSEMBL: Final = r"ENS[A-Z]{0,6}G\d{6,}(?:\.\d+)?(?:_PAR_Y)?"
 """An Ensembl gene identifier, with or without a version."""
+CALLED_PEAK: Final = r"(?P<sample>.*)_peak_?\d+[a-z]?"
+"""What peak callers name a peak after: the name given to them, mostly a sample or a factor."""
 SYMBOL_COLUMNS: Final = (
     "genesymbols", "genesymbol", "symbol", "symbols", "featurename", "genename", "genenames", "geneshortname",
     "hgncsymbol", "mgisymbol", "externalgenename", "hgnc", "name", "gene", "genes", "feature", "features",

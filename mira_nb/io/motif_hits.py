@@ -18,10 +18,17 @@ from mira_nb.keys import CHROM, END, START
 from . import formats
 from .counts import to_csr
 from .files import read_lines
+from .identifiers import CALLED_PEAK
 from .messages import Finding, finding, refusal
 from .peaks import looks_like_peaks, peak_coordinates
 
 _OPTION: Final = "--motif-hits"
+_MOST: Final = 0.5
+_ENOUGH: Final = 50
+"""Peaks or names from which fractions of them are judged."""
+_SEVERAL: Final = 5
+_DENSE: Final = (0.9, 0.5)
+"""Fraction of peaks with a hit that no scan gives: of a single factor or a few, and on average of several."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
     findings = [finding("hits_known", n_known=n_known, n_peaks=len(peaks), how=how)]
     if n_known < len(peaks):
         findings.append(finding("hits_missing_peaks", n_missing=len(peaks) - n_known, file=path.name))
-    findings += _absent(hits, list(factors["name"]))
+    findings += [*_absent(hits, list(factors["name"])), *_dense(path, hits, known)]
     return MotifHits(hits, factors, known, tuple(findings))
 
 
@@ -193,14 +200,39 @@ def hits_from_bed(path: Path, peaks: pd.DataFrame) -> MotifHits:
     sites = read_bed(path, named=True)
     if not len(sites):
         raise refusal(ResourceError, "bed_empty", path=path, option=_OPTION)
+    sites, findings = _factors_of_sites(path, sites)
     names = list(dict.fromkeys(sites["name"]))
     bound = [overlaps(peaks, part) for _, part in sites.groupby("name", sort=False)]
     hits = sparse.csr_matrix(np.column_stack(bound).astype(np.float32))
     n_bound = int((np.diff(hits.indptr) > 0).sum())
     counts = {"n_bound": n_bound, "n_peaks": len(peaks), "n_factors": len(names), "n_sites": len(sites)}
-    findings = [finding("hits_of_sites", file=path.name, **counts), *_absent(hits, names)]
-    factors = pd.DataFrame({"id": names, "name": names})
-    return MotifHits(hits, factors, np.ones(len(peaks), dtype=bool), tuple(findings))
+    known = np.ones(len(peaks), dtype=bool)
+    findings += [finding("hits_of_sites", file=path.name, **counts), *_absent(hits, names), *_dense(path, hits, known)]
+    return MotifHits(hits, pd.DataFrame({"id": names, "name": names}), known, tuple(findings))
+
+
+def _factors_of_sites(path: Path, sites: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
+    """Name sites by their factors where peak callers numbered them; warn where every site has a name of its own."""
+    sample = sites["name"].str.extract(f"^{CALLED_PEAK}$")["sample"]
+    called = sample.notna() & (sample != "")
+    if called.mean() > _MOST:
+        named = sites.assign(name=sample.where(called, sites["name"]))
+        shown = {"example": sites["name"][called].iloc[0], "factors": list(named["name"].unique())}
+        return named, [finding("hits_of_called_peaks", file=path.name, n_sites=int(called.sum()), **shown)]
+    n_names = sites["name"].nunique()
+    if n_names < _ENOUGH or n_names <= _MOST * len(sites):
+        return sites, []
+    shown = {"n_names": n_names, "names": list(sites["name"].unique()[:3])}
+    return sites, [finding("hits_of_single_sites", file=path.name, n_sites=len(sites), **shown)]
+
+
+def _dense(path: Path, hits: sparse.csr_matrix, known: np.ndarray) -> list[Finding]:
+    """Warn of more hits than binding sites or a scan for motifs give: scores of all peaks, for example."""
+    n_peaks, n_factors = int(known.sum()), hits.shape[1]
+    n_pairs = n_peaks * n_factors
+    if n_peaks < _ENOUGH or hits.nnz <= _DENSE[n_factors >= _SEVERAL] * n_pairs:
+        return []
+    return [finding("hits_dense", file=path.name, n_hits=hits.nnz, n_pairs=n_pairs, fraction=hits.nnz / n_pairs)]
 
 
 def _absent(hits: sparse.csr_matrix, names: Sequence[str]) -> list[Finding]:

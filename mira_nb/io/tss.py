@@ -22,6 +22,7 @@ from mira_nb.errors import ResourceError
 
 from .files import read_lines
 from .gff import Row, exon_text, looks_like_gff, parse_gff
+from .identifiers import CALLED_PEAK
 from .messages import Finding, finding, refusal
 from .tss_tables import OPTION, STRANDS, UNSTRANDED, Rows, parse_table, read_header, ucsc_exons
 
@@ -342,7 +343,7 @@ def _suspicious(path: Path, sites: pd.DataFrame) -> list[Finding]:
     """Report names that are not genes: peaks of a peak caller, transcripts of UCSC or Ensembl."""
     names = sites["gene"]
     for what, pattern in (
-        ("peaks", r".*_peak_?\d+[a-z]?"),
+        ("peaks", CALLED_PEAK),
         (
             "transcripts",
             r"(?:ENS[A-Z]{0,6}T\d{6,}|[NX][MR]_\d+|uc\d{3}[a-z]{3})(?:\.\d+)?",

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from mira_nb.errors import ResourceError
 from mira_nb.io.motif_hits import overlaps, read_bed, read_motif_hits
-from tests.messages import refused, values
+from tests.messages import codes, refused, values
 
 
 def peak_table(n: int = 12) -> pd.DataFrame:
@@ -160,3 +160,38 @@ def test_factors_as_rows_are_called_transposed(tmp_path):
     )
     with refused("hits_transposed", ResourceError):
         read_motif_hits(tmp_path / "h.h5ad", peaks)
+
+
+def bed(path, peaks, names):
+    rows = zip(peaks["chrom"], peaks["start"], peaks["end"], names, strict=True)
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+    return path
+
+
+def test_numbered_sites_of_a_peak_caller_are_those_of_its_factors(tmp_path):
+    peaks = peak_table(60)
+    factors = np.array(["CTCF", "SPI1"])[np.arange(60) % 2]
+    names = [f"{factor}_peak_{number}{'ab'[number % 2]}" for number, factor in enumerate(factors)]
+    found = read_motif_hits(bed(tmp_path / "h.bed", peaks, names), peaks)
+    assert found.factors["name"].tolist() == ["CTCF", "SPI1"]
+    np.testing.assert_array_equal(found.hits.toarray().T, [factors == "CTCF", factors == "SPI1"])
+    assert codes(found.findings, "warning") == ["hits_of_called_peaks"]
+
+
+def test_a_name_for_every_site_is_a_warning(tmp_path):
+    peaks = peak_table(60)
+    found = read_motif_hits(bed(tmp_path / "h.bed", peaks, [f"site{number}" for number in range(60)]), peaks)
+    assert values(found.findings, "hits_of_single_sites")["n_names"] == 60
+    few = read_motif_hits(bed(tmp_path / "h.bed", peaks, [f"F{number % 20}" for number in range(60)]), peaks)
+    assert codes(few.findings, "warning") == []
+
+
+@pytest.mark.parametrize(("n_factors", "density", "said"), [(6, 1.0, True), (6, 0.6, True), (6, 0.3, False),
+                                                            (1, 1.0, True), (1, 0.8, False)])  # fmt: skip
+def test_more_hits_than_a_scan_gives_are_a_warning(tmp_path, n_factors, density, said):
+    peaks = peak_table(100)
+    matrix = np.zeros((100, n_factors), dtype=np.float32)
+    matrix[: int(100 * density)] = 3.5
+    names = [f"F{number}" for number in range(n_factors)]
+    found = read_motif_hits(write(tmp_path / "h.h5ad", matrix, peaks, id=names, name=names), peaks)
+    assert codes(found.findings, "warning") == ["hits_dense"] * said
