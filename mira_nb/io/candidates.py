@@ -13,7 +13,7 @@ from mira_nb.errors import InputError
 
 from .formats import RawModality, is_count_layer
 from .messages import refusal
-from .pairing import NOUN, Counted, Log, feature_types
+from .pairing import NOUN, Counted, Log, feature_types, given_types, log_types_by_names
 
 _PARTIAL: Final = ("spliced", "unspliced", "ambiguous", "spanning")
 """Layers of counts that are parts of the counts; taken only by ``--layer``."""
@@ -173,6 +173,10 @@ def _counted(raw: RawModality, role: str, found: Candidate, log: Log) -> Counted
     if types is not None:
         keep = (types == role).to_numpy()
         if keep.any() and not keep.all():
+            given = given_types(var)
+            if given is None or not types.equals(given):
+                names = (var.index[(types == kind).to_numpy()] for kind in ("rna", "atac"))
+                log_types_by_names(log, raw.source, given, *names)
             others = [f"{n:,} {name}" for name, n in types[~keep].value_counts().items()]
             log.add("other_features", source=raw.source, n_kept=int(keep.sum()), noun=NOUN[role][1], others=others)
             log.drop(f"{role}_features_of_other_types", int((~keep).sum()))

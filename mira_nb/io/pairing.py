@@ -13,7 +13,7 @@ from mira_nb.errors import InputError
 
 from .formats import RawModality
 from .messages import Finding, finding, refusal
-from .peaks import has_coordinate_columns, interval_column, looks_like_peaks, peak_coordinates
+from .peaks import has_coordinate_columns, interval_column, looks_like_peaks, peak_coordinates, regions_among
 
 MIN_CELLS: Final = 20
 FEW_CELLS: Final = 200
@@ -55,7 +55,38 @@ def examples(values: Any, n: int = 3) -> str:
     return ", ".join(repr(str(value)) for value in list(values[:n]))
 
 
+def log_types_by_names(log: Log, source: str, given: pd.Series | None, genes: Any, peaks: Any) -> None:
+    """Say that genes and peaks of one matrix were told apart by their names, against or without given types."""
+    log.add(
+        "features_by_names",
+        source=source,
+        given=[] if given is None else list(map(str, given.unique())),
+        n_genes=len(genes),
+        gene=str(genes[0]),
+        n_peaks=len(peaks),
+        peak=str(peaks[0]),
+    )
+
+
 def feature_types(var: pd.DataFrame) -> pd.Series | None:
+    """Return ``rna``, ``atac`` or another text for every feature; None where nothing tells one from another.
+
+    The types are those given, unless genes and peaks are there and all have one type or none; then the names tell.
+    """
+    given = given_types(var)
+    known = set() if given is None else set(given.unique()) & {"rna", "atac"}
+    if len(known) == 2 or has_coordinate_columns(var) or (given is not None and not known):
+        return given
+    rows = np.arange(len(var)) if given is None else np.flatnonzero(given.isin(known))
+    regions = regions_among(var.index[rows])
+    if regions is None or interval_column(var):
+        return given
+    types = np.full(len(var), "", dtype=object) if given is None else given.to_numpy(dtype=object, copy=True)
+    types[rows] = np.where(regions, "atac", "rna")
+    return pd.Series(types, index=var.index)
+
+
+def given_types(var: pd.DataFrame) -> pd.Series | None:
     """Read the 10x feature type of every feature as ``rna``, ``atac`` or another text; None without such a column."""
     for name in _FEATURE_TYPE_COLUMNS:
         if name in var:

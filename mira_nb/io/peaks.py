@@ -30,6 +30,9 @@ _NAME: Final = (
     r"(?::[+\-*.]|\([+\-*.]\))?$"
 )
 _WORDS: Final = r"(?i)^(?:peaks?|atac|regions?|interval|locus|bin|tile|window|c?cre)(?:[_\-.]?\d+)?[:_\-.|]+(?=chr)"
+_TWO_NUMBERS: Final = rf"[:_\-.|]{_NUMBER}[:_\-.|]{_NUMBER}$"
+_OF_BOTH_KINDS: Final = 0.05
+"""Least fraction of regions, and of others, in a matrix of genes and peaks."""
 _MAX_POSITION: Final = 2**40
 
 
@@ -92,6 +95,19 @@ def looks_like_peaks(names: Iterable[object], *, sample: int = 2000) -> bool:
         return False
     step = max(1, len(values) // sample)
     return float(parse_peak_names(values[::step])[CHROM].notna().mean()) > 0.5
+
+
+def regions_among(names: Iterable[object], *, sample: int = 2000) -> np.ndarray | None:
+    """Return which of the names are regions where names of both kinds, regions and others, are there; else None.
+
+    Names that end in two numbers without being an interval (of odd contigs, for example) count as regions.
+    """
+    values = pd.Index(list(names), dtype="object").astype(str)
+    for part in (values[:: max(1, len(values) // sample)], values):
+        region = part.str.contains(_TWO_NUMBERS) | parse_peak_names(part)[CHROM].notna().to_numpy()
+        if not len(part) or min(region.mean(), 1 - region.mean()) < _OF_BOTH_KINDS:
+            return None
+    return np.asarray(region, dtype=bool)
 
 
 def find_column(frame: pd.DataFrame, names: tuple[str, ...]) -> str | None:

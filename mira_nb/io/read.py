@@ -58,8 +58,8 @@ def read_pair(*, rna: Path, atac: Path, spec: InputSpec | None = None) -> Checke
     log = Log()
     sources = (rna.name, atac.name) if rna.name != atac.name else (str(rna), str(atac))
     with ExitStack() as stack:
-        raw_rna = _read_one(stack, rna, "--rna", sources[0], "Gene Expression")
-        raw_atac = _read_one(stack, atac, "--atac", sources[1], "Peaks")
+        raw_rna = _read_one(stack, rna, "--rna", sources[0], "Gene Expression", log)
+        raw_atac = _read_one(stack, atac, "--atac", sources[1], "Peaks", log)
         parts = _count_both(raw_rna, raw_atac, log, spec)
     return _pair(*parts, log, spec)
 
@@ -82,13 +82,15 @@ def read_mudata(path: Path, *, spec: InputSpec | None = None) -> CheckedPair:
     return _pair(*parts, log, spec, joint_obs=joint[own])
 
 
-def _read_one(stack: ExitStack, path: Path, option: str, source: str, wanted: tenx.FeatureType) -> RawModality:
+def _read_one(
+    stack: ExitStack, path: Path, option: str, source: str, wanted: tenx.FeatureType, log: Log
+) -> RawModality:
     """Read one modality from an AnnData file or store, or from a 10x file or folder that holds its features."""
     if not is_zarr(path) and mtx_file(path):
-        return tenx.one_part(tenx.read_mtx(path, option=option), wanted, source)
+        return tenx.one_part(tenx.read_mtx(path, option=option), wanted, source, log)
     file = stack.enter_context(formats.open_store(path, option=option))
     if formats.detect_format(file) == "tenx":
-        return tenx.one_part(tenx.read_h5(file, source=source), wanted, source)
+        return tenx.one_part(tenx.read_h5(file, source=source), wanted, source, log)
     formats.expect_format(file, "h5ad", path=path, option=option)
     return formats.read_h5ad_group(file, source=source)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -17,8 +18,8 @@ from mira_nb.errors import InputError
 from .files import check_file, is_gzipped, mtx_file
 from .formats import RawModality
 from .messages import refusal
-from .pairing import Log
-from .peaks import looks_like_peaks
+from .pairing import Log, log_types_by_names
+from .peaks import looks_like_peaks, regions_among
 
 if TYPE_CHECKING:
     import h5py
@@ -53,12 +54,34 @@ class TenxMatrix:
     barcodes: pd.Index
 
     @property
+    def types_given(self) -> pd.Series | None:
+        """Type of every feature as the file says; None where it says nothing."""
+        return self.features["feature_type"].astype(str) if "feature_type" in self.features else None
+
+    @cached_property
     def types(self) -> pd.Series:
-        """Type of every feature; where the file does not say, what the names look like."""
-        if "feature_type" in self.features:
-            return self.features["feature_type"].astype(str)
-        peaks = looks_like_peaks(pd.Index(self.features["id"].astype(str)))
-        return pd.Series(["Peaks" if peaks else "Gene Expression"] * len(self.features))
+        """Type of every feature: as the file says, unless it calls genes and peaks alike; then by the names."""
+        names, given = pd.Index(self.features["id"].astype(str)), self.types_given
+        if given is None:
+            regions = regions_among(names)
+            found = looks_like_peaks(names) if regions is None else regions
+            return pd.Series(np.where(np.broadcast_to(found, len(names)), "Peaks", "Gene Expression"))
+        rows = np.flatnonzero(given.isin(TYPES))
+        regions = regions_among(names[rows]) if given.iloc[rows].nunique() == 1 else None
+        if regions is None:
+            return given
+        types = given.to_numpy(dtype=object, copy=True)
+        types[rows] = np.where(regions, "Peaks", "Gene Expression")
+        return pd.Series(types, index=given.index)
+
+    def report_types(self, log: Log) -> None:
+        """Say where genes and peaks were told apart by their names."""
+        given, types = self.types_given, self.types
+        names = {name: self.features["id"][(types == name).to_numpy()] for name in TYPES}
+        if all(map(len, names.values())) and (given is None or not types.equals(given)):
+            log_types_by_names(
+                log, self.source, given, *(names[name].astype(str).to_numpy(dtype=object) for name in TYPES)
+            )
 
 
 # ---------------------------------------------------------------- reading
@@ -188,6 +211,7 @@ def both_parts(found: TenxMatrix, log: Log) -> tuple[RawModality, RawModality]:
     InputError
         One of the two feature types is missing.
     """
+    found.report_types(log)
     present = {str(name): int(n) for name, n in found.types.value_counts().items()}
     missing = [name for name in TYPES if name not in present]
     if missing:
@@ -203,12 +227,14 @@ def both_parts(found: TenxMatrix, log: Log) -> tuple[RawModality, RawModality]:
     return rna, atac
 
 
-def one_part(found: TenxMatrix, wanted: FeatureType, source: str) -> RawModality:
+def one_part(found: TenxMatrix, wanted: FeatureType, source: str, log: Log | None = None) -> RawModality:
     """Return the features of one type; barcodes of several samples (-1, -2, ...) give the annotation ``sample``.
 
     A matrix without a feature of that type is returned whole, so that the checks that follow can say what it holds.
     """
     types = found.types
+    if log is not None:
+        found.report_types(log)
     mask = (types == wanted).to_numpy()
     columns = np.flatnonzero(mask if mask.any() else np.ones(len(types), dtype=bool))
     index_column = "name" if wanted == "Gene Expression" and "name" in found.features else "id"

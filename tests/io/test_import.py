@@ -94,6 +94,39 @@ def test_joint_folder_with_each_option(rna, atac, tmp_path, write):
     assert_same(read_input(InputSpec(rna=folder, atac=write(rna, atac).atac)), rna, atac)
 
 
+def _retyped(folder: Path, one_type: str | None) -> Path:
+    rows = [line.split("\t")[:3] for line in (folder / "features.tsv").read_text().splitlines()]
+    (folder / "features.tsv").write_text("".join("\t".join([*row[:2], one_type or row[2]]) + "\n" for row in rows))
+    if one_type is None:
+        (folder / "features.tsv").unlink()
+        (folder / "genes.tsv").write_text("".join("\t".join(row[:2]) + "\n" for row in rows))
+    return folder
+
+
+@pytest.mark.parametrize("one_type", ["Gene Expression", "Peaks", None])
+def test_genes_and_peaks_of_one_type_are_told_apart_by_their_names(rna, atac, tmp_path, one_type):
+    """write10xCounts of DropletUtils types everything as Gene Expression; tables of two columns type nothing."""
+    folder = _retyped(write_mtx(tmp_path / "m", rna, atac, packed=False), one_type)
+    for spec in (InputSpec(tenx=folder), InputSpec(rna=folder, atac=folder)):
+        pair = read_input(spec)
+        assert_same(pair, rna, atac)
+        for said in (item.values for item in pair.findings if item.code == "input.features_by_names"):
+            assert (said["n_genes"], said["n_peaks"]) == (rna.n_vars, atac.n_vars)
+            assert said["given"] == ([one_type] if one_type else [])
+        assert "features_by_names" in codes(pair.findings, "warning")
+
+
+@pytest.mark.parametrize("one_type", ["Gene Expression", "Peaks", None])
+def test_joint_annotated_matrix_of_one_type(rna, atac, tmp_path, one_type):
+    names = [*rna.var_names, *atac.var_names]
+    var = pd.DataFrame({"feature_types": one_type} if one_type else {}, index=names)
+    joint = ad.AnnData(sparse.csr_matrix(sparse.hstack([rna.X, atac.X])), obs=rna.obs[[]], var=var)
+    joint.write_h5ad(tmp_path / "j.h5ad")
+    pair = read_input(InputSpec(rna=tmp_path / "j.h5ad", atac=tmp_path / "j.h5ad"))
+    assert_same(pair, rna, atac)
+    assert codes(pair.findings, "warning").count("features_by_names") == 2
+
+
 def test_matrix_with_cells_in_rows(rna, atac, tmp_path):
     folder = write_mtx(tmp_path / "m", rna, atac, packed=False)
     scipy.io.mmwrite(folder / "matrix.mtx", sparse.hstack([rna.X, atac.X]).astype(int))
