@@ -27,6 +27,7 @@ _OPTION: Final = "--motifs"
 _BASES: Final = "ACGT"
 _DEFAULT_SITES: Final = 20.0  # MEME files without nsites
 _TRANSFAC_START: Final = re.compile(r"(VV|XX|AC|ID|NA|DE|P[0O])(\s|$)")
+_TRANSFAC_FIELD: Final = re.compile(r"[A-Z]{2}")
 Lines = list[tuple[int, str]]  # line numbers and stripped lines that are not empty
 
 
@@ -181,6 +182,8 @@ def _check_jaspar(path: Path, block: Lines) -> _Checked:
 
 
 def _read_transfac(path: Path, lines: Lines) -> list[Motif]:
+    if blocks := _stamp_blocks(lines):
+        return _parse(path, [_check_transfac(path, block) for block in blocks], "transfac")
     checked = []
     block: Lines = []
     for number, line in lines:
@@ -197,8 +200,25 @@ def _read_transfac(path: Path, lines: Lines) -> list[Motif]:
     return _parse(path, checked, "transfac")
 
 
+def _stamp_blocks(lines: Lines) -> list[Lines]:
+    """Return motifs in the dialect of STAMP and gimmemotifs as blocks of TRANSFAC; none for another.
+
+    A motif begins with ``DE``, its identifier and its class; its rows hold A, C, G and T without a header.
+    """
+    blocks: list[Lines] = []
+    for number, line in lines:
+        words = line.split()
+        if words[0] in {"P0", "PO", "AC"}:
+            return []
+        if words[0] == "DE":
+            blocks.append([(number, f"AC {''.join(words[1:2])}"), (number, f"P0 {' '.join(_BASES)}")])
+        elif blocks and line != "//" and not _TRANSFAC_FIELD.fullmatch(words[0]):
+            blocks[-1].append((number, line))
+    return blocks
+
+
 def _check_transfac(path: Path, block: Lines) -> _Checked:
-    """Check one motif: an identifier, a matrix header P0 (or PO) with the bases, and rows 01, 02, ... of numbers."""
+    """Check one motif: an identifier, a header P0 (or PO) of bases, and rows of numbers, counted from 00 or 01."""
     names = {line[:2]: line[2:].strip() for _, line in reversed(block) if line[:2] in {"AC", "ID", "NA"}}
     number = block[0][0]
     identifier = (names.get("AC") or names.get("ID") or "").split(None, 1)[:1]
@@ -211,16 +231,19 @@ def _check_transfac(path: Path, block: Lines) -> _Checked:
         raise _fail(path, at, f"motif {identifier[0]}: {header[:40]!r} instead of a header P0 A C G T")
     order = [bases.index(base) + 1 for base in _BASES]
     rows: list[str] = []
+    first = 1
     for at, line in block[begin + 1 :]:
         words = line.split()
-        if re.fullmatch(r"[A-Z]{2}", words[0]):
+        if _TRANSFAC_FIELD.fullmatch(words[0]):
             break
-        key = f"{len(rows) + 1:02d}"
-        if words[0] not in {key, key.lstrip("0")} or len(words) < 5:
+        if not rows:
+            first = 0 if words[0] in {"0", "00"} else 1
+        key = f"{len(rows) + first:02d}"
+        if words[0] not in {key, str(len(rows) + first)} or len(words) < 5:
             raise _fail(path, at, f"motif {identifier[0]}: {line[:60]!r} is not row {key} of four numbers")
         values = [words[place] for place in order]
         _numbers(path, at, " ".join(values), identifier[0])
-        rows.append(f"{key}  {'  '.join(values)}\n")
+        rows.append(f"{len(rows) + 1:02d}  {'  '.join(values)}\n")
     if not rows:
         raise _fail(path, number, f"motif {identifier[0]} has no rows")
     name = names.get("NA") or names.get("ID") or ""

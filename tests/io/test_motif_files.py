@@ -104,6 +104,23 @@ def test_transfac(tmp_path):
     np.testing.assert_array_equal(second.counts[:, 0], [1, 2, 2, 0])
 
 
+@pytest.mark.parametrize("rows", [("00", "01"), ("0", "1"), ("1", "2")])
+def test_transfac_rows_may_count_from_zero(tmp_path, rows):
+    text = TRANSFAC.replace("01\t4.0", f"{rows[0]}\t4.0").replace("02\t19.0", f"{rows[1]}\t19.0")
+    np.testing.assert_array_equal(read_motifs(write(tmp_path, text))[0].counts, [[4, 19], [16, 0], [0, 1], [0.5, 0]])
+    with refused("motifs_malformed"):
+        read_motifs(write(tmp_path, text.replace(f"{rows[1]}\t19.0", "03\t19.0")))
+
+
+@pytest.mark.parametrize("end", ["XX\n", "XX\n//\n"])
+def test_transfac_of_stamp(tmp_path, end):
+    text = f"DE\tCTCF\tunknown\n0\t4\t16\t0\t1\tC\n1\t19\t0\t1\t0\tA\n{end}DE\tMyoD\tunknown\n0\t1\t2\t2\t0\tS\n{end}"
+    first, second = read_motifs(write(tmp_path, text))
+    assert [(motif.id, motif.name) for motif in (first, second)] == [("CTCF", "CTCF"), ("MyoD", "MyoD")]
+    np.testing.assert_array_equal(first.counts, [[4, 19], [16, 0], [0, 1], [1, 0]])
+    np.testing.assert_array_equal(second.counts[:, 0], [1, 2, 2, 0])
+
+
 def test_names_keep_their_blanks_and_rows_may_have_small_letters(tmp_path):
     """Biopython alone cuts the name at the blank and takes rows without capitals for numbers."""
     text = ">X.1 ZNF 143 (var.2)\na: 1 1e-3\nc: 2 2\ng| 3 3\nt [4 4]\n"
