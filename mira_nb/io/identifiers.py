@@ -19,6 +19,7 @@ SYMBOL_COLUMNS: Final = (
     "hgncsymbol", "mgisymbol", "externalgenename", "hgnc", "name", "gene", "genes", "feature", "features",
 )  # fmt: skip
 """Names of columns of symbols, without capitals and separators."""
+_LITERAL: Final = r"^b(['\"])(.*)\1$"
 _MONTHS: Final = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 DATE: Final = rf"(?i)\d{{1,2}}-(?:{_MONTHS})|(?:{_MONTHS})-\d{{1,2}}|\d{{4}}-\d\d-\d\d(?: 00:00:00)?"
 """What spreadsheets make of symbols such as MARCH1 and SEPT2."""
@@ -35,6 +36,22 @@ def without_assembly(names: pd.Series) -> pd.Series:
     return names.str.replace(ASSEMBLY, "", regex=True)
 
 
+def unquoted(values: pd.Series) -> pd.Series | None:
+    """Return what stands between the quotes when every value is the text of bytes (``b'chr1'``), else None."""
+    if not len(values) or not str(values.iloc[0]).startswith("b"):
+        return None
+    parts = values.str.extract(_LITERAL)
+    return None if parts[1].isna().any() else parts[1]
+
+
+def plain_header(name: object) -> str:
+    """Return the name of a column as it is compared: letters and digits alone, in lower case.
+
+    R writes ``Gene start (bp)`` as ``Gene.start..bp.``.
+    """
+    return re.sub(r"[^a-z0-9]", "", str(name).lower())
+
+
 def is_ensembl(names: Any) -> bool:
     """Return whether nearly all names are Ensembl gene identifiers."""
     text = pd.Series(np.asarray(names, dtype=object)).astype(str)
@@ -48,7 +65,7 @@ def without_version(name: str) -> str:
 
 def symbol_column(var: pd.DataFrame) -> str | None:
     """Return the column that holds gene symbols, None without one."""
-    lower = {re.sub(r"[^a-z0-9]", "", str(name).lower()): str(name) for name in reversed(var.columns)}
+    lower = {plain_header(name): str(name) for name in reversed(var.columns)}
     for name in SYMBOL_COLUMNS:
         if name in lower:
             values = var[lower[name]]

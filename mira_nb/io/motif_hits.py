@@ -19,8 +19,9 @@ from . import formats
 from .counts import to_csr
 from .files import read_lines
 from .identifiers import CALLED_PEAK
+from .intervals import looks_like_peaks
 from .messages import Finding, finding, refusal
-from .peaks import looks_like_peaks, peak_coordinates
+from .peaks import peak_coordinates
 
 _OPTION: Final = "--motif-hits"
 _MOST: Final = 0.5

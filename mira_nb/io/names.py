@@ -9,15 +9,14 @@ import pandas as pd
 
 from mira_nb.errors import InputError
 
-from .identifiers import DATE, ENSEMBL, assembly_prefix, is_ensembl, symbol_column, without_assembly
+from .identifiers import DATE, ENSEMBL, assembly_prefix, is_ensembl, symbol_column, unquoted, without_assembly
+from .intervals import looks_like_peaks
 from .messages import refusal
-from .peaks import looks_like_peaks
 
 if TYPE_CHECKING:
     from .formats import RawModality
     from .pairing import Counted, Log
 
-_LITERAL: Final = r"b(['\"])(.*)\1"
 _BOTH: Final = (
     rf"^(?:(?P<id>{ENSEMBL})(?:[_|:;-]| ?\()(?P<symbol>[^()]+)\)?"
     rf"|(?P<symbol2>.+?)(?:[_|:;-]| ?\()(?P<id2>{ENSEMBL})\)?)$"
@@ -26,25 +25,25 @@ _WORD: Final = r"(?i)^(?:rna|gex|sct|gene[ _]expression)[_:.-](?=.)"
 
 
 def without_bytes(raw: RawModality, log: Log) -> RawModality:
-    """Undo the text form of bytes (``b'AAAC-1'``) in names and annotations of the cells and in names of features."""
+    """Undo the text form of bytes (``b'AAAC-1'``) in names and annotations of cells and features."""
     changed = []
     obs, var = raw.obs.copy(), raw.var.copy()
-    for frame, what in ((obs, "cell names"), (var, "feature names")):
-        plain = _unquoted(pd.Series(frame.index.astype(str), dtype=object))
+    for frame, what, short in ((obs, "cell names", "obs"), (var, "feature names", "var")):
+        plain = unquoted(pd.Series(frame.index.astype(str), dtype=object))
         if plain is not None:
             frame.index = pd.Index(plain)
             changed.append(what)
-    for name in obs.columns:
-        column: Any = obs[name]
-        if isinstance(column, pd.DataFrame) or pd.api.types.is_numeric_dtype(column):
-            continue
-        filled = column.notna()
-        plain = _unquoted(column[filled].astype(object).map(str))
-        if plain is not None:
-            values = column.astype(object)
-            values[filled] = plain
-            obs[name] = values.astype("category")
-            changed.append(f"obs[{name!r}]")
+        for name in frame.columns:
+            column: Any = frame[name]
+            if isinstance(column, pd.DataFrame) or pd.api.types.is_numeric_dtype(column):
+                continue
+            filled = column.notna()
+            plain = unquoted(column[filled].astype(object).map(str))
+            if plain is not None:
+                values = column.astype(object)
+                values[filled] = plain.to_numpy()
+                frame[name] = values.astype("category") if frame is obs else values
+                changed.append(f"{short}[{name!r}]")
     if not changed:
         return raw
     log.add(
@@ -54,14 +53,6 @@ def without_bytes(raw: RawModality, log: Log) -> RawModality:
         example=raw.obs.index[0] if "cell names" in changed else "b...",
     )
     return replace(raw, obs=obs, var=var)
-
-
-def _unquoted(values: pd.Series) -> pd.Series | None:
-    """Return what stands between the quotes when every value is a bytes literal, else None."""
-    if not len(values):
-        return None
-    parts = values.str.extract(f"^{_LITERAL}$")
-    return None if parts[1].isna().any() else parts[1]
 
 
 def check_orientation(rna: RawModality, atac: RawModality) -> None:
@@ -85,7 +76,7 @@ def check_orientation(rna: RawModality, atac: RawModality) -> None:
 def tidy_features(part: Counted, role: str, log: Log) -> Counted:
     """Repair feature names: bytes, the prefix of an assembly, and (genes) identifiers where symbols are given."""
     names = pd.Series(part.var.index.astype(str), dtype=object)
-    plain = _unquoted(names)
+    plain = unquoted(names)
     names = (names if plain is None else plain).str.strip()
     if role == "rna":
         if len(names) and names.str.contains(_WORD).all():

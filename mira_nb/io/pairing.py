@@ -12,8 +12,9 @@ from scipy import sparse
 from mira_nb.errors import InputError
 
 from .formats import RawModality
+from .intervals import looks_like_peaks, regions_among
 from .messages import Finding, finding, refusal
-from .peaks import has_coordinate_columns, interval_column, looks_like_peaks, peak_coordinates, regions_among
+from .peaks import has_coordinate_columns, interval_column, peak_coordinates
 
 MIN_CELLS: Final = 20
 FEW_CELLS: Final = 200

@@ -17,9 +17,9 @@ from mira_nb.errors import InputError
 
 from .files import check_file, is_gzipped, mtx_file
 from .formats import RawModality
+from .intervals import looks_like_peaks, regions_among
 from .messages import refusal
 from .pairing import Log, log_types_by_names
-from .peaks import looks_like_peaks, regions_among
 
 if TYPE_CHECKING:
     import h5py

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mira_nb.io.peaks import find_column, looks_like_peaks, parse_peak_names, peak_coordinates
+from mira_nb.io.intervals import looks_like_peaks, parse_peak_names
+from mira_nb.io.peaks import find_column, peak_coordinates
 from tests.messages import codes, refused, values
 
 contigs = st.one_of(
@@ -185,3 +186,134 @@ def test_what_tools_put_before_chromosomes_is_taken_off(names, wanted):
 def test_two_assemblies_are_reported():
     found = peak_coordinates(pd.DataFrame(index=["GRCh38_chr1:1-5", "mm10_chr1:1-5"]), source="x")
     assert values(found.notes, "several_peak_assemblies")["n_assemblies"] == 2
+
+
+def _as_r_writes(position: int) -> str:
+    """Return a double as R's paste writes it: with an exponent where that is shorter."""
+    digits = str(position).rstrip("0")
+    short = digits[0] + (f".{digits[1:]}" if digits[1:] else "") + f"e+{len(str(position)) - 1:02d}"
+    return short if position and len(short) < len(str(position)) else str(position)
+
+
+BINS = [(95_000 + 5_000 * i) for i in range(400)] + [10_500_000 + 5_000 * i for i in range(1_200)]
+
+
+@pytest.mark.parametrize("form", ["{}:{}-{}", "{}-{}-{}", "{}_{}_{}", "{}.{}.{}", "{}:{}..{}", "make.names"])
+@pytest.mark.parametrize("chrom", ["chr1", "GL000194.1"])
+def test_exponents_with_decimals_are_read_in_every_form_of_name(form: str, chrom: str):
+    names = [f"{chrom}:{_as_r_writes(start)}-{_as_r_writes(start + 5000)}" for start in BINS]
+    assert any("1.1e+07" in name for name in names)
+    if form == "make.names":
+        names = [name.replace(":", ".").replace("-", ".").replace("+", ".") for name in names]
+    else:
+        names = [form.format(chrom, _as_r_writes(start), _as_r_writes(start + 5000)) for start in BINS]
+    found = parse_peak_names(names)
+    assert set(found["chrom"]) == {chrom}
+    assert found["start"].tolist() == BINS
+    assert found["end"].tolist() == [start + 5000 for start in BINS]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("chr1:10995000-1.1e+07", ("chr1", 10_995_000, 11_000_000)),
+        ("chr1:1.1e+07-11005000", ("chr1", 11_000_000, 11_005_000)),
+        ("chr1-122995000-1.23e+08", ("chr1", 122_995_000, 123_000_000)),
+        ("chr1_1.1e+07_1.2e+07", ("chr1", 11_000_000, 12_000_000)),
+        ("NC_000001.11-1.1e+07-11005000", ("NC_000001.11", 11_000_000, 11_005_000)),
+        ("GL000194.1:1e+05-100500", ("GL000194.1", 100_000, 100_500)),
+        ("chr1.1e.05.105000", ("chr1", 100_000, 105_000)),
+        ("chr1:1.1e7-11005000(+)", ("chr1", 11_000_000, 11_005_000)),
+    ],
+)
+def test_a_dot_before_an_exponent_is_a_decimal_point_beside_other_separators(name: str, wanted: tuple):
+    assert tuple(parse_peak_names([name]).iloc[0]) == wanted
+
+
+def test_exponents_that_widths_and_chromosomes_leave_open_are_no_intervals():
+    assert parse_peak_names(["chr1.1.1e.07.11005000"]).isna().all(axis=None)  # chr1 or chr1.1
+    wide = ["chr1.5.2000000", "chr1.1.5.2000000"]  # both widths and both chromosomes occur
+    assert parse_peak_names([*wide, "chr1.1.1e.07.11005000"]).iloc[-1].isna().all()
+    found = peak_coordinates(pd.DataFrame(index=[*wide, *NAMES, "chr1.1.1e.07.11005000"]), source="x")
+    assert found.bad_examples == ("chr1.1.1e.07.11005000",)  # counted and said, not guessed
+
+
+INTERVALS = parse_peak_names(NAMES)
+
+
+def _text(shift: int = 0, order: np.ndarray | None = None) -> list[str]:
+    frame = INTERVALS if order is None else INTERVALS.iloc[order]
+    return [f"{c}:{s + shift}-{e}" for c, s, e in zip(frame["chrom"], frame["start"], frame["end"], strict=True)]
+
+
+PERMUTED = np.roll(np.arange(len(NAMES)), 7)
+NUMBERED = [f"peak_{i}" for i in range(len(NAMES))]
+
+
+@pytest.mark.parametrize("column", ["interval", "region_of_cell_ranger"])
+@pytest.mark.parametrize(
+    ("names", "held", "code"),
+    [
+        (_text(1), _text(), "one_side_from_one"),
+        (_text(), _text(1), "one_side_from_one"),
+        (_text(), _text(0, PERMUTED), "coordinates_disagree"),
+        (_text(), _text(), None),
+        (["X" + name[3:].replace(":", ".").replace("-", ".") for name in NAMES], _text(), "chromosome_x"),
+    ],
+)
+def test_names_are_compared_with_every_column_of_intervals(column, names, held, code):
+    found = peak_coordinates(pd.DataFrame({column: held}, index=names), source="x")
+    assert codes(found.notes) == ([code] if code else [])
+    assert found.frame[["start", "end"]].to_numpy().tolist() == INTERVALS[["start", "end"]].to_numpy().tolist()
+
+
+def test_columns_are_compared_with_a_column_of_intervals():
+    columns = pd.DataFrame(_var(NAMES, (1, 0))).set_axis(NUMBERED)
+    found = peak_coordinates(columns.assign(interval=_text()), source="x")
+    assert codes(found.notes) == ["one_side_from_one"]
+    assert found.frame["start"].tolist() == INTERVALS["start"].tolist()
+    permuted = _var(NAMES, (0, 0)).iloc[PERMUTED].set_axis(NUMBERED)
+    found = peak_coordinates(permuted.assign(interval=_text()), source="x")
+    assert codes(found.notes, "warning") == ["coordinates_disagree"]
+    assert found.frame["start"].tolist() == INTERVALS["start"].tolist()
+    # a column of any name is compared, but does not win
+    found = peak_coordinates(permuted.assign(hg19=_text()), source="x")
+    assert codes(found.notes, "warning") == ["coordinates_disagree"]
+    assert found.frame["start"].tolist() == permuted["start"].tolist()
+
+
+def test_regions_that_several_peaks_share_are_not_their_coordinates():
+    regions = ["chr1:5-9" if i % 2 else "chr2:7-9" for i in range(len(NAMES))]
+    assert peak_coordinates(pd.DataFrame({"nearest_gene": regions}, index=NAMES), source="x").notes == ()
+
+
+def test_three_sources_are_settled_by_the_one_from_zero():
+    var = _var(NAMES, (1, 0)).set_axis(_text(1))
+    found = peak_coordinates(var.assign(interval=_text()), source="x")
+    assert codes(found.notes) == ["one_side_from_one", "one_side_from_one"]
+    assert found.frame["start"].tolist() == INTERVALS["start"].tolist()
+
+
+@pytest.mark.parametrize("wrap", ["b'{}'", 'b"{}"'])
+def test_columns_and_names_that_were_bytes(wrap: str):
+    var = pd.DataFrame({"chrom": [wrap.format("chr1")] * 2, "start": [1, 5], "end": [3, 9]}, index=["a", "a"])
+    assert peak_coordinates(var, source="x").frame["chrom"].tolist() == ["chr1", "chr1"]
+    var = pd.DataFrame(index=[wrap.format("chr1:1-5"), wrap.format("chr2:1-5")])
+    assert peak_coordinates(var, source="x").frame["chrom"].tolist() == ["chr1", "chr2"]
+
+
+def test_headers_are_compared_by_letters_and_digits():
+    var = pd.DataFrame({"Chrom.": ["chr1"], "Chrom.Start": [3], "chrom end": [9]}, index=["p"])
+    assert peak_coordinates(var, source="x").frame.iloc[0].tolist() == ["chr1", 3, 9]
+
+
+def test_a_chromosome_per_peak_is_no_genome():
+    found = peak_coordinates(pd.DataFrame(index=[f"peak_{i}_{1 + i % 3}:5-9" for i in range(60)]), source="x")
+    assert codes(found.notes) == ["chromosome_word"]
+    assert sorted(found.frame["chrom"].unique()) == ["1", "2", "3"]
+    found = peak_coordinates(pd.DataFrame(index=[f"odd{i}:5-9" for i in range(60)]), source="x")
+    assert values(found.notes, "chromosomes_like_peaks")["n_chroms"] == 60
+    contigs = [f"bin{i % 4}_contig{i % 5}:{i}-{i + 9}" for i in range(60)]  # bins of a metagenome
+    found = peak_coordinates(pd.DataFrame(index=contigs), source="x")
+    assert found.notes == ()
+    assert found.frame["chrom"].tolist() == [name.split(":")[0] for name in contigs]
