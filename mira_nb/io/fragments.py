@@ -23,6 +23,7 @@ from mira_nb.errors import ResourceError
 
 from .files import check_file, is_gzipped
 from .fragment_cells import FragmentCells
+from .intervals import whole
 from .messages import refusal
 
 OPTION: Final = "--fragments"
@@ -124,6 +125,7 @@ def _tables(path: Path, rows: int) -> Generator[pd.DataFrame]:
             dtype={"chrom": str, "barcode": str}, keep_default_na=False, quoting=3,
         ) as reader:  # fmt: skip
             for table in reader:
+                table = _whole_positions(table)
                 _check(path, table, at)
                 at += len(table)
                 yield table
@@ -165,6 +167,14 @@ def _without_comments(path: Path) -> Iterator[io.TextIOWrapper]:
     with gzip.open(path) if is_gzipped(path) else path.open("rb") as source:
         kept = io.BufferedReader(_Uncommented(cast("IO[bytes]", source)), _BLOCK)
         yield io.TextIOWrapper(kept, encoding="utf-8", newline="")
+
+
+def _whole_positions(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a part with positions as integers where all are whole: R writes 100000 as 1e+05."""
+    for name in ("start", "end"):
+        if pd.api.types.is_float_dtype(table[name]) and not (positions := whole(table[name])).isna().any():
+            table[name] = positions.astype(np.int64)
+    return table
 
 
 def _check(path: Path, table: pd.DataFrame, at: int) -> None:

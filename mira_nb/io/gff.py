@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from .intervals import is_whole, whole_number
+
 _GENES: Final = re.compile(r"gene$|^pseudogene$")
 # types of rows that are parts of transcripts or no genes at all
 _PARTS: Final = re.compile(
@@ -45,7 +47,7 @@ class _Found:
 
 def looks_like_gff(fields: list[str]) -> bool:
     """Return whether a row has the nine columns of GTF or GFF3."""
-    return len(fields) >= 9 and fields[6] in "+-.?" and fields[3].isdigit() and fields[4].isdigit()
+    return len(fields) >= 9 and fields[6] in "+-.?" and is_whole(fields[3]) and is_whole(fields[4])
 
 
 def parse_gff(lines: Iterable[str]) -> tuple[list[Row], int, int, list[str]]:
@@ -96,7 +98,7 @@ def _row(place: Place, gene: str, identifier: str, found: _Found) -> Row:
 
 def _take(fields: list[str], number: int, found: _Found) -> None:
     try:
-        place = (fields[0], int(fields[3]) - 1, int(fields[4]), fields[6])
+        place = (fields[0], whole_number(fields[3]) - 1, whole_number(fields[4]), fields[6])
         kind, values = fields[2], {key: value.strip() for key, value in _KEYS.findall(fields[8])}
     except (IndexError, ValueError):
         found.n_bad += 1

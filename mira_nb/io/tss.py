@@ -23,6 +23,7 @@ from mira_nb.errors import ResourceError
 from .files import read_lines
 from .gff import Row, exon_text, looks_like_gff, parse_gff
 from .identifiers import CALLED_PEAK
+from .intervals import is_whole, whole_number
 from .messages import Finding, finding, refusal
 from .tss_tables import OPTION, STRANDS, UNSTRANDED, Rows, parse_table, read_header, ucsc_exons
 
@@ -130,7 +131,7 @@ def _headerless_reader(head: list[str]) -> tuple[TssFormat, Callable[[list[str]]
         ("refseq", lambda f: _is_genepred(f[1:]) and len(f) >= 13, _binned_genepred_row),
         ("refseq", lambda f: _is_genepred(f[1:]) and len(f) >= 11, _refflat_row),
         ("refseq", _is_genepred, _genepred_row),
-        ("refseq", lambda f: len(f) >= 8 and f[2] in "+-" and f[3].isdigit() and f[4].isdigit(), _lisa_row),
+        ("refseq", lambda f: len(f) >= 8 and f[2] in "+-" and is_whole(f[3]) and is_whole(f[4]), _lisa_row),
         ("bed", lambda f: _is_interval(f) and len(f) >= 6 and f[5].lower() in _BED_STRANDS, _bed_row),
         ("bed", lambda f: _is_interval(f) and len(f) == 5 and f[4].lower() in STRANDS, _bed5_row),
         ("bed", lambda f: _is_interval(f) and len(f) == 5 and f[3].lower() in STRANDS, _bed5_strand_first_row),
@@ -144,12 +145,12 @@ def _headerless_reader(head: list[str]) -> tuple[TssFormat, Callable[[list[str]]
 
 
 def _is_interval(fields: list[str]) -> bool:
-    return len(fields) >= 3 and fields[1].isdigit() and fields[2].isdigit()
+    return len(fields) >= 3 and is_whole(fields[1]) and is_whole(fields[2])
 
 
 def _is_genepred(fields: list[str]) -> bool:
     """Return whether a row is UCSC's genePred: name, chrom, strand, five numbers, starts and ends of exons."""
-    return len(fields) >= 10 and fields[2] in "+-" and all(value.isdigit() for value in fields[3:8])
+    return len(fields) >= 10 and fields[2] in "+-" and all(map(is_whole, fields[3:8]))
 
 
 def _genepred_row(fields: list[str]) -> Row:
@@ -217,9 +218,9 @@ def _parse(lines: Iterable[str], parse: Callable[[list[str]], Row | None]) -> Ro
 def _exons(parse: Callable[[list[str]], Row | None], fields: list[str]) -> str:
     """Return the exons of a row, where its form has them: genePred, refFlat, lisa2 and BED12."""
     if parse is _bed_row:
-        if len(fields) < 12 or not fields[1].isdigit():
+        if len(fields) < 12 or not is_whole(fields[1]):
             return ""
-        start = int(fields[1])
+        start = whole_number(fields[1])
         sizes, steps = ([int(x) for x in text.strip(",").split(",") if x.isdigit()] for text in fields[10:12])
         return exon_text((start + step, start + step + size) for step, size in zip(steps, sizes, strict=False))
     place = _EXONS.get(parse)

@@ -30,6 +30,15 @@ def test_read(tmp_path, rows, packed):
     assert read(path, rows=rows) == [[0, 2, 1], [10, 5, 7], [200, 60, 9], [0, 2, -1]]
 
 
+def test_positions_with_exponents(tmp_path):
+    path = tmp_path / "f.tsv"
+    path.write_text(TEXT.replace("\t200\t", "\t2e+02\t").replace("\t5\t60\t", "\t5\t1.1e+07\t"))
+    assert read(path)[2] == [200, 11_000_000, 9]
+    path.write_text(TEXT.replace("\t200\t", "\t1.5e+00\t"))
+    with pytest.raises(ResourceError, match="is no fragment"):
+        read(path)
+
+
 @pytest.mark.parametrize("form", ["s1#{}", "s1_{}", "{}_1", "{}.x"])
 def test_names_with_samples(tmp_path, form):
     path = tmp_path / "f.tsv"

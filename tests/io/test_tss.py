@@ -87,6 +87,11 @@ FORMATS = {
     + GFF3.format("chr2", 301, 400, "-", "Bb")
     + "\n##FASTA\n>chr1\nACGT\n",
     "old mac lines": "chrom\tstart\tend\tstrand\tgene\rchr1\t100\t200\t+\tAa\rchr2\t300\t400\t-\tBb\r",
+    "bed with exponents": "chr1\t1e+02\t200\tAa\t0\t+\nchr2\t3e+02\t4e+02\tBb\t0\t-\n",
+    "gtf with exponents": GTF.format("chr1", 101, "2e+02", "+", "Aa", "transcript")
+    + "\n"
+    + GTF.format("chr2", 301, "4.0e+02", "-", "Bb", "transcript")
+    + "\n",
     "windows lines": "\ufeffchrom\tstart\tend\tstrand\tgene\r\nchr1\t100\t200\t+\tAa\r\nchr2\t300\t400\t-\tBb\r\n",
 }
 
