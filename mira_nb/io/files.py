@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import difflib
 import gzip
+import re
 import shutil
 import tempfile
 import zlib
@@ -136,6 +138,27 @@ def read_lines(path: Path, *, option: str) -> Iterator[str]:
         if packed:
             raise _damaged_gzip(path, error, ResourceError) from error
         raise refusal(ResourceError, "file_unreadable", path=path, option=option, problem=error) from error
+
+
+def find_separator(header: str) -> str | None:
+    """Return what separates the columns of a table by its header, quoted text aside; None for blanks."""
+    bare = re.sub(r'"[^"]*"', "", header)
+    return next((mark for mark in "\t;," if mark in bare), None)
+
+
+def split_row(line: str, separator: str | None) -> list[str]:
+    """Return the values of a row without quotes and blanks around them; separators inside quotes do not count."""
+    values = None
+    if '"' in line:
+        escape = "\\" if '\\"' in line else None  # as R's write.table has it
+        reader = csv.reader([line], delimiter=separator or " ", skipinitialspace=True, escapechar=escape)
+        try:
+            values = next(reader) if line.count('"') % 2 == 0 else None  # an inch is no quote
+        except csv.Error:
+            values = None
+    if values is None:
+        values = line.split(separator)
+    return [value.strip().strip('"') for value in values if separator or value]
 
 
 def _text(line: bytes) -> str:

@@ -238,7 +238,7 @@ def _finish(path: Path, kind: TssFormat, read: Rows) -> TssTable:
     strand = signs.map(STRANDS).where(~unstranded, "+")
     reason = _reasons(gene, chrom, start, end, strand)
     good = reason == ""
-    reasons = {"too few columns": read.n_bad} | {
+    reasons = {"columns that do not fit": read.n_bad} | {
         str(words): int(n) for words, n in reason[~good].value_counts().items()
     }
     if not good.any():

@@ -5,14 +5,17 @@ Rows come out 0-based and half-open. Where a table has a row per exon, rows of o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from mira_nb.errors import ResourceError
 
+from .files import find_separator, split_row
 from .gff import Row, exon_text
+from .identifiers import plain_header
+from .intervals import is_whole, whole_number
 from .messages import Finding, finding, refusal
 from .peaks import CHROM_COLUMNS, END_COLUMNS, START_COLUMNS
 
@@ -44,6 +47,18 @@ _BIOMART_END: Final = ("transcript end (bp)", "transcript_end", "gene end (bp)",
 _CHROM: Final = (*CHROM_COLUMNS, "chromosome/scaffold name", "chromosome_name")
 _START: Final = (*START_COLUMNS, "txstart", "tx_start", "gene_start")
 _END: Final = (*END_COLUMNS, "txend", "tx_end", "gene_end")
+_STRAND: Final = ("strand", "orientation")
+_WIDTH: Final = ("width",)
+_EXONS: Final = ("exonstarts", "exonends")
+_KNOWN: Final = frozenset(
+    plain_header(name)
+    for options in (
+        GENE_COLUMNS, _ID_COLUMNS, _TRANSCRIPT_COLUMNS, _TYPE_COLUMNS, _TSS_COLUMNS, _BIOMART_TSS, _BIOMART_START,
+        _BIOMART_END, _CHROM, _START, _END, _STRAND, _WIDTH, _EXONS,
+    )
+    for name in options
+)  # fmt: skip
+_NEARLY_ALL: Final = 0.9
 
 
 @dataclass
@@ -88,19 +103,21 @@ class Header:
 
 
 def read_header(first: str) -> Header:
-    """Read the first line of a table; UCSC's ``hg38.kgXref.geneSymbol`` counts as ``geneSymbol``."""
-    separator = next((mark for mark in "\t;," if mark in first), None)
-    names = [name.strip().strip('"') for name in first.lstrip("#").split(separator)]
-    names = [name.rsplit(".", 1)[-1] if name.count(".") == 2 else name for name in names]
-    lower = {name.lstrip("#").lower(): number for number, name in reversed(list(enumerate(names)))}
+    """Read the first line of a table; columns are known by their letters and digits.
+
+    UCSC's ``hg38.kgXref.geneSymbol`` counts as ``geneSymbol``, R's ``Gene.start..bp.`` as ``Gene start (bp)``.
+    """
+    separator = find_separator(first)
+    names = split_row(first.lstrip("#"), separator)
+    known = {_known_header(name): number for number, name in reversed(list(enumerate(names)))}
 
     def find(options: tuple[str, ...]) -> int | None:
-        return next((lower[name] for name in options if name in lower), None)
+        return next((known[key] for name in options if (key := plain_header(name)) in known), None)
 
     tss, biomart = find(_TSS_COLUMNS), find(_BIOMART_TSS)
     start, end = find(_START), find(_END)
     one_based = tss is None and biomart is not None
-    if start is None and end is None and (starts := _pair(lower)) is not None:
+    if start is None and end is None and (starts := _pair(known)) is not None:
         (start, end), one_based = starts, True
     return Header(
         separator=separator,
@@ -108,20 +125,27 @@ def read_header(first: str) -> Header:
         chrom=find(_CHROM),
         start=start,
         end=end,
-        strand=find(("strand", "orientation")),
+        strand=find(_STRAND),
         gene=find(GENE_COLUMNS),
         gene_id=find(_ID_COLUMNS),
         transcript=find(_TRANSCRIPT_COLUMNS),
         kind=find(_TYPE_COLUMNS),
         tss=biomart if tss is None else tss,
-        width=find(("width",)),
-        exons=_both(lower, ("exonstarts", "exonends")),
+        width=find(_WIDTH),
+        exons=_both(known, *_EXONS),
         shift=int(one_based),
     )
 
 
-def _both(lower: dict[str, int], names: tuple[str, str]) -> tuple[int, int] | None:
-    return (lower[names[0]], lower[names[1]]) if all(name in lower for name in names) else None
+def _known_header(name: str) -> str:
+    """Return the name of a column as it is looked up; of UCSC's names with two dots the last part."""
+    key = plain_header(name)
+    return plain_header(name.rsplit(".", 1)[-1]) if key not in _KNOWN and name.count(".") == 2 else key
+
+
+def _both(known: dict[str, int], *names: str) -> tuple[int, int] | None:
+    first, second = (known.get(plain_header(name)) for name in names)
+    return None if first is None or second is None else (first, second)
 
 
 def ucsc_exons(starts: str, ends: str) -> str:
@@ -132,12 +156,10 @@ def ucsc_exons(starts: str, ends: str) -> str:
     return exon_text((int(start), int(end)) for start, end in pairs)
 
 
-def _pair(lower: dict[str, int]) -> tuple[int, int] | None:
+def _pair(known: dict[str, int]) -> tuple[int, int] | None:
     """Return BioMart's columns of start and end that belong together, transcripts before genes."""
-    for start, end in zip(_BIOMART_START, _BIOMART_END, strict=True):
-        if start in lower and end in lower:
-            return lower[start], lower[end]
-    return None
+    pairs = (_both(known, *names) for names in zip(_BIOMART_START, _BIOMART_END, strict=True))
+    return next((pair for pair in pairs if pair is not None), None)
 
 
 @dataclass
@@ -163,16 +185,15 @@ def parse_table(lines: Iterator[str], path: Path) -> Rows:
     if header.missing():
         raise refusal(ResourceError, "tss_columns_missing", path=path, lacking=header.missing(), first_line=first[:160])
     read: list[_Read] = []
-    n_rows = n_bad = n_one_based = 0
-    for line in lines:
-        n_rows += 1
-        fields = [value.strip().strip('"') for value in line.split(header.separator)]
-        if len(fields) == header.n_columns + 1:  # row names, which R's write.table gives no column name
-            fields = fields[1:]
+    split = [split_row(line, header.separator) for line in lines]
+    shift = _row_names(split, header)
+    n_bad = n_one_based = 0
+    for fields in split:
         try:
+            fields = _of_columns(fields, header, shift)
             found = _table_row(fields, header)
             if header.width is not None and header.tss is None:
-                n_one_based += int(found.row[2]) - int(found.row[1]) + 1 == int(fields[header.width])
+                n_one_based += int(found.row[2]) - int(found.row[1]) + 1 == whole_number(fields[header.width])
             read.append(found)
         except (IndexError, ValueError):
             n_bad += 1
@@ -182,7 +203,46 @@ def parse_table(lines: Iterator[str], path: Path) -> Rows:
             chrom, start, *rest = found.row
             found.row = (chrom, str(int(start) - 1), *rest)  # type: ignore[assignment]
     rows, exons, findings = _transcripts(path, read)
-    return Rows(rows, n_rows, n_bad, findings, exons)
+    return Rows(rows, len(split), n_bad, findings, exons)
+
+
+def _of_columns(fields: list[str], header: Header, shift: int) -> list[str]:
+    """Return the values of the columns of a row, which may begin with a name (`shift` 1) and end with separators.
+
+    Raises
+    ------
+    ValueError
+        When the row is longer than the header, and a value that is needed may not stand where the header says.
+    """
+    fields = fields[shift:]
+    while len(fields) > header.n_columns and not fields[-1]:
+        fields = fields[:-1]
+    checked = max(place for place in (header.start, header.end, header.tss, header.strand) if place is not None)
+    needed = max(place for place in (header.chrom, header.gene, header.gene_id, 0) if place is not None)
+    longer = len(fields) > header.n_columns
+    if (shift and len(fields) < header.n_columns) or (longer and (needed > checked or not _fits(fields, header))):
+        raise ValueError("a row of another number of columns")
+    return fields
+
+
+def _row_names(rows: Sequence[Sequence[str]], header: Header) -> int:
+    """Return 1 where rows begin with a name, to which R's write.table gives no column; else 0.
+
+    R writes one before every row. A value with a separator in it makes some rows longer, or fits where it stands.
+    """
+    longer = [fields for fields in rows if len(fields) == header.n_columns + 1]
+    if len(longer) < _NEARLY_ALL * len(rows):
+        return 0
+    with_name = sum(_fits(fields[1:], header) for fields in longer)
+    return int(with_name > 0 and with_name >= sum(_fits(fields, header) for fields in longer))
+
+
+def _fits(fields: Sequence[str], header: Header) -> bool:
+    """Return whether positions and strand stand in the columns of that name."""
+    places = (header.start, header.end) if header.tss is None else (header.tss,)
+    positions = [fields[place] for place in places if place is not None]
+    strand = "" if header.strand is None else fields[header.strand].lower()
+    return all(map(is_whole, positions)) and (strand in STRANDS or strand in UNSTRANDED)
 
 
 def _check_strands(path: Path, strands: set[str]) -> None:
@@ -199,10 +259,15 @@ def _table_row(fields: list[str], header: Header) -> _Read:
         position = int(float(fields[header.tss])) - header.shift
         start, end = str(position), str(position + 1)
     elif header.shift:
-        start = str(int(start) - header.shift)
+        start = str(whole_number(start) - header.shift)
+    kind = text(header.kind).lower()
+    if kind in _PARTS or is_whole(start):
+        start = str(whole_number(start))
+    if kind in _PARTS or is_whole(end):
+        end = str(whole_number(end))
     row = (text(header.chrom), start, end, text(header.strand), text(header.gene), text(header.gene_id))
     exons = "" if header.exons is None else ucsc_exons(*(fields[place] for place in header.exons))
-    return _Read(row, text(header.kind).lower(), text(header.transcript) if header.tss is None else "", exons)
+    return _Read(row, kind, text(header.transcript) if header.tss is None else "", exons)
 
 
 def _transcripts(path: Path, read: list[_Read]) -> tuple[list[Row], list[str], list[Finding]]:

@@ -87,6 +87,29 @@ FORMATS = {
     + GFF3.format("chr2", 301, 400, "-", "Bb")
     + "\n##FASTA\n>chr1\nACGT\n",
     "old mac lines": "chrom\tstart\tend\tstrand\tgene\rchr1\t100\t200\t+\tAa\rchr2\t300\t400\t-\tBb\r",
+    "biomart through R": '"Gene.stable.ID","Gene.name","Chromosome.scaffold.name","Gene.start..bp.",'
+    '"Gene.end..bp.","Strand"\n'
+    '"ENSG1","Aa","chr1",101,200,1\n"ENSG2","Bb","chr2",301,400,-1\n',
+    "start sites through R": "Gene.name\tChromosome.scaffold.name\tTranscription.start.site..TSS.\tStrand\n"
+    "Aa\tchr1\t101\t1\nBb\tchr2\t400\t-1\n",
+    "quoted commas before": '"","hgnc_symbol","description","chromosome_name","start_position",'
+    '"end_position","strand"\n'
+    '"1","Aa","kinase, alpha, beta","chr1",101,200,1\n"2","Bb","one","chr2",301,400,-1\n',
+    "one quoted comma in every row": "hgnc_symbol,description,chromosome_name,start_position,end_position,strand\n"
+    'Aa,"kinase, alpha",chr1,101,200,1\nBb,"two, parts",chr2,301,400,-1\n',
+    "quoted commas behind": "hgnc_symbol,chromosome_name,start_position,end_position,strand,description\n"
+    'Aa,chr1,101,200,1,"kinase, alpha"\nBb,chr2,301,400,-1,"a, b, c"\n',
+    "commas without quotes behind": "hgnc_symbol,chromosome_name,start_position,end_position,strand,description\n"
+    "Aa,chr1,101,200,1,kinase, alpha\nBb,chr2,301,400,-1,beta, gamma\n",
+    "quotes of R inside": 'gene;text;chrom;start;end;strand\n"Aa";"the \\"x\\"; gene";chr1;100;200;+\n'
+    '"Bb";"a ""y""; gene";chr2;300;400;-\n',
+    "an inch and no quote": "gene\ttext\tchrom\tstart\tend\tstrand\n"
+    'Aa\t5" long\tchr1\t100\t200\t+\nBb\t"odd\tchr2\t300\t400\t-\n',
+    "blanks and quotes": '"gene" "text" "chrom" "start" "end" "strand"\n'
+    '"1" "Aa" "kinase alpha" "chr1" 1e+02 200 "+"\n"2" "Bb" "x" "chr2" 300 4e+02 "-"\n',
+    "trailing separators": "chrom,start,end,strand,gene\nchr1,100,200,+,Aa,\nchr2,300,400,-,Bb,\n",
+    "granges with exponents": '"seqnames","start","end","width","strand","gene_name"\n'
+    '"chr1",101,2e+02,1e+02,"+","Aa"\n"chr2",301,4e+02,1e+02,"-","Bb"\n',
     "bed with exponents": "chr1\t1e+02\t200\tAa\t0\t+\nchr2\t3e+02\t4e+02\tBb\t0\t-\n",
     "gtf with exponents": GTF.format("chr1", 101, "2e+02", "+", "Aa", "transcript")
     + "\n"
@@ -169,6 +192,18 @@ def test_all_sites_are_kept_and_one_is_chosen_by_the_rule(tmp_path):
     assert table.frame["n_transcripts"].tolist() == [2, 1, 1, 1, 1]
     chosen = table.one_per_gene()
     assert chosen[["gene", "chrom", "tss"]].to_numpy().tolist() == [["Aa", "chr1", 500], ["Cc", "chr6", 959]]
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_rows_with_a_separator_too_many_are_counted_and_not_shifted(tmp_path, last):
+    path = tmp_path / "t.csv"
+    head, rows = ("chrom,start,end,strand,text,gene", ["chr1,100,200,+,{},Aa", "chr2,300,400,-,{},Bb"])
+    if not last:
+        head, rows = ("gene,text,chrom,start,end,strand", ["Aa,{},chr1,100,200,+", "Bb,{},chr2,300,400,-"])
+    path.write_text("\n".join([head, rows[0].format("x"), rows[1].format("kinase, alpha")]) + "\n")
+    table = read_tss(path)
+    assert table.frame["gene"].tolist() == ["Aa"]
+    assert values(table.findings, "tss_rows_left_out")["n_bad"] == 1
 
 
 def test_unusable_rows_are_counted(tmp_path):
