@@ -55,9 +55,11 @@ def match_chromosomes(wanted: Iterable[object], available: Iterable[object]) -> 
 
 
 ASSEMBLY: Final = (
-    r"^(GRC[a-z]\d+|hg\d\d|mm\d\d?|rn\d|danRer\d+|dm\d|ce\d+|T2T[-_]CHM13v?[\d.]*|Rnor_[\d.]+|mRatBN[\d.]+)[-_]+"
+    r"^((?:GRC[a-z]\d+|hg\d\d|mm\d\d?|rn\d|danRer\d+|dm\d|ce\d+|T2T[-_]CHM13v?[\d.]*|Rnor_[\d.]+|mRatBN[\d.]+)"
+    r"(?:\.p\d+)?(?:[-_](?:\d{4}-[A-Z]|\d+\.\d+\.\d+))?)[-_]+"
 )
-"""Names of assemblies as tools write them before names of chromosomes and genes (``GRCh38_chr1``)."""
+"""Names of assemblies as tools write them before names of chromosomes and genes (``GRCh38_chr1``), with their release
+(``GRCh38-2020-A``, ``hg19-3.0.0``, ``GRCh38.p13``)."""
 _REFSEQ: Final = re.compile(r"^nc_(\d{6})\.\d+$")
 _GENBANK: Final = re.compile(r"^cm(\d{6})\.\d+$")
 

@@ -169,6 +169,10 @@ def test_columns_without_width_are_reported_and_names_used():
         (["X1.1000.1500", "X2.10.20", "Y.5.9", "X.5.9"], ["1", "2", "Y", "X"]),
         (["GRCh38_chr1:1-5", "GRCh38_chrX:1-5"], ["chr1", "chrX"]),
         (["mm10___chr1:1-5", "mm10___chr2:1-5"], ["chr1", "chr2"]),
+        (["GRCh38-2020-A_chr1:1-5", "GRCh38-2020-A_chrX:1-5"], ["chr1", "chrX"]),
+        (["hg19-3.0.0_1:1-5", "hg19-3.0.0_X:1-5"], ["1", "X"]),
+        (["GRCh38.p13_chr1:1-5", "GRCh38.p13_KI270728.1:1-5"], ["chr1", "KI270728.1"]),
+        (["mm10-1-1-5", "mm10-2-1-5"], ["1", "2"]),
         (["X1:1-5", "X2:1-5", "1:3-4"], ["X1", "X2", "1"]),  # platypus
         (["peak_chr1_1_5", "peak_chrX_1_5"], ["chr1", "chrX"]),
         (["peak_7::chr1:1-5(+)", "peak_8::chr2:1-5(-)"], ["chr1", "chr2"]),
