@@ -6,11 +6,19 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import pandas as pd
 
-from .identifiers import ENSEMBL, ID_COLUMNS, without_version
+from mira_nb.chromosomes import plain_name
+
+from .identifiers import ENSEMBL, ID_COLUMNS, plain_header, without_version
 from .tss import TssTable
+
+_SYMBOLS: Final = "gene names"
+_IDENTIFIERS: Final = "gene identifiers"
+_NAMES: Final = "the names of the genes"
+_NEARLY: Final = 0.9
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class NamedSites:
         How many of them only match when every separator in a name counts as the same (``HLA.A`` and ``HLA-A``).
     lost
         Gene of the data without a site -> the reason.
+    scattered
+        Gene of the data with sites on several chromosomes -> those chromosomes: its symbol names several genes.
     """
 
     frame: pd.DataFrame
@@ -36,6 +46,7 @@ class NamedSites:
     how: str
     n_spelt: int = 0
     lost: Mapping[str, str] = field(default_factory=dict)
+    scattered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def reasons(self) -> dict[str, tuple[int, str]]:
         """Return reason -> number of lost genes and one of them, most frequent first."""
@@ -47,36 +58,64 @@ class NamedSites:
 def name_sites(table: TssTable, var: pd.DataFrame) -> NamedSites:
     """Match sites to genes of the data by the names that match most: symbols or identifiers of both, without versions.
 
-    Genes that are not found so are looked for once more with all separators equal: R writes ``HLA-A`` as ``HLA.A``.
+    Identifiers win where they match nearly as many genes as anything else, since a symbol may name several genes. Genes
+    that are not found so are looked for by the other names, at last with all separators equal: R writes ``HLA-A`` as
+    ``HLA.A``.
 
     Parameters
     ----------
     var
         The data's genes: names as index, and columns that may hold identifiers or symbols.
     """
-    theirs = {"gene names": table.frame["gene"], "gene identifiers": table.frame["gene_id"]}
-    ours = {"the names of the genes": pd.Series(var.index.astype(str), index=var.index)}
-    lower = {str(name).lower(): name for name in var.columns}
-    ours |= {f"var[{lower[name]!r}]": var[lower[name]].astype(str) for name in ID_COLUMNS if name in lower}
-    tried: list[tuple[pd.Series, str, str]] = []
+    theirs = {_SYMBOLS: table.frame["gene"], _IDENTIFIERS: table.frame["gene_id"]}
+    ours = {_NAMES: pd.Series(var.index.astype(str), index=var.index)}
+    known = {plain_header(name): name for name in reversed(var.columns)}
+    columns = [known[key] for name in ID_COLUMNS if (key := plain_header(name)) in known]
+    ours |= {f"var[{column!r}]": var[column].astype(str) for column in columns}
+    tried = {}
     for what, names in ours.items():
-        known = _first(names.map(_key), var.index)
-        tried += [(given.map(_key).map(known), where, what) for where, given in theirs.items()]
-    matched, where, what = max(tried, key=lambda item: int(item[0].nunique()))  # the first of equals wins
+        genes = _first(names.map(_key), var.index)
+        tried |= {(where, what): given.map(_key).map(genes) for where, given in theirs.items()}
+    where, what = _best({pair: int(matched.nunique()) for pair, matched in tried.items()})
+    matched = tried.pop((where, what))
+    for other in tried.values():
+        matched = matched.where(matched.notna() | other.isin(set(matched.dropna())), other)
     names, given = ours[what], theirs[where]
     missing = ~var.index.astype(str).isin(set(matched.dropna()))
     spelt = given.map(_spelling).map(_first(names[missing].map(_spelling), var.index[missing])).where(matched.isna())
     matched = matched.where(matched.notna(), spelt)
-    frame = table.frame.assign(gene=matched.where(matched.notna(), table.frame["gene"]))
     found = set(matched.dropna())
+    # a gene of the same symbol elsewhere is another one
+    label, identifier = table.frame["gene"], table.frame["gene_id"]
+    label = label.where(~label.isin(found) | (identifier == ""), label + " (" + identifier + ")")
+    frame = table.frame.assign(gene=matched.where(matched.notna(), label))
     left_out = {_key(name): reason for name, reason in table.lost.items()}
     lost = {
-        gene: f"rows with {left_out[key]}" if (key := _key(name)) in left_out else "not in the file"
+        gene: next(
+            (f"rows with {left_out[key]}" for key in map(_key, (name, gene)) if key in left_out), "not in the file"
+        )
         for gene, name in zip(var.index.astype(str), names, strict=True)
         if gene not in found
     }
     how = f"{where} of the file with {what} of the data"
-    return NamedSites(frame, len(found), how, int(spelt.nunique()), lost)
+    return NamedSites(frame, len(found), how, int(spelt.nunique()), lost, _scattered(frame[matched.notna()]))
+
+
+def _best(n_genes: Mapping[tuple[str, str], int]) -> tuple[str, str]:
+    """Return the pair of names that match most genes; identifiers of both where they match nearly as many."""
+    best = max(n_genes, key=lambda pair: n_genes[pair])  # the first of equals
+    identifiers = {pair: n for pair, n in n_genes.items() if pair[0] == _IDENTIFIERS and pair[1] != _NAMES}
+    likely = max(identifiers, key=lambda pair: identifiers[pair], default=best)
+    return likely if n_genes[likely] >= _NEARLY * n_genes[best] else best
+
+
+def _scattered(sites: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return the genes with sites on several main chromosomes; X and Y share regions, and count as one."""
+    plain = {chrom: plain_name(str(chrom)) for chrom in sites["chrom"].unique()}
+    main = sites[["gene", "chrom"]].assign(plain=sites["chrom"].map(plain).astype(str).replace("y", "x"))
+    main = main[~main["plain"].str.contains(r"[._]")].drop_duplicates(["gene", "plain"])
+    several = main[main["gene"].duplicated(keep=False)]
+    return {str(gene): tuple(map(str, part)) for gene, part in several.groupby("gene", sort=False)["chrom"]}
 
 
 def _first(keys: pd.Series, genes: pd.Index) -> dict[str, str]:

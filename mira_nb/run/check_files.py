@@ -40,6 +40,10 @@ def _check_tss(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
         findings.append(finding("tss_matched_otherwise", how=named.how))
     if named.n_spelt:
         findings.append(finding("tss_other_separators", n_genes=named.n_spelt))
+    if named.scattered:
+        gene, chromosomes = next(iter(named.scattered.items()))
+        counts = {"n_genes": len(named.scattered), "n_found": named.n_genes}
+        findings.append(finding("tss_on_several_chromosomes", gene=gene, chromosomes=chromosomes, **counts))
     findings += _check_species(genes, table.frame)
     peaks = data.mod[ATAC].var[CHROM].astype(str)
     findings += _check_chromosomes(table.frame["chrom"], peaks)

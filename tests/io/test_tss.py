@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from mira_nb.errors import ResourceError
-from mira_nb.io.tss import read_tss
+from mira_nb.io.tss import TssTable, read_tss
 from mira_nb.io.tss_genes import name_sites
 from tests.messages import codes, refused, values
 
@@ -292,6 +293,41 @@ def test_sites_take_the_names_of_the_data(tmp_path, var, how):
     assert named.how.startswith(how)
     tss = named.frame.set_index("gene")["tss"]
     assert tss.loc[list(var.index)].tolist() == [100, 200, 300]
+
+
+def _twice(path: Path) -> Path:
+    """Write ten genes on chr1, of which the symbols of three occur again on chr9 with other identifiers."""
+    rows = [GENES.format(100 * i + 1, 100 * i + 50, i) for i in range(10)]
+    again = [
+        GENES.format(1, 9, i).replace("chr1", "chr9").replace("ENSG", "ENSG9").replace('"T', '"Q') for i in (2, 4, 5)
+    ]
+    path.write_text("".join(again + rows))
+    return path
+
+
+def test_identifiers_choose_between_genes_of_one_symbol(tmp_path):
+    table = read_tss(_twice(tmp_path / "genes.gtf"))
+    var = pd.DataFrame({"Gene.IDs": [f"ENSG0000000000{i}.3" for i in range(10)]}, index=[f"S{i}" for i in range(10)])
+    named = name_sites(table, var)
+    assert named.how == "gene identifiers of the file with var['Gene.IDs'] of the data"
+    one = replace(table, frame=named.frame).one_per_gene().set_index("gene")
+    assert one.loc[var.index, "chrom"].tolist() == ["chr1"] * 10
+    assert one.loc[var.index, "tss"].tolist() == [100 * i for i in range(10)]
+    assert named.scattered == {}
+    # genes whose identifier is not in the file are found by symbol, none twice
+    named = name_sites(table, var.assign(**{"Gene.IDs": [*var["Gene.IDs"][:9], "ENSG00000000077"]}))
+    assert named.n_genes == 10
+    assert named.frame["gene"].tolist()[3:] == list(var.index)
+
+
+def test_symbols_of_several_genes_are_counted_where_only_symbols_match(tmp_path):
+    table = read_tss(_twice(tmp_path / "genes.gtf"))
+    named = name_sites(table, pd.DataFrame(index=[f"S{i}" for i in range(10)]))
+    assert named.scattered == {f"S{i}": ("chr9", "chr1") for i in (2, 4, 5)}
+    # the regions that X and Y share, and contigs beside chromosomes, are no other genes
+    frame = pd.DataFrame({"gene": ["A", "A", "B", "B", "C", "C"], "tss": 5, "strand": "+", "gene_id": ""})
+    frame["chrom"] = ["chrX", "chrY", "6", "GL000194.1", "chr6", "chr6_alt"]
+    assert name_sites(TssTable(frame.assign(n_transcripts=1), "bed"), pd.DataFrame(index=list("ABC"))).scattered == {}
 
 
 @pytest.mark.parametrize(
