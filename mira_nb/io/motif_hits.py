@@ -16,8 +16,8 @@ from mira_nb.errors import InputError, ResourceError
 from mira_nb.keys import CHROM, END, START
 
 from . import formats
+from .bed import read_bed
 from .counts import to_csr
-from .files import read_lines
 from .identifiers import CALLED_PEAK
 from .intervals import looks_like_peaks
 from .messages import Finding, finding, refusal
@@ -160,29 +160,6 @@ def _align(path: Path, obs: pd.DataFrame, peaks: pd.DataFrame) -> tuple[np.ndarr
     )
 
 
-def read_bed(path: Path, *, option: str = _OPTION, named: bool = False) -> pd.DataFrame:
-    """Read the intervals of a BED file, plain or gzipped: chrom, start, end and, when they are named, name.
-
-    Raises
-    ------
-    ResourceError
-        For a row that is no interval, or has no name.
-    """
-    rows = []
-    for number, line in enumerate(read_lines(path, option=option), start=1):
-        if not line.strip() or line.startswith(("#", "track", "browser")):
-            continue
-        fields = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
-        if len(fields) < 3 or not (fields[1].isdigit() and fields[2].isdigit()) or int(fields[2]) <= int(fields[1]):
-            raise refusal(ResourceError, "bed_malformed", path=path, option=option, line=number, content=line[:60])
-        name = fields[3].strip() if len(fields) > 3 else ""
-        if named and not name:
-            raise refusal(ResourceError, "bed_without_names", path=path, option=option, line=number)
-        rows.append((fields[0], int(fields[1]), int(fields[2]), name))
-    frame = pd.DataFrame(rows, columns=[CHROM, START, END, "name"])
-    return frame if named else frame.drop(columns="name")
-
-
 def hits_from_bed(path: Path, peaks: pd.DataFrame) -> MotifHits:
     """Derive hits from the sites of factors: a factor binds a peak that a site of it overlaps by at least one base.
 
@@ -198,7 +175,7 @@ def hits_from_bed(path: Path, peaks: pd.DataFrame) -> MotifHits:
     ResourceError
         For a row that is no named interval, or without any.
     """
-    sites = read_bed(path, named=True)
+    sites = read_bed(path, option=_OPTION, named=True)
     if not len(sites):
         raise refusal(ResourceError, "bed_empty", path=path, option=_OPTION)
     sites, findings = _factors_of_sites(path, sites)

@@ -12,13 +12,14 @@ from mudata import MuData
 
 from mira_nb.chromosomes import match_chromosomes
 from mira_nb.errors import ResourceError
+from mira_nb.io.bed import read_bed
 from mira_nb.io.cluster_labels import read_cluster_labels
 from mira_nb.io.fragments import look_at_fragments
 from mira_nb.io.gene_sets import match_gene_sets, name_gene_sets, read_gene_sets
 from mira_nb.io.identifiers import likely_species
 from mira_nb.io.messages import Finding, finding, refusal
 from mira_nb.io.motif_files import read_motifs
-from mira_nb.io.motif_hits import overlaps, read_bed, read_motif_hits
+from mira_nb.io.motif_hits import overlaps, read_motif_hits
 from mira_nb.io.tss import read_tss
 from mira_nb.io.tss_genes import NamedSites, name_sites
 from mira_nb.keys import ATAC, CHROM, RNA

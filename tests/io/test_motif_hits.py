@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from mira_nb.errors import ResourceError
-from mira_nb.io.motif_hits import overlaps, read_bed, read_motif_hits
+from mira_nb.io.bed import read_bed
+from mira_nb.io.motif_hits import overlaps, read_motif_hits
 from tests.messages import codes, refused, values
 
 
@@ -111,13 +112,52 @@ def test_sites_of_another_form_are_refused(tmp_path):
     (tmp_path / "b.bed").write_text("chr1\t5\t9\tAA\nchr1\t5\t9\n")
     with refused("bed_without_names", ResourceError, line=2):
         read_motif_hits(tmp_path / "b.bed", peak_table())
-    assert len(read_bed(tmp_path / "b.bed")) == 2
+    assert len(read_bed(tmp_path / "b.bed", option="--x")) == 2
     (tmp_path / "d.bed").write_text("# nothing\n")
     with refused("bed_empty", ResourceError):
         read_motif_hits(tmp_path / "d.bed", peak_table())
     (tmp_path / "c.bed").write_text("chr1\t9\t5\n")
     with refused("bed_malformed", ResourceError, line=1):
-        read_bed(tmp_path / "c.bed")
+        read_bed(tmp_path / "c.bed", option="--x")
+
+
+WANTED = [["chr1", 100, 200], ["chr2", 300, 400]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "chr1\t100\t200\tA\nchr2\t300\t400\tB\n",
+        "# columns: chrom start end name\nchr1\t100\t200\tA\nchr2\t300\t400\tB\n",
+        "chr1 1e+02 200 A\nchr2 300 4e+02 B\n",
+        "chrom\tstart\tend\tname\nchr1\t100\t200\tA\nchr2\t300\t400\tB\n",
+        "track name=x\n#chrom\tchromStart\tchromEnd\tname\nchr1\t100\t200\tA\nchr2\t300\t400\tB\n",
+        "#bin\tchrom\tchromStart\tchromEnd\tname\n585\tchr1\t100\t200\tA\n585\tchr2\t300\t400\tB\n",
+        '"seqnames","start","end","width","strand","name"\n"chr1",101,200,100,"*","A"\n"chr2",301,4e+02,1e+02,"*","B"\n',
+        '"seqnames" "start" "end" "width" "name"\n"1" "chr1" 101 200 100 "A"\n"2" "chr2" 301 400 100 "B"\n',
+        "# a comment of chromosomes\nChrom.\tStart.\tEnd.\tfactor\n# another\nchr1\t100\t200\tA\nchr2\t300\t400\tB\n",
+    ],
+)
+def test_intervals_with_and_without_a_header(tmp_path, text):
+    (tmp_path / "b.bed").write_text(text)
+    assert read_bed(tmp_path / "b.bed", option="--x").to_numpy().tolist() == WANTED
+    named = read_bed(tmp_path / "b.bed", option="--x", named=True)
+    assert named.to_numpy().tolist() == [[*WANTED[0], "A"], [*WANTED[1], "B"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("chrom\tstart\tend\nchr1\t1\t2\n\nchr1\t9\t5\n", 4),
+        ("chrom\tstart\tend\nchr1\t1\n", 2),
+        ("chrom\tbegin here\nchr1\t1\t2\n", 1),
+        ("chr1\t1\t2\nchrom\tstart\tend\n", 2),
+    ],
+)
+def test_rows_that_are_no_intervals_are_named(tmp_path, text, line):
+    (tmp_path / "b.bed").write_text(text)
+    with refused("bed_malformed", ResourceError, line=line):
+        read_bed(tmp_path / "b.bed", option="--x")
 
 
 intervals = st.lists(
