@@ -87,6 +87,5 @@ def _by_name(lines: Sequence[str], first: str) -> pd.DataFrame:
     table = pd.DataFrame(cells, columns=header, dtype=object)
     _, frame, _ = from_columns(table)
     label = find_column(table, _NAME)
-    place = table.columns.get_loc(label) if label else _NAME_PLACE
-    name = table.iloc[:, place] if n > place else ""  # type: ignore[operator]
-    return frame.assign(name=name)
+    place = header.index(label) if label else _NAME_PLACE
+    return frame.assign(name=[fields[place] if n > place else "" for fields in cells])

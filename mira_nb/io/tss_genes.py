@@ -72,7 +72,7 @@ def name_sites(table: TssTable, var: pd.DataFrame) -> NamedSites:
     known = {plain_header(name): name for name in reversed(var.columns)}
     columns = [known[key] for name in ID_COLUMNS if (key := plain_header(name)) in known]
     ours |= {f"var[{column!r}]": var[column].astype(str) for column in columns}
-    tried = {}
+    tried: dict[tuple[str, str], pd.Series] = {}
     for what, names in ours.items():
         genes = _first(names.map(_key), var.index)
         tried |= {(where, what): given.map(_key).map(genes) for where, given in theirs.items()}
