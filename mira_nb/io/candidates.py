@@ -6,29 +6,29 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
-from mira_nb.counts import ValueProblem, count_error, find_problem, finish_counts, suspicion
+from mira_nb.counts import ValueProblem, count_error, suspicion
 from mira_nb.errors import InputError
 
 from .formats import RawModality, is_count_layer
 from .messages import refusal
 from .pairing import NOUN, Counted, Log, feature_types, given_types, log_types_by_names
+from .parts import check_parts, partial_layers
+from .rivals import Candidate, Choice, difference, layer_of, load, load_rival, totals
 
-_PARTIAL: Final = ("spliced", "unspliced", "ambiguous", "spanning")
-"""Layers of counts that are parts of the counts; taken only by ``--layer``."""
 _DROPLET_COUNTS: Final = 10
 _MANY_DROPLETS: Final = 20_000
 _SOME_DROPLETS: Final = 500
 _CONTRAST: Final = 20
-Candidate = tuple[str, sparse.csr_matrix, pd.DataFrame]
+Problems = dict[str, tuple[ValueProblem, pd.DataFrame]]
 
 
 def choose_counts(raw: RawModality, role: str, log: Log, *, layer: str | None = None) -> Counted:
     """Take the counts from the best documented matrix that holds any.
 
-    A layer named for counts comes first, then raw, then X, then any other layer of whole numbers. Where X holds other
-    whole numbers than such a layer or raw, both totals are reported.
+    A layer named for counts comes first, then raw, then X, then any other layer of whole numbers. Where no name says
+    which matrix holds the counts, one that is not derived from another is preferred. Other matrices of whole numbers
+    that differ are reported with their totals.
 
     Parameters
     ----------
@@ -41,16 +41,14 @@ def choose_counts(raw: RawModality, role: str, log: Log, *, layer: str | None = 
         No matrix holds counts.
     """
     if layer is not None and (key := layer_key(raw, layer)):
-        problem, found = _load(raw, key)
+        problem, found = load(raw, key)
         if problem is not None:
             raise count_error(problem, source=f"{raw.source}: {key}", cells=raw.obs.index, features=found[2].index)
         log.add("layer_given", source=raw.source, matrix=key)
         return _counted(raw, role, found, log)
-    best, problems = _documented(raw, log)
-    best = best or _any_layer(raw, problems, log)
-    if best is None:
-        raise _no_counts(raw, problems)
-    key = best[0]
+    choice, problems = _choose(raw, role)
+    key, matrix, _ = choice.taken
+    _report_choice(raw, choice, log)
     if key != "X" and ("X" not in raw.matrices or "X" in problems):
         log.add(
             "layer_taken",
@@ -59,9 +57,11 @@ def choose_counts(raw: RawModality, role: str, log: Log, *, layer: str | None = 
             x_missing="X" not in raw.matrices,
             problem=_in_words(problems["X"][0]) if "X" in problems else "",
         )
-    if role == "rna" and (why := suspicion(best[1])):
-        log.add("rounded_counts", source=raw.source, matrix=key, why=why, totals=_totals(best[1]))
-    return _counted(raw, role, best, log)
+    if role == "rna":
+        check_parts(raw, choice, _partial(raw), log)
+        if why := suspicion(matrix):
+            log.add("rounded_counts", source=raw.source, matrix=key, why=why, totals=totals(matrix))
+    return _counted(raw, role, choice.taken, log)
 
 
 def layer_key(raw: RawModality, layer: str) -> str:
@@ -72,88 +72,90 @@ def layer_key(raw: RawModality, layer: str) -> str:
     return f"layers[{layer!r}]" if f"layers[{layer!r}]" in raw.matrices else ""
 
 
-Problems = dict[str, tuple[ValueProblem, pd.DataFrame]]
+def _choose(raw: RawModality, role: str) -> tuple[Choice, Problems]:
+    """Choose among X, the layers named for counts and raw, else among the other layers, and compare with the rest."""
+    choice, problems = _documented(raw, role)
+    partial = set(_partial(raw))
+    for key in raw.matrices:
+        if not _is_layer(key) or is_count_layer(layer_of(key)) or key in partial:
+            continue
+        if choice is not None:
+            if (rival := load_rival(raw, key)) is not None:
+                choice.compare(rival)
+            continue
+        problem, found = load(raw, key)
+        if problem is not None:
+            problems[key] = (problem, found[2])
+        else:
+            choice = Choice(found, role, fixed=False, by_values=True)
+    if choice is None:
+        raise _no_choice(raw, problems)
+    return choice, problems
 
 
-def _load(raw: RawModality, key: str) -> tuple[ValueProblem | None, Candidate]:
-    """Load one matrix and say why it does not hold counts (None when it does)."""
-    try:
-        matrix, var = raw.matrices[key]()
-        problem = find_problem(matrix)
-    except ValueError as error:
-        if "could not convert" not in str(error) and "invalid literal" not in str(error):
-            raise refusal(InputError, "matrix_malformed", source=raw.source, matrix=key, error=error) from error
-        return ValueProblem("text"), (key, sparse.csr_matrix((0, 0)), raw.var)
-    return problem, (key, matrix if problem is not None else finish_counts(matrix), var)
-
-
-def _documented(raw: RawModality, log: Log) -> tuple[Candidate | None, Problems]:
-    """Return the best of X, the layers named for counts and raw, comparing those that hold counts with X."""
+def _documented(raw: RawModality, role: str) -> tuple[Choice | None, Problems]:
+    """Return the best of X, the layers named for counts and raw, and those of them that differ from it."""
     problems: Problems = {}
     good: dict[str, Candidate] = {}
     for key in raw.matrices:
-        if key.startswith("layers[") and not is_count_layer(key[8:-2]):
+        if _is_layer(key) and not is_count_layer(layer_of(key)):
             continue
-        problem, found = _load(raw, key)
+        problem, found = load(raw, key)
         if problem is None:
             good[key] = found
         else:
             problems[key] = (problem, found[2])
     if not good:
         return None, problems
-    chosen = next(iter(sorted(good, key=lambda key: (key == "X", key == "raw.X"))))
-    if "X" not in good or chosen == "X":
-        return good[chosen], problems
-    x, other = good["X"], good[chosen]
-    difference = _difference(x, other)
-    if not difference:
-        return x, problems
+    chosen = min(good, key=lambda key: (key == "X", key == "raw.X"))
+    named = chosen != "X"
+    if named and "X" in good and not difference(good["X"], good[chosen]):
+        chosen = "X"
+    choice = Choice(good[chosen], role, fixed=named)
+    for key, found in good.items():
+        if key != chosen:
+            choice.compare(found)
+    return choice, problems
+
+
+def _report_choice(raw: RawModality, choice: Choice, log: Log) -> None:
+    """Report a matrix taken for its values, and others that hold other counts."""
+    key, matrix, _ = choice.taken
+    if not choice.by_values and not choice.others:
+        return
     log.add(
-        "two_counts",
+        "layer_by_values" if choice.by_values else "two_counts",
         source=raw.source,
-        chosen=chosen,
-        x_totals=_totals(x[1]),
-        totals=_totals(other[1]),
-        difference=difference,
-        layer="raw" if chosen == "raw.X" else chosen[8:-2],
+        matrix=key,
+        totals=totals(matrix),
+        others=choice.others,
+        layer=layer_of(key),
+        layers=[layer_of(other["matrix"]) for other in choice.others],
     )
-    return other, problems
 
 
-def _difference(x: Candidate, other: Candidate) -> str:
-    """Describe how the counts of the features that both hold differ; '' when they are equal."""
-    where = other[2].index.get_indexer(x[2].index) if other[2].index.is_unique else np.arange(x[1].shape[1])
-    if (where < 0).any():
-        return f"{int((where < 0).sum()):,} features of X are not in {other[0]}"
-    same = x[1] if x[1].shape[1] == len(where) else x[1][:, : len(where)]
-    changed = (same != other[1][:, where]).nnz
-    return f"{changed:,} values differ" if changed else ""
+def _is_layer(key: str) -> bool:
+    return key.startswith("layers[")
 
 
-def _totals(matrix: sparse.csr_matrix) -> str:
-    per_cell = np.asarray(matrix.sum(axis=1)).ravel()
-    return f"{matrix.sum():,.0f} counts of {matrix.shape[1]:,} features, {np.median(per_cell):,.0f} per cell (median)"
+def _partial(raw: RawModality) -> list[str]:
+    """Return the matrices that are named for a part of the counts."""
+    names = {layer_of(key): key for key in raw.matrices if _is_layer(key)}
+    return [names[name] for name in partial_layers(names)]
 
 
-def _any_layer(raw: RawModality, problems: Problems, log: Log) -> Candidate | None:
-    """Return the first other layer that holds counts; layers that hold a part of the counts are only named."""
-    partial, found = [], None
-    for key in raw.matrices:
-        name = key[8:-2]
-        if not key.startswith("layers[") or is_count_layer(name) or found is not None:
-            continue
-        problem, loaded = _load(raw, key)
+def _no_choice(raw: RawModality, problems: Problems) -> InputError:
+    """Return the refusal of a modality without counts, or with parts of them only."""
+    parts = []
+    for key in _partial(raw):
+        problem, found = load(raw, key)
         if problem is not None:
-            problems[key] = (problem, loaded[2])
-        elif name.lower() in _PARTIAL:
-            partial.append(name)
+            problems[key] = (problem, found[2])
         else:
-            found = loaded
-    if found is not None:
-        log.add("layer_by_values", source=raw.source, matrix=found[0], totals=_totals(found[1]), layer=found[0][8:-2])
-    elif partial:
-        raise refusal(InputError, "partial_layers", source=raw.source, layers=partial, layer=partial[0])
-    return found
+            parts.append(layer_of(key))
+    if parts:
+        return refusal(InputError, "partial_layers", source=raw.source, layers=parts, layer=parts[0])
+    return _no_counts(raw, problems)
 
 
 def _no_counts(raw: RawModality, problems: Problems) -> InputError:

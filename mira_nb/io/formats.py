@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -31,6 +31,8 @@ _NAMES: Final = {
     "unknown": "an HDF5 file of another kind",
 }
 
+_HEAD_VALUES: Final = 1_000_000
+
 
 @dataclass
 class RawModality:
@@ -46,6 +48,8 @@ class RawModality:
         Candidates for the counts in order of preference: name -> loader of (CSR matrix, var of its columns).
     unread
         What else the source holds and is not used.
+    heads
+        The first values of a matrix, read without the rest; not of every matrix.
     """
 
     source: str
@@ -53,6 +57,7 @@ class RawModality:
     var: pd.DataFrame
     matrices: dict[str, Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]]
     unread: tuple[str, ...] = ()
+    heads: dict[str, Callable[[], Any]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -158,15 +163,17 @@ def read_h5ad_group(group: Any, *, source: str) -> RawModality:
     if "X" in group and _shape(group["X"]) is not None:
         matrices["X"] = _loader(group["X"], obs, var, source)
     layers = group.get("layers", {})
+    heads = {}
     for name in _ordered(layers):
         matrices[f"layers[{name!r}]"] = _loader(layers[name], obs, var, source)
+        heads[f"layers[{name!r}]"] = _head(layers[name])
     raw = group.get("raw")
     if raw is not None and hasattr(raw, "keys") and "X" in raw and "var" in raw:
         matrices["raw.X"] = _loader(raw["X"], obs, read_frame(raw["var"], "raw.var", unread), source)
     for element in ("obsm", "varm", "obsp", "varp", "uns"):
         if element in group:
             unread += [f"{element}[{name!r}]" for name in group[element]]
-    return RawModality(source, obs, var, matrices, tuple(unread))
+    return RawModality(source, obs, var, matrices, tuple(unread), heads)
 
 
 def read_obs(file: Any) -> pd.DataFrame:
@@ -190,14 +197,16 @@ def modality_from_anndata(adata: AnnData, *, source: str) -> RawModality:
 
     if adata.X is not None:
         matrices["X"] = loader(adata.X, adata.var)
+    heads = {}
     for name in _ordered(adata.layers):
         matrices[f"layers[{name!r}]"] = loader(adata.layers[name], adata.var)
+        heads[f"layers[{name!r}]"] = _head(adata.layers[name])
     if adata.raw is not None:
         matrices["raw.X"] = loader(adata.raw.X, adata.raw.var)
     unread: list[str] = []
     for element in ("obsm", "varm", "obsp", "varp", "uns"):
         unread += [f"{element}[{name!r}]" for name in getattr(adata, element)]
-    return RawModality(source, adata.obs.copy(), adata.var.copy(), matrices, tuple(unread))
+    return RawModality(source, adata.obs.copy(), adata.var.copy(), matrices, tuple(unread), heads)
 
 
 def _loader(
@@ -215,6 +224,19 @@ def _loader(
         return csr, var
 
     return load
+
+
+def _head(node: Any) -> Callable[[], Any]:
+    """Return a function that reads the first values of a matrix in a file or in memory."""
+
+    def head() -> Any:
+        if sparse.issparse(node):
+            return node.data[:_HEAD_VALUES]
+        if hasattr(node, "keys"):
+            return node["data"][:_HEAD_VALUES]
+        return node[: max(1, _HEAD_VALUES // max(1, node.shape[1]))]
+
+    return head
 
 
 def _shape(node: Any) -> tuple[int, ...] | None:

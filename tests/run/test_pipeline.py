@@ -330,7 +330,8 @@ def test_a_folder_in_the_place_of_the_report_is_named(request_: RunRequest) -> N
 
 DAMAGED_RECORDS = [
     "[]", "null", "", "{", "{}", "[" * 100_000, '{"schema": 1, "stages": []}', '{"schema": 1, "stages": {"a": 1}}',
-    '{"schema": 1, "written": []}', '{"schema": 1, "input_spec": {"rna": 5}}', '{"schema": 1, "inputs": [null]}', '{"schema": 1, "shape": {"cells": "x"}}',
+    '{"schema": 1, "written": []}', '{"schema": 1, "input_spec": {"rna": 5}}',
+    '{"schema": 1, "inputs": [null]}', '{"schema": 1, "shape": {"cells": "x"}}',
     '{"schema": 1, "stages": {"joint": {"status": "failed", "error": "x"}}}',
     '{"schema": 1, "stages": {"joint": {"outputs": {"a.csv": {"bytes": "3", "sha256": ""}}}}}',
 ]  # fmt: skip
