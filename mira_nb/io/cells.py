@@ -15,7 +15,16 @@ import pandas as pd
 
 from mira_nb.errors import InputError
 
-from .evidence import permuted_annotations
+from .evidence import (
+    TOLERATED,
+    agreeing,
+    barcode_columns,
+    contradictions,
+    counted_from,
+    differing,
+    identifiers,
+    row_numbers,
+)
 from .messages import refusal
 from .pairing import Counted, Log, examples
 from .samples import bare_barcodes, sample_keys
@@ -23,7 +32,6 @@ from .samples import bare_barcodes, sample_keys
 RULES: Final = ("names", "order", "suffix", "prefix")
 """Rules of ``--pair-by``; any other word is the name of a column of barcodes."""
 _NEARLY_ALL: Final = 0.9
-_TOLERATED: Final = 0.01
 _LEVELS: Final = range(5)
 _COMPLEMENT: Final = str.maketrans("ACGTN", "TGCAN")
 
@@ -58,7 +66,8 @@ def pair_cells(rna: Counted, atac: Counted, *, pair_by: str | None, log: Log) ->
     confirmed = _confirm(rna, atac, found)
     _check_annotations(rna, atac, found, pair_by, log)
     if pair_by is None and _numbered(rna) and not confirmed:
-        log.add("numbered_cells", n_pairs=len(found.rna), rna_cells=examples(rna.obs.index))
+        differ = differing(rna.obs.iloc[found.rna], atac.obs.iloc[found.atac])
+        log.add("numbered_cells", n_pairs=len(found.rna), rna_cells=examples(rna.obs.index), differ=differ)
     if pair_by is not None:
         example = f"{rna.obs.index[found.rna[0]]!s} with {atac.obs.index[found.atac[0]]!s}"
         log.add(
@@ -70,20 +79,23 @@ def pair_cells(rna: Counted, atac: Counted, *, pair_by: str | None, log: Log) ->
 
 def _check_annotations(rna: Counted, atac: Counted, found: Pairing, pair_by: str | None, log: Log) -> None:
     """Refuse a pairing under which an annotation of both is that of other cells; warn where the rule was asked for."""
-    for name, wrong in permuted_annotations(rna.obs.iloc[found.rna], atac.obs.iloc[found.atac]):
+    obs = rna.obs.iloc[found.rna], atac.obs.iloc[found.atac]
+    numbered = found.rule == "order" or (found.rule == "names" and _numbered(rna))
+    for name, wrong, same, certain in contradictions(*obs, numbered=numbered):
         row = int(wrong[0])
         values = {
             "name": name,
+            "same": same,
             "rule": found.rule,
             "n_wrong": len(wrong),
             "n_pairs": len(found.rna),
             "rna": rna.source,
             "atac": atac.source,
-            "cell": str(rna.obs.index[found.rna[row]]),
-            "left": str(rna.obs[name].iloc[found.rna[row]]),
-            "right": str(atac.obs[name].iloc[found.atac[row]]),
+            "cell": str(obs[0].index[row]),
+            "left": str(obs[0][name].iloc[row]),
+            "right": str(obs[1][name].iloc[row]),
         }
-        if pair_by is not None:
+        if pair_by is not None or not certain:
             log.add("annotation_cells_differ", **values)
             return
         offers = _offer_text([offer for offer in _offers(rna, atac) if offer[0] != found.rule])
@@ -158,7 +170,7 @@ def _by_rule(rna: Counted, atac: Counted, rule: str, *, levels: Sequence[int] = 
 
 def _by_column(rna: Counted, atac: Counted, column: str) -> Pairing | None:
     if column not in rna.obs and column not in atac.obs:
-        known = sorted({name for part in (rna, atac) for name in _barcode_columns(part)})
+        known = sorted({name for part in (rna, atac) for name in barcode_columns(part.obs)})
         raise refusal(
             InputError,
             "pairing_column_unknown",
@@ -221,55 +233,37 @@ def match_names(left: pd.Series, right: pd.Series, rule: str) -> Pairing | None:
 
 
 # ---------------------------------------------------------------- names that identify no cell
-def _row_numbers(part: Counted) -> pd.Series | None:
-    """Return the numbers in names such as 12 or Cell_12, None where names are of another kind or differ in more."""
-    parts = pd.Series(part.obs.index.astype(str)).str.extract(r"^([A-Za-z]*[ _.:-]?)(\d{1,9})$")
-    if not len(parts) or parts[1].isna().any() or parts[0].nunique() > 1:
-        return None
-    return parts[1].astype(np.int64)
-
-
 def _numbered(part: Counted) -> bool:
-    return _row_numbers(part) is not None
+    return row_numbers(part.obs.index) is not None
 
 
 def _check_row_numbers(rna: Counted, atac: Counted) -> None:
-    """Refuse row numbers as names where the modalities have different numbers of cells and nothing else pairs them."""
-    if not (_numbered(rna) and _numbered(atac)) or rna.counts.shape[0] == atac.counts.shape[0]:
+    """Refuse row numbers as names that are not the same cell in both, where nothing else says that they are.
+
+    They are not where the modalities have different numbers of cells, or where one counts from 0 and the other from 1.
+    """
+    starts = [counted_from(part.obs.index) for part in (rna, atac)]
+    n_cells = [part.counts.shape[0] for part in (rna, atac)]
+    if not (_numbered(rna) and _numbered(atac)) or starts == [None, None]:
         return
-    for part in (rna, atac):
-        numbers = np.sort(np.asarray(_row_numbers(part)))
-        if not (numbers == np.arange(len(numbers)) + numbers[0]).all() or numbers[0] > 1:
-            continue
-        found = _by_rule(rna, atac, "names")
-        if found is not None and _confirm(rna, atac, found):
-            return
-        offers = _offers(rna, atac)
-        raise refusal(
-            InputError,
-            "cells_are_row_numbers",
-            source=part.source,
-            cells=examples(part.obs.index),
-            n_rna=rna.counts.shape[0],
-            n_atac=atac.counts.shape[0],
-            offer=_offer_text(offers),
-        )
+    shifted = n_cells[0] == n_cells[1] and set(starts) == {0, 1}
+    if n_cells[0] == n_cells[1] and not shifted:
+        return
+    found = _by_rule(rna, atac, "names")
+    if found is not None and _confirm(rna, atac, found):
+        return
+    part = rna if starts[0] is not None else atac
+    values = {
+        "n_rna": n_cells[0],
+        "n_atac": n_cells[1],
+        "offer": _offer_text(_offers(rna, atac)),
+    }
+    if shifted:
+        raise refusal(InputError, "row_numbers_shifted", rna=rna.source, atac=atac.source, starts=starts, **values)
+    raise refusal(InputError, "cells_are_row_numbers", source=part.source, cells=examples(part.obs.index), **values)
 
 
 # ---------------------------------------------------------------- evidence
-def _barcode_columns(part: Counted) -> dict[str, pd.Series]:
-    """Return the columns of obs that hold barcodes, as bare sequences."""
-    out: dict[str, pd.Series] = {}
-    for name in part.obs.columns:
-        column: Any = part.obs[name]
-        if isinstance(column, pd.DataFrame) or pd.api.types.is_numeric_dtype(column):
-            continue
-        bare = bare_barcodes(column)
-        if bare.notna().mean() > 0.9 and bare.nunique() > 0.5 * len(bare):
-            out[str(name)] = bare
-    return out
-
-
 def _confirm(rna: Counted, atac: Counted, found: Pairing) -> list[str]:
     """Return what else confirms the pairing.
 
@@ -282,7 +276,7 @@ def _confirm(rna: Counted, atac: Counted, found: Pairing) -> list[str]:
     for part in (rna, atac):
         bare = bare_barcodes(part.obs.index)
         own = {"the cell names": bare} if bare.notna().mean() > 0.9 else {}
-        sides.append({**own, **_barcode_columns(part)})
+        sides.append({**own, **barcode_columns(part.obs)})
     confirmed = []
     for left_name, left in sides[0].items():
         for right_name, right in sides[1].items():
@@ -292,10 +286,11 @@ def _confirm(rna: Counted, atac: Counted, found: Pairing) -> list[str]:
             if pd.Series(a).isin(set(b)).mean() < 0.5:
                 continue  # other barcodes, such as those of another whitelist
             wrong = np.flatnonzero(a != b)
-            if len(wrong) > _TOLERATED * len(a):
+            if len(wrong) > TOLERATED * len(a):
                 raise _contradiction(rna, atac, found, (left_name, right_name), wrong, (a, b))
             confirmed.append(left_name if left_name == right_name else f"{left_name} and {right_name}")
-    return confirmed
+    confirmed += agreeing(rna.obs.iloc[found.rna], atac.obs.iloc[found.atac])
+    return [name for name in dict.fromkeys(confirmed) if name != found.rule]
 
 
 def _contradiction(
@@ -329,7 +324,8 @@ def _in_words(confirmed: list[str]) -> str:
 def _offers(rna: Counted, atac: Counted) -> list[tuple[str, int, str]]:
     """Return rules that pair nearly all cells of the smaller modality: rule, number of pairs, example."""
     smaller = min(rna.counts.shape[0], atac.counts.shape[0])
-    columns = dict.fromkeys([*_barcode_columns(rna), *_barcode_columns(atac)])
+    columns = dict.fromkeys([*barcode_columns(rna.obs), *barcode_columns(atac.obs), *identifiers(rna.obs, atac.obs)])
+    by_name = _by_rule(rna, atac, "names")
     out: list[tuple[str, int, str]] = []
     for rule, level in [
         *((rule, level) for level in _LEVELS for rule in ("suffix", "prefix")),
@@ -338,10 +334,16 @@ def _offers(rna: Counted, atac: Counted) -> list[tuple[str, int, str]]:
         if out and rule not in columns:
             continue  # the strictest form that pairs is enough
         found = _by_rule(rna, atac, rule, levels=(level,))
+        if found is not None and by_name is not None and _same_rows(found, by_name):
+            continue  # no other pairing than that of the names
         if found is not None and len(found.rna) >= _NEARLY_ALL * smaller:
             pair = f"{rna.obs.index[found.rna[0]]!s} with {atac.obs.index[found.atac[0]]!s}"
             out.append((rule, len(found.rna), pair))
     return out
+
+
+def _same_rows(one: Pairing, other: Pairing) -> bool:
+    return np.array_equal(one.rna, other.rna) and np.array_equal(one.atac, other.atac)
 
 
 def _offer_text(offers: list[tuple[str, int, str]]) -> str:

@@ -174,3 +174,88 @@ def test_numbered_names_are_confirmed_by_nothing(rna, atac, write, name):
     rna.obs_names = [name.format(i) for i in range(len(rna))]
     atac.obs_names = rna.obs_names
     assert "numbered_cells" in codes(read_input(write(rna, atac)).findings, "warning")
+
+
+def renumbered(*parts) -> None:
+    """Give the cells the numbers of their rows as names, and keep their names as text identifiers."""
+    for part in parts:
+        part.obs_names = [str(i) for i in range(len(part))]
+
+
+def identified(rna, atac, form: str) -> tuple:
+    """Both modalities, of which each lost other cells, in other orders, with identifiers of the cells."""
+    ids = np.array([form.format(i // 20, i % 20) for i in range(len(rna))])
+    rna.obs["cell"], atac.obs["cell"] = ids, ids
+    order = np.random.default_rng(0).permutation(len(atac) - 15) + 15
+    rna, atac = rna[:-15].copy(), atac[order].copy()
+    renumbered(rna, atac)
+    return rna, atac
+
+
+@pytest.mark.parametrize("form", ["R1.{:02d},R2.{:02d}", "plate{}-well{}", "S{}_c{}"])
+def test_identifiers_of_any_kind_contradict_row_numbers(rna, atac, write, form):
+    rna, atac = identified(rna, atac, form)
+    spec = write(rna, atac)
+    with refused("annotation_of_other_cells", name="cell", same=False) as told:
+        read_input(spec)
+    assert "--pair-by cell pairs 190 cells" in str(told.value)
+    assert "suffix" not in str(told.value)
+    pair = read_input(replace(spec, pair_by="cell"))
+    right = [atac.obs["cell"].tolist().index(name) for name in pair.data.obs["cell"]]
+    assert (atac.X[right] != pair.data["atac"].X).nnz == 0
+    assert "annotation_cells_differ" in codes(read_input(replace(spec, pair_by="names")).findings, "warning")
+
+
+def test_identifiers_that_agree_confirm_row_numbers(rna, atac, write):
+    for part in (rna, atac):
+        part.obs["cell"] = [f"plate{i // 20}-well{i % 20}" for i in range(len(part))]
+    renumbered(rna, atac)
+    assert "numbered_cells" not in codes(read_input(write(rna, atac)).findings)
+
+
+def test_identifiers_of_each_modality_do_not_stop_barcodes(rna, atac, write):
+    atac = atac[::-1].copy()
+    for part in (rna, atac):
+        part.obs["row"] = [f"row_{i}" for i in range(len(part))]
+        part.obs["own"] = [f"mouse1_cell{i}" for i in range(len(part))]
+    atac.obs["own"] = ["mouse1_cell220", *atac.obs["own"][1:]]
+    atac.obs["row"] = [f"row_{i}" for i in range(1, 221)]
+    pair = read_input(write(rna, atac))
+    paired_by_row(pair, rna, atac, np.arange(220)[::-1])
+    assert values(pair.findings, "annotation_cells_differ")["name"] == "own"
+
+
+@pytest.mark.parametrize(("groups", "stops"), [("AB", True), (("wild type", "mutant"), True), ("12", False)])
+def test_groups_of_other_cells_contradict_row_numbers(rna, atac, write, groups, stops):
+    rna.obs["sample"] = [groups[0]] * 90 + [groups[1]] * 130
+    atac.obs["sample"] = [groups[1]] * 127 + [groups[0]] * 93
+    renumbered(rna, atac)
+    spec = write(rna, atac)
+    if stops:
+        with refused("annotation_of_other_cells", name="sample", n_wrong=183):
+            read_input(spec)
+    else:
+        assert values(read_input(spec).findings, "numbered_cells")["differ"] == {"sample": 183}
+
+
+def test_labels_of_each_modality_do_not_contradict_row_numbers(rna, atac, write):
+    rng = np.random.default_rng(0)
+    kinds = rng.choice(["T", "B", "NK"], 220)
+    rna.obs["kind"], atac.obs["kind"] = kinds, np.where(rng.random(220) < 0.2, "T", kinds)
+    rna.obs["doublet"] = np.where(rng.random(220) < 0.1, "doublet", "singlet")
+    atac.obs["doublet"] = np.where(rng.random(220) < 0.1, "doublet", "singlet")
+    renumbered(rna, atac)
+    differ = values(read_input(write(rna, atac)).findings, "numbered_cells")["differ"]
+    assert differ["kind"] == (rna.obs["kind"].to_numpy() != atac.obs["kind"].to_numpy()).sum()
+    assert set(differ) == {"kind", "doublet"}
+
+
+@pytest.mark.parametrize("name", ["{}", "Cell_{}"])
+def test_row_numbers_from_one_and_from_zero_stop(rna, atac, write, name):
+    rna.obs_names = [name.format(i + 1) for i in range(220)]
+    atac.obs_names = [name.format(i) for i in range(220)]
+    spec = write(rna, atac)
+    with refused("row_numbers_shifted", starts=[1, 0]):
+        read_input(spec)
+    paired_by_row(read_input(replace(spec, pair_by="order")), rna, atac, np.arange(220))
+    assert read_input(replace(spec, pair_by="names")).data.n_obs == 219
