@@ -8,7 +8,7 @@ import itertools
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +19,7 @@ import pandas as pd
 from mira_nb.errors import InputError
 
 from .cells import RULES, match_names, name_keys
+from .evidence import TOLERATED
 from .files import check_file, is_gzipped
 from .messages import refusal
 from .pairing import Log, examples
@@ -42,6 +43,12 @@ class _Match:
     rows: np.ndarray
     column: str
     form: str
+
+    def of(self, cells: pd.Index) -> np.ndarray:
+        """Return the row of every cell, -1 where there is none."""
+        rows = np.full(len(cells), -1)
+        rows[self.cells] = self.rows
+        return rows
 
 
 def read_cell_table(
@@ -152,7 +159,9 @@ def add_cell_table(data: MuData, path: Path, log: Log) -> None:
     table = read_cell_table(path)
     rows = _sample_rows(table, data.obs_names)
     if rows is not None:
-        log.add("table_of_samples", file=path.name, n_rows=len(table))
+        names = table[next(name for name in _SAMPLE_COLUMNS if name in table.columns)]
+        empty = names[~np.isin(np.arange(len(table)), rows)].tolist()
+        log.add("table_of_samples", file=path.name, n_rows=len(table), empty=empty)
         _write(data, table, rows, "", path, log)
         return
     table = _one_row_per_cell(_with_header(table, path, data.obs_names), path, data.obs_names, log)
@@ -160,8 +169,7 @@ def add_cell_table(data: MuData, path: Path, log: Log) -> None:
     n_cells = data.n_obs
     if found is None or len(found.cells) < min(_FEW * n_cells, 0.5 * len(table)):
         raise _no_match(path, table, data.obs_names, found)
-    rows = np.full(n_cells, -1)
-    rows[found.cells] = found.rows
+    rows = found.of(data.obs_names)
     n_missing, n_other = n_cells - len(found.cells), len(table) - len(found.rows)
     log.add(
         "table_of_cells",
@@ -175,7 +183,32 @@ def add_cell_table(data: MuData, path: Path, log: Log) -> None:
         n_missing=n_missing,
         missing=examples(data.obs_names[rows < 0]),
     )
+    _report_other_columns(table, data.obs_names, found, path, log)
     _write(data, table, rows, found.column, path, log)
+
+
+def _report_other_columns(table: pd.DataFrame, cells: pd.Index, found: _Match, path: Path, log: Log) -> None:
+    """Warn where another column names the same cells in other rows."""
+    rows = found.of(cells)
+    against: dict[str, tuple[int, int]] = {}
+    for other in _matches(table, cells, [found.form]):
+        if other.column == found.column or len(other.cells) < _MOST * len(found.cells):
+            continue
+        theirs = other.of(cells)
+        differ = np.flatnonzero((rows >= 0) & (theirs >= 0) & (rows != theirs))
+        if len(differ) > TOLERATED * len(found.cells) and len(differ) > against.get(other.column, (0, 0))[0]:
+            against[other.column] = (len(differ), int(differ[0]))
+    for column, (n_differ, first) in against.items():
+        log.add(
+            "table_columns_contradict",
+            file=path.name,
+            option=_OPTION,
+            column=found.column,
+            other=column,
+            n_differ=n_differ,
+            n_named=len(found.cells),
+            cell=str(cells[first]),
+        )
 
 
 def _with_header(table: pd.DataFrame, path: Path, cells: pd.Index) -> pd.DataFrame:
@@ -205,32 +238,44 @@ def _one_row_per_cell(table: pd.DataFrame, path: Path, cells: pd.Index, log: Log
 
 
 def _sample_rows(table: pd.DataFrame, cells: pd.Index) -> np.ndarray | None:
-    """Return the row of every cell's sample, when the table is one of samples in the order of aggr."""
-    if not any(name in table.columns for name in _SAMPLE_COLUMNS):
-        return None
+    """Return the row of every cell's sample, when the table is one of samples in the order of aggr.
+
+    Samples may have lost all their cells. Where those at the end have, a table of as many samples is known by its rows:
+    each names another sample, and none names a cell.
+    """
+    named = [name for name in _SAMPLE_COLUMNS if name in table.columns]
     numbers = pd.Series(cells).str.extract(r"-(\d+)$", expand=False)
-    if numbers.isna().any():
+    if not named or numbers.isna().any():
         return None
     rows = numbers.astype(int).to_numpy() - 1
-    return rows if 1 <= len(table) < len(cells) and rows.min() >= 0 and rows.max() == len(table) - 1 else None
+    if not 1 <= len(table) < len(cells) or rows.min() < 0 or rows.max() >= len(table):
+        return None
+    complete = rows.max() == len(table) - 1
+    return rows if complete or (table[named[0]].is_unique and _best(table, cells) is None) else None
 
 
 def _best(table: pd.DataFrame, cells: pd.Index) -> _Match | None:
-    """Return the column and form that join most cells; the names as they are win where they join half of them."""
-    best: _Match | None = None
-    for found in _matches(table, cells):
+    """Return the column and form that join most cells; the names as they are win where they join half of them.
+
+    Of columns that join as many cells, the first of those on which most agree is taken.
+    """
+    named = list(_matches(table, cells, ["names"]))
+    agree = [sum(np.array_equal(one.of(cells), other.of(cells)) for other in named) for one in named]
+    order = sorted(range(len(named)), key=lambda i: (-len(named[i].cells), -agree[i]))
+    best = named[order[0]] if named else None
+    if best is not None and len(best.cells) >= _MOST * min(len(cells), len(table)):
+        return best
+    for found in _matches(table, cells, [rule for rule in RULES if rule not in {"names", "order"}]):
         if best is None or len(found.cells) > len(best.cells):
             best = found
-        if best.form == "names" and len(best.cells) >= 0.5 * min(len(cells), len(table)):
-            return best
     return best
 
 
-def _matches(table: pd.DataFrame, cells: pd.Index) -> Iterator[_Match]:
-    for rule in RULES:
-        if rule == "order":
-            continue
-        for column in table.columns:
+def _matches(table: pd.DataFrame, cells: pd.Index, rules: Iterable[str]) -> Iterator[_Match]:
+    # few columns of a wide table hold names, and all are looked at only where none holds them as they are
+    holding = [column for column in table.columns if table[column].isin(cells).any()]
+    for rule in rules:
+        for column in holding if rule == "names" and holding else table.columns:
             values = table[column]
             if values.nunique() < 2 or pd.api.types.is_float_dtype(values):
                 continue

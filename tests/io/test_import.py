@@ -343,6 +343,45 @@ def test_damaged_tables(rna, atac, tmp_path, write, name, content):
         read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / name))
 
 
+def joined(rna, atac, tmp_path, write_tenx, frame: pd.DataFrame):
+    write_tenx(tmp_path / "m.h5", rna, atac)
+    frame.to_csv(tmp_path / "cells.csv", index=False)
+    return read_input(InputSpec(tenx=tmp_path / "m.h5", obs=tmp_path / "cells.csv"))
+
+
+def test_obs_columns_that_name_other_cells_are_reported(rna, atac, tmp_path, write_tenx):
+    names = rna.obs_names.to_numpy()
+    frame = pd.DataFrame({"atac_barcode": names[::-1], "gex_barcode": names, "label": [f"L{i}" for i in range(220)]})
+    pair = joined(rna, atac, tmp_path, write_tenx, frame)
+    found = values(pair.findings, "table_columns_contradict")
+    assert "table_columns_contradict" in codes(pair.findings, "warning")
+    assert (found["column"], found["other"], found["n_differ"]) == ("atac_barcode", "gex_barcode", 220)
+    pair = joined(rna, atac, tmp_path, write_tenx, frame.drop(columns="atac_barcode"))
+    assert pair.data.obs["label"].tolist() == frame["label"].tolist()
+    assert "table_columns_contradict" not in codes(pair.findings)
+
+
+def test_obs_columns_that_agree_decide(rna, atac, tmp_path, write_tenx):
+    names = rna.obs_names.to_numpy()
+    frame = pd.DataFrame({"atac_barcode": names[::-1], "barcode": names, "gex_barcode": names, "label": np.arange(220)})
+    pair = joined(rna, atac, tmp_path, write_tenx, frame)
+    assert pair.data.obs["label"].tolist() == list(range(220))
+    found = values(pair.findings, "table_columns_contradict")
+    assert (found["column"], found["other"]) == ("barcode", "atac_barcode")
+
+
+@pytest.mark.parametrize("kept", [(1, 2), (1, 3), (2, 3)])
+def test_samples_of_aggr_without_cells_are_named(rna, atac, tmp_path, write_tenx, kept):
+    numbers = np.repeat(kept, 110)
+    for part in (rna, atac):
+        part.obs_names = [f"{name[:-2]}-{k}" for name, k in zip(part.obs_names, numbers, strict=True)]
+    labels = ["ctrl", "mid", "ko"]
+    pair = joined(rna, atac, tmp_path, write_tenx, pd.DataFrame({"library_id": labels, "atac_fragments": list("abc")}))
+    assert pair.data.obs["library_id"].tolist() == [labels[k - 1] for k in numbers]
+    (empty,) = {1, 2, 3} - set(kept)
+    assert values(pair.findings, "table_of_samples")["empty"] == [labels[empty - 1]]
+
+
 def test_samples_of_aggr(rna, atac, tmp_path, write_tenx):
     """The number after the barcode is the row of the table that aggr was given."""
     names = [name[:-1] + str(1 + i % 2) for i, name in enumerate(rna.obs_names)]
