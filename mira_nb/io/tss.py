@@ -25,6 +25,7 @@ from .gff import Row, exon_text, looks_like_gff, parse_gff
 from .identifiers import CALLED_PEAK
 from .intervals import is_whole, whole_number
 from .messages import Finding, finding, refusal
+from .rounding import Exponents, note_exponents, rounded_rows
 from .tss_tables import OPTION, STRANDS, UNSTRANDED, Rows, parse_table, read_header, ucsc_exons
 
 TssFormat = Literal["table", "bed", "gtf", "refseq"]
@@ -88,19 +89,20 @@ def read_tss(path: Path) -> TssTable:
         When the format is unknown, needed columns are missing, or no row can be used.
     """
     path = Path(path)
-    lines = _content(path)
+    seen = Exponents()
+    lines = note_exponents(_content(path), seen)
     head = list(itertools.islice(lines, 50))
     if not head:
         raise refusal(ResourceError, "tss_empty", path=path)
     lines = itertools.chain(head, lines)
     reader = _headerless_reader(head)
     if not read_header(head[0]).missing() or reader is None:
-        return _finish(path, "table", parse_table(lines, path))
+        return _finish(path, "table", parse_table(lines, path), seen)
     kind, parse = reader
     if kind == "gtf":
         rows, n_read, n_bad, exons = parse_gff(lines)
-        return _finish(path, kind, Rows(rows, n_read, n_bad, exons=exons))
-    return _finish(path, kind, _parse(lines, parse))
+        return _finish(path, kind, Rows(rows, n_read, n_bad, exons=exons), seen)
+    return _finish(path, kind, _parse(lines, parse), seen)
 
 
 def _content(path: Path) -> Iterator[str]:
@@ -227,7 +229,7 @@ def _exons(parse: Callable[[list[str]], Row | None], fields: list[str]) -> str:
     return ucsc_exons(*fields[place : place + 2]) if place is not None and len(fields) > place + 1 else ""
 
 
-def _finish(path: Path, kind: TssFormat, read: Rows) -> TssTable:
+def _finish(path: Path, kind: TssFormat, read: Rows, seen: Exponents) -> TssTable:
     if not read.n_read:
         raise refusal(ResourceError, "tss_without_genes", path=path)
     frame = pd.DataFrame(read.rows, columns=["chrom", "start", "end", "strand", "gene", "gene_id"], dtype=str)
@@ -236,7 +238,8 @@ def _finish(path: Path, kind: TssFormat, read: Rows) -> TssTable:
     signs = frame["strand"].str.strip().str.lower()
     unstranded = signs.isin(UNSTRANDED)
     strand = signs.map(STRANDS).where(~unstranded, "+")
-    reason = _reasons(gene, chrom, start, end, strand)
+    rounded = rounded_rows(gene, chrom, start, end, (end < start) & (strand == "+"), seen)
+    reason = _reasons(gene, chrom, start, end, strand).mask(rounded, "a position that may be rounded (1e+07)")
     good = reason == ""
     reasons = {"columns that do not fit": read.n_bad} | {
         str(words): int(n) for words, n in reason[~good].value_counts().items()

@@ -114,7 +114,7 @@ FORMATS = {
     "bed with exponents": "chr1\t1e+02\t200\tAa\t0\t+\nchr2\t3e+02\t4e+02\tBb\t0\t-\n",
     "gtf with exponents": GTF.format("chr1", 101, "2e+02", "+", "Aa", "transcript")
     + "\n"
-    + GTF.format("chr2", 301, "4.0e+02", "-", "Bb", "transcript")
+    + GTF.format("chr2", 301, "4e+02", "-", "Bb", "transcript")
     + "\n",
     "windows lines": "\ufeffchrom\tstart\tend\tstrand\tgene\r\nchr1\t100\t200\t+\tAa\r\nchr2\t300\t400\t-\tBb\r\n",
 }
@@ -205,6 +205,23 @@ def test_rows_with_a_separator_too_many_are_counted_and_not_shifted(tmp_path, la
     table = read_tss(path)
     assert table.frame["gene"].tolist() == ["Aa"]
     assert values(table.findings, "tss_rows_left_out")["n_bad"] == 1
+
+
+@pytest.mark.parametrize("digits", [0, 1])
+def test_positions_that_lost_digits_are_left_out_and_exact_ones_are_read(tmp_path, digits):
+    path = tmp_path / "genes.gtf"
+    starts = [1_000_001 + 200_000 * i for i in range(60)]
+    shown = [f"{start:.{digits}e}" if i % 5 == 0 else str(start) for i, start in enumerate(starts)]
+    rows = [GTF.format("chr1", a, b + 5000, "+", f"G{b}", "gene") for a, b in zip(shown, starts, strict=True)]
+    path.write_text("\n".join(rows) + "\n")
+    table = read_tss(path)
+    assert values(table.findings, "tss_rows_left_out")["n_bad"] == 12
+    assert table.frame["tss"].tolist() == [start - 1 for i, start in enumerate(starts) if i % 5]
+    # R writes only those so whose digits are all there
+    exact = [GTF.format("chr1", f"{i}e+06", i * 10**6 + 5000, "+", f"G{i}", "gene") for i in range(1, 10)]
+    path.write_text("\n".join(exact) + "\n")
+    assert read_tss(path).frame["tss"].tolist() == [i * 10**6 - 1 for i in range(1, 10)]
+    assert read_tss(path).findings == ()
 
 
 def test_unusable_rows_are_counted(tmp_path):
