@@ -56,9 +56,11 @@ def rounded_rows(
     """
     if not seen.values:
         return pd.Series(False, index=gene.index)
-    # starts of GTF count from 1 in the file
-    first = start.where(start.isin(seen.values), start + 1)
-    written = {"start": first.where(first.isin(seen.values)), "end": end.where(end.isin(seen.values))}
+    written = {}
+    for name, position in (("start", start), ("end", end)):
+        # starts of GTF count from 1 in the file, and may have been exchanged with ends
+        likely = position.where(position.isin(seen.values), position + 1)
+        written[name] = likely.where(likely.isin(seen.values))
     shared = 0
     for position in written.values():
         places = pd.DataFrame({"chrom": chrom, "at": position, "gene": gene}).dropna().drop_duplicates()

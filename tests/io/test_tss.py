@@ -212,11 +212,13 @@ def test_positions_that_lost_digits_are_left_out_and_exact_ones_are_read(tmp_pat
     path = tmp_path / "genes.gtf"
     starts = [1_000_001 + 200_000 * i for i in range(60)]
     shown = [f"{start:.{digits}e}" if i % 5 == 0 else str(start) for i, start in enumerate(starts)]
-    rows = [GTF.format("chr1", a, b + 5000, "+", f"G{b}", "gene") for a, b in zip(shown, starts, strict=True)]
+    both = enumerate(zip(shown, starts, strict=True))
+    rows = [GTF.format("chr1", a, b + 5000, "+-"[i // 5 % 2], f"G{b}", "gene") for i, (a, b) in both]
     path.write_text("\n".join(rows) + "\n")
     table = read_tss(path)
     assert values(table.findings, "tss_rows_left_out")["n_bad"] == 12
-    assert table.frame["tss"].tolist() == [start - 1 for i, start in enumerate(starts) if i % 5]
+    wanted = [start + 4999 if i // 5 % 2 else start - 1 for i, start in enumerate(starts) if i % 5]
+    assert table.frame["tss"].tolist() == wanted
     # R writes only those so whose digits are all there
     exact = [GTF.format("chr1", f"{i}e+06", i * 10**6 + 5000, "+", f"G{i}", "gene") for i in range(1, 10)]
     path.write_text("\n".join(exact) + "\n")
