@@ -176,7 +176,7 @@ def _counted(raw: RawModality, role: str, found: Candidate, log: Log) -> Counted
         keep = (types == role).to_numpy()
         if keep.any() and not keep.all():
             given = given_types(var)
-            if given is None or not types.equals(given):
+            if given is not None and not types.equals(given):
                 names = (var.index[(types == kind).to_numpy()] for kind in ("rna", "atac"))
                 log_types_by_names(log, raw.source, given, *names)
             others = [f"{n:,} {name}" for name, n in types[~keep].value_counts().items()]

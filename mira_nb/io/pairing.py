@@ -57,7 +57,7 @@ def examples(values: Any, n: int = 3) -> str:
 
 
 def log_types_by_names(log: Log, source: str, given: pd.Series | None, genes: Any, peaks: Any) -> None:
-    """Say that genes and peaks of one matrix were told apart by their names, against or without given types."""
+    """Report that genes and peaks of one matrix were told apart by their names, against or without given types."""
     log.add(
         "features_by_names",
         source=source,
@@ -72,17 +72,16 @@ def log_types_by_names(log: Log, source: str, given: pd.Series | None, genes: An
 def feature_types(var: pd.DataFrame) -> pd.Series | None:
     """Return ``rna``, ``atac`` or another text for every feature; None where nothing tells one from another.
 
-    The types are those given, unless genes and peaks are there and all have one type or none; then the names tell.
+    The types are those given, unless all are called genes though peaks are there; then the names tell.
     """
     given = given_types(var)
-    known = set() if given is None else set(given.unique()) & {"rna", "atac"}
-    if len(known) == 2 or has_coordinate_columns(var) or (given is not None and not known):
+    if given is None or set(given.unique()) & {"rna", "atac"} != {"rna"} or has_coordinate_columns(var):
         return given
-    rows = np.arange(len(var)) if given is None else np.flatnonzero(given.isin(known))
+    rows = np.flatnonzero(given == "rna")
     regions = regions_among(var.index[rows])
     if regions is None or interval_column(var):
         return given
-    types = np.full(len(var), "", dtype=object) if given is None else given.to_numpy(dtype=object, copy=True)
+    types = given.to_numpy(dtype=object, copy=True)
     types[rows] = np.where(regions, "atac", "rna")
     return pd.Series(types, index=var.index)
 

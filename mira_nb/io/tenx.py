@@ -75,7 +75,7 @@ class TenxMatrix:
         return pd.Series(types, index=given.index)
 
     def report_types(self, log: Log) -> None:
-        """Say where genes and peaks were told apart by their names."""
+        """Report where genes and peaks were told apart by their names."""
         given, types = self.types_given, self.types
         names = {name: self.features["id"][(types == name).to_numpy()] for name in TYPES}
         if all(map(len, names.values())) and (given is None or not types.equals(given)):
