@@ -11,14 +11,6 @@ REASONS: dict[tuple[str, str], str] = {
     ("cortex", "silhouette"): "MOFA+ is ahead by .001.",
     ("cortex", "clisi"): "WNN is ahead by .002, MOFA+ by .0004; the cause was not tested.",
     ("cortex", "nmi"): "WNN is ahead by .021, PCA and LSI by .013; the cause was not tested.",
-    ("embedded", "ari"): (
-        "MOFA+ is ahead by .033 with one clustering each; the standard error of the difference (three seeds) is .037."
-    ),
-    ("embedded", "nmi"): "MOFA+ is ahead by .014, the standard error of the difference over three seeds is .022.",
-    ("embedded", "branch_error"): (
-        "not to be told from the first: the difference is .008, its standard error over three seeds .018. Both come "
-        "from the same ramp, fitted to the fates of either graph."
-    ),
     ("embedded", "match_atac"): (
         "KL-NMF is ahead by .009. Its model is the simulator's own, a linear mixture of programmes; the topic model "
         "mixes their logarithms. That this is the cause was not tested."
