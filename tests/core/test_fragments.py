@@ -93,4 +93,8 @@ def test_recount_chooses_the_rule_and_leaves_out_what_the_file_does_not_hold(dra
     agreed = compare_recount(given.tocsr(), ours)
     assert agreed.rule == "cuts"
     assert agreed.jaccard == 1
+    of_one_sample = found.cell < N_CELLS // 2
+    part = Fragments(*(getattr(found, name)[of_one_sample] for name in ("chrom", "start", "end", "cell")))
+    alone = compare_recount(given.tocsr(), count_fragments([part], n_cells=N_CELLS, peaks=far))
+    assert (alone.rule, alone.jaccard) == ("cuts", 1)
     assert agreed.n_outside == int((np.asarray(ours.overlaps.sum(axis=0)).ravel() == 0).sum()) >= 1

@@ -255,7 +255,8 @@ class Recount:
     rule
         ``overlaps`` or ``cuts``: which counts of the fragments agree better.
     n_given, n_recounted, n_both
-        Open peaks of the cells as given, as recounted, and in both, over peaks that any fragment overlaps.
+        Open peaks as given, as recounted, and in both, over peaks that any fragment overlaps and cells with a fragment:
+        the file may be of one sample of several.
     n_outside
         Peaks without a fragment: the file may hold some regions only.
     correlation
@@ -285,12 +286,13 @@ def compare_recount(given: sparse.csr_matrix, counts: FragmentCounts) -> Recount
     """
     covered = np.flatnonzero(np.asarray((counts.overlaps > 0).sum(axis=0)).ravel())
     n_outside = counts.overlaps.shape[1] - len(covered)
-    theirs = sparse.csr_matrix(given > 0)[:, covered]
+    measured = np.flatnonzero(counts.n_fragments)
+    theirs = sparse.csr_matrix(given > 0)[measured][:, covered]
     found = []
     for rule, matrix in (("overlaps", counts.overlaps), ("cuts", counts.cuts)):
-        ours = sparse.csr_matrix(matrix > 0)[:, covered]
+        ours = sparse.csr_matrix(matrix > 0)[measured][:, covered]
         per_cell = np.asarray(theirs.sum(axis=1)).ravel(), np.asarray(ours.sum(axis=1)).ravel()
-        varied = all(np.ptp(values) > 0 for values in per_cell)
+        varied = len(measured) > 0 and all(np.ptp(values) > 0 for values in per_cell)
         correlation = float(np.corrcoef(*per_cell)[0, 1]) if varied else float("nan")
         agreed = Recount(rule, theirs.nnz, ours.nnz, theirs.multiply(ours).nnz, n_outside, correlation)
         found.append(agreed)

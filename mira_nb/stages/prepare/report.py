@@ -178,8 +178,9 @@ def _fragment_metrics(done: PrepareOutput) -> list[Metric]:
     if done.fragments is None or done.recount is None or not done.fragments.n_fragments.any():
         return []
     measures = done.fragment_measures()
+    n_fragments = measures[N_FRAGMENTS]
     out = [
-        TEXTS.metric("median_fragments", float(np.median(measures[N_FRAGMENTS]))),
+        TEXTS.metric("median_fragments", float(np.median(n_fragments[n_fragments > 0]))),
         TEXTS.metric("median_frip", round(float(np.nanmedian(measures[FRIP])), 3)),
         TEXTS.metric("median_nucleosome", round(float(np.nanmedian(measures[NUCLEOSOME_SIGNAL])), 2)),
     ]
