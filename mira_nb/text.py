@@ -47,7 +47,7 @@ def is_drawable(text: str) -> bool:
 
 def markdown_text(text: str) -> str:
     """Return text for a Markdown file, in which names make no HTML, links or pictures."""
-    return re.sub(r"<|\](?=\()", r"\\\g<0>", text)
+    return re.sub(r"<(?=[A-Za-z/!?])|\](?=\()", r"\\\g<0>", text)
 
 
 def spreadsheet_cell(text: str) -> str:

@@ -22,7 +22,7 @@ def test_names_in_markdown_make_no_elements(text: str) -> None:
 
 
 def test_plain_names_in_markdown_stay_as_they_are() -> None:
-    for text in ("HLA-DRA", "a_b [0.3, 0.4] (n = 3)", "p > .05"):
+    for text in ("HLA-DRA", "a_b [0.3, 0.4] (n = 3)", "p > .05", "p < 0.05"):
         assert markdown_text(text) == text
 
 

@@ -109,6 +109,8 @@ def test_topology_and_names_do_not_depend_on_the_order_of_lineages() -> None:
         tree = lineage_tree(time, fates[:, list(order)], names, start=0, threshold=0.1)
         assert tree.topology() == wanted.topology()
         assert set(tree.nodes["node"]) == set(wanted.nodes["node"]) == {"root", "B, C", *NAMES}
+        swept = threshold_sweep(time, fates[:, list(order)], names, start=0, thresholds=[0.1])
+        assert set(swept["split"]) == {"A / B, C", "B / C"}
 
 
 def test_lineages_that_never_diverge_share_their_path() -> None:

@@ -11,7 +11,7 @@ The pair that branches latest is merged, its probabilities are added, and the br
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,7 +169,7 @@ def lineage_tree(
         below = [times[key] for key in (first, second) if key in times]
         times[merged] = min([time, *below])
         parents[first] = parents[second] = merged
-        label[merged] = JOIN.join(sorted(names[k] for k in merged))
+        label[merged] = node_name(names[k] for k in merged)
         active[merged] = active.pop(first) + active.pop(second)
     top = next(iter(active))
     if len(names) > 1:
@@ -184,6 +184,16 @@ def lineage_tree(
         rule=rule,
         cut=cut,
     )
+
+
+def node_name(lineages: Iterable[str]) -> str:
+    """Return the name of the node that some lineages share: theirs, in one order."""
+    return JOIN.join(sorted(lineages))
+
+
+def split_name(sides: Iterable[Iterable[str]]) -> str:
+    """Return the name of a split from the lineages of its sides."""
+    return " / ".join(sorted(node_name(side) for side in sides))
 
 
 def _check(pseudotime: Floats, fates: Floats, names: list[str]) -> None:
@@ -260,10 +270,10 @@ def threshold_sweep(
     rows = []
     for value in thresholds:
         tree = lineage_tree(pseudotime, fates, lineages, start=start, threshold=value, rule=rule, cut=cut)
-        topology = " | ".join(sorted("(" + JOIN.join(sorted(group)) + ")" for group in tree.topology()))
+        topology = " | ".join(sorted(f"({node_name(group)})" for group in tree.topology()))
         trunk = int(tree.nodes["n_cells"].iloc[0])
         for node, time in zip(tree.nodes["node"], tree.nodes["branch_time"], strict=True):
             if np.isfinite(time):
-                split = " / ".join(JOIN.join(tree.leaves(child)) for child in tree.children(node))
+                split = split_name(tree.leaves(child) for child in tree.children(node))
                 rows.append((float(value), topology, split, float(time), trunk))
     return pd.DataFrame(rows, columns=["threshold", "topology", "split", "branch_time", "n_trunk"])

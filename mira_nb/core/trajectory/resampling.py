@@ -21,7 +21,7 @@ from mira_nb.errors import InputError
 from mira_nb.typing import Floats, Ints
 
 from .infer import Differentiation, Settings, build_manifold, differentiate
-from .lineage_tree import JOIN, branch_time
+from .lineage_tree import branch_time, split_name
 
 COLUMNS = ("node", "split", "branch_time", "low", "high", "n_resamples")
 LARGEST_SAMPLE = 1000
@@ -107,7 +107,7 @@ def resampled_branch_times(
             error = finite.std(ddof=1) / np.sqrt(n_cells / size - 1)
             reach = float(ndtri(0.5 + level / 2) * error)
             low, high = max(time - reach, 0.0), min(time + reach, 1.0)
-        split = " / ".join(JOIN.join(tree.lineages[k] for k in group) for group in pair)
+        split = split_name([tree.lineages[k] for k in group] for group in pair)
         rows.append((node, split, time, low, high, len(finite)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
