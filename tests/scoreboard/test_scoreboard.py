@@ -9,13 +9,16 @@ from scipy import sparse
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
+from mira_nb.core.regulation.fit import fit_regulation
 from mira_nb.core.representation.neighbors import Neighbors, nearest_neighbors
 from mira_nb.datasets.simulate_cells import make_cells
+from tests.core.regulation_data import small_problem
 
 from . import rows
+from .held_out import compare, predicted
 from .methods import from_graph
 from .ours import f1, nite_auc
-from .page import NONE, OURS, behind, leaders, page, table
+from .page import LOCI, LOCI_TITLE, NONE, OURS, behind, leaders, page, table
 from .reasons import REASONS
 from .rows import Row
 from .scores import (
@@ -129,6 +132,31 @@ def test_page_says_what_is_missing_and_where_others_are_first() -> None:
     assert leaders(two, "embedded", "branch_error") == set(), "of fewer seeds"
     assert "0.010 (1 of 2 seeds)" in page(two, {})
     assert "because of x." in page(made, {("cortex", "ari"): "because of x."})
+
+
+def test_prediction_of_cells_that_were_fitted_is_that_of_the_fit() -> None:
+    cells, sets, *_ = small_problem(n_genes=4)
+    fit = fit_regulation(cells, sets, posterior=False)
+    for gene in np.flatnonzero(fit.fitted):
+        assert np.allclose(predicted(fit, cells, sets, gene), fit.lite_log_rate[:, gene], atol=1e-4)
+
+
+def test_held_out_cells_tell_the_planted_peaks_from_others() -> None:
+    """Even genes follow their peaks; a constant gains nothing over itself, and foreign peaks gain less."""
+    cells, sets, *_ = small_problem(n_cells=600)
+    table = compare(cells, sets, seed=0)
+    planted = table.iloc[::2].dropna()
+    assert len(planted) >= 4
+    assert (planted["gained"] > 0).all()
+    assert (planted["gained"] > planted["permuted"]).all()
+
+
+def test_page_shows_the_prediction_of_held_out_cells() -> None:
+    scores = {"genes": 40.0, "above_permuted": 34.0, "above_constant": 39.0, "spearman_KLF4": 0.62}
+    text = page([Row(OURS, LOCI, 0, "x", "h", scores)], {})
+    assert "above that of permuted peaks | 34 |" in text
+    assert "KLF4 | 0.62 |" in text
+    assert LOCI_TITLE not in page([], {})
 
 
 def test_every_place_where_this_package_is_not_first_has_its_sentence() -> None:

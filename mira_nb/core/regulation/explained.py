@@ -44,13 +44,13 @@ def constant_log_likelihood(counts: sparse.csc_matrix, offset: NDArray, theta: N
     for start in range(0, len(known), BLOCK):
         genes = known[start : start + BLOCK]
         x = columns[:, genes].toarray().astype(np.float64)
-        bias = _best_bias(x, offset, theta[genes])
+        bias = best_bias(x, offset, theta[genes])
         for column, gene in enumerate(genes):
             out[gene] = negative_binomial(x[:, column], offset + bias[column], float(theta[gene])).sum()
     return out
 
 
-def _best_bias(x: Floats, offset: Floats, theta: Floats) -> Floats:
+def best_bias(x: Floats, offset: Floats, theta: Floats) -> Floats:
     """Maximise over b by Fisher scoring; the log-likelihood is concave in b."""
     with np.errstate(divide="ignore"):
         bias = np.maximum(np.log(x.sum(axis=0)) - np.log(np.exp(offset).sum()), -40.0)
