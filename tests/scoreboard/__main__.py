@@ -18,9 +18,10 @@ from mira_nb.datasets.simulate_cells import FIRST_SPLIT, SECOND_SPLIT
 from mira_nb.version import __version__
 from tests.benchmarks.__main__ import ROOT, reference_python
 
-from . import held_out, ours, rows
+from . import held_out, ours, rows, subsamples
+from .coherence import coherence, diversity
 from .methods import OTHERS, TOPICS
-from .page import LOCI, METHODS, OURS, PAGE, page
+from .page import METHODS, OURS, PAGE, SUBSAMPLES, page
 from .reasons import REASONS
 from .scores import K_NEIGHBORS, Representation, label_scores, topic_match, trajectory_scores
 from .sets import SETS, CellSet
@@ -37,6 +38,9 @@ def say(text: str) -> None:
 def scores(cells: CellSet, found: Representation) -> dict[str, float]:
     """Return all scores of a representation."""
     out = label_scores(found, cells.labels) | found.extra
+    for name, topics in found.topics.items():
+        counts = getattr(cells, name)
+        out |= {f"npmi_{name}": coherence(topics, counts), f"diversity_{name}": diversity(topics, counts)}
     if cells.truth:
         out |= trajectory_scores(found, cells.truth, (FIRST_SPLIT, SECOND_SPLIT))
         for name, topics in found.topics.items():
@@ -113,15 +117,23 @@ def one(method: str, cells: CellSet, options: argparse.Namespace, runs: dict[str
 
 
 def real_genes(data: Path) -> None:
-    """Keep the rows on LITE's prediction of held-out cells, where the set and the start sites are there."""
-    file, tss = data / "pbmc_muon" / "test_rna_atac.h5mu", data / "tss" / "lisa2_hg38.refseq.gz"
-    if not (file.exists() and tss.exists()):
-        say("loci: the set or its start sites are not in the DATA folder; kept rows are shown")
-        return
-    for seed in (0, 1, 2):
-        found, digest = held_out.score(file, tss, seed)
-        rows.write(rows.Row(OURS, LOCI, seed, f"mira_nb {__version__}", digest, found))
-        say(f"{OURS}, loci-{seed}: {json.dumps(found)}")
+    """Keep the rows on LITE's prediction of held-out cells, for the sets whose files are there."""
+    for name, loci in held_out.SETS.items():
+        if not loci.there(data):
+            say(f"{name}: the set or its start sites are not in the DATA folder; kept rows are shown")
+            continue
+        for seed in (0, 1, 2):
+            found, digest = held_out.score(loci, data, seed)
+            rows.write(rows.Row(OURS, name, seed, f"mira_nb {__version__}", digest, found))
+            say(f"{OURS}, {name}-{seed}: {json.dumps(found)}")
+
+
+def stability(cells: CellSet, work: Path) -> None:
+    """Keep the row on subsamples of a simulation."""
+    started = time.monotonic()
+    found = subsamples.score(cells, work)
+    rows.write(rows.Row(OURS, SUBSAMPLES, cells.seed, f"mira_nb {__version__}", cells.digest, found))
+    say(f"{OURS}, {SUBSAMPLES}-{cells.seed}: {json.dumps(found)} ({time.monotonic() - started:.0f} s)")
 
 
 def current(all_rows: list[rows.Row], digests: dict[tuple[str, int], str]) -> list[rows.Row]:
@@ -153,6 +165,8 @@ def main() -> None:
             digests[name, seed] = cells.digest
             for method in options.methods:
                 one(method, cells, options, runs)
+            if cells.truth and OURS in options.methods and not options.run:
+                stability(cells, options.work)
     if options.data is not None and OURS in options.methods and not options.run:
         real_genes(options.data)
     PAGE.write_text(page(current(rows.read(), digests), REASONS), encoding="utf-8")

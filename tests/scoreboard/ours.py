@@ -24,13 +24,25 @@ LIKE_FOR_LIKE = "regulation.other_promoters=keep"
 
 def run(cells: CellSet, out: Path) -> None:
     """Run the pipeline, whole for a simulation and up to the joint space for real data; what is done is taken over."""
-    if cells.truth:
-        given = [f"topics_{name}.n_topics={TOPICS[cells.name]}" for name in ("rna", "atac")]
-        sets = [part for value in (LIKE_FOR_LIKE, *given) for part in ("--set", value)]
-        command = ["demo", "--seed", str(cells.seed), *sets]
-    else:
-        files = [str(cells.folder / name) for name in ("rna.h5ad", "atac.h5ad")]
-        command = ["run", "--rna", files[0], "--atac", files[1], "--until", "joint"]
+    if not cells.truth:
+        run_joint(cells, out)
+        return
+    _finish(["demo", "--seed", str(cells.seed), "--set", LIKE_FOR_LIKE, *_topics(cells)], out)
+
+
+def run_joint(cells: CellSet, out: Path) -> None:
+    """Run the pipeline from files up to the joint space; for a simulation with the planted number of topics."""
+    files = [str(cells.folder / name) for name in ("rna.h5ad", "atac.h5ad")]
+    given = ["--seed", str(cells.seed), *_topics(cells)] if cells.truth else []
+    _finish(["run", "--rna", files[0], "--atac", files[1], "--until", "joint", *given], out)
+
+
+def _topics(cells: CellSet) -> list[str]:
+    given = [f"topics_{name}.n_topics={TOPICS[cells.name]}" for name in ("rna", "atac")]
+    return [part for value in given for part in ("--set", value)]
+
+
+def _finish(command: list[str], out: Path) -> None:
     done = mira_nb(*command, "--out", out)
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])

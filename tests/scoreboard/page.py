@@ -38,6 +38,10 @@ MEASURES = {
     "branch_error": Measure("branch time error", lower=True),
     "match_rna": Measure("RNA topics, match", without=TOPICLESS),
     "match_atac": Measure("ATAC topics, match", without=TOPICLESS),
+    "npmi_rna": Measure("RNA topics, coherence (NPMI)", without=TOPICLESS),
+    "npmi_atac": Measure("ATAC topics, coherence (NPMI)", without=TOPICLESS),
+    "diversity_rna": Measure("RNA topics, diversity", without=TOPICLESS),
+    "diversity_atac": Measure("ATAC topics, diversity", without=TOPICLESS),
     "nite_auc": Measure("NITE AUC", without=REGULATION),
     "driver_f1": Measure("drivers, F1", without=REGULATION),
 }
@@ -46,15 +50,20 @@ TITLES = {
     "embedded": "Embedded simulation (1,200 cells, three lineages, seeds 0 to 2)",
 }
 LABELS = ("label_accuracy", "ari", "nmi", "silhouette", "clisi")
-SHOWN = {"cortex": LABELS, "embedded": tuple(MEASURES)}
+TOPIC_WORDS = ("npmi_rna", "npmi_atac", "diversity_rna", "diversity_atac")
+SHOWN = {"cortex": (*LABELS, *TOPIC_WORDS), "embedded": tuple(MEASURES)}
 
-LOCI = "loci"
-LOCI_TITLE = "LITE on real genes (1,000 PBMC, 45 genes with 174 annotated peaks, held-out cells)"
+LOCI_TITLES = {
+    "loci": "LITE on real genes (1,000 PBMC, 45 genes with 174 annotated peaks, held-out cells)",
+    "loci10k": "LITE on real genes (9,460 PBMC of another donor, 3 genes with 3,325 tiles of 500 bp, held-out cells)",
+}
 LOCI_ROWS = {
-    "genes": "genes that can be fitted, of 45",
+    "genes": "genes that can be fitted",
     "above_permuted": "of these, held-out log-likelihood above that of permuted peaks",
     "above_constant": "of these, held-out log-likelihood above that of a constant rate",
 }
+SUBSAMPLES = "subsamples"
+SUBSAMPLES_TITLE = "Stability of trajectories (embedded simulation, ten subsamples of 95 % of the cells, this package)"
 
 HEAD = Path(__file__).with_name("head.md")
 
@@ -110,19 +119,54 @@ def table(rows: list[Row], name: str) -> list[str]:
     return lines
 
 
-def loci(rows: list[Row]) -> list[str]:
-    """Return the section on the prediction of held-out cells; nothing where there is no row."""
-    found = [row for row in rows if row.set == LOCI]
+def loci(rows: list[Row], name: str) -> list[str]:
+    """Return a section on the prediction of held-out cells; nothing where there is no row."""
+    found = [row for row in rows if row.set == name]
     if not found:
         return []
     names = list(dict.fromkeys(name for row in found for name in row.scores))
-    lines = [f"## {LOCI_TITLE}", "", "| | " + " | ".join(f"seed {row.seed}" for row in found) + " |"]
-    lines.append("|---|" + "---:|" * len(found))
-    for name in [*LOCI_ROWS, *(name for name in names if name not in LOCI_ROWS)]:
-        title = LOCI_ROWS.get(name, f"Spearman of prediction and count per depth, {name.removeprefix('spearman_')}")
-        digits = 0 if name in LOCI_ROWS else 2
-        lines.append(f"| {title} | " + " | ".join(f"{row.scores[name]:.{digits}f}" for row in found) + " |")
+    lines = [f"## {LOCI_TITLES[name]}", "", *_seeds(found)]
+    for score in [*LOCI_ROWS, *(score for score in names if score not in LOCI_ROWS)]:
+        title = LOCI_ROWS.get(score, f"Spearman of prediction and count per depth, {score.removeprefix('spearman_')}")
+        digits = 0 if score in LOCI_ROWS else 2
+        lines.append(f"| {title} | " + " | ".join(f"{row.scores[score]:.{digits}f}" for row in found) + " |")
     return [*lines, ""]
+
+
+def _seeds(found: list[Row]) -> list[str]:
+    return ["| | " + " | ".join(f"seed {row.seed}" for row in found) + " |", "|---|" + "---:|" * len(found)]
+
+
+def stability(rows: list[Row]) -> list[str]:
+    """Return the section on subsamples; nothing where there is no row."""
+    found = [row for row in rows if row.set == SUBSAMPLES]
+    if not found:
+        return []
+
+    def line(title: str, name: str) -> str:
+        pairs = [(row.scores.get(name), row.scores.get(f"{name}_sd")) for row in found]
+        cells = [NO_SUCH if mean is None else f"{mean:.3f} ± {sd:.3f}" for mean, sd in pairs]
+        return f"| {title} | " + " | ".join(cells) + " |"
+
+    right = [f"{row.scores['right']:.0f} of {row.scores['n']:.0f}" for row in found]
+    return [
+        f"## {SUBSAMPLES_TITLE}",
+        "",
+        *_seeds(found),
+        line("pseudotime, Spearman", "spearman"),
+        "| topology right | " + " | ".join(right) + " |",
+        *(
+            line(f"{name} branch time (planted: {_planted(found, name)})", name)
+            for name in ("first", "second")
+            if _planted(found, name)
+        ),
+        "",
+    ]
+
+
+def _planted(found: list[Row], name: str) -> str:
+    known = [row.scores[f"{name}_planted"] for row in found if f"{name}_planted" in row.scores]
+    return f"{known[0]:.2f}" if known else ""
 
 
 def page(rows: list[Row], reasons: dict[tuple[str, str], str]) -> str:
@@ -134,7 +178,9 @@ def page(rows: list[Row], reasons: dict[tuple[str, str], str]) -> str:
         here = [measure for where, measure in late if where == name]
         parts += [f"- {MEASURES[m].title}: {reasons.get((name, m), 'no reason is known yet.')}" for m in here]
         parts += [""] if here else []
-    parts += loci(rows)
+    parts += stability(rows)
+    for name in LOCI_TITLES:
+        parts += loci(rows, name)
     versions = sorted({(row.method, row.version) for row in rows})
     parts += ["## Versions", "", *(f"- {method}: {version}" for method, version in versions), ""]
     return "\n".join(parts).rstrip() + "\n"

@@ -138,13 +138,12 @@ def topic_match(planted: np.ndarray, found: np.ndarray) -> float:
     return float(table[linear_sum_assignment(-table)].sum() / n)
 
 
-def trajectory_scores(
-    found: Representation, truth: dict[str, np.ndarray], branch_times: tuple[float, ...]
-) -> dict[str, float]:
-    """Return the scores of the trajectory that this package's method infers from the representation's graph.
+def planted_trajectory(found: Representation, truth: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
+    """Return Spearman's correlation with the planted time, and the branch times in order where the topology is right.
 
-    The start cell is given. topology: 1 where three lineages end in the three planted ones and join in the planted
-    order; branch_error: mean absolute error of the branch times, where the topology is right.
+    The trajectory is what this package's method infers from the representation's graph; the start cell (row 0) is
+    given. The topology is right where three lineages end in the three planted ones and join in the planted order; no
+    branch times else.
     """
     k = min(K_GRAPH, found.neighbors.k)
     near = Neighbors(found.neighbors.indices[:, :k], found.neighbors.distances[:, :k], found.neighbors.metric, True)
@@ -152,13 +151,20 @@ def trajectory_scores(
     manifold = build_manifold(near.to_sparse(), 0, settings)
     topics = np.hstack(list(found.topics.values())) if found.topics else None
     result = differentiate(manifold, settings, topics=None if topics is None else topics[manifold.cells])
-    out = {"spearman": float(spearmanr(result.pseudotime, truth["pseudotime"][manifold.cells]).statistic)}
+    rho = float(spearmanr(result.pseudotime, truth["pseudotime"][manifold.cells]).statistic)
     ends = [int(truth["lineage"][manifold.cells[end]]) for end in result.ends]
     name_of = dict(zip(result.lineages, ends, strict=True))
     joined = {frozenset(name_of[leaf] for leaf in group) for group in result.tree.topology()}
     right = sorted(ends) == [0, 1, 2] and joined == {frozenset({0, 1, 2}), frozenset({1, 2})}
-    out["topology"] = float(right)
-    if right:
-        times = sorted(result.tree.nodes["branch_time"].dropna())
-        out["branch_error"] = float(np.abs(np.asarray(times) - np.sort(branch_times)).mean())
+    return rho, np.sort(result.tree.nodes["branch_time"].dropna().to_numpy(dtype=float)) if right else np.empty(0)
+
+
+def trajectory_scores(
+    found: Representation, truth: dict[str, np.ndarray], branch_times: tuple[float, ...]
+) -> dict[str, float]:
+    """Return correlation, topology (1 where it is right) and, where it is, the mean absolute error of branch times."""
+    rho, times = planted_trajectory(found, truth)
+    out = {"spearman": rho, "topology": float(len(times) > 0)}
+    if len(times):
+        out["branch_error"] = float(np.abs(times - np.sort(branch_times)).mean())
     return out

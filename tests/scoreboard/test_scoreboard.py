@@ -15,10 +15,11 @@ from mira_nb.datasets.simulate_cells import make_cells
 from tests.core.regulation_data import small_problem
 
 from . import rows
+from .coherence import coherence, diversity, npmi, top_features
 from .held_out import compare, predicted
 from .methods import from_graph
 from .ours import f1, nite_auc
-from .page import LOCI, LOCI_TITLE, NONE, OURS, behind, leaders, page, table
+from .page import LOCI_TITLES, NONE, OURS, SUBSAMPLES, behind, leaders, page, table
 from .reasons import REASONS
 from .rows import Row
 from .scores import (
@@ -31,6 +32,7 @@ from .scores import (
     trajectory_scores,
 )
 from .sets import digest
+from .subsamples import N_SUBSAMPLES, draw
 
 
 def blobs(distance: float, n: int = 150) -> tuple[np.ndarray, np.ndarray]:
@@ -73,6 +75,63 @@ def test_topics_are_matched_whatever_their_order() -> None:
     planted = np.random.default_rng(0).dirichlet(np.ones(4), 50)
     assert topic_match(planted, planted[:, [2, 0, 3, 1]]) == pytest.approx(1)
     assert topic_match(planted, planted[:, :2]) == pytest.approx(0.5)
+
+
+def test_features_of_a_topic_are_those_that_set_it_apart() -> None:
+    """Features 0 to 2 are planted in topic 0, 3 to 5 in topic 1; 6 is common everywhere and belongs to none."""
+    topics = np.repeat(np.eye(2), 40, axis=0)
+    rates = np.array([[4.0, 3, 2, 0.1, 0.1, 0.1, 50], [0.1, 0.1, 0.1, 4, 3, 2, 50]])
+    counts = sparse.csr_matrix(np.random.default_rng(0).poisson(topics @ rates))
+    assert top_features(topics, counts, 3).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_npmi_is_that_of_the_formula() -> None:
+    """One for features always seen together, -1 for never, 0 for independent ones; brute force over random counts."""
+    together = sparse.csr_matrix([[1, 1], [2, 1], [0, 0], [0, 0]])
+    assert npmi(np.array([0, 1]), together) == pytest.approx(1)
+    assert npmi(np.array([0, 1]), sparse.csr_matrix([[1, 0], [0, 3]])) == pytest.approx(-1)
+    assert npmi(np.array([0, 1]), sparse.csr_matrix([[1, 1], [1, 0], [0, 1], [0, 0]])) == pytest.approx(0)
+    assert npmi(np.array([0, 1]), sparse.csr_matrix([[1, 1], [2, 2]])) == pytest.approx(1)
+    counts = np.random.default_rng(1).poisson(0.7, (60, 5))
+    values = []
+    for i in range(5):
+        for j in range(i + 1, 5):
+            both = ((counts[:, i] > 0) & (counts[:, j] > 0)).mean()
+            values.append(np.log(both / ((counts[:, i] > 0).mean() * (counts[:, j] > 0).mean())) / -np.log(both))
+    assert npmi(np.arange(5), sparse.csr_matrix(counts)) == pytest.approx(np.mean(values))
+
+
+def test_planted_topics_are_more_coherent_and_diverse_than_mixed_ones() -> None:
+    rng = np.random.default_rng(2)
+    topics = np.repeat(np.eye(3), 60, axis=0)
+    rates = np.full((3, 90), 0.05)
+    for topic in range(3):
+        rates[topic, 30 * topic : 30 * topic + 30] = 1.0
+    counts = sparse.csr_matrix(rng.poisson(topics @ rates))
+    mixed = rng.permutation(topics)
+    assert coherence(topics, counts) > coherence(mixed, counts) + 0.1
+    assert diversity(topics, counts) == 1
+    assert diversity(np.full((180, 3), 1 / 3), counts) == pytest.approx(1 / 3)
+
+
+def test_subsamples_keep_the_start_and_differ() -> None:
+    drawn = list(draw(200, 3))
+    assert len(drawn) == N_SUBSAMPLES
+    for rows_of in drawn:
+        assert rows_of[0] == 0
+        assert len(rows_of) == len(set(rows_of)) == 190
+        assert (np.diff(rows_of) > 0).all()
+    assert len({tuple(rows_of) for rows_of in drawn}) == N_SUBSAMPLES
+
+
+def test_page_shows_the_subsamples_and_what_they_do_not_have() -> None:
+    some = {"n": 10, "spearman": 0.92, "spearman_sd": 0.004, "right": 9}
+    branches = {"first_planted": 0.35, "first": 0.372, "first_sd": 0.011}
+    text = page([Row(OURS, SUBSAMPLES, 0, "x", "h", some | branches), Row(OURS, SUBSAMPLES, 1, "x", "h", some)], {})
+    assert "| pseudotime, Spearman | 0.920 ± 0.004 | 0.920 ± 0.004 |" in text
+    assert "| topology right | 9 of 10 | 9 of 10 |" in text
+    assert "| first branch time (planted: 0.35) | 0.372 ± 0.011 | – |" in text
+    assert "second branch time" not in text
 
 
 def test_trajectory_of_the_planted_proportions_is_right() -> None:
@@ -153,10 +212,10 @@ def test_held_out_cells_tell_the_planted_peaks_from_others() -> None:
 
 def test_page_shows_the_prediction_of_held_out_cells() -> None:
     scores = {"genes": 40.0, "above_permuted": 34.0, "above_constant": 39.0, "spearman_KLF4": 0.62}
-    text = page([Row(OURS, LOCI, 0, "x", "h", scores)], {})
+    text = page([Row(OURS, "loci", 0, "x", "h", scores)], {})
     assert "above that of permuted peaks | 34 |" in text
     assert "KLF4 | 0.62 |" in text
-    assert LOCI_TITLE not in page([], {})
+    assert LOCI_TITLES["loci"] not in page([], {})
 
 
 def test_every_place_where_this_package_is_not_first_has_its_sentence() -> None:
