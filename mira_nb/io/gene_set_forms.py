@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
+from .identifiers import plain_header
+
 _TERMS: Final = {
     "term", "gsname", "set", "geneset", "pathway", "name", "signature", "group", "cluster", "source", "ont", "module",
     "celltype", "tf", "regulon", "setname", "genesetname", "termname",
@@ -102,7 +104,7 @@ class _Table(NamedTuple):
 
         Without a header only two columns are taken, which as a GMT file would hold no gene.
         """
-        names = [_plain(name) for name in self.header]
+        names = [plain_header(name) for name in self.header]
         known = self._known(genes)
         named_genes = [number for number, name in enumerate(names) if name in _GENES]
         of_genes = named_genes or [number for number, share in enumerate(known) if share >= _KNOWN]
@@ -140,11 +142,7 @@ class _Table(NamedTuple):
         return [sum(value in genes for value in values) / max(len(values), 1) for values in distinct]
 
     def _is_headed(self, genes: Collection[str]) -> bool:
-        return not any(name.upper() in genes and _plain(name) not in _TERMS | _GENES for name in self.header)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+        return not any(name.upper() in genes and plain_header(name) not in _TERMS | _GENES for name in self.header)
 
 
 def _is_descriptions(fields: list[str]) -> bool:

@@ -15,7 +15,7 @@ from mira_nb.errors import ResourceError
 
 from .files import read_lines
 from .gene_set_forms import as_gmt
-from .identifiers import DATE, ID_COLUMNS, is_ensembl, without_version
+from .identifiers import DATE, ID_COLUMNS, is_ensembl, plain_header, without_version
 from .messages import Finding, finding, refusal
 
 _OPTION: Final = "--gene-sets"
@@ -29,7 +29,7 @@ _WEIGHT: Final = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?")
 _HEADERS: Final = [
     [second, third]
     for second in ("description", "desc", "url", "source")
-    for third in ("genes", "gene", "gene1", "gene_1", "symbols", "members")
+    for third in ("genes", "gene", "gene1", "symbols", "genesymbols", "members")
 ]
 
 
@@ -103,7 +103,7 @@ def read_gene_sets(path: Path, var: pd.DataFrame | None = None) -> GeneSets:
             continue
         fields = [_unquoted(field) for field in line.split("\t")]
         term = fields[0]
-        if number == 1 and [field.lower() for field in fields[1:3]] in _HEADERS:
+        if number == 1 and [plain_header(field) for field in fields[1:3]] in _HEADERS:
             form = form or "a header line was left out"
             continue
         symbols = [symbol for field in fields[2:] for symbol in _symbols(field)]
@@ -219,7 +219,8 @@ def _gene_names(var: pd.DataFrame) -> set[str]:
 def _identifiers(var: pd.DataFrame) -> tuple[dict[str, str], str]:
     """Return identifier without version -> name in the data, and where the identifiers are."""
     names = [str(name) for name in var.index]
-    column = next((name for name in var.columns if str(name).lower() in ID_COLUMNS and is_ensembl(var[name])), None)
+    wanted = {plain_header(name) for name in ID_COLUMNS}
+    column = next((name for name in var.columns if plain_header(name) in wanted and is_ensembl(var[name])), None)
     given = names if column is None else [str(value) for value in var[column]]
     how = "the data's identifiers without versions" if column is None else f"var[{column!r}]"
     out: dict[str, str] = {}

@@ -173,3 +173,26 @@ def test_what_looks_misread_is_a_warning(tmp_path):
     numbers = "".join(f"S{k}\tna\t{GENES[k]}\t-1\n" for k in range(20))
     found = name_gene_sets(read_gene_sets(write(tmp_path, numbers), var), var)
     assert codes(found.findings, "warning") == ["sets_members_no_names"]
+
+
+@pytest.mark.parametrize(
+    "header", ["term\tDescription\tGene symbols", "set\tURL\tgene.1\tgene.2", '"ID"\t"desc"\tGENES']
+)
+def test_a_header_line_is_left_out_however_its_names_are_spelt(tmp_path, header):
+    (tmp_path / "s.gmt").write_text(f"{header}\nS1\tx\tA\tB\tC\nS2\ty\tD\tE\n")
+    found = read_gene_sets(tmp_path / "s.gmt")
+    assert found.sets == {"S1": ("A", "B", "C"), "S2": ("D", "E")}
+    assert "input.sets_of_another_form" in [item.code for item in found.findings]
+
+
+@pytest.mark.parametrize("column", ["gene_ids", "Gene.IDs", "Ensembl ID"])
+def test_identifiers_are_found_in_a_column_however_its_name_is_spelt(tmp_path, column):
+    genes = [f"Gen{number}" for number in range(30)]
+    identifiers = [f"ENSG{number:011d}.{number}" for number in range(30)]
+    var = pd.DataFrame({column: identifiers}, index=genes)
+    text = "".join(
+        f"S{k}\tx\t" + "\t".join(f"ENSG{n:011d}" for n in range(10 * k, 10 * k + 10)) + "\n" for k in range(3)
+    )
+    (tmp_path / "s.gmt").write_text(text)
+    sets = name_gene_sets(read_gene_sets(tmp_path / "s.gmt", var), var)
+    assert sets.sets == {f"S{k}": tuple(genes[10 * k : 10 * k + 10]) for k in range(3)}
