@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ RECORDS = frozenset({"stage.json", "notebook.ipynb", "failed.ipynb", "skipped.ip
 """Files of a stage's folder that its list of outputs leaves out: they are written after it."""
 
 
-def file_facts(path: Path) -> dict[str, Any]:
+def file_facts(path: Path, sha256: Callable[[Path], str] = intact.sha256) -> dict[str, Any]:
     """Return size in bytes and SHA-256 of a file."""
-    return {"bytes": path.stat().st_size, "sha256": intact.sha256(path)}
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def output_facts(folder: Path) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from .selections import kept_state
 
 REPORT: Final = "report.html"
 RESULTS: Final = "results.h5mu"
+OUTPUTS: Final = (RESULTS, *REPORT_FILES)
 
 
 def made_from(root: Path, record: Mapping[str, Any]) -> list[list[str]]:
@@ -27,13 +28,15 @@ def made_from(root: Path, record: Mapping[str, Any]) -> list[list[str]]:
     return made + kept_state(root)
 
 
-def written_facts(root: Path) -> dict[str, dict[str, Any]]:
-    """Return size and SHA-256 of results and report, as run.json keeps them."""
-    paths = (root / name for name in (RESULTS, *REPORT_FILES, VALUES))
-    return {path.name: file_facts(path) for path in paths if path.is_file()}
+def written_facts(root: Path, hashes: HashCache) -> dict[str, dict[str, Any]]:
+    """Return size and SHA-256 of results and report, as run.json keeps them; known hashes are not computed again."""
+    paths = (root / name for name in (*OUTPUTS, VALUES))
+    return {path.name: file_facts(path, hashes.sha256) for path in paths if path.is_file()}
 
 
-def damaged_outputs(root: Path, record: Mapping[str, Any], hashes: HashCache) -> dict[str, str]:
+def damaged_outputs(
+    root: Path, record: Mapping[str, Any], hashes: HashCache, names: Collection[str] = OUTPUTS
+) -> dict[str, str]:
     """Return what is wrong with results and report, by file.
 
     Parameters
@@ -45,10 +48,12 @@ def damaged_outputs(root: Path, record: Mapping[str, Any], hashes: HashCache) ->
         absence is noticed.
     hashes
         Content hashes that are remembered.
+    names
+        Files to look at; the counts of all genes belong to the report.
     """
-    written = record.get("written") or {}
+    written = {name: facts for name, facts in (record.get("written") or {}).items() if name in {*names, VALUES}}
     found = {name: file_damage(root / name, facts, hashes) for name, facts in written.items()}
-    missing = {name: "is missing" for name in (RESULTS, *REPORT_FILES) if not (root / name).exists()}
+    missing = {name: "is missing" for name in names if not (root / name).exists()}
     return {name: problem for name, problem in {**found, **missing}.items() if problem}
 
 
@@ -57,7 +62,7 @@ def report_is_current(root: Path) -> bool:
     record = RunRecord(root).read()
     if record.get("report_for") != made_from(root, record):
         return False
-    return not set(damaged_outputs(root, record, HashCache(root / "cache/hashes.json"))) - {RESULTS}
+    return not damaged_outputs(root, record, HashCache(root / "cache/hashes.json"), REPORT_FILES)
 
 
 def write_report(root: Path, *, patience: float = 0.0) -> Path:
@@ -80,10 +85,10 @@ def write_report(root: Path, *, patience: float = 0.0) -> Path:
     from mira_nb.report.build import build_report
 
     root, record = Path(root), RunRecord(root)
-    facts = existing_record(root)
+    facts, hashes = existing_record(root), HashCache(root / "cache/hashes.json")
     with locked(root, patience=patience):
         path = build_report(root)
         results = {name: kept for name, kept in (facts.get("written") or {}).items() if name == RESULTS}
-        record.update(report_for=made_from(root, facts), written={**written_facts(root), **results})
-        write_crate(root)
+        record.update(report_for=made_from(root, facts), written={**written_facts(root, hashes), **results})
+        write_crate(root, hashes)
     return path

@@ -355,7 +355,7 @@ class _Run:
             from mira_nb.report.build import build_report
 
             build_report(root)
-        self.store.record.update(written_for=state, report_for=state, written=written_facts(root))
+        self.store.record.update(written_for=state, report_for=state, written=written_facts(root, self.hashes))
         write_crate(root, self.hashes)
         return RunOutcome(
             statuses={name: entry["status"] for name, entry in self.stages.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .crate import write_crate
+from .files import HashCache
 from .history import LIMIT_VARIABLE, Version, limit_bytes, remove, restore, versions
 from .lock import locked
 from .messages import message
@@ -48,8 +49,9 @@ def restore_version(root: Path, number: int, *, discard: bool = False) -> str:
     store = _check(root)
     with locked(store.root):
         version = restore(store.root, number, write_results=store.write_results, discard=discard)
-        store.record.update(written=written_facts(store.root))
-        write_crate(root)
+        hashes = HashCache(store.root / "cache" / "hashes.json")
+        store.record.update(written=written_facts(store.root, hashes))
+        write_crate(root, hashes)
     return message("version_restored", number=number, made=version.made, root=root)
 
 

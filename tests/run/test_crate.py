@@ -15,7 +15,8 @@ import pytest
 
 from mira_nb.errors import Cancelled
 from mira_nb.explorer.kept import Kept
-from mira_nb.run import pipeline
+from mira_nb.report.intact import sha256
+from mira_nb.run import files, pipeline
 from mira_nb.run.crate import NAME, Described, crate_text, write_crate
 from mira_nb.run.outputs import report_is_current, write_report
 from mira_nb.run.pack import open_pack, pack_run
@@ -104,6 +105,29 @@ def test_metadata_that_no_longer_fit_are_gone(request_: RunRequest, monkeypatch:
     write_report(request_.out)
     assert report_is_current(request_.out)
     check_files(entities((request_.out / NAME).read_text(encoding="utf-8")), request_.out)
+
+
+def test_large_results_are_hashed_once_and_not_for_the_report(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run hashes what it wrote once, the report's pages ask for its own files, and a change is still noticed."""
+    read: list[str] = []
+
+    def count(path: Path) -> str:
+        read.append(path.name)
+        return sha256(path)
+
+    monkeypatch.setattr(files, "sha256", count)
+    run_pipeline(request_)
+    assert read.count("results.h5mu") == 1
+    assert report_is_current(request_.out)
+    (request_.out / "results.h5mu").touch()
+    read.clear()
+    assert report_is_current(request_.out)
+    assert "results.h5mu" not in read
+    with (request_.out / "findings.md").open("a") as file:
+        file.write("more")
+    assert not report_is_current(request_.out)
 
 
 def test_names_of_topics_make_the_report_old(request_: RunRequest) -> None:
