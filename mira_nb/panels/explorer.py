@@ -19,6 +19,9 @@ from mira_nb.explorer.cells import LABELLED, CellData, Feature, Values
 from mira_nb.explorer.pages import page
 from mira_nb.explorer.search import Search
 from mira_nb.keys import ATAC, LEIDEN, RNA
+from mira_nb.report.explore.page import pseudotime_doubts
+from mira_nb.report.findings.facts import Facts
+from mira_nb.report.reader import read_run
 from mira_nb.run.files import write_bytes
 from mira_nb.run.store import plain_cells
 
@@ -180,13 +183,12 @@ class Explorer:
         sets = self.sets()
         colours = drawings.set_colours(list(sets), self.data.palette)
         label = values.feature.shown
-        drawn = [
-            drawings.violins(compare.spreads(values.numbers, sets), label=label, colours=colours),
-            drawings.lines(compare.curves(self.data, values.numbers, sets), label=label, colours=colours),
-        ]
-        charts = "".join(f"<div>{chart}</div>" for chart in drawn if chart)
-        unit = f'<p class="mn-help">{markup.text(values.unit)}</p>' if values.unit else ""
-        self.pictures.value = f'{drawings.key(list(sets), colours)}<div class="mn-charts">{charts}</div>{unit}'
+        violins = drawings.violins(compare.spreads(values.numbers, sets), label=label, colours=colours)
+        lines = drawings.lines(compare.curves(self.data, values.numbers, sets), label=label, colours=colours)
+        charts = "".join(f"<div>{chart}</div>" for chart in (violins, lines) if chart)
+        notes = [values.unit, pseudotime_doubts(Facts(read_run(self.data.root))) if lines else ""]
+        below = "".join(f'<p class="mn-help">{markup.text(note)}</p>' for note in notes if note)
+        self.pictures.value = f'{drawings.key(list(sets), colours)}<div class="mn-charts">{charts}</div>{below}'
 
     # ------------------------------------------------------------------ selections
     def keep(self, name: str, positions: NDArray[np.int64]) -> None:

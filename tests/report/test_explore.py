@@ -33,12 +33,15 @@ def counts_of(n: int) -> np.ndarray:
     return np.column_stack([np.arange(n), 3 * (np.arange(n) >= n // 2), rng.poisson(1, n), 250 + np.arange(n)])
 
 
-def grid_run(root: Path, genes: list[str] | None = None, **more: Any) -> Path:
+def grid_run(root: Path, genes: list[str] | None = None, verdicts: dict[str, str] | None = None, **more: Any) -> Path:
     """Run folder whose cells stand on a square grid, with counts in closed form."""
     n = SIDE * SIDE
     xy = pd.DataFrame({"x": np.arange(n) % SIDE, "y": np.arange(n) // SIDE}, dtype=float)
     run = RunFolder(root)
     run.stage("joint").save()
+    if verdicts:
+        rows = pd.DataFrame({"subject": list(verdicts), "verdict": list(verdicts.values())})
+        run.stage("trajectory").table("verdict", rows).save()
     values: dict[str, Any] = {
         "obs": {
             "leiden": np.where(np.arange(n) < n // 2, "low", "high"),
@@ -234,6 +237,27 @@ def test_hostile_names_stay_text_in_the_explorer(page_offline: Any, tmp_path: Pa
     assert page.evaluate("window.owned") is None
     assert page.locator("#explore img").count() == 0
     assert page_offline.errors == []
+
+
+@pytest.mark.parametrize(
+    ("trajectory", "direction", "said"),
+    [
+        ("supported", "given", ()),
+        ("not supported", "given", ("Not supported: the evidence does not speak for a trajectory",)),
+        ("weak", "not established", ("Direction not established:",)),
+        ("not supported", "not established", ("Not supported:", "Direction not established:")),
+    ],
+)
+def test_curves_along_pseudotime_carry_the_verdicts_on_it(
+    tmp_path: Path, trajectory: str, direction: str, said: tuple[str, ...]
+) -> None:
+    root = grid_run(tmp_path, verdicts={"trajectory": trajectory, "lineages": "not drawn", "direction": direction})
+    text = build_report(root).read_text(encoding="utf-8")
+    caption = re.search(r'id="explore-courses".*?class="caption">(.*?)</p>', text, re.DOTALL)
+    assert caption is not None
+    assert [words in caption[1] for words in said] == [True] * len(said)
+    assert ("Not supported" in caption[1]) == (trajectory == "not supported")
+    assert ("Direction not established" in caption[1]) == (direction == "not established")
 
 
 def test_without_results_the_page_says_what_is_missing(page_offline: Any, tmp_path: Path) -> None:

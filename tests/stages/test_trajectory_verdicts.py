@@ -51,6 +51,12 @@ def test_without_evidence_nothing_is_drawn_until_it_is_asked_for(one_type):
     assert verdicts(plain) == {"trajectory": "not supported", "lineages": "not drawn", "direction": "given"}
     assert table(plain, "lineage_tree").frame["node"].tolist() == ["root"]
     assert not data_caveats(with_slots(one_type, plain))
+    ordered = [figure for figure in plain.figures if "pseudotime" in figure.title.lower()]
+    assert ordered
+    for figure in ordered:
+        assert figure.title.endswith("(not supported)")
+        assert "need not be an order of development" in figure.caption
+        assert figure.chart["title"]["subtitle"] == "not supported"
     drawn = run(one_type, "cell0", draw_unsupported=True)
     assert verdicts(drawn)["lineages"] == "drawn"
     coded(drawn.alerts, "trajectory.drawn_unsupported")

@@ -66,6 +66,8 @@ class Explorer:
         Names that the explorer can be sent to.
     loci
         The loci in the page; None where there are none.
+    doubts
+        What the verdicts on the trajectory say against curves along pseudotime.
     """
 
     reason: str = ""
@@ -77,11 +79,13 @@ class Explorer:
     topics: frozenset[str] = frozenset()
 
     loci: Loci | None = None
+    doubts: str = ""
 
     @property
     def captions(self) -> dict[str, str]:
         """Return the caption of each view."""
-        return {name: _words("captions", name, **locus_parts(self.loci)) for name in _texts()["captions"]}
+        found = {name: _words("captions", name, **locus_parts(self.loci)) for name in _texts()["captions"]}
+        return {**found, "courses": f"{self.doubts} {found['courses']}".strip()}
 
 
 @dataclass
@@ -94,6 +98,7 @@ class Preparation:
     genes: packing.ValueSet | None = None
     motifs: packing.ValueSet | None = None
     loci: Loci | None = None
+    doubts: str = ""
 
     def finish(self, rest: int) -> Explorer:
         """Put as many genes and motifs into the page as it has room for, beside a rest of so many bytes."""
@@ -124,7 +129,19 @@ class Preparation:
             genes=frozenset(some_genes.features),
             topics=frozenset(item["name"] for item in payload["features"] if item["kind"] == "topic"),
             loci=self.loci,
+            doubts=self.doubts,
         )
+
+
+def pseudotime_doubts(facts: Facts) -> str:
+    """Return what the verdicts on the trajectory say against curves along pseudotime; '' for nothing.
+
+    Pseudotime is there to be drawn also where no lineages are, so that their verdicts alone would not be seen.
+    """
+    against = {"trajectory": "not supported", "direction": "not established"}
+    return " ".join(
+        _words("doubts", subject) for subject, verdict in against.items() if facts.verdicts.get(subject) == verdict
+    )
 
 
 def prepare(facts: Facts, palette: Palette, archive: Archive) -> Preparation:
@@ -161,7 +178,8 @@ def _prepared(facts: Facts, palette: Palette, archive: Archive) -> Preparation:
         loci.facts["promoter_bp"] = facts.parameter(REGULATION, "promoter_bp") or PROMOTER_BP
     payload["loci"] = None if loci is None else archive.add(embed.plain_json(loci.facts))
     payload["locus_reason"] = "" if loci else _words("reasons", "locus", reason=facts.reason(REGULATION))
-    return Preparation(source, payload=payload, genes=genes, motifs=motifs, loci=loci)
+    doubts = pseudotime_doubts(facts)
+    return Preparation(source, payload=payload, genes=genes, motifs=motifs, loci=loci, doubts=doubts)
 
 
 def _locus_blocks(loci: Loci | None) -> Iterator[Markup]:

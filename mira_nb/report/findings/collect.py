@@ -61,8 +61,7 @@ OVER_LINEAGES: Final = ("lineages", "drivers")
 
 def trajectory_caveats(facts: Facts) -> list[str]:
     """Return what the verdicts on the trajectory say against its lineages: their names among the sentences."""
-    verdicts = {row.get("subject"): row.get("verdict") for row in facts.rows("trajectory", "verdict")}
-    out = []
+    verdicts, out = facts.verdicts, []
     if verdicts.get("lineages") == "drawn" and verdicts.get("trajectory") == "not supported":
         out.append("not_supported")
     if verdicts.get("direction") == "not established":

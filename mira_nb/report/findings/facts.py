@@ -97,6 +97,11 @@ class Facts:
         rows = self.stages[stage].record.get("parameters") or ()
         return next((row.get("used", row.get("value")) for row in rows if row.get("name") == name), None)
 
+    @cached_property
+    def verdicts(self) -> dict[str, str]:
+        """Verdicts on the trajectory, its lineages and its direction, by subject."""
+        return {row["subject"]: row["verdict"] for row in self.rows("trajectory", "verdict")}
+
     def spec(self, stage: str, figure: str) -> dict[str, Any]:
         """Return a figure's Vega-Lite specification; empty where there is none."""
         if not self.done(stage):

@@ -37,14 +37,21 @@ class Caveat:
     alert: Alert
 
 
-def trajectory_caveats(record: Mapping[str, Any]) -> list[Caveat]:
+def trajectory_caveats(record: Mapping[str, Any], *, pseudotime: bool = False) -> list[Caveat]:
     """Return the caveats of a lineage tree as the stage trajectory stores it in ``uns``.
 
     Trees stored by versions without these verdicts have none.
+
+    Parameters
+    ----------
+    pseudotime
+        Whether what is marked is drawn over pseudotime, which is there also where lineages are not drawn.
     """
     out = []
-    if record.get("drawn", False) and not record.get("supported", True):
-        words = TEXTS.text("not_supported"), TEXTS.text("not_supported_sentence")
+    drawn = bool(record.get("drawn", False))
+    if (drawn or pseudotime) and not record.get("supported", True):
+        sentence = "not_supported_sentence" if drawn else "not_supported_order_sentence"
+        words = TEXTS.text("not_supported"), TEXTS.text(sentence)
         out.append(Caveat(*words, TEXTS.alert("not_supported")))
     if str(record.get("direction", "")) == NOT_ESTABLISHED:
         words = TEXTS.text("direction_not_established"), TEXTS.text("direction_not_established_sentence")

@@ -34,8 +34,9 @@ NAMES = ("proposed", "alternative")
 
 
 def caveats(traced: TrajectoryOutput) -> list[Caveat]:
-    """Return what limits the reading of the lineages."""
-    return trajectory_caveats({"drawn": traced.drawn, "supported": traced.supported, "direction": traced.start.verdict})
+    """Return what limits the reading of pseudotime and of the lineages."""
+    record = {"drawn": traced.drawn, "supported": traced.supported, "direction": traced.start.verdict}
+    return trajectory_caveats(record, pseudotime=True)
 
 
 def verdict_table(traced: TrajectoryOutput) -> Table:
