@@ -136,7 +136,7 @@ def page(found: dict[str, dict[str, float]], pairs: list[dict[str, float]]) -> s
         lines += ["", f"Runs of the same data from other seeds of the fit agree ({len(pairs)} pairs):", ""]
         for key, title in titles.items():
             values = [pair[key] for pair in pairs]
-            lines.append(f"- {title}: {min(values):.2f} to {max(values):.2f}")
+            lines.append(f"- {title}: {min(values):.3f} to {max(values):.3f}")
     return "\n".join(lines).rstrip() + "\n"
 
 

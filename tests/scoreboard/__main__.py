@@ -131,7 +131,7 @@ def real_genes(data: Path) -> None:
 def stability(cells: CellSet, work: Path) -> None:
     """Keep the row on subsamples of a simulation."""
     started = time.monotonic()
-    found = subsamples.score(cells, work)
+    found = subsamples.score(cells, work / "runs" / cells.key, work)
     rows.write(rows.Row(OURS, SUBSAMPLES, cells.seed, f"mira_nb {__version__}", cells.digest, found))
     say(f"{OURS}, {SUBSAMPLES}-{cells.seed}: {json.dumps(found)} ({time.monotonic() - started:.0f} s)")
 

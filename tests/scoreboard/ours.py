@@ -14,7 +14,6 @@ from mira_nb.run.store import read_h5mu
 from mira_nb.version import __version__
 from tests.e2e.commands import mira_nb
 
-from .methods import TOPICS
 from .scores import K_NEIGHBORS, Representation
 from .sets import CellSet
 
@@ -22,28 +21,37 @@ LIKE_FOR_LIKE = "regulation.other_promoters=keep"
 """The reference computes the mask of other genes' promoters and discards it."""
 
 
+TUNED = ("n_topics", "initial_pseudocounts", "start_power", "shrinkage_power", "holdout_fraction")
+"""Settings of a topic model that the tuning chooses."""
+
+
 def run(cells: CellSet, out: Path) -> None:
     """Run the pipeline, whole for a simulation and up to the joint space for real data; what is done is taken over."""
-    if not cells.truth:
-        run_joint(cells, out)
-        return
-    _finish(["demo", "--seed", str(cells.seed), "--set", LIKE_FOR_LIKE, *_topics(cells)], out)
+    if cells.truth:
+        _finish(["demo", "--seed", str(cells.seed)], [LIKE_FOR_LIKE], out)
+    else:
+        run_joint(cells, [], out)
 
 
-def run_joint(cells: CellSet, out: Path) -> None:
-    """Run the pipeline from files up to the joint space; for a simulation with the planted number of topics."""
-    files = [str(cells.folder / name) for name in ("rna.h5ad", "atac.h5ad")]
-    given = ["--seed", str(cells.seed), *_topics(cells)] if cells.truth else []
-    _finish(["run", "--rna", files[0], "--atac", files[1], "--until", "joint", *given], out)
+def run_joint(cells: CellSet, settings: list[str], out: Path) -> None:
+    """Run the pipeline from files up to the joint space."""
+    files = [part for name in ("rna", "atac") for part in (f"--{name}", str(cells.folder / f"{name}.h5ad"))]
+    _finish(["run", *files, "--until", "joint", "--seed", str(cells.seed)], settings, out)
 
 
-def _topics(cells: CellSet) -> list[str]:
-    given = [f"topics_{name}.n_topics={TOPICS[cells.name]}" for name in ("rna", "atac")]
-    return [part for value in given for part in ("--set", value)]
+def tuned(folder: Path) -> list[str]:
+    """Return the settings that the tuning of a run chose, as ``STAGE.NAME=VALUE``."""
+    out = []
+    for stage in ("topics_rna", "topics_atac"):
+        record = json.loads((folder / "stages" / stage / "stage.json").read_text(encoding="utf-8"))
+        used = {row["name"]: row.get("used", row.get("value")) for row in record["parameters"]}
+        out += [f"{stage}.{name}={used[name]}" for name in TUNED]
+    return out
 
 
-def _finish(command: list[str], out: Path) -> None:
-    done = mira_nb(*command, "--out", out)
+def _finish(command: list[str], settings: list[str], out: Path) -> None:
+    given = [part for value in settings for part in ("--set", value)]
+    done = mira_nb(*command, *given, "--out", out)
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])
 

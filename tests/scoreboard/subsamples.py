@@ -37,16 +37,17 @@ def part(cells: CellSet, rows: np.ndarray, folder: Path) -> CellSet:
     )
 
 
-def score(cells: CellSet, work: Path) -> dict[str, float]:
+def score(cells: CellSet, whole: Path, work: Path) -> dict[str, float]:
     """Return what the subsamples of a simulation give: means, and standard deviations between subsamples.
 
-    Branch times are those of the subsamples in which the topology is right.
+    Topic models are fitted with the settings that the run of all cells, in the folder `whole`, chose. Branch times are
+    those of the subsamples in which the topology is right.
     """
-    order, right, times = [], [], []
+    order, right, times, settings = [], [], [], ours.tuned(whole)
     for number, rows in enumerate(draw(len(cells.labels), cells.seed)):
         drawn = part(cells, rows, work / "data" / f"{cells.key}-part-{number}")
         out = work / "runs" / f"{cells.key}-part-{number}"
-        ours.run_joint(drawn, out)
+        ours.run_joint(drawn, settings, out)
         rho, branches = planted_trajectory(ours.read(out), drawn.truth)
         order.append(rho)
         right.append(len(branches) > 0)
