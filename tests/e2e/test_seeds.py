@@ -33,5 +33,5 @@ def test_agreement_of_runs_of_the_same_data(tmp_path) -> None:
             table.to_csv(folder / f"{file}.csv", index=False)
         runs.append(tmp_path / name)
     assert agreement(*runs) == pytest.approx({"spearman": 1, "calls": 0.5, "drivers": 0.5})
-    assert "0.50 to 0.50" in page({"seed 0": {}}, [agreement(*runs)])
+    assert "0.500 to 0.500" in page({"seed 0": {}}, [agreement(*runs)])
     assert jaccard(set(), set()) == 1
