@@ -60,7 +60,11 @@ def parse_gff(lines: Iterable[str]) -> tuple[list[Row], int, int, list[str]]:
     for number, line in enumerate(lines):
         if not line.startswith("#"):
             _take(line.split("\t"), number, found)
-    transcripts = found.transcripts or found.exons
+    # what lies within a transcript, as mature miRNAs do, begins where it is cut out
+    own = {
+        key: found.transcripts[key] for key in found.transcripts if found.transcripts[key][1] not in found.transcripts
+    }
+    transcripts = own or found.exons
     rows: list[Row] = []
     exons: list[str] = []
     served: set[str] = set()
@@ -115,7 +119,7 @@ def _take(fields: list[str], number: int, found: _Found) -> None:
             key = own or (identifier if identifier not in found.genes else f"{identifier} {label}") or label
             found.genes[key] = _Gene(label, stable, place)
     elif kind.lower() == "exon":
-        transcript, block = values.get("transcript_id") or parent or f"row {number}", place[1:3]
+        transcript, block = values.get("transcript_id") or parent or identifier or name or f"row {number}", place[1:3]
         before = found.exons.get(transcript)
         if before is not None and before[0][0] == place[0]:
             place = (place[0], min(before[0][1], place[1]), max(before[0][2], place[2]), place[3])

@@ -198,7 +198,7 @@ def from_columns(var: pd.DataFrame) -> tuple[str, pd.DataFrame, bool]:
     chrom_name, start_name, end_name = (str(name) for name in names)
     start, end = (_positions(var[name]) for name in (start_name, end_name))
     one_based = False
-    width_name = find_column(var, ("width",))
+    width_name = find_column(var, ("width", "length"))
     if width_name is not None:
         width = _positions(var[width_name])
         both = width.notna() & start.notna() & end.notna()

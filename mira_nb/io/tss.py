@@ -10,7 +10,7 @@ strand of a 0-based, half-open interval.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -21,12 +21,12 @@ import pandas as pd
 from mira_nb.errors import ResourceError
 
 from .files import read_lines
-from .gff import Row, exon_text, looks_like_gff, parse_gff
+from .gff import parse_gff
 from .identifiers import CALLED_PEAK
-from .intervals import is_whole, whole_number
 from .messages import Finding, finding, refusal
 from .rounding import Exponents, note_exponents, rounded_rows
-from .tss_tables import OPTION, STRANDS, UNSTRANDED, Rows, parse_table, read_header, ucsc_exons
+from .tss_rows import gtf_of_bed, headerless_reader, parse_rows, unknown_header
+from .tss_tables import OPTION, STRANDS, UNSTRANDED, Rows, parse_table, read_header
 
 TssFormat = Literal["table", "bed", "gtf", "refseq"]
 RULE: Final = (
@@ -35,10 +35,12 @@ RULE: Final = (
 )
 LONGEST_POINT: Final = 2
 """Length of an interval up to which it is a start site and no transcript."""
-_BED_STRANDS: Final = {*STRANDS, "."}
 _ENOUGH_ROWS: Final = 20
+_NO_GENE: Final = ("", "nan", "none", "na", "-", ".")
+_SHORTEST_PART: Final = 30
+"""Typical length, in bp, from which rows of a gene that do not overlap look like exons and not like start sites."""
+_ENOUGH_GENES: Final = 5
 _WIDEST_PROMOTER: Final = 4000
-_STATUS: Final = ("cmpl", "incmpl", "none", "unk")
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,14 @@ def read_tss(path: Path) -> TssTable:
     if not head:
         raise refusal(ResourceError, "tss_empty", path=path)
     lines = itertools.chain(head, lines)
-    reader = _headerless_reader(head)
-    if not read_header(head[0]).missing() or reader is None:
+    reader = headerless_reader(head)
+    if not read_header(head[0]).missing() or reader is None or (reader[0] == "bed" and unknown_header(head)):
         return _finish(path, "table", parse_table(lines, path), seen)
     kind, parse = reader
-    if kind == "gtf":
-        rows, n_read, n_bad, exons = parse_gff(lines)
-        return _finish(path, kind, Rows(rows, n_read, n_bad, exons=exons), seen)
-    return _finish(path, kind, _parse(lines, parse), seen)
+    if kind in {"gtf", "bed of gtf"}:
+        rows, n_read, n_bad, exons = parse_gff(map(gtf_of_bed, lines) if kind == "bed of gtf" else lines)
+        return _finish(path, "gtf", Rows(rows, n_read, n_bad, exons=exons), seen)
+    return _finish(path, "refseq" if kind == "refseq" else "bed", parse_rows(lines, parse), seen)
 
 
 def _content(path: Path) -> Iterator[str]:
@@ -121,119 +123,12 @@ def _is_comment(line: str) -> bool:
     return line.startswith("#") and "\t" not in line and read_header(line).chrom is None
 
 
-def _fields(line: str) -> list[str]:
-    return line.split("\t") if "\t" in line else line.split()
-
-
-def _headerless_reader(head: list[str]) -> tuple[TssFormat, Callable[[list[str]], Row | None]] | None:
-    """Recognise a format without a header by its first rows."""
-    body = [_fields(line) for line in head if not line.startswith("#")]
-    tests: list[tuple[TssFormat, Callable[[list[str]], bool], Callable[[list[str]], Row | None]]] = [
-        ("gtf", looks_like_gff, _bed_row),
-        ("refseq", lambda f: _is_genepred(f[1:]) and len(f) >= 13, _binned_genepred_row),
-        ("refseq", lambda f: _is_genepred(f[1:]) and len(f) >= 11, _refflat_row),
-        ("refseq", _is_genepred, _genepred_row),
-        ("refseq", lambda f: len(f) >= 8 and f[2] in "+-" and is_whole(f[3]) and is_whole(f[4]), _lisa_row),
-        ("bed", lambda f: _is_interval(f) and len(f) >= 6 and f[5].lower() in _BED_STRANDS, _bed_row),
-        ("bed", lambda f: _is_interval(f) and len(f) == 5 and f[4].lower() in STRANDS, _bed5_row),
-        ("bed", lambda f: _is_interval(f) and len(f) == 5 and f[3].lower() in STRANDS, _bed5_strand_first_row),
-        ("bed", lambda f: _is_interval(f) and len(f) in {4, 5} and f[3].lower() not in STRANDS, _bed4_row),
-    ]
-    for kind, test, parse in tests:
-        good = sum(bool(fields[0]) and test(fields) for fields in body)
-        if body and good > 0.8 * len(body):
-            return kind, parse
-    return None
-
-
-def _is_interval(fields: list[str]) -> bool:
-    return len(fields) >= 3 and is_whole(fields[1]) and is_whole(fields[2])
-
-
-def _is_genepred(fields: list[str]) -> bool:
-    """Return whether a row is UCSC's genePred: name, chrom, strand, five numbers, starts and ends of exons."""
-    return len(fields) >= 10 and fields[2] in "+-" and all(map(is_whole, fields[3:8]))
-
-
-def _genepred_row(fields: list[str]) -> Row:
-    """Read a row of genePred; its extended form names the gene in the twelfth column, the plain form does not."""
-    extended = len(fields) >= 15 or (len(fields) > 12 and fields[12] in _STATUS)
-    return fields[1], fields[3], fields[4], fields[2], fields[11] if extended else fields[0], fields[0]
-
-
-def _binned_genepred_row(fields: list[str]) -> Row:
-    return _genepred_row(fields[1:])
-
-
-def _refflat_row(fields: list[str]) -> Row | None:
-    return fields[2], fields[4], fields[5], fields[3], fields[0], fields[1]
-
-
-def _lisa_row(fields: list[str]) -> Row | None:
-    return fields[1], fields[3], fields[4], fields[2], fields[7], fields[0]
-
-
-def _bed_row(fields: list[str]) -> Row | None:
-    return fields[0], fields[1], fields[2], fields[5], fields[3], ""
-
-
-def _bed5_row(fields: list[str]) -> Row | None:
-    return fields[0], fields[1], fields[2], fields[4], fields[3], ""
-
-
-def _bed5_strand_first_row(fields: list[str]) -> Row | None:
-    return fields[0], fields[1], fields[2], fields[3], fields[4], ""
-
-
-def _bed4_row(fields: list[str]) -> Row | None:
-    return fields[0], fields[1], fields[2], ".", fields[3], ""
-
-
-_EXONS: Final[Mapping[Callable[[list[str]], Row | None], int]] = {
-    _genepred_row: 8, _binned_genepred_row: 9, _refflat_row: 9, _lisa_row: 5,
-}  # fmt: skip
-"""Column of the starts of exons by form; that of their ends follows."""
-
-
-def _parse(lines: Iterable[str], parse: Callable[[list[str]], Row | None]) -> Rows:
-    """Return the rows, the number of rows considered and the number of unusable rows."""
-    rows: list[Row] = []
-    exons: list[str] = []
-    n_rows = n_bad = 0
-    for line in lines:
-        if line.startswith("#"):
-            continue
-        n_rows += 1
-        fields = _fields(line)
-        try:
-            row = parse(fields)
-        except (IndexError, ValueError):
-            row = None
-        if row is None:
-            n_bad += 1
-        else:
-            rows.append(row)
-            exons.append(_exons(parse, fields))
-    return Rows(rows, n_rows, n_bad, exons=exons)
-
-
-def _exons(parse: Callable[[list[str]], Row | None], fields: list[str]) -> str:
-    """Return the exons of a row, where its form has them: genePred, refFlat, lisa2 and BED12."""
-    if parse is _bed_row:
-        if len(fields) < 12 or not is_whole(fields[1]):
-            return ""
-        start = whole_number(fields[1])
-        sizes, steps = ([int(x) for x in text.strip(",").split(",") if x.isdigit()] for text in fields[10:12])
-        return exon_text((start + step, start + step + size) for step, size in zip(steps, sizes, strict=False))
-    place = _EXONS.get(parse)
-    return ucsc_exons(*fields[place : place + 2]) if place is not None and len(fields) > place + 1 else ""
-
-
 def _finish(path: Path, kind: TssFormat, read: Rows, seen: Exponents) -> TssTable:
     if not read.n_read:
         raise refusal(ResourceError, "tss_without_genes", path=path)
     frame = pd.DataFrame(read.rows, columns=["chrom", "start", "end", "strand", "gene", "gene_id"], dtype=str)
     gene, chrom = frame["gene"].str.strip(), frame["chrom"].str.strip()
+    gene = gene.mask(gene.str.lower().isin(_NO_GENE), frame["gene_id"].str.strip())
     start, end, findings = _interval(path, frame)
     signs = frame["strand"].str.strip().str.lower()
     unstranded = signs.isin(UNSTRANDED)
@@ -255,10 +150,11 @@ def _finish(path: Path, kind: TssFormat, read: Rows, seen: Exponents) -> TssTabl
     keys = ["gene", "chrom", "tss", "strand"]
     grouped = sites.groupby(keys, sort=False, observed=True)["gene_id"]
     counted = grouped.agg(n_transcripts="size", gene_id="first").reset_index()
-    if not windows:
+    parts = _like_parts(path, sites[keys].join(bodies)) if kind in {"bed", "table"} and not windows else []
+    if not windows and not parts:
         counted = _with_bodies(counted, sites[keys].join(bodies))
     lost = _lost(frame.assign(gene=gene), reason, counted)
-    findings = [*read.findings, *findings, *windows, *_suspicious(path, counted)]
+    findings = [*read.findings, *findings, *windows, *parts, *_suspicious(path, counted)]
     if n_bad := sum(reasons.values()):
         findings.append(
             finding(
@@ -291,7 +187,7 @@ def _with_bodies(counted: pd.DataFrame, bodies: pd.DataFrame) -> pd.DataFrame:
 def _reasons(gene: pd.Series, chrom: pd.Series, start: pd.Series, end: pd.Series, strand: pd.Series) -> pd.Series:
     """Return why each row cannot be used, '' where it can."""
     reasons = {
-        "no gene": (gene == "") | gene.str.lower().isin(("nan", "none", "na", "-", ".")),
+        "no gene": gene.str.lower().isin(_NO_GENE),
         "no chromosome": chrom == "",
         "no start and end": start.isna() | end.isna() | (start < 0),
         "an end that is not behind the start": end <= start,
@@ -315,6 +211,21 @@ def _interval(path: Path, frame: pd.DataFrame) -> tuple[pd.Series, pd.Series, li
         start = start.mask(points, start - 1)
         findings.append(finding("tss_points", file=path.name, n_points=int(points.sum()), n_rows=len(points)))
     return start, end, findings
+
+
+def _like_parts(path: Path, rows: pd.DataFrame) -> list[Finding]:
+    """Warn of rows that look like exons: those of one gene do not overlap, as those of its transcripts would."""
+    if float((rows["body_end"] - rows["body_start"]).median()) < _SHORTEST_PART:
+        return []
+    ordered = rows.sort_values(["gene", "chrom", "strand", "body_start"], kind="stable")
+    of_gene = ordered.groupby(["gene", "chrom", "strand"], sort=False, observed=True)
+    apart = (ordered["body_start"] >= of_gene["body_end"].shift()).astype(int)
+    genes = apart.groupby([ordered[key] for key in ("gene", "chrom", "strand")], observed=True).agg(["size", "sum"])
+    several = genes[genes["size"] >= 3]
+    n_apart = int((several["sum"] == several["size"] - 1).sum())
+    if len(several) < _ENOUGH_GENES or n_apart <= len(several) / 2:
+        return []
+    return [finding("tss_like_exons", file=path.name, n_genes=n_apart, n_several=len(several), n_rows=len(rows))]
 
 
 def _windows(path: Path, kind: TssFormat, width: pd.Series) -> list[Finding]:

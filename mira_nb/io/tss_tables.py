@@ -30,24 +30,39 @@ UNSTRANDED: Final = (".", "", "*", "0", "?", "na", "nan")
 GENE_COLUMNS: Final = (
     "gene_symbol", "genesymbol", "symbol", "gene_name", "genename", "gene name", "name2", "hgnc_symbol", "hgnc symbol",
     "mgi_symbol", "mgi symbol", "external_gene_name", "gene", "genes", "gene_id", "geneid", "gene stable id",
-    "ensembl_gene_id", "name",
+    "gene stable id version", "ensembl_gene_id", "ensembl_gene_id_version", "ensgene", "name",
 )  # fmt: skip
-_ID_COLUMNS: Final = ("gene_id", "geneid", "gene stable id", "ensembl_gene_id", "ensembl_id")
+_ID_COLUMNS: Final = (
+    "gene_id", "geneid", "gene stable id", "gene stable id version", "ensembl_gene_id", "ensembl_gene_id_version",
+    "ensembl_id", "ensgene",
+)  # fmt: skip
 _TRANSCRIPT_COLUMNS: Final = (
-    "tx_id", "transcript_id", "transcript stable id", "ensembl_transcript_id", "transcript", "tx_name",
+    "tx_id", "transcript_id", "transcript stable id", "transcript stable id version", "ensembl_transcript_id",
+    "ensembl_transcript_id_version", "transcript", "tx_name",
 )  # fmt: skip
 _TYPE_COLUMNS: Final = ("type", "feature", "feature_type")
 _PARTS: Final = ("exon", "cds", "utr", "5utr", "3utr", "five_prime_utr", "three_prime_utr", "gap")
 _WHOLE: Final = ("transcript", "mrna")
+_GENES: Final = ("gene", "pseudogene")
 _TSS_COLUMNS: Final = ("tss", "tss_position", "tss_pos")
 # columns of Ensembl BioMart and its R package: positions count from 1
 _BIOMART_TSS: Final = ("transcription start site (tss)", "transcription_start_site")
 _BIOMART_START: Final = ("transcript start (bp)", "transcript_start", "gene start (bp)", "start_position")
 _BIOMART_END: Final = ("transcript end (bp)", "transcript_end", "gene end (bp)", "end_position")
-_CHROM: Final = (*CHROM_COLUMNS, "chromosome/scaffold name", "chromosome_name")
-_START: Final = (*START_COLUMNS, "txstart", "tx_start", "gene_start")
-_END: Final = (*END_COLUMNS, "txend", "tx_end", "gene_end")
-_STRAND: Final = ("strand", "orientation")
+_CHROM: Final = (*CHROM_COLUMNS, "chromosome/scaffold name", "chromosome_name", "seq_name")
+_START: Final = (*START_COLUMNS, "txstart", "tx_start", "gene_start", "tx_seq_start", "gene_seq_start", "begin")
+_END: Final = (*END_COLUMNS, "txend", "tx_end", "gene_end", "tx_seq_end", "gene_seq_end")
+_STRAND: Final = ("strand", "orientation", "seq_strand")
+_SAF: Final = frozenset({"geneid", "chr", "start", "end", "strand"})
+_FROM_ONE: Final = (
+    (frozenset({"seqname", "feature"}), "its columns are those of GTF"),
+    (frozenset({"seqnames"}), "its columns are those of R's genomic ranges"),
+    (frozenset({"seqname", "geneseqstart"}), "its columns are those of Ensembl's database"),
+    (frozenset({"seqname", "txseqstart"}), "its columns are those of Ensembl's database"),
+    (frozenset({"begin", "orientation"}), "its columns are those of NCBI's tables of genes"),
+    (frozenset({"ensgene"}), "its genes are Ensembl's"),
+)
+"""Columns that tell that starts count from 1, and how this is said."""
 _WIDTH: Final = ("width",)
 _EXONS: Final = ("exonstarts", "exonends")
 _KNOWN: Final = frozenset(
@@ -90,6 +105,8 @@ class Header:
     width: int | None
     exons: tuple[int, int] | None
     shift: int
+    saf: bool = False
+    from_one: str = ""
 
     def missing(self) -> list[str]:
         """Return the names of required columns that the table lacks."""
@@ -134,7 +151,21 @@ def read_header(first: str) -> Header:
         width=find(_WIDTH),
         exons=_both(known, *_EXONS),
         shift=int(one_based),
+        saf=set(known) == _SAF,
+        from_one="" if one_based or _has_widths(known) else _from_one(set(known)),
     )
+
+
+def _has_widths(known: dict[str, int]) -> bool:
+    """Return whether a table has widths, which tell from where starts count in the place of names of columns."""
+    return plain_header(_WIDTH[0]) in known and _both(known, "start", "end") is not None
+
+
+def _from_one(names: set[str]) -> str:
+    """Return why starts count from 1, as the names of columns tell; '' where they do not."""
+    if names == _SAF:
+        return "its columns are those of SAF, a row per exon"
+    return next((words for columns, words in _FROM_ONE if columns <= names), "")
 
 
 def _known_header(name: str) -> str:
@@ -171,6 +202,12 @@ class _Read:
     transcript: str
     exons: str = ""
 
+    def move(self, point: bool) -> None:
+        """Move the start, of a point also its end, from counting from 1 to counting from 0."""
+        chrom, start, end, *rest = self.row
+        start = str(whole_number(start) - 1)
+        self.row = (chrom, start, str(whole_number(end) - 1) if point else end, *rest)  # type: ignore[assignment]
+
 
 def parse_table(lines: Iterator[str], path: Path) -> Rows:
     """Read a table whose first line names the columns.
@@ -191,19 +228,27 @@ def parse_table(lines: Iterator[str], path: Path) -> Rows:
     for fields in split:
         try:
             fields = _of_columns(fields, header, shift)
-            found = _table_row(fields, header)
-            if header.width is not None and header.tss is None:
-                n_one_based += int(found.row[2]) - int(found.row[1]) + 1 == whole_number(fields[header.width])
-            read.append(found)
+            read.append(_table_row(fields, header))
+            n_one_based += _width_from_one(fields, header)
         except (IndexError, ValueError):
             n_bad += 1
     _check_strands(path, {found.row[3] for found in read})
-    if read and n_one_based > 0.9 * len(read):  # a table of R's GRanges
+    widths_tell = n_one_based > _NEARLY_ALL * len(read) if read else False
+    findings = []
+    if widths_tell or header.from_one:
+        findings = [] if widths_tell else [finding("tss_one_based", file=path.name, reason=header.from_one)]
         for found in read:
-            chrom, start, *rest = found.row
-            found.row = (chrom, str(int(start) - 1), *rest)  # type: ignore[assignment]
-    rows, exons, findings = _transcripts(path, read)
-    return Rows(rows, len(split), n_bad, findings, exons)
+            found.move(header.tss is not None)
+    rows, exons, joined = _transcripts(path, read)
+    return Rows(rows, len(split), n_bad, [*findings, *joined], exons)
+
+
+def _width_from_one(fields: list[str], header: Header) -> bool:
+    """Return whether the width of a row is that of a start that counts from 1."""
+    if header.shift or header.width is None or header.start is None or header.end is None:
+        return False
+    start, end, width = (whole_number(fields[place]) for place in (header.start, header.end, header.width))
+    return end - start + 1 == width
 
 
 def _of_columns(fields: list[str], header: Header, shift: int) -> list[str]:
@@ -267,6 +312,8 @@ def _table_row(fields: list[str], header: Header) -> _Read:
         end = str(whole_number(end))
     row = (text(header.chrom), start, end, text(header.strand), text(header.gene), text(header.gene_id))
     exons = "" if header.exons is None else ucsc_exons(*(fields[place] for place in header.exons))
+    if header.saf:
+        return _Read(row, "exon", row[4])
     return _Read(row, kind, text(header.transcript) if header.tss is None else "", exons)
 
 
@@ -279,13 +326,15 @@ def _transcripts(path: Path, read: list[_Read]) -> tuple[list[Row], list[str], l
     whole = [found for found in read if found.kind in _WHOLE]
     if whole:
         return [found.row for found in whole], [_exons(blocks, found.transcript, found.row) for found in whole], []
-    parts = [found for found in read if found.kind in _PARTS and found.transcript]
-    if not parts:
-        return [found.row for found in read], [found.exons for found in read], []
+    parts = [found for found in read if found.kind in _PARTS]
+    genes = [found for found in read if found.kind in _GENES]
+    if not parts or (genes and not any(found.transcript for found in parts)):
+        whole = genes if parts else read
+        return [found.row for found in whole], [found.exons for found in whole], []
     joined: dict[tuple[str, str], Row] = {}
     for found in parts:
         chrom, start, end, *rest = found.row
-        key = found.transcript, chrom
+        key = found.transcript or found.row[5] or found.row[4], chrom
         if key in joined:
             start = str(min(int(start), int(joined[key][1])))
             end = str(max(int(end), int(joined[key][2])))
