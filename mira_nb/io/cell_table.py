@@ -28,9 +28,13 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 _OPTION: Final = "--obs"
-_MISSING: Final = frozenset({"", "NA", "NaN", "nan", "<NA>", "#N/A"})
+MISSING: Final = frozenset({"", "NA", "NaN", "nan", "<NA>", "#N/A"})
+"""What tools write where there is no value."""
+_KEYS: Final = frozenset({"barcode", "barcodes", "cell", "cells", "cell_id", "cellid", "cell_barcode", "cluster"})
 _SAMPLE_COLUMNS: Final = ("sample_id", "library_id", "sample", "library")
 _FEW: Final = 0.05
+_MEASURED: Final = 10
+"""Different values from which a column with commas holds measurements and not names."""
 _MOST: Final = 0.5
 _QUOTED: Final = re.compile(r'"[^"]*"')
 
@@ -137,11 +141,25 @@ def _read_text(path: Path) -> pd.DataFrame:
         raise ValueError("it is empty")
     header, body = rows[0], rows[1:]
     if body and len(header) == len(body[0]) - 1:  # write.table of R: no name above the row names
+        _check_blanks(header, body, delimiter, quoted='"' in sample)
         header = ["row name", *header]
     bad = next((number for number, row in enumerate(body, 2) if len(row) != len(header)), None)
     if bad is not None:
         raise ValueError(f"row {bad} has {len(body[bad - 2])} fields, the header {len(header)}")
     return pd.DataFrame(body, columns=[name.removeprefix("\ufeff") for name in header], dtype=object)
+
+
+def _check_blanks(header: list[str], body: list[list[str]], delimiter: str, *, quoted: bool) -> None:
+    """Refuse a table whose fields are separated by blanks where values seem to hold blanks, too.
+
+    One field more than the header has is a row name in R's files; above names of cells or clusters it is a second word.
+    """
+    numbered = [row[0] for row in body[:50]] == [str(number) for number in range(1, len(body[:50]) + 1)]
+    if delimiter == " " and not quoted and header[0].lower() in _KEYS and not numbered:
+        raise ValueError(
+            f"its fields are separated by blanks, and values seem to hold blanks: {' '.join(body[0])!r} below "
+            f"{' '.join(header)!r}; write it with tabs, or with quotes"
+        )
 
 
 def add_cell_table(data: MuData, path: Path, log: Log) -> None:
@@ -288,6 +306,7 @@ def _matches(table: pd.DataFrame, cells: pd.Index, rules: Iterable[str]) -> Iter
 
 def _write(data: MuData, table: pd.DataFrame, rows: np.ndarray, key: str, path: Path, log: Log) -> None:
     replaced: list[str] = []
+    read: dict[str, list[str]] = {}
     for name in table.columns:
         if name in {key, "row name"}:
             continue
@@ -297,22 +316,44 @@ def _write(data: MuData, table: pd.DataFrame, rows: np.ndarray, key: str, path: 
         target = f"{target}_" if target in {"_index", "index"} else target
         if target in data.obs:
             replaced.append(target)
-        data.obs[target] = _typed(values)
+        data.obs[target], form = _typed(values)
+        if form:
+            read.setdefault(form, []).append(target)
+    for form, names in read.items():
+        log.add("table_numbers_read", file=path.name, option=_OPTION, columns=list(map(repr, names)), form=form)
     if replaced:
         log.add("annotations_replaced", file=path.name, columns=list(map(repr, replaced)))
 
 
-def _typed(values: np.ndarray) -> Any:
-    """Return numbers as numbers, where nothing is lost ('007' stays text), and everything else as labels."""
+_NUMBER: Final = r"(?i)[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[-+]?\d+)?|[-+]?inf"
+_FORMS: Final = (
+    ("thousands", r"[-+]?(?:0|[1-9]\d{0,2}(?:,\d{3})*)(?:\.\d+)?", (",", "")),
+    ("decimal", r"[-+]?(?:0|[1-9]\d*)(?:,\d+)?", (",", ".")),
+    ("percent", r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?\s*%", ("%", "")),
+)
+"""Other spellings of numbers: name, pattern of every value, what is replaced to read it."""
+
+
+def _typed(values: np.ndarray) -> tuple[Any, str]:
+    """Return numbers as numbers, where nothing is lost ('007' stays text), and everything else as labels.
+
+    Numbers of another spelling are read as what they mean, and the name of the spelling is returned.
+    """
     text = pd.Series([str(value).strip() for value in values], dtype=object)
-    missing = text.isin(_MISSING)
+    missing = text.isin(MISSING)
     filled = text[~missing]
-    plain = filled.str.fullmatch(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?inf", case=False)
-    if len(filled) and plain.all():
-        numbers = pd.to_numeric(text.where(~missing, None))
+    form = ""
+    for name, pattern, (mark, other) in _FORMS:
+        if name == "decimal" and filled.nunique() < _MEASURED:
+            continue  # '1,2' may be the name of two clusters that were merged
+        if filled.str.contains(mark, regex=False).any() and filled.str.fullmatch(pattern).all():
+            filled, form = filled.str.replace(mark, other, regex=False).str.strip(), name
+            break
+    if len(filled) and filled.str.fullmatch(_NUMBER).all():
+        numbers = pd.to_numeric(filled.reindex(text.index))
         whole = not missing.any() and filled.str.fullmatch(r"[-+]?\d{1,18}").all()
-        return numbers.to_numpy(np.int64 if whole else np.float64)
-    return pd.Categorical(text.where(~missing, None))
+        return numbers.to_numpy(np.int64 if whole else np.float64), form
+    return pd.Categorical(text.where(~missing, None)), ""
 
 
 def _no_match(path: Path, table: pd.DataFrame, cells: pd.Index, found: _Match | None) -> InputError:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ import pandas as pd
 from mira_nb.errors import InputError
 from mira_nb.text import clean_label, cut_label, from_spreadsheet_cell
 
-from .cell_table import read_cell_table
+from .cell_table import MISSING, read_cell_table
 from .messages import refusal
 
 _OPTION: Final = "--labels"
@@ -66,7 +67,7 @@ def read_cluster_labels(path: Path) -> ClusterLabels:
     if len(twice):
         raise refusal(InputError, "cluster_named_twice", path=path, clusters=list(map(repr, twice[:5])))
     texts = [cut_label(clean_label(from_spreadsheet_cell(str(text)).strip())) for text in table[found["label"]]]
-    labels = {cluster: text for cluster, text in zip(clusters, texts, strict=True) if text}
+    labels = {cluster: text for cluster, text in zip(clusters, texts, strict=True) if text not in MISSING}
     if not labels:
         raise refusal(InputError, "labels_empty", path=path)
     return ClusterLabels(path, labels, _sizes(table, found, clusters))
@@ -77,7 +78,17 @@ def _sizes(table: pd.DataFrame, found: Mapping[str, str], clusters: list[str]) -
     if "n_cells" not in found:
         return {}
     texts = [str(text).strip() for text in table[found["n_cells"]]]
-    return {cluster: int(text) for cluster, text in zip(clusters, texts, strict=True) if text.isdecimal()}
+    plain = [re.sub(r"\.0+$", "", text.replace(",", "")) for text in texts]
+    return {cluster: int(text) for cluster, text in zip(clusters, plain, strict=True) if text.isdecimal()}
+
+
+def _whole_names(table: ClusterLabels, known: list[str]) -> ClusterLabels:
+    """Return the table with clusters as they are called, where a spreadsheet or pandas wrote 3.0 for 3."""
+    named = {name: re.sub(r"\.0+$", "", name) for name in (*table.labels, *table.sizes)}
+    if set(named) & set(known) or not set(named.values()) <= set(known):
+        return table
+    labels = {named[name]: label for name, label in table.labels.items()}
+    return replace(table, labels=labels, sizes={named[name]: size for name, size in table.sizes.items()})
 
 
 def label_cells(table: ClusterLabels, clusters: pd.Categorical, *, missing: str) -> pd.Categorical:
@@ -96,6 +107,7 @@ def label_cells(table: ClusterLabels, clusters: pd.Categorical, *, missing: str)
         The table names clusters that do not exist, or was made for clusters of other sizes.
     """
     known = [str(name) for name in clusters.categories]
+    table = _whole_names(table, known)
     given = dict.fromkeys([*table.labels, *table.sizes])
     unknown = [name for name in given if name not in known]
     if unknown:

@@ -19,6 +19,8 @@ SYMBOL_COLUMNS: Final = (
     "hgncsymbol", "mgisymbol", "externalgenename", "hgnc", "name", "gene", "genes", "feature", "features",
 )  # fmt: skip
 """Names of columns of symbols, without capitals and separators."""
+_DESCRIPTIONS: Final = 0.5
+"""Fraction of values of several words from which a column holds descriptions."""
 _LITERAL: Final = r"^b(['\"])(.*)\1$"
 _MONTHS: Final = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 DATE: Final = rf"(?i)\d{{1,2}}-(?:{_MONTHS})|(?:{_MONTHS})-\d{{1,2}}|\d{{4}}-\d\d-\d\d(?: 00:00:00)?"
@@ -69,7 +71,9 @@ def symbol_column(var: pd.DataFrame) -> str | None:
     for name in SYMBOL_COLUMNS:
         if name in lower:
             values = var[lower[name]]
-            if not pd.api.types.is_numeric_dtype(values) and not is_ensembl(values.dropna()) and values.nunique() > 1:
+            if pd.api.types.is_numeric_dtype(values) or is_ensembl(values.dropna()) or values.nunique() < 2:
+                continue
+            if values.dropna().astype(str).str.contains(r"\S\s+\S").mean() < _DESCRIPTIONS:
                 return lower[name]
     return None
 

@@ -120,8 +120,8 @@ def _without_assembly(names: pd.Series, source: str, log: Log) -> pd.Series:
 
 def _with_symbols(part: Counted, log: Log) -> Counted:
     """Name genes by their symbols where names are identifiers or numbers and a column holds symbols."""
-    numbers = bool(part.var.index.astype(str).str.fullmatch(r"\d+").all())
-    if not (is_ensembl(part.var.index) or numbers):
+    kind = _identifiers(part.var.index)
+    if not kind:
         return part
     column = symbol_column(part.var)
     if column is None:
@@ -140,6 +140,22 @@ def _with_symbols(part: Counted, log: Log) -> Counted:
         column=column,
         example=part.var.index[0],
         n_without=without,
-        numbers=numbers,
+        kind=kind,
     )
     return replace(part, var=var)
+
+
+_DATABASES: Final = (
+    r"FBgn\d+|WBGene\d+|AT[1-5MC]G\d{5}|[NX][MR]_\d+(?:\.\d+)?|ENS[A-Z]*T\d+(?:\.\d+)?|"
+    r"(?:HGNC|MGI|RGD|SGD|ZFIN|Xenbase):\S+"
+)
+
+
+def _identifiers(names: pd.Index) -> str:
+    """Return what names of genes are where they are no symbols; '' where they may be."""
+    text = names.astype(str)
+    if len(text) and text.str.fullmatch(r"\d+").all():
+        return "numbers"
+    if is_ensembl(names):
+        return "Ensembl identifiers"
+    return "identifiers of a database" if len(text) and text.str.fullmatch(_DATABASES).mean() > 0.9 else ""

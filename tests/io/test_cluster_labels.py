@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mira_nb.io.cell_table import read_cell_table
 from mira_nb.io.cluster_labels import label_cells, read_cluster_labels
 from mira_nb.run.store import plain_cells
 from tests.messages import refused
@@ -69,3 +70,23 @@ def test_a_table_of_another_form_is_refused_with_its_name(tmp_path: Path, text: 
         read_cluster_labels(written(tmp_path / "mine.csv", text))
     assert "mine.csv" in str(error.value)
     assert "--labels" in str(error.value)
+
+
+def test_missing_labels_of_r_and_numbers_of_spreadsheets(tmp_path: Path) -> None:
+    """Clusters 1 and 3 have no label; sizes are told, so that a wrong one is still seen."""
+    text = '"cluster","label","n_cells"\n"0.0","B cell","2.0"\n"1.0",NA,"3"\n"2.0","T cell","4"\n"3.0",NA,"1"\n'
+    table = read_cluster_labels(written(tmp_path / "l.csv", text))
+    labels = label_cells(table, CLUSTERS, missing="not annotated")
+    assert pd.Series(labels).value_counts().to_dict() == {"B cell": 2, "T cell": 4, "not annotated": 4}
+    wrong = read_cluster_labels(written(tmp_path / "l.csv", text.replace('"2.0"\n', '"1,002"\n', 1)))
+    with refused("labels_of_other_clusters", n_given=1002, n_cells=2):
+        label_cells(wrong, CLUSTERS, missing="")
+
+
+@pytest.mark.parametrize("text", ["cluster label\n0 B cell\n1 T cell\n", "cell type2\nAAAC-1 A cell\nAAAG-1 B cell\n"])
+def test_blanks_that_separate_fields_and_stand_in_values_are_refused(tmp_path: Path, text: str) -> None:
+    with refused("table_unreadable") as error:
+        read_cell_table(written(tmp_path / "t.txt", text))
+    assert "blanks" in str(error.value)
+    named = read_cell_table(written(tmp_path / "t.txt", "type n\nAAAC-1 A 1\nAAAG-1 B 2\n"))
+    assert named["row name"].tolist() == ["AAAC-1", "AAAG-1"]

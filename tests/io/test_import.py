@@ -266,6 +266,24 @@ def test_obs_table_of_any_format(rna, atac, tmp_path, write_tenx, writer):
     assert obs["batch"].tolist() == [i % 2 + 1 for i in range(rna.n_obs)]
 
 
+@pytest.mark.parametrize(
+    ("form", "spelling"), [("{0},{1:02d}", "decimal"), ("{2:,}", "thousands"), ("{0}.{1:02d}%", "percent")]
+)
+def test_numbers_of_another_spelling_are_numbers_and_said(rna, atac, tmp_path, write_tenx, form, spelling):
+    write_tenx(tmp_path / "m.h5", rna, atac)
+    n = rna.n_obs
+    texts = [form.format(i // 100, i % 100, 900 + i) for i in range(n)]
+    merged = ["1,2" if i % 3 else "3" for i in range(n)]
+    frame = pd.DataFrame({"barcode": rna.obs_names, "value": texts, "cluster": merged})
+    frame.to_csv(tmp_path / "cells.csv", sep=";", index=False)
+    found = read_input(InputSpec(tenx=tmp_path / "m.h5", obs=tmp_path / "cells.csv"))
+    wanted = [900 + i for i in range(n)] if spelling == "thousands" else [i / 100 for i in range(n)]
+    np.testing.assert_allclose(found.data.obs["value"].to_numpy(float), wanted)
+    assert found.data.obs["cluster"].astype(str).tolist() == merged, "names of merged clusters stay"
+    said = next(item for item in found.findings if item.code == "input.table_numbers_read")
+    assert said.values["form"] == spelling
+
+
 def test_obs_table_of_excel_and_anndata(rna, atac, tmp_path, write_tenx):
     write_tenx(tmp_path / "m.h5", rna, atac)
     frame = table(rna.obs_names.tolist())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import h5py
 import numpy as np
+import pytest
 
 from mira_nb.io.read import read_input
 from tests.messages import values
@@ -16,6 +17,21 @@ def test_identifier_and_symbol_in_one_name_are_taken_apart(rna, atac, write):
         var = read_input(write(rna, atac)).data["rna"].var
         assert list(var.index) == symbols
         assert var["gene_ids"].tolist() == [f"ENSG{i:011d}" for i in range(len(symbols))]
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["FBgn{0:07d}", "WBGene{0:08d}", "AT1G{0:05d}", "NM_{0:06d}.2", "HGNC:{0}", "ENST{0:011d}", "ENSMUSG{0:011d}"],
+)
+def test_identifiers_of_databases_give_way_to_symbols(rna, atac, write, form):
+    symbols = rna.var_names.tolist()
+    rna.var["about"] = [f"protein {number} of the cell" for number in range(rna.n_vars)]
+    rna.var["name"] = rna.var["about"]
+    rna.var["gene_name"] = symbols
+    rna.var_names = [form.format(number) for number in range(1, rna.n_vars + 1)]
+    var = read_input(write(rna, atac)).data["rna"].var
+    assert list(var.index) == symbols
+    assert var["gene_ids"].iloc[0] == form.format(1)
 
 
 def test_dates_in_the_place_of_genes_are_reported(rna, atac, write):
