@@ -18,7 +18,10 @@ from .tss import TssTable
 _SYMBOLS: Final = "gene names"
 _IDENTIFIERS: Final = "gene identifiers"
 _NAMES: Final = "the names of the genes"
+_PARTS: Final = "parts of the gene names"
 _NEARLY: Final = 0.9
+_FEW: Final = 0.2
+_SEPARATORS: Final = re.compile(r"[|;,@:/\s]+|_(?=\d+$)|_(?=ENS)")
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def name_sites(table: TssTable, var: pd.DataFrame) -> NamedSites:
 
     Identifiers win where they match nearly as many genes as anything else, since a symbol may name several genes. Genes
     that are not found so are looked for by the other names, at last with all separators equal: R writes ``HLA-A`` as
-    ``HLA.A``.
+    ``HLA.A``. Where hardly any gene is found, parts of the file's names are tried: ``p1@SPI1``, ``SPI1|ENSG0001``.
 
     Parameters
     ----------
@@ -72,10 +75,11 @@ def name_sites(table: TssTable, var: pd.DataFrame) -> NamedSites:
     known = {plain_header(name): name for name in reversed(var.columns)}
     columns = [known[key] for name in ID_COLUMNS if (key := plain_header(name)) in known]
     ours |= {f"var[{column!r}]": var[column].astype(str) for column in columns}
-    tried: dict[tuple[str, str], pd.Series] = {}
-    for what, names in ours.items():
-        genes = _first(names.map(_key), var.index)
-        tried |= {(where, what): given.map(_key).map(genes) for where, given in theirs.items()}
+    tried = _tried(theirs, ours)
+    if max(matched.nunique() for matched in tried.values()) < _FEW * len(var):
+        keys = {_key(name) for names in ours.values() for name in names}
+        theirs[_PARTS] = table.frame["gene"].map(lambda name: _part(name, keys))
+        tried = _tried(theirs, ours)
     where, what = _best({pair: int(matched.nunique()) for pair, matched in tried.items()})
     matched = tried.pop((where, what))
     for other in tried.values():
@@ -99,6 +103,17 @@ def name_sites(table: TssTable, var: pd.DataFrame) -> NamedSites:
     }
     how = f"{where} of the file with {what} of the data"
     return NamedSites(frame, len(found), how, int(spelt.nunique()), lost, _scattered(frame[matched.notna()]))
+
+
+def _tried(theirs: Mapping[str, pd.Series], ours: Mapping[str, pd.Series]) -> dict[tuple[str, str], pd.Series]:
+    """Return the gene of every site by each pair of names."""
+    genes = {what: _first(names.map(_key), names.index) for what, names in ours.items()}
+    return {(where, what): given.map(_key).map(genes[what]) for what in ours for where, given in theirs.items()}
+
+
+def _part(name: str, known: set[str]) -> str:
+    """Return the part of a name that is a gene of the data; the whole name where none is."""
+    return next((part for part in _SEPARATORS.split(str(name)) if part and _key(part) in known), str(name))
 
 
 def _best(n_genes: Mapping[tuple[str, str], int]) -> tuple[str, str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from mira_nb.errors import ResourceError
 from mira_nb.io.tss import TssTable, read_tss
+from mira_nb.io.tss_genes import name_sites
 from tests.messages import refused
 
 N = 12
@@ -149,3 +151,15 @@ def test_a_table_of_unknown_columns_is_not_read_as_bed(tmp_path: Path) -> None:
         read_tss(tmp_path / "t.txt")
     (tmp_path / "t.bed").write_text(table("a\tb\tc\td\te\tf", whole("{c}\t{zero}\t{end}\t{g}\t0\t{s}\n")))
     assert sites(read_tss(tmp_path / "t.bed")) == SITES, "over chromosomes any header is left out"
+
+
+@pytest.mark.parametrize("form", ["{g}|{i}", "{i};{g}", "p1@{g}", "{g}_1", "{g},LOC1", "STRG.1|{g}", "{g}_{i}"])
+def test_names_that_hold_the_gene_and_more_are_taken_apart(tmp_path: Path, form: str) -> None:
+    (tmp_path / "t.bed").write_text(table("#chrom", whole("{c}\t{zero}\t{end}\t" + form + "\t0\t{s}\n")))
+    var = pd.DataFrame(index=[gene[0] for gene in GENES])
+    named = name_sites(read_tss(tmp_path / "t.bed"), var)
+    assert named.n_genes == N
+    assert set(named.frame["gene"]) == set(var.index)
+    assert "parts" in named.how
+    other = pd.DataFrame(index=[f"Other{n}" for n in range(N)])
+    assert name_sites(read_tss(tmp_path / "t.bed"), other).n_genes == 0
