@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import itertools
-import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -19,8 +16,10 @@ import pandas as pd
 from mira_nb.errors import InputError
 
 from .cells import RULES, match_names, name_keys
+from .delimited import DELIMITER, read_delimited, typed
 from .evidence import TOLERATED
-from .files import check_file, is_gzipped
+from .files import check_file
+from .labels import tidy_labels
 from .messages import refusal
 from .pairing import Log, examples
 
@@ -28,15 +27,9 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 _OPTION: Final = "--obs"
-MISSING: Final = frozenset({"", "NA", "NaN", "nan", "<NA>", "#N/A"})
-"""What tools write where there is no value."""
-_KEYS: Final = frozenset({"barcode", "barcodes", "cell", "cells", "cell_id", "cellid", "cell_barcode", "cluster"})
 _SAMPLE_COLUMNS: Final = ("sample_id", "library_id", "sample", "library")
 _FEW: Final = 0.05
-_MEASURED: Final = 10
-"""Different values from which a column with commas holds measurements and not names."""
 _MOST: Final = 0.5
-_QUOTED: Final = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -85,14 +78,15 @@ def read_cell_table(
         if name.endswith((".xlsx", ".xlsm")):
             table = pd.read_excel(path, dtype=str, keep_default_na=False)
         elif name.endswith(".parquet"):
-            table = pd.read_parquet(path).reset_index()
+            table = pd.read_parquet(path)
+            table = _as_text(table if isinstance(table.index, pd.RangeIndex) else table.reset_index())
         elif name.endswith((".h5ad", ".h5ad.gz")):
             from .formats import open_store, read_obs
 
             with open_store(path, option=option) as file:
-                table = read_obs(file).reset_index(names="row name")
+                table = _as_text(read_obs(file).reset_index(names="row name"))
         else:
-            table = _read_text(path)
+            table = read_delimited(path)
     except (ImportError, ValueError, OSError, EOFError, KeyError, csv.Error, zlib.error, zipfile.BadZipFile) as error:
         raise refusal(
             InputError,
@@ -116,50 +110,9 @@ def read_cell_table(
     return table.loc[:, ~table.columns.duplicated()]
 
 
-def _read_text(path: Path) -> pd.DataFrame:
-    import gzip
-
-    opener = gzip.open if is_gzipped(path) else open
-    with opener(path, "rb") as handle:
-        start = handle.read(1 << 12)
-    wide = start[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
-    if b"\x00" in start and not wide:
-        raise ValueError("it holds binary data")
-    with opener(path, "rt", encoding="utf-16" if wide else "utf-8-sig", errors="replace", newline="") as handle:
-        sample = handle.read(1 << 16)
-        handle.seek(0)
-        known = [line for line in sample.splitlines() if line.strip() and not line.startswith("##")]
-        bare = [_QUOTED.sub("", line) for line in known[:20]]
-        counts = {mark: sum(line.count(mark) for line in bare) for mark in "\t;,|"}
-        delimiter = max(counts, key=lambda mark: counts[mark]) if any(counts.values()) else " "
-        # comments stand before the header, whose first name may begin with '#'
-        comments = itertools.takewhile(lambda line: line.startswith("#") and delimiter not in line, known)
-        skipped = set(comments) if delimiter != " " else set()
-        lines = (line for line in handle if not line.startswith("##") and line.rstrip("\r\n") not in skipped)
-        rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if any(row)]
-    if not rows:
-        raise ValueError("it is empty")
-    header, body = rows[0], rows[1:]
-    if body and len(header) == len(body[0]) - 1:  # write.table of R: no name above the row names
-        _check_blanks(header, body, delimiter, quoted='"' in sample)
-        header = ["row name", *header]
-    bad = next((number for number, row in enumerate(body, 2) if len(row) != len(header)), None)
-    if bad is not None:
-        raise ValueError(f"row {bad} has {len(body[bad - 2])} fields, the header {len(header)}")
-    return pd.DataFrame(body, columns=[name.removeprefix("\ufeff") for name in header], dtype=object)
-
-
-def _check_blanks(header: list[str], body: list[list[str]], delimiter: str, *, quoted: bool) -> None:
-    """Refuse a table whose fields are separated by blanks where values seem to hold blanks, too.
-
-    One field more than the header has is a row name in R's files; above names of cells or clusters it is a second word.
-    """
-    numbered = [row[0] for row in body[:50]] == [str(number) for number in range(1, len(body[:50]) + 1)]
-    if delimiter == " " and not quoted and header[0].lower() in _KEYS and not numbered:
-        raise ValueError(
-            f"its fields are separated by blanks, and values seem to hold blanks: {' '.join(body[0])!r} below "
-            f"{' '.join(header)!r}; write it with tabs, or with quotes"
-        )
+def _as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with empty texts where there are no values."""
+    return table.astype(object).where(table.notna(), "")
 
 
 def add_cell_table(data: MuData, path: Path, log: Log) -> None:
@@ -179,7 +132,7 @@ def add_cell_table(data: MuData, path: Path, log: Log) -> None:
     if rows is not None:
         names = table[next(name for name in _SAMPLE_COLUMNS if name in table.columns)]
         empty = names[~np.isin(np.arange(len(table)), rows)].tolist()
-        log.add("table_of_samples", file=path.name, n_rows=len(table), empty=empty)
+        log.add("table_of_samples", file=path.name, n_rows=len(table), empty=empty, column=_number_column(table) or "")
         _write(data, table, rows, "", path, log)
         return
     table = _one_row_per_cell(_with_header(table, path, data.obs_names), path, data.obs_names, log)
@@ -266,10 +219,19 @@ def _sample_rows(table: pd.DataFrame, cells: pd.Index) -> np.ndarray | None:
     if not named or numbers.isna().any():
         return None
     rows = numbers.astype(int).to_numpy() - 1
+    if (column := _number_column(table)) is not None:
+        places = np.argsort(table[column].astype(int).to_numpy())
+        return places[rows] if rows.min() >= 0 and rows.max() < len(table) < len(cells) else None
     if not 1 <= len(table) < len(cells) or rows.min() < 0 or rows.max() >= len(table):
         return None
     complete = rows.max() == len(table) - 1
     return rows if complete or (table[named[0]].is_unique and _best(table, cells) is None) else None
+
+
+def _number_column(table: pd.DataFrame) -> str | None:
+    """Return the column that holds the numbers of the samples, 1 to n in any order, None without one."""
+    wanted = {str(number) for number in range(1, len(table) + 1)}
+    return next((str(name) for name in table.columns if set(table[name].astype(str).str.strip()) == wanted), None)
 
 
 def _best(table: pd.DataFrame, cells: pd.Index) -> _Match | None:
@@ -316,44 +278,15 @@ def _write(data: MuData, table: pd.DataFrame, rows: np.ndarray, key: str, path: 
         target = f"{target}_" if target in {"_index", "index"} else target
         if target in data.obs:
             replaced.append(target)
-        data.obs[target], form = _typed(values)
+        column, form = typed(values, decimal_comma=table.attrs.get(DELIMITER) == ";")
+        shown = tidy_labels(pd.DataFrame({target: column}, index=data.obs.index), path.name, log)
+        data.obs[str(shown.columns[0])] = shown.iloc[:, 0]
         if form:
             read.setdefault(form, []).append(target)
     for form, names in read.items():
         log.add("table_numbers_read", file=path.name, option=_OPTION, columns=list(map(repr, names)), form=form)
     if replaced:
         log.add("annotations_replaced", file=path.name, columns=list(map(repr, replaced)))
-
-
-_NUMBER: Final = r"(?i)[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[-+]?\d+)?|[-+]?inf"
-_FORMS: Final = (
-    ("thousands", r"[-+]?(?:0|[1-9]\d{0,2}(?:,\d{3})*)(?:\.\d+)?", (",", "")),
-    ("decimal", r"[-+]?(?:0|[1-9]\d*)(?:,\d+)?", (",", ".")),
-    ("percent", r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?\s*%", ("%", "")),
-)
-"""Other spellings of numbers: name, pattern of every value, what is replaced to read it."""
-
-
-def _typed(values: np.ndarray) -> tuple[Any, str]:
-    """Return numbers as numbers, where nothing is lost ('007' stays text), and everything else as labels.
-
-    Numbers of another spelling are read as what they mean, and the name of the spelling is returned.
-    """
-    text = pd.Series([str(value).strip() for value in values], dtype=object)
-    missing = text.isin(MISSING)
-    filled = text[~missing]
-    form = ""
-    for name, pattern, (mark, other) in _FORMS:
-        if name == "decimal" and filled.nunique() < _MEASURED:
-            continue  # '1,2' may be the name of two clusters that were merged
-        if filled.str.contains(mark, regex=False).any() and filled.str.fullmatch(pattern).all():
-            filled, form = filled.str.replace(mark, other, regex=False).str.strip(), name
-            break
-    if len(filled) and filled.str.fullmatch(_NUMBER).all():
-        numbers = pd.to_numeric(filled.reindex(text.index))
-        whole = not missing.any() and filled.str.fullmatch(r"[-+]?\d{1,18}").all()
-        return numbers.to_numpy(np.int64 if whole else np.float64), form
-    return pd.Categorical(text.where(~missing, None)), ""
 
 
 def _no_match(path: Path, table: pd.DataFrame, cells: pd.Index, found: _Match | None) -> InputError:

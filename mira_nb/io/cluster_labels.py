@@ -15,7 +15,8 @@ import pandas as pd
 from mira_nb.errors import InputError
 from mira_nb.text import clean_label, cut_label, from_spreadsheet_cell
 
-from .cell_table import MISSING, read_cell_table
+from .cell_table import read_cell_table
+from .delimited import MISSING
 from .messages import refusal
 
 _OPTION: Final = "--labels"

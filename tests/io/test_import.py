@@ -275,7 +275,7 @@ def test_numbers_of_another_spelling_are_numbers_and_said(rna, atac, tmp_path, w
     texts = [form.format(i // 100, i % 100, 900 + i) for i in range(n)]
     merged = ["1,2" if i % 3 else "3" for i in range(n)]
     frame = pd.DataFrame({"barcode": rna.obs_names, "value": texts, "cluster": merged})
-    frame.to_csv(tmp_path / "cells.csv", sep=";", index=False)
+    frame.to_csv(tmp_path / "cells.csv", sep=";" if spelling == "decimal" else "\t", index=False)
     found = read_input(InputSpec(tenx=tmp_path / "m.h5", obs=tmp_path / "cells.csv"))
     wanted = [900 + i for i in range(n)] if spelling == "thousands" else [i / 100 for i in range(n)]
     np.testing.assert_allclose(found.data.obs["value"].to_numpy(float), wanted)
