@@ -32,13 +32,16 @@ def orientation_maps(
     bare = alt.Axis(ticks=False, labels=False, grid=False)
     free = alt.Scale(zero=False, nice=False)
     x = alt.X("x:Q", title="UMAP 1", axis=bare, scale=free)
+    below = alt.Legend(orient="bottom", gradientLength=160)
     size = point_size(len(cells), width=WIDTH, height=WIDTH)
     parts: list[Any] = []
     for name, title in titles.items():
         y = alt.Y("y:Q", title=None if parts else "UMAP 2", axis=bare, scale=free)
         base = alt.Chart(alt.NamedData(CELLS)).encode(x=x, y=y)
         outside = base.transform_filter(f"!isValid(datum['{name}'])").mark_circle(size=size, color="#c9cdd2")
-        color = alt.Color(f"{name}:Q", title="Pseudotime (0 to 1)", scale=alt.Scale(scheme=theme.SEQUENTIAL))
+        color = alt.Color(
+            f"{name}:Q", title="Pseudotime (0 to 1)", scale=alt.Scale(scheme=theme.SEQUENTIAL), legend=below
+        )
         inside = base.transform_filter(f"isValid(datum['{name}'])").mark_circle(size=size, opacity=0.8)
         start = (
             alt.Chart(starts[starts["orientation"] == name])

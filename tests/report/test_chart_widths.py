@@ -38,6 +38,7 @@ def charts() -> dict[str, Any]:
         "bars": motif_bars(motif_table()),
         "stack": alt.vconcat(points.properties(width=520, height=120), alt.hconcat(small, small)),
         "rows": points.properties(width=420, height=80).facet(row="g:N"),
+        "pair": alt.hconcat(points.properties(width=800, height=400), points.properties(width=800, height=400)),
         "single": points.properties(width=480, height=160),
     }
 

@@ -93,15 +93,17 @@ const charts = (() => {
     if (spec.facet && spec.spec) return spanOf(spec.spec) * (spec.columns ?? (spec.facet.row && !spec.facet.column ? 1 : NaN));
     return NaN;
   };
-  // the signals that hold these widths
+  // the signals that hold these widths, and the heights of parts
+  const known = (view) => Object.keys(view.getState({ signals: () => true, data: () => false }).signals);
   const widthsOf = (spec, view) => {
     if (typeof spec.width === "number") return ["width"];
-    const known = Object.keys(view.getState({ signals: () => true, data: () => false }).signals);
-    return known.filter((name) => /^(concat_\d+_)*(childWidth|child_width)$|^(concat_\d+_)+width$/.test(name));
+    return known(view).filter((name) => /^(concat_\d+_)*(childWidth|child_width)$|^(concat_\d+_)+width$/.test(name));
   };
+  const heightsOf = (view) => known(view).filter((name) => /^(concat_\d+_)*(childHeight|child_height)$|^(concat_\d+_)+height$/.test(name));
 
-  // a chart narrower than its card grows to fill it, at most so many times
+  // a chart narrower than its card grows to fill it, at most so many times; parts side by side shrink to fit in it
   const GROWTH = 2.6;
+  const SHRINKAGE = 0.4;
   const grow = async (figure) => {
     const { spec } = load(figure);
     const drawn = figure.node.querySelector("canvas, svg");
@@ -109,11 +111,13 @@ const charts = (() => {
     const span = spanOf(spec);
     if (!(span > 0) || !drawn || !room) return;
     const extra = room - drawn.getBoundingClientRect().width;
-    if (extra <= room * 0.03) return;
+    const tooWide = Boolean(spec.hconcat) && extra < 0;
+    if (extra <= room * 0.03 && !tooWide) return;
     const { view } = figure.result;
-    const factor = Math.min(1 + extra / span, GROWTH);
+    const factor = Math.max(SHRINKAGE, Math.min(1 + extra / span, GROWTH));
     const scale = async (by) => {
-      for (const name of widthsOf(spec, view)) view.signal(name, view.signal(name) * by);
+      const heights = tooWide ? heightsOf(view) : [];
+      for (const name of [...widthsOf(spec, view), ...heights]) view.signal(name, view.signal(name) * by);
       await view.resize().runAsync();
     };
     await scale(factor);
