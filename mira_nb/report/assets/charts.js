@@ -39,6 +39,9 @@ const charts = (() => {
     spec.width = width;
   };
 
+  // on a phone parts stand below each other
+  const stacked = (spec) => ({ vconcat: spec.hconcat });
+
   // the page's look wins over the chart's own configuration, so that dark mode reaches every chart
   const prepared = (figure, dark, width) => {
     load(figure);
@@ -48,6 +51,9 @@ const charts = (() => {
     const room = figure.node.clientWidth;
     if (room && room < PHONE) out.config = merge(out.config, { legend: { orient: "bottom", columns: 3, labelLimit: 140, gradientLength: 160 } });
     fit(out, room);
+    figure.stacked = Boolean(out.hconcat) && room > 0 && room < PHONE;
+    if (figure.stacked) Object.assign(out, stacked(out));
+    if (figure.stacked) delete out.hconcat;
     delete out.usermeta;
     return out;
   };
@@ -93,31 +99,29 @@ const charts = (() => {
     if (spec.facet && spec.spec) return spanOf(spec.spec) * (spec.columns ?? (spec.facet.row && !spec.facet.column ? 1 : NaN));
     return NaN;
   };
-  // the signals that hold these widths, and the heights of parts
-  const known = (view) => Object.keys(view.getState({ signals: () => true, data: () => false }).signals);
+  // the signals that hold these widths
   const widthsOf = (spec, view) => {
     if (typeof spec.width === "number") return ["width"];
-    return known(view).filter((name) => /^(concat_\d+_)*(childWidth|child_width)$|^(concat_\d+_)+width$/.test(name));
+    const known = Object.keys(view.getState({ signals: () => true, data: () => false }).signals);
+    return known.filter((name) => /^(concat_\d+_)*(childWidth|child_width)$|^(concat_\d+_)+width$/.test(name));
   };
-  const heightsOf = (view) => known(view).filter((name) => /^(concat_\d+_)*(childHeight|child_height)$|^(concat_\d+_)+height$/.test(name));
 
   // a chart narrower than its card grows to fill it, at most so many times; parts side by side shrink to fit in it
   const GROWTH = 2.6;
   const SHRINKAGE = 0.4;
   const grow = async (figure) => {
-    const { spec } = load(figure);
+    const spec = figure.stacked ? stacked(load(figure).spec) : load(figure).spec;
     const drawn = figure.node.querySelector("canvas, svg");
     const room = figure.node.clientWidth;
     const span = spanOf(spec);
     if (!(span > 0) || !drawn || !room) return;
     const extra = room - drawn.getBoundingClientRect().width;
-    const tooWide = Boolean(spec.hconcat) && extra < 0;
+    const tooWide = Boolean(spec.hconcat ?? spec.vconcat) && extra < 0;
     if (extra <= room * 0.03 && !tooWide) return;
     const { view } = figure.result;
     const factor = Math.max(SHRINKAGE, Math.min(1 + extra / span, GROWTH));
     const scale = async (by) => {
-      const heights = tooWide ? heightsOf(view) : [];
-      for (const name of [...widthsOf(spec, view), ...heights]) view.signal(name, view.signal(name) * by);
+      for (const name of widthsOf(spec, view)) view.signal(name, view.signal(name) * by);
       await view.resize().runAsync();
     };
     await scale(factor);
