@@ -171,6 +171,7 @@ def lead_matrix(
     atac: Floats,
     *,
     rng: np.random.Generator,
+    cells: Ints | None = None,
     n_resamples: int = 50,
     max_cells: int = 20_000,
 ) -> tuple[Floats, Floats]:
@@ -186,6 +187,8 @@ def lead_matrix(
         (n, K) topic proportions.
     rng
         Draws the samples.
+    cells
+        Rows that are used; None: all.
     max_cells
         A random sample of this size is used above it.
 
@@ -194,14 +197,14 @@ def lead_matrix(
     (t, t) lead along the path from the first to the second, antisymmetric; (t, t) z values. NaN where no topic of a
     path has a partner.
     """
-    pairs = partner_topics(rna, atac)
     n_tips, n_cells = distances.shape
+    kept = np.arange(n_cells) if cells is None else np.asarray(cells)
+    pairs = partner_topics(rna[kept], atac[kept])
     lead, z = np.full((n_tips, n_tips), np.nan), np.full((n_tips, n_tips), np.nan)
     if not pairs:
         return lead, z
-    kept = np.arange(n_cells)
-    if n_cells > max_cells:
-        kept = np.sort(rng.choice(n_cells, max_cells, replace=False))
+    if len(kept) > max_cells:
+        kept = np.sort(rng.choice(kept, max_cells, replace=False))
     one, two = rna[:, [row for row, _ in pairs]], atac[:, [column for _, column in pairs]]
     for i in range(n_tips):
         for j in range(i + 1, n_tips):
@@ -227,14 +230,36 @@ def level_matrix(values: Floats, neighborhoods: Ints) -> Floats:
     Parameters
     ----------
     values
-        (n,) one value per cell.
+        (n,) one value per cell; NaN where it is not known.
     neighborhoods
         (t, k) rows of the cells at each tip.
     """
     at = np.asarray(values, dtype=np.float64)[neighborhoods]
-    mean, error = at.mean(axis=1), at.var(axis=1, ddof=1) / at.shape[1]
+    known = np.isfinite(at).sum(axis=1)
+    mean, error = np.nanmean(at, axis=1), np.nanvar(at, axis=1, ddof=1) / known
     spread = np.sqrt(error[:, None] + error[None, :])
     return np.asarray((mean[:, None] - mean[None, :]) / np.maximum(spread, 1e-12))
+
+
+def over_refits(matrices: Sequence[Floats]) -> Floats:
+    """Weigh one kind of evidence over a model and its refits: (t, t) z values of their mean.
+
+    All see the same cells, whose sampling error is 1 in each z and does not fall by averaging; what the z values differ
+    by between the fits is the error of the topics, and is added to it: mean / sqrt(1 + variance). Of one model alone
+    the z values stay as they are.
+
+    Parameters
+    ----------
+    matrices
+        (t, t) z values under the model and under each refit; refits with NaN where the model has none are left out.
+    """
+    model, *refits = matrices
+    known = np.isfinite(model)
+    usable = [model, *(matrix for matrix in refits if np.isfinite(matrix[known]).all())]
+    if len(usable) < 2:
+        return model
+    values = np.stack(usable)
+    return np.asarray(values.mean(axis=0) / np.sqrt(1 + values.var(axis=0, ddof=1)))
 
 
 @dataclass(frozen=True)

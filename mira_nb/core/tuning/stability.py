@@ -36,6 +36,8 @@ class Stability:
     low, high
         (cells, K) smallest and largest proportion of each topic in each cell over the chosen model and the matched
         topics of all refits; equal to `topics` without refits.
+    refits
+        (refits, cells, K) proportions under each refit, topics in the order of those they match.
     """
 
     matched: NDArray[np.float64]
@@ -43,6 +45,7 @@ class Stability:
     topics: NDArray[np.float32]
     low: NDArray[np.float32]
     high: NDArray[np.float32]
+    refits: NDArray[np.float32]
 
     def flagged(self, flag: str) -> list[int]:
         """Return the numbers of the topics with a flag, ``single``, ``duplicate`` or ``dead``."""
@@ -93,10 +96,8 @@ def assess(
     """
     found = [match(reference, other) for other in refits]
     matched = np.array([r for _, r in found]).reshape(len(refits), reference.shape[1])
-    low, high = reference.copy(), reference.copy()
-    for other, (columns, _) in zip(refits, found, strict=True):
-        np.minimum(low, other[:, columns], out=low)
-        np.maximum(high, other[:, columns], out=high)
+    ordered = np.stack([reference, *(other[:, columns] for other, (columns, _) in zip(refits, found, strict=True))])
+    low, high = ordered.min(axis=0), ordered.max(axis=0)
     profiles = np.log(np.maximum(features, 1e-9) + 0.02 * pooled[:, None]) - np.log(1.02 * pooled)[:, None]
     alike = correlation(profiles, profiles)
     np.fill_diagonal(alike, -1.0)
@@ -122,4 +123,4 @@ def assess(
                 "flag": next((name for name, holds in flags.items() if holds), ""),
             }
         )
-    return Stability(matched, pd.DataFrame(rows), reference, low, high)
+    return Stability(matched, pd.DataFrame(rows), reference, low, high, ordered[1:])

@@ -117,6 +117,7 @@ def _start_tables(traced: TrajectoryOutput) -> list[Table]:
                 start.candidates,
                 origin=start.origin,
                 n_neighbors=NEAR,
+                n_refits=start.n_refits,
                 decisive=traced.params.direction_z,
                 agreeing=traced.params.direction_agreeing,
             )

@@ -35,7 +35,7 @@ class TrajectoryStage(Stage[TrajectoryParams]):
     )
     Params: ClassVar[type[Params]] = TrajectoryParams
     needs: ClassVar[tuple[str, ...]] = (JOINT_STAGE,)
-    uses: ClassVar[tuple[str, ...]] = (MOTIFS,)
+    uses: ClassVar[tuple[str, ...]] = (keys.TUNING_RNA, keys.TUNING_ATAC, MOTIFS)
     optional_resources: ClassVar[tuple[str, ...]] = ("start_cell", "groups", "labels", "batch")
     writes: ClassVar[tuple[Slot, ...]] = (
         Slot("joint", "obs", keys.PSEUDOTIME, "cells", "0 (start) to 1; NaN outside the trajectory"),

@@ -73,6 +73,8 @@ class Start:
     verdict
         Whether the direction is known: ``given``, ``chosen by markers``, ``established`` by the evidence, or ``not
         established``.
+    n_refits
+        Refits of the tuning over which the evidence of the topics is weighed.
     """
 
     row: int
@@ -82,6 +84,7 @@ class Start:
     missing_markers: tuple[str, ...] = ()
     rivals: tuple[Rival, ...] = ()
     verdict: Verdict = "given"
+    n_refits: int = 0
 
     def alternative(self) -> Start | None:
         """Return the start of the other orientation: the rival of a direction that is not established."""
@@ -191,6 +194,7 @@ def choose_start(
         missing,
         rivals,
         "chosen by markers" if markers else verdict,
+        evidence.n_refits,
     )
 
 

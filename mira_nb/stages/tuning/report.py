@@ -36,6 +36,7 @@ def slots(output: TuningOutput) -> dict[Slot, Any]:
             "topics": tuning.stability.topics,
             "topics_low": tuning.stability.low,
             "topics_high": tuning.stability.high,
+            "refits": tuning.stability.refits,
             "stability": tuning.stability.table["stability"].to_numpy(float),
             "found_in": tuning.stability.table["found_in"].to_numpy(int),
         }
