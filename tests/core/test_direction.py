@@ -5,7 +5,14 @@ import pytest
 from scipy import sparse
 from scipy.stats import ttest_ind
 
-from mira_nb.core.trajectory.direction import chromatin_lead, judge_direction, lead_matrix, level_matrix, path_positions
+from mira_nb.core.trajectory.direction import (
+    chromatin_lead,
+    judge_direction,
+    lead_matrix,
+    level_matrix,
+    over_refits,
+    path_positions,
+)
 
 
 def bump(at: np.ndarray, centre: float) -> np.ndarray:
@@ -57,6 +64,43 @@ def test_levels_are_compared_by_welchs_statistic():
         for j in range(3):
             expected = ttest_ind(values[hoods[i]], values[hoods[j]], equal_var=False).statistic if i != j else 0.0
             assert found[i, j] == pytest.approx(expected)
+
+
+def test_levels_of_unknown_cells_are_left_out():
+    values = np.random.default_rng(3).normal(size=40)
+    values[[3, 25, 31]] = np.nan
+    first, second = values[:20], values[20:]
+    expected = ttest_ind(first[np.isfinite(first)], second[np.isfinite(second)], equal_var=False).statistic
+    assert level_matrix(values, np.arange(40).reshape(2, 20))[0, 1] == pytest.approx(expected)
+
+
+def test_lead_on_some_cells_is_that_of_these_cells():
+    rng = np.random.default_rng(4)
+    at = np.sort(rng.random(1500))
+    distances = np.stack([at - at[0], at[-1] - at])
+    rna = np.column_stack([bump(at, c) for c in (0.3, 0.7)]) + rng.normal(scale=0.05, size=(1500, 2))
+    atac = np.column_stack([bump(at + 0.03, c) for c in (0.3, 0.7)]) + rng.normal(scale=0.05, size=(1500, 2))
+    cells = np.arange(0, 1500, 2)
+    rna[1::2] = np.nan
+    lead, z = lead_matrix(distances, np.array([0, 1499]), rna, atac, rng=rng, cells=cells)
+    assert lead[0, 1] == pytest.approx(0.03, abs=0.015)
+    assert z[0, 1] > 2
+
+
+def test_evidence_over_refits_has_their_scatter_in_its_error():
+    """Simulated estimates with a sampling error that fits share and a fit error of their own: z has variance 1."""
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(4000):
+        shared, own = rng.normal(), rng.normal(scale=2.0, size=40)
+        found.append(over_refits([np.array([[0.0, shared + x], [-shared - x, 0.0]]) for x in own])[0, 1])
+    # the mean's variance is 1 + 4 / 40, that of the error 1 + 4
+    assert np.var(found) == pytest.approx((1 + 4 / 40) / 5, rel=0.1)
+    alone = np.array([[0.0, 3.0], [-3.0, 0.0]])
+    np.testing.assert_array_equal(over_refits([alone]), alone)
+    np.testing.assert_allclose(over_refits([alone, alone, alone]), alone)
+    np.testing.assert_array_equal(over_refits([alone, np.full((2, 2), np.nan)]), alone)
+    assert abs(over_refits([alone, -alone])[0, 1]) < 1e-12
 
 
 def before(order: list[int], z: float) -> np.ndarray:

@@ -124,6 +124,43 @@ def test_direction_is_read_from_the_lead_of_accessibility(leading):
     assert slot(result, "pseudotime_alternative") is None
 
 
+def with_refits(data, change, n=5, cells=None):
+    """Return the data with refits of a tuning, as its stages store them."""
+    data, rng = data.copy(), np.random.default_rng(0)
+    cells = np.arange(data.n_obs) if cells is None else cells
+    for name in ("rna", "atac"):
+        topics = np.asarray(data.mod[name].obsm["X_topics"])[cells]
+        refits = np.stack([change(name, number, topics, rng) for number in range(n)]).astype(np.float32)
+        data.mod[name].uns["tuning"] = {"cells": cells, "refits": refits}
+    return data
+
+
+def test_evidence_is_weighed_over_the_refits_of_the_tuning(leading):
+    """Refits that agree leave the direction as it is; such in which accessibility follows expression undo it."""
+    only = {"direction_evidence": ["chromatin_lead"], "direction_agreeing": 1}
+    same = run(with_refits(leading, lambda name, number, topics, rng: topics), **only)
+    plain = run(leading, **only)
+    column = "certainty_chromatin_lead"
+    found, expected = (table(one, "start_candidates") for one in (same, plain))
+    np.testing.assert_allclose(found.frame[column], expected.frame[column], rtol=1e-3)
+    assert "5 refits" in found.caption
+    assert "refits" not in expected.caption
+    assert verdicts(same)["direction"] == "established"
+
+    late = differentiating(900, lead=-0.05)
+
+    def follows(name, number, topics, rng):
+        return np.asarray(late.mod[name].obsm["X_topics"]) if number % 2 else topics
+
+    undone = run(with_refits(leading, follows), **only)
+    assert table(undone, "start_candidates").frame[column].max() < expected.frame[column].max() / 2
+    assert verdicts(undone)["direction"] == "not established"
+    few = run(with_refits(leading, lambda name, number, topics, rng: topics, cells=np.arange(5)), **only)
+    assert "refits" not in table(few, "start_candidates").caption, (
+        "a sample with hardly a cell at the tips says nothing"
+    )
+
+
 def test_both_orientations_are_shown_where_the_direction_is_not_established(leading):
     result = run(leading, direction_z=100)
     assert verdicts(result)["direction"] == "not established"
