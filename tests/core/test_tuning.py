@@ -182,6 +182,7 @@ def test_intervals_are_those_of_the_matched_topics():
     np.testing.assert_array_equal(found.low, fits.min(0))
     np.testing.assert_array_equal(found.high, fits.max(0))
     np.testing.assert_allclose(found.table["interval"], (fits.max(0) - fits.min(0)).mean(0), rtol=1e-5)
+    np.testing.assert_array_equal(found.refits, np.stack(refits))
     alone = assess(topics, rng.dirichlet(np.ones(40), 3).T, np.full(40, 1 / 40), [])
     np.testing.assert_array_equal(alone.low, alone.high)
     assert alone.table["interval"].isna().all()
