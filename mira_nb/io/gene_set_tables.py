@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -44,12 +44,12 @@ _BRACKETS: Final = re.compile(r"(?:c?\(|\[|\{)\s*(['\"].*['\"]|[^\[\](){}]*[,;|/
 _LIST: Final = re.compile(r"\s*[,;|]\s*")
 _SLASHES: Final = re.compile(r"\s*/+\s*")
 _BLANKS: Final = re.compile(r"\s+")
-_TERM_LISTS: Final = (
-    re.compile(r"\s*\|\s*"),
-    re.compile(r"\s*;\s*"),
-    re.compile(r"\s*,\s*"),
-    re.compile(r"\s*/{2,3}\s*"),
-)
+_TERM_LISTS: Final = {
+    "|": re.compile(r"\s*\|\s*"),
+    ";": re.compile(r"\s*;\s*"),
+    ",": re.compile(r"\s*,\s*"),
+    "//": re.compile(r"\s*/{2,3}\s*"),
+}
 _EVEN: Final = 0.9
 _KNOWN: Final = 0.3
 """Fraction of the values of a column of genes that the data have: these may hold some genes only."""
@@ -98,7 +98,7 @@ class Found(NamedTuple):
 def split_cell(cell: str, mark: re.Pattern[str] | None) -> list[str]:
     """Return the items of a field, which may be a list as Python or R print it; the whole of it without a mark."""
     text = cell
-    if bracketed := _BRACKETS.fullmatch(cell.strip()):
+    if cell.rstrip().endswith((")", "]", "}")) and (bracketed := _BRACKETS.fullmatch(cell.strip())):
         text = re.sub(r"['\"]", "", bracketed[1])
         mark = mark or (_LIST if _LIST.search(text) else _BLANKS)
     if mark is None:
@@ -112,6 +112,11 @@ def is_known(name: str, genes: Collection[str]) -> bool:
     return upper in genes or without_version(upper) in genes
 
 
+def _name(cell: str) -> str:
+    """Return a field that may be the name of a gene, '' for texts and addresses."""
+    return "" if "://" in cell or _BLANKS.search(cell) else cell
+
+
 @dataclass(frozen=True)
 class Columns:
     """A table with what its columns hold.
@@ -122,10 +127,13 @@ class Columns:
         Header and rows.
     genes
         Names of the genes of the data, in upper case.
+    memo
+        The sets of every row by the columns for which they were asked.
     """
 
     table: Table
     genes: Collection[str]
+    memo: dict[int, list[list[str]]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def cells(self) -> list[list[str]]:
@@ -140,6 +148,8 @@ class Columns:
     def _lists_of(self, cells: set[str]) -> tuple[re.Pattern[str] | None, float]:
         best: tuple[re.Pattern[str] | None, float] = (None, 0.0)
         for mark in (None, _LIST, _SLASHES, _BLANKS):
+            if mark is not None and not any(map(mark.search, cells)):
+                continue
             items = {item.upper() for cell in cells for item in split_cell(cell, mark)} - {""}
             n_known = sum(is_known(item, self.genes) for item in items)
             share = n_known / max(len(items), 1)
@@ -205,8 +215,9 @@ class Columns:
         terms = _SETS | _VAGUE_SETS
         named = [n for n, name in enumerate(self.names) if name in _GENES]
         named = named or [n for n, name in enumerate(self.names) if name in _RESULT_GENES]
-        held = [n for n, share in enumerate(self.known) if share >= _KNOWN and self.names[n] not in terms]
-        held = held or [n for n, share in enumerate(self.known) if share >= _KNOWN]
+        least = _KNOWN if max(self.known) >= _KNOWN else _FEW_KNOWN  # of a table of all genes the data may have few
+        held = [n for n, share in enumerate(self.known) if share >= least and self.names[n] not in terms]
+        held = held or [n for n, share in enumerate(self.known) if share >= least]
         if named and (not held or max(self.known[n] for n in named) >= _WIDE_KNOWN):
             return max(named, key=lambda n: self.known[n])
         if not 0 < len(held) <= _MOST_NAMES:
@@ -216,11 +227,18 @@ class Columns:
         return max((n for n in held if 2 * self.known[n] >= most), key=lambda n: (len(set(self.cells[n])), n))
 
     def term_items(self, number: int) -> list[list[str]]:
-        """Return the sets of every row: several where most fields of the column are lists of repeated items."""
+        """Return the sets of every row: several where many fields of the column are lists of repeated items."""
+        if number not in self.memo:
+            self.memo[number] = self._term_items(number)
+        return self.memo[number]
+
+    def _term_items(self, number: int) -> list[list[str]]:
         cells = self.cells[number]
         filled = [cell for cell in cells if cell not in _MISSING]
         wholes = set(filled)
-        for mark in _TERM_LISTS:
+        for text, mark in _TERM_LISTS.items():
+            if sum(text in cell for cell in filled) <= _LISTED * len(filled):
+                continue
             parts = [split_cell(cell, mark) for cell in filled]
             items = [item for part in parts for item in part]
             distinct = set(items)
@@ -320,7 +338,7 @@ class Columns:
         if self.names[term] in names or self.names[gene] in names:
             return self.table.body
         known_terms = {item for items in self.term_items(term) for item in items}
-        mark = next((mark for mark in _TERM_LISTS if set(split_cell(header[term], mark)) <= known_terms), None)
+        mark = next((mark for mark in _TERM_LISTS.values() if set(split_cell(header[term], mark)) <= known_terms), None)
         is_data = header[term] in known_terms or (mark is not None and bool(header[term]))
         is_data |= self.is_listed(gene) and len(split_cell(header[gene], self.lists[gene][0] or _LIST)) > 1
         return [header, *self.table.body] if is_data else self.table.body
@@ -337,7 +355,7 @@ class Columns:
         if self.cells[texts[0]] == self.cells[texts[1]] or any(self.names[n] in _GENES for n in texts):
             return []
         filled = [[cell for cell in self.cells[n] if cell not in _MISSING] for n in texts]
-        if any(len(set(cells)) < _EVEN * len(cells) for cells in filled):
+        if any(len(set(map(_name, cells)) - {""}) < _EVEN * len(cells) for cells in filled):
             return []
         known = [sum(is_known(cell, self.genes) for cell in cells) for cells in filled]
         n_all = sum(map(len, filled))

@@ -258,3 +258,33 @@ def test_gmt_files_of_equal_width_stay_as_they_are(tmp_path):
             sets = {"S": [f"X{n}" for n in range(size)], **sets}
             text = lines([(t, f"about {t}" if description == "own" else description, *g) for t, g in sets.items()])
             assert same(read(tmp_path, "s.gmt", text), sets), (description, size)
+
+
+def test_regulons_of_equal_width_with_addresses_are_not_a_set_per_column(tmp_path):
+    sets = {"Absent": ["X1", "X2", "X3"], **{f: [g[0], f"V{f}", f"W{f}"] for f, g in REGULONS.items()}}
+    for description in ("https://x.org/{}", "regulon of {}"):
+        text = lines([(f, description.format(f), *g) for f, g in sets.items()])
+        assert same(read(tmp_path, "r.gmt", text), sets)
+
+
+def test_few_genes_of_the_data_tell_the_columns_of_a_table_of_all_genes(tmp_path):
+    """The data have one of ten factors and targets, as after a choice of variable genes."""
+    rows = [(f"All{n % 40}", f"All{(7 * n) % 400}", "Unknown", 100 + n) for n in range(400)]
+    wanted = {}
+    for factor, gene, *_ in rows:
+        wanted.setdefault(factor, []).append(gene)
+    var = pd.DataFrame(index=[f"All{n}" for n in range(0, 400, 10)])
+    assert same(read(tmp_path, "t.tsv", lines(rows), var), wanted)
+
+
+def test_other_marks_between_the_fields_than_in_the_lists(tmp_path):
+    found = read(tmp_path, "g.csv", lines([(g, ";".join(t)) for g, t in PAIRS_BY_GENE.items()], ","))
+    assert same(found, GO)
+
+
+def test_cell_types_with_commas_are_no_lists_of_terms(tmp_path):
+    types = {f"{cell}, {state}": GENES[10 * n : 10 * n + 10] for n, (cell, state) in enumerate(
+        [("T cell", "CD4"), ("T cell", "CD8"), ("B cell", "naive"), ("B cell", "memory")]
+    )}  # fmt: skip
+    text = lines([("gene", "annotation"), *((g, t) for t, genes in types.items() for g in genes)])
+    assert same(read(tmp_path, "a.tsv", text), types)
