@@ -1,65 +1,118 @@
-"""Other forms in which gene sets are given, as lines of a GMT file: MSigDB's JSON, GMX, tables of term and gene."""
+"""Other forms in which gene sets are given, as lines of a GMT file: JSON, XML, GMX, GAF, lists, tables."""
 
 from __future__ import annotations
 
 import csv
+import html
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
+from .gene_set_tables import Columns, Found, Table, is_known, split_cell
 from .identifiers import plain_header
+from .messages import Finding, finding
 
-_TERMS: Final = {
-    "term", "gsname", "set", "geneset", "pathway", "name", "signature", "group", "cluster", "source", "ont", "module",
-    "celltype", "tf", "regulon", "setname", "genesetname", "termname",
-}  # fmt: skip
-_GENES: Final = {
-    "gene", "genes", "genesymbol", "symbol", "symbols", "target", "genename", "feature", "officialgenesymbol", "marker",
-}  # fmt: skip
-_MEMBERS: Final = ("geneSymbols", "genes", "symbols", "members")
-_NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NA|")
-_EVEN: Final = 0.9
+_MEMBERS: Final = ("geneSymbols", "genes", "symbols", "members", "gene", "gene_symbols", "markers", "targets")
+_TERMS: Final = ("standardName", "name", "term", "geneset", "set", "pathway", "id", "cell_type", "tf", "title")
 _KNOWN: Final = 0.3
-"""Fraction of the values of a column of genes that the data have: these may hold some genes only."""
-_MOST_NAMES: Final = 2
-"""Columns of genes in a table that does not name them, e.g. factor and target; a GMT file has more."""
-_REPEATED: Final = 2
-"""Rows per value of a column of sets."""
+_EVEN: Final = 0.9
+_SUFFIXES: Final = r"\.(?:gmt|gmx|json|xml|csv|tsv|txt|grp|map|gaf|lst)$"
+_ATTRIBUTE: Final = re.compile(r"""([A-Z_]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_GAF_WIDTHS: Final = (15, 16, 17)
+_FOLDS: Final = (
+    "avglog2fc", "avglogfc", "logfoldchanges", "logfoldchange", "log2foldchange", "log2foldchanges", "log2fc", "logfc",
+    "lfc", "logfoldchangemean",
+)  # fmt: skip
+_ADJUSTED: Final = (
+    "pvaladj", "pvalsadj", "padj", "padjust", "adjpval", "fdr", "qval", "qvalue", "qvals", "pvalueadj",
+    "adjustedpvalue", "adjpvalue", "fdrqval",
+)  # fmt: skip
+"""Names of columns of adjusted p values."""
+_ALPHA: Final = 0.05
 
 
-def as_gmt(lines: list[str], genes: Collection[str] = ()) -> tuple[list[str], str]:
-    """Return the lines of a GMT file, and in words what they were made from ('' when they were one).
+class Lines(NamedTuple):
+    """Lines of a GMT file; in words what they were made from ('' when they were one); what is to be said of it."""
 
-    Recognised are JSON of sets (of MSigDB, or name -> genes), GMX (one set per column), tables with one row per term
-    and gene, and sets whose fields are separated by commas.
+    lines: list[str]
+    form: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+def without_suffix(file: str) -> str:
+    """Return the name of a file of gene sets without what says its form."""
+    return re.sub(_SUFFIXES, "", file.removesuffix(".gz"))
+
+
+def as_gmt(lines: list[str], genes: Collection[str] = (), file: str = "") -> Lines:
+    """Return the lines of a GMT file, whatever the form in which the sets are given.
+
+    Recognised are JSON of sets (of MSigDB, name -> genes, or a list of objects), MSigDB's XML and table of one set, GMX
+    (one set per column), annotations of GO (GAF), a list of genes, tables with one row per set and gene or per set or
+    per gene, and sets whose fields are separated by commas.
 
     Parameters
     ----------
     genes
         Names of the genes of the data, in upper case: they tell which columns of a table hold genes.
+    file
+        Name of the file, for what is said of it and as the name of a set that has none.
     """
-    first = next((line for line in lines if line.strip()), "")
-    if first.lstrip().startswith("{"):
-        return _from_json(lines)
-    filled = [line for line in lines if line.strip() and not line.startswith("#")]
-    if len(filled) > 1 and _is_descriptions(filled[1].split("\t")):
-        return _from_columns([line.split("\t") for line in filled])
-    separator = next((mark for mark in "\t;," if filled and mark in filled[0]), "")
+    first = next((line.lstrip() for line in lines if line.strip()), "")
+    if first.startswith(("{", "[")) and (found := _from_json(lines)):
+        if isinstance(found, Lines):
+            return found
+        return _from_table(found, genes, file) or Lines(lines)
+    if first.startswith("<"):
+        return _from_xml(lines)
+    if first.startswith("!"):
+        lines = [line for line in lines if not line.startswith("!")]
+    filled = _filled(lines)
+    fields = [line.split("\t") for line in filled]
+    if gaf := _from_gaf(fields):
+        return gaf
+    if one := _from_keys(fields):
+        return one
+    if len(filled) > 1 and _is_descriptions(fields[1]):
+        return _from_columns(fields)
+    separator = _separator(filled)
     if not separator:
-        return lines, ""
+        return _from_list(lines, genes, file)
     rows = _fields(filled, separator)
-    table = _Table.of(rows)
-    if table is not None:
-        if (found := table.term_and_gene(genes)) is not None:
-            return _from_rows(table, *found)
-        if columns := table.columns_of_genes(genes):
-            kept = [[row[number] for number in columns] for row in table.rows]
-            return _from_columns([kept[0], [""] * len(columns), *kept[1:]])
+    if made := _from_table(rows, genes, file):
+        return made
     if separator == "," and len(filled) > 1 and all(line.count(",") > 1 for line in filled):
-        return ["\t".join(row) for row in rows], "its fields are separated by commas"
-    return lines, ""
+        return Lines(["\t".join(row) for row in rows], "its fields are separated by commas")
+    return Lines(lines)
+
+
+def _filled(lines: Sequence[str]) -> list[str]:
+    """Return the lines that are neither empty nor comments; a comment may be the header of what follows."""
+    out: list[str] = []
+    header = ""
+    for line in lines:
+        if line.startswith("#"):
+            header = header if out else line.lstrip("#").strip()
+        elif line.strip():
+            if not out and header.count("\t") == line.count("\t") > 0:
+                out.append(header)
+            out.append(line)
+    return out
+
+
+def _separator(filled: Sequence[str]) -> str:
+    """Return what separates the fields: of the marks in the first line the one that all lines have as often."""
+    bare = [re.sub(r'"[^"]*"', "", line) for line in filled[:1000]]
+    marks = [mark for mark in "\t;," if bare and mark in filled[0]]
+    if "\t" in marks[:1]:
+        return "\t"
+    for mark in marks:
+        if Counter(line.count(mark) for line in bare).most_common(1)[0][1] >= _EVEN * len(bare) and mark in bare[0]:
+            return mark
+    return marks[0] if marks else ""
 
 
 def _fields(lines: list[str], separator: str) -> list[list[str]]:
@@ -72,77 +125,7 @@ def _fields(lines: list[str], separator: str) -> list[list[str]]:
         quoted = [[" ".join(field.split()) for field in row] for row in reader]
     except csv.Error:
         return plain
-    return quoted if len(quoted) == len(lines) or _Table.of(quoted) is not None else plain
-
-
-class _Table(NamedTuple):
-    """Rows of the same number of fields: what may be the header, and the others; how many were longer."""
-
-    header: list[str]
-    body: list[list[str]]
-    n_longer: int
-
-    @classmethod
-    def of(cls, rows: Sequence[list[str]]) -> _Table | None:
-        """Return the rows as a table, None where their lengths differ."""
-        if len(rows) < 2:
-            return None
-        width = len(rows[1])
-        n_even = sum(len(row) == width for row in rows[1:])
-        body = [row + [""] * (width - len(row)) for row in rows[1:] if len(row) <= width]
-        header = ["", *rows[0]] if len(rows[0]) == width - 1 else rows[0]  # write.table of R: row names have no name
-        if width < 2 or len(header) != width or n_even < _EVEN * (len(rows) - 1):
-            return None
-        return cls(header, body, len(rows) - 1 - len(body))
-
-    @property
-    def rows(self) -> list[list[str]]:
-        return [self.header, *self.body]
-
-    def term_and_gene(self, genes: Collection[str]) -> tuple[int, int] | None:
-        """Return the columns of sets and of genes, by their names and by what they hold; None where that is not clear.
-
-        Without a header only two columns are taken, which as a GMT file would hold no gene.
-        """
-        names = [plain_header(name) for name in self.header]
-        known = self._known(genes)
-        named_genes = [number for number, name in enumerate(names) if name in _GENES]
-        of_genes = named_genes or [number for number, share in enumerate(known) if share >= _KNOWN]
-        if not 0 < len(of_genes) <= _MOST_NAMES and not named_genes:
-            return None
-        values = [{row[number] for row in self.body} for number in range(len(names))]
-        gene = max(of_genes, key=lambda number: (known[number], 0 if named_genes else len(values[number])))
-        named = [number for number, name in enumerate(names) if name in _TERMS and number != gene]
-        repeated = [
-            number
-            for number, found in enumerate(values)
-            if number != gene and _REPEATED * len(found) <= len(self.body) and found != values[gene]
-        ]
-        if named:
-            return next((number for number in named if number in repeated), named[0]), gene
-        if not (self._is_headed(genes) or len(names) == 2):
-            return None
-        texts = [n for n in repeated if len(values[n]) > 1 and not all(map(_NUMBER.fullmatch, values[n]))]
-        if not texts:
-            return None
-        return max(texts, key=lambda number: len(values[number])), gene
-
-    def columns_of_genes(self, genes: Collection[str]) -> list[int]:
-        """Return the columns that are one set each; none where others than row numbers are among them."""
-        of_genes = [number for number, share in enumerate(self._known(genes)) if share >= _KNOWN]
-        others = {row[number] for row in self.body for number in range(len(self.header)) if number not in of_genes}
-        if len(of_genes) < 2 or not self._is_headed(genes) or not all(map(_NUMBER.fullmatch, others)):
-            return []
-        terms = [self.header[number] for number in of_genes]
-        return of_genes if all(terms) and len(set(terms)) == len(terms) else []
-
-    def _known(self, genes: Collection[str]) -> list[float]:
-        """Return which fraction of the distinct values of every column are genes of the data."""
-        distinct = [{row[number].upper() for row in self.body} - {""} for number in range(len(self.header))]
-        return [sum(value in genes for value in values) / max(len(values), 1) for values in distinct]
-
-    def _is_headed(self, genes: Collection[str]) -> bool:
-        return not any(name.upper() in genes and plain_header(name) not in _TERMS | _GENES for name in self.header)
+    return quoted if len(quoted) == len(lines) or Table.of(quoted) is not None else plain
 
 
 def _is_descriptions(fields: list[str]) -> bool:
@@ -153,31 +136,176 @@ def _is_descriptions(fields: list[str]) -> bool:
     )
 
 
-def _from_json(lines: list[str]) -> tuple[list[str], str]:
+def _from_json(lines: list[str]) -> Lines | list[list[str]] | None:
+    """Return the sets of a JSON file, or the rows of a table given as a list of objects."""
     try:
         found: Any = json.loads("\n".join(lines))
     except ValueError:
-        return lines, ""
+        return None
+    if isinstance(found, dict):
+        listed = [value for value in found.values() if isinstance(value, list) and value]
+        if len(found) <= 2 and len(listed) == 1 and all(isinstance(item, dict) for item in listed[0]):
+            found = listed[0]  # the list under a key of its own
+    if isinstance(found, dict):
+        pairs = list(found.items())
+    elif isinstance(found, list) and all(isinstance(item, dict) for item in found):
+        pairs = [(next((item[key] for key in _TERMS if key in item), None), item) for item in found]
+        if found and not any(isinstance(value, (list, dict)) for item in found for value in item.values()):
+            header = list(found[0])
+            return [header, *([str(item.get(name, "")) for name in header] for item in found)]
+    else:
+        return None
     out = []
-    for name, value in found.items():
+    for name, value in pairs:
         members = value
         if isinstance(value, dict):
             members = next((value[key] for key in _MEMBERS if isinstance(value.get(key), list)), None)
-        if isinstance(members, list):
+        if isinstance(members, list) and name is not None:
             out.append("\t".join([str(name), "", *map(str, members)]))
-    return (out, "it is JSON") if out else (lines, "")
+    left_out = (
+        f"; {len(pairs) - len(out):,} entries without a name or genes were left out" if len(pairs) > len(out) else ""
+    )
+    return Lines(out, f"it is JSON{left_out}") if out else None
 
 
-def _from_columns(rows: list[list[str]]) -> tuple[list[str], str]:
-    columns = list(zip_longest(*rows, fillvalue=""))
-    return ["\t".join(column) for column in columns], "it has one gene set per column"
+def _from_xml(lines: list[str]) -> Lines:
+    """Return the sets of MSigDB's XML."""
+    out = []
+    for element in re.findall(r"<GENESET\b[^>]*>", " ".join(lines)):
+        held = {name: html.unescape(double or single) for name, double, single in _ATTRIBUTE.findall(element)}
+        members = held.get("MEMBERS_SYMBOLIZED") or held.get("MEMBERS", "")
+        if held.get("STANDARD_NAME") and members:
+            out.append("\t".join([held["STANDARD_NAME"], "", *members.split(",")]))
+    return Lines(out, "it is the XML of MSigDB") if out else Lines(lines)
 
 
-def _from_rows(table: _Table, term: int, gene: int) -> tuple[list[str], str]:
+def _from_gaf(rows: Sequence[list[str]]) -> Lines | None:
+    """Return annotations of GO as sets: the symbol is in the third column, the term in the fifth."""
+    if not rows or not all(len(row) in _GAF_WIDTHS and row[4].startswith("GO:") for row in rows[:100]):
+        return None
     sets: dict[str, list[str]] = {}
-    is_header = table.header[term] not in {row[term] for row in table.body}
-    for row in table.body if is_header else table.rows:
-        sets.setdefault(row[term], []).append(row[gene])
-    left_out = f"; {table.n_longer:,} rows with too many fields were left out" if table.n_longer else ""
-    form = f"it has one row per term and gene, in the columns {term + 1} and {gene + 1}{left_out}"
-    return ["\t".join([name, "", *genes]) for name, genes in sets.items()], form
+    n_not = n_short = 0
+    for row in rows:
+        if len(row) < _GAF_WIDTHS[0] or not row[2] or not row[4]:
+            n_short += 1
+        elif "NOT" in row[3].split("|"):
+            n_not += 1
+        else:
+            sets.setdefault(row[4], []).append(row[2])
+    form = "it is a file of GO annotations (GAF): symbols are in column 3, terms in column 5"
+    form += _counted(n_not, "annotations with NOT") + _counted(n_short, "incomplete rows")
+    return Lines(["\t".join([term, "", *symbols]) for term, symbols in sets.items()], form)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"; {n:,} {what} were left out" if n else ""
+
+
+def _from_keys(rows: Sequence[list[str]]) -> Lines | None:
+    """Return MSigDB's table of a set: one row per key, among them its name and its genes."""
+    keys = [row[0].strip().upper() for row in rows]
+    if "STANDARD_NAME" not in keys or not {"GENE_SYMBOLS", "MAPPED_SYMBOLS"} & set(keys):
+        return None
+    out = []
+    name = ""
+    for key, row in zip(keys, rows, strict=True):
+        if key == "STANDARD_NAME":
+            name = row[1]
+        elif key == ("GENE_SYMBOLS" if "GENE_SYMBOLS" in keys else "MAPPED_SYMBOLS"):
+            out.append("\t".join([name, "", *row[1:]]))
+    return Lines(out, "it is MSigDB's table of a set")
+
+
+def _from_list(lines: list[str], genes: Collection[str], file: str) -> Lines:
+    """Return a list of genes, one per line, as one set; its name is in the first line of a GRP file."""
+    filled = [line.strip().strip('"') for line in lines if line.strip() and not line.startswith("#")]
+    if len(filled) < 2 or sum(is_known(line, genes) for line in filled) < _KNOWN * len(filled):
+        return Lines(lines)
+    is_named = file.removesuffix(".gz").endswith(".grp") or (len(lines) > 1 and lines[1].startswith("#"))
+    name = without_suffix(file) or "genes"
+    if not is_known(filled[0], genes):
+        if is_named:
+            name, filled = filled[0], filled[1:]
+        elif plain_header(filled[0]) in {"gene", "genes", "symbol", "symbols", "genesymbol", "genename"}:
+            filled = filled[1:]
+    return Lines(["\t".join([name, "", *filled])], f"it is a list of genes, taken as the one set {name}")
+
+
+def _from_columns(rows: list[list[str]]) -> Lines:
+    columns = list(zip_longest(*rows, fillvalue=""))
+    return Lines(["\t".join(column) for column in columns], "it has one gene set per column")
+
+
+def _from_table(rows: list[list[str]], genes: Collection[str], file: str) -> Lines | None:
+    """Return the sets of a table; None where its columns do not tell."""
+    table = Table.of(rows)
+    if table is None:
+        return None
+    columns = Columns(table, genes)
+    if found := columns.find():
+        made = _from_rows(columns, found)
+        said = _of_results(columns, found, file) if found.is_result else _of_tests(columns, found, file)
+        return made._replace(findings=tuple(said))
+    if numbers := columns.of_sets():
+        kept = [[row[number] for number in numbers] for row in (table.header, *table.body)]
+        return _from_columns([kept[0], [""] * len(numbers), *kept[1:]])
+    return None
+
+
+def _from_rows(columns: Columns, found: Found) -> Lines:
+    table = columns.table
+    whole = Columns(table._replace(body=found.rows), columns.genes)  # with the first row where it is no header
+    terms = whole.term_items(found.term)
+    mark, _ = columns.lists[found.gene]
+    qualifier = next((n for n, name in enumerate(columns.names) if name == "qualifier"), None)
+    sets: dict[str, list[str]] = {}
+    n_not = n_bare = 0
+    for items, row in zip(terms, found.rows, strict=True):
+        names = [name for name in split_cell(row[found.gene], mark) if name not in {"", "-", "NA"}]
+        if qualifier is not None and row[qualifier].startswith("NOT"):
+            n_not += 1
+        elif not items or not names:
+            n_bare += 1
+        else:
+            for item in items:
+                sets.setdefault(item, []).extend(names)
+    listed, several = columns.is_listed(found.gene), any(len(items) > 1 for items in terms)
+    what = "term" if listed else "gene, with lists of terms" if several else "term and gene"
+    where = " and ".join(_shown(columns, number) for number in (found.term, found.gene))
+    form = f"it has one row per {what}, in the columns {where}"
+    if found.others:
+        form += f"; not used: {', '.join(dict.fromkeys(found.others))}"
+    form += _counted(table.n_longer, "rows with too many fields") + _counted(n_bare, "rows without a term or a gene")
+    form += _counted(n_not, "rows with NOT as qualifier")
+    return Lines(["\t".join([name, "", *members]) for name, members in sets.items()], form)
+
+
+def _shown(columns: Columns, number: int) -> str:
+    name = columns.table.header[number] if columns.names[number] else ""
+    return f"{number + 1} ({name})" if name else str(number + 1)
+
+
+def _of_results(columns: Columns, found: Found, file: str) -> list[Finding]:
+    return [finding("sets_of_results", file=file, column=columns.table.header[found.gene], n_sets=len(found.rows))]
+
+
+def _of_tests(columns: Columns, found: Found, file: str) -> list[Finding]:
+    """Return how many rows a cut by fold change and p value would leave out: they are taken as they stand."""
+    rows = {}
+    for key, names in (("negative", _FOLDS), ("weak", _ADJUSTED)):
+        number = next((columns.names.index(name) for name in names if name in columns.names), None)
+        values = [] if number is None else [_number(row[number]) for row in found.rows]
+        n = sum(value < 0 if key == "negative" else value > _ALPHA for value in values)
+        rows[key] = (n, "" if number is None else columns.table.header[number])
+    (n_negative, fold), (n_weak, adjusted) = rows["negative"], rows["weak"]
+    if not n_negative and not n_weak:
+        return []
+    values_of = {"n_negative": n_negative, "negative_column": fold, "n_weak": n_weak, "weak_column": adjusted}
+    return [finding("sets_of_tests", file=file, n_rows=len(found.rows), alpha=_ALPHA, **values_of)]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

@@ -14,18 +14,14 @@ import pandas as pd
 from mira_nb.errors import ResourceError
 
 from .files import read_lines
-from .gene_set_forms import as_gmt
+from .gene_set_checks import NUMBER, alike, misread, named_after, repeats_terms
+from .gene_set_forms import as_gmt, without_suffix
 from .identifiers import DATE, ID_COLUMNS, is_ensembl, plain_header, without_version
 from .messages import Finding, finding, refusal
 
 _OPTION: Final = "--gene-sets"
 _SOME_SETS: Final = 0.1  # a description that is a gene by chance is rarer
-_ENOUGH_SETS: Final = 5
-_NEARLY_ALL: Final = 0.9
-_MANY: Final = 0.3  # memberships that are no names of genes
-_WORDS: Final = re.compile(r"\S\s+\S")
 _LIST: Final = re.compile(r"[,;|]")
-_WEIGHT: Final = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?")
 _HEADERS: Final = [
     [second, third]
     for second in ("description", "desc", "url", "source")
@@ -97,7 +93,8 @@ def read_gene_sets(path: Path, var: pd.DataFrame | None = None) -> GeneSets:
     repeated: dict[str, int] = {}
     n_twice = n_empty = 0
     first_bad = ""
-    lines, form = as_gmt(list(read_lines(path, option=_OPTION)), () if var is None else _gene_names(var))
+    genes = () if var is None else _gene_names(var)
+    lines, form, said = as_gmt(list(read_lines(path, option=_OPTION)), genes, path.name)
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -120,6 +117,7 @@ def read_gene_sets(path: Path, var: pd.DataFrame | None = None) -> GeneSets:
     if not sets:
         raise refusal(ResourceError, "sets_none", path=path, first=first_bad)
     findings = [finding("sets_of_another_form", file=path.name, form=form)] if form else []
+    findings += said
     if n_twice:
         findings.append(finding("sets_duplicate_terms", file=path.name, n_terms=n_twice))
     if n_empty:
@@ -131,8 +129,13 @@ def read_gene_sets(path: Path, var: pd.DataFrame | None = None) -> GeneSets:
                 "sets_repeated_genes", file=path.name, n_genes=sum(repeated.values()), n_sets=len(repeated), shown=shown
             )
         )
-    name = re.sub(r"\.(?:gmt|gmx|json|csv|tsv|txt)$", "", path.name.removesuffix(".gz"))
-    return GeneSets(name, {term: tuple(symbols) for term, symbols in sets.items()}, tuple(findings), descriptions)
+    findings += repeats_terms(path.name, len(sets), n_twice)
+    return GeneSets(
+        without_suffix(path.name),
+        {term: tuple(symbols) for term, symbols in sets.items()},
+        tuple(findings),
+        descriptions,
+    )
 
 
 def _unquoted(field: str) -> str:
@@ -143,8 +146,8 @@ def _unquoted(field: str) -> str:
 def _symbols(field: str) -> list[str]:
     """Return the symbols of one field: one, with a weight behind it (``GENE,1.0``), or a list."""
     parts = [part.strip() for part in _LIST.split(field) if part.strip()]
-    listed = any(not _WEIGHT.fullmatch(part) for part in parts[1:])
-    return [part for part in parts if not _WEIGHT.fullmatch(part)] if listed else parts[:1]
+    listed = any(not NUMBER.fullmatch(part) for part in parts[1:])
+    return [part for part in parts if not NUMBER.fullmatch(part)] if listed else parts[:1]
 
 
 def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
@@ -162,7 +165,11 @@ def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
     findings = list(sets.findings)
     members = dict(sets.sets)
     known = {gene.upper() for gene in genes}
-    described = {term: text for term, text in sets.descriptions.items() if text.upper() in known}
+    described = {
+        term: text
+        for term, text in sets.descriptions.items()
+        if text.upper() in known and not named_after(term, text)  # the factor of a regulon is not its target
+    }
     if len(described) > _SOME_SETS * len(members) and len(set(described.values())) > 1:
         members = {
             term: tuple(dict.fromkeys([*([described[term]] if term in described else []), *names]))
@@ -170,7 +177,7 @@ def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
         }
         example = next(iter(described.values()))
         findings.append(finding("sets_without_descriptions", name=sets.name, n_genes=len(described), symbol=example))
-    findings += _misread(sets.name, members)
+    findings += misread(sets.name, members)
     symbols = list(dict.fromkeys(symbol for names in members.values() for symbol in names))
     if dates := [symbol for symbol in symbols if re.fullmatch(DATE, symbol)]:
         findings.append(finding("dates_for_symbols", name=sets.name, n_symbols=len(dates), example=dates[0]))
@@ -194,22 +201,8 @@ def name_gene_sets(sets: GeneSets, var: pd.DataFrame) -> GeneSets:
                     gene=next(iter(found.values())),
                 )
             )
+    findings += alike(sets.name, members, known)
     return replace(sets, sets=members, findings=tuple(findings))
-
-
-def _misread(name: str, members: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """Warn where the sets look like a table of another form: of one gene each, or with members that are no names."""
-    single = sum(len(names) == 1 for names in members.values())
-    findings = []
-    if len(members) >= _ENOUGH_SETS and single > _NEARLY_ALL * len(members):
-        example = next(f"{term} ({names[0]})" for term, names in members.items() if len(names) == 1)
-        findings.append(finding("sets_of_one_gene", name=name, n_single=single, n_sets=len(members), example=example))
-    named = [symbol for names in members.values() for symbol in names]
-    others = [symbol for symbol in named if _WEIGHT.fullmatch(symbol) or _WORDS.search(symbol)]
-    if len(others) > _MANY * len(named):
-        shown = list(dict.fromkeys(others))[:3]
-        findings.append(finding("sets_members_no_names", name=name, n=len(others), n_all=len(named), members=shown))
-    return findings
 
 
 def _gene_names(var: pd.DataFrame) -> set[str]:
