@@ -25,6 +25,9 @@ from .peaks import peak_coordinates
 
 _OPTION: Final = "--motif-hits"
 _MOST: Final = 0.5
+_NEARLY_ALL: Final = 0.9
+_NO_NAME: Final = r"[.*+\-]|(?i:n/?a|nan|none|null)"
+"""What stands in a column of names for no name, and strands."""
 _ENOUGH: Final = 50
 """Peaks or names from which fractions of them are judged."""
 _SEVERAL: Final = 5
@@ -191,17 +194,42 @@ def hits_from_bed(path: Path, peaks: pd.DataFrame) -> MotifHits:
 
 def _factors_of_sites(path: Path, sites: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
     """Name sites by their factors where peak callers numbered them; warn where every site has a name of its own."""
+    sites, findings = _named_sites(path, sites)
     sample = sites["name"].str.extract(f"^{CALLED_PEAK}$")["sample"]
     called = sample.notna() & (sample != "")
     if called.mean() > _MOST:
         named = sites.assign(name=sample.where(called, sites["name"]))
         shown = {"example": sites["name"][called].iloc[0], "factors": list(named["name"].unique())}
-        return named, [finding("hits_of_called_peaks", file=path.name, n_sites=int(called.sum()), **shown)]
+        return named, [*findings, finding("hits_of_called_peaks", file=path.name, n_sites=int(called.sum()), **shown)]
     n_names = sites["name"].nunique()
     if n_names < _ENOUGH or n_names <= _MOST * len(sites):
-        return sites, []
+        return sites, findings
     shown = {"n_names": n_names, "names": list(sites["name"].unique()[:3])}
-    return sites, [finding("hits_of_single_sites", file=path.name, n_sites=len(sites), **shown)]
+    return sites, [*findings, finding("hits_of_single_sites", file=path.name, n_sites=len(sites), **shown)]
+
+
+def _named_sites(path: Path, sites: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
+    """Leave out sites without a name; refuse a column of names that holds scores, strands or dots instead.
+
+    A number alone says nothing against a name (some clusters are numbered): numbers are refused where nearly all
+    names are numbers or none.
+    """
+    unnamed = sites["name"].str.fullmatch(_NO_NAME).to_numpy(dtype=bool)
+    numbers = pd.to_numeric(sites["name"], errors="coerce").notna().to_numpy() & ~unnamed
+    if (unnamed | numbers).mean() >= _NEARLY_ALL:
+        raise refusal(
+            ResourceError,
+            "hits_without_factors",
+            file=path.name,
+            n_sites=len(sites),
+            n_numbers=int(numbers.sum()),
+            n_unnamed=int(unnamed.sum()),
+            examples=list(sites["name"][unnamed | numbers].unique()[:3]),
+        )
+    if not unnamed.any():
+        return sites, []
+    shown = {"n_unnamed": int(unnamed.sum()), "n_sites": len(sites), "examples": sites["name"][unnamed].unique()[:3]}
+    return sites[~unnamed].reset_index(drop=True), [finding("hits_sites_unnamed", file=path.name, **shown)]
 
 
 def _dense(path: Path, hits: sparse.csr_matrix, known: np.ndarray) -> list[Finding]:

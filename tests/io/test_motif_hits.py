@@ -235,3 +235,39 @@ def test_more_hits_than_a_scan_gives_are_a_warning(tmp_path, n_factors, density,
     names = [f"F{number}" for number in range(n_factors)]
     found = read_motif_hits(write(tmp_path / "h.h5ad", matrix, peaks, id=names, name=names), peaks)
     assert codes(found.findings, "warning") == ["hits_dense"] * said
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers", "unnamed"),
+    [
+        (["."], 0, 60),
+        (["+", "-"], 0, 60),
+        (["*"], 0, 60),
+        (["0.5", "1.5", "1e3", "-7"], 60, 0),
+        (["0", "."], 30, 30),
+        (["NA", "n/a", "None"], 0, 60),
+        ([*["7"] * 9, "CTCF"], 54, 0),
+    ],
+)
+def test_scores_strands_and_dots_are_no_factors(tmp_path, names, numbers, unnamed):
+    peaks = peak_table(60)
+    path = bed(tmp_path / "h.bed", peaks, [names[row % len(names)] for row in range(60)])
+    with refused("hits_without_factors", ResourceError, n_sites=60, n_numbers=numbers, n_unnamed=unnamed):
+        read_motif_hits(path, peaks)
+
+
+def test_sites_without_a_factor_are_left_out_and_counted(tmp_path):
+    peaks = peak_table(60)
+    names = [["CTCF", ".", "17", "17", "17", "17"][row % 6] for row in range(60)]
+    found = read_motif_hits(bed(tmp_path / "h.bed", peaks, names), peaks)
+    assert found.factors["name"].tolist() == ["CTCF", "17"]  # a number among names may be one
+    np.testing.assert_array_equal(found.hits.toarray().T, [np.array(names) == "CTCF", np.array(names) == "17"])
+    assert values(found.findings, "hits_sites_unnamed") == {
+        "file": "h.bed", "n_unnamed": 10, "n_sites": 60, "examples": ["."],
+    }  # fmt: skip
+
+
+def test_the_column_of_factors_beside_one_of_dots(tmp_path):
+    text = "chrom\tstart\tend\tname\tscore\ttf\nchr1\t100\t110\t.\t5\tCTCF\nchr1\t200\t210\t.\t5\tSPI1\n"
+    (tmp_path / "h.bed").write_text(text)
+    assert read_motif_hits(tmp_path / "h.bed", peak_table()).factors["name"].tolist() == ["CTCF", "SPI1"]
