@@ -18,6 +18,7 @@ from mira_nb.keys import CHROM, END, START
 from . import formats
 from .bed import read_bed
 from .counts import to_csr
+from .factors import find_factors, say_factors
 from .identifiers import CALLED_PEAK
 from .intervals import looks_like_peaks
 from .messages import Finding, finding, refusal
@@ -57,7 +58,7 @@ class MotifHits:
     findings: tuple[Finding, ...] = ()
 
 
-def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
+def read_motif_hits(path: Path, peaks: pd.DataFrame, genes: Sequence[str] = ()) -> MotifHits:
     """Read hits and align them to the data's peaks, by coordinates, else by name.
 
     Parameters
@@ -66,6 +67,8 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
         .h5ad, obs = peaks, var = factors; or .bed, gzipped or not, of sites (:func:`hits_from_bed`).
     peaks
         The data's peaks: names as index, columns chrom, start, end.
+    genes
+        Genes of the data, by which factors are recognised in the names (:func:`mira_nb.io.factors.find_factors`).
 
     Raises
     ------
@@ -74,7 +77,7 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
     """
     path = Path(path)
     if path.name.lower().removesuffix(".gz").endswith(".bed"):
-        return hits_from_bed(path, peaks)
+        return hits_from_bed(path, peaks, genes)
     try:
         with formats.open_store(path, option=_OPTION) as file:
             formats.expect_format(file, "h5ad", path=path, option=_OPTION)
@@ -89,6 +92,8 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
             error.message, expected=error.expected, remedy=error.remedy, code=error.code, values=error.values
         ) from error
     factors = _factors(path, var)
+    named = find_factors(list(zip(factors["id"], factors["name"], strict=True)), genes)
+    factors["name"] = named.names
     source_rows, how = _align(path, raw.obs, peaks)
     known = source_rows >= 0
     values = to_csr(matrix, copy=False).astype(np.float32)
@@ -103,7 +108,7 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
     findings = [finding("hits_known", n_known=n_known, n_peaks=len(peaks), how=how)]
     if n_known < len(peaks):
         findings.append(finding("hits_missing_peaks", n_missing=len(peaks) - n_known, file=path.name))
-    findings += [*_absent(hits, list(factors["name"])), *_dense(path, hits, known)]
+    findings += [*say_factors(named, named.read), *_absent(hits, list(factors["name"])), *_dense(path, hits, known)]
     return MotifHits(hits, factors, known, tuple(findings))
 
 
@@ -163,8 +168,10 @@ def _align(path: Path, obs: pd.DataFrame, peaks: pd.DataFrame) -> tuple[np.ndarr
     )
 
 
-def hits_from_bed(path: Path, peaks: pd.DataFrame) -> MotifHits:
+def hits_from_bed(path: Path, peaks: pd.DataFrame, genes: Sequence[str] = ()) -> MotifHits:
     """Derive hits from the sites of factors: a factor binds a peak that a site of it overlaps by at least one base.
+
+    Sites of one factor count together, also those of several experiments.
 
     Parameters
     ----------
@@ -172,6 +179,8 @@ def hits_from_bed(path: Path, peaks: pd.DataFrame) -> MotifHits:
         BED file of sites, such as ChIP-seq peaks, with the factor in the fourth column.
     peaks
         The data's peaks: columns chrom, start, end.
+    genes
+        Genes of the data, by which factors are recognised in the names.
 
     Raises
     ------
@@ -181,10 +190,9 @@ def hits_from_bed(path: Path, peaks: pd.DataFrame) -> MotifHits:
     sites = read_bed(path, option=_OPTION, named=True)
     if not len(sites):
         raise refusal(ResourceError, "bed_empty", path=path, option=_OPTION)
-    sites, findings = _factors_of_sites(path, sites)
+    sites, findings = _factors_of_sites(path, sites, genes)
     names = list(dict.fromkeys(sites["name"]))
-    bound = [overlaps(peaks, part) for _, part in sites.groupby("name", sort=False)]
-    hits = sparse.csr_matrix(np.column_stack(bound).astype(np.float32))
+    hits = _bound(peaks, [part for _, part in sites.groupby("name", sort=False)])
     n_bound = int((np.diff(hits.indptr) > 0).sum())
     counts = {"n_bound": n_bound, "n_peaks": len(peaks), "n_factors": len(names), "n_sites": len(sites)}
     known = np.ones(len(peaks), dtype=bool)
@@ -192,20 +200,35 @@ def hits_from_bed(path: Path, peaks: pd.DataFrame) -> MotifHits:
     return MotifHits(hits, pd.DataFrame({"id": names, "name": names}), known, tuple(findings))
 
 
-def _factors_of_sites(path: Path, sites: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-    """Name sites by their factors where peak callers numbered them; warn where every site has a name of its own."""
+def _bound(peaks: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> sparse.csr_matrix:
+    """Return which peaks (rows) each of the parts of the sites (columns) overlaps."""
+    rows = [np.flatnonzero(overlaps(peaks, part)) for part in parts]
+    ends = np.cumsum([0, *map(len, rows)])
+    values = np.ones(ends[-1], dtype=np.float32)
+    return sparse.csr_matrix(sparse.csc_matrix((values, np.concatenate(rows), ends), shape=(len(peaks), len(parts))))
+
+
+def _factors_of_sites(path: Path, sites: pd.DataFrame, genes: Sequence[str]) -> tuple[pd.DataFrame, list[Finding]]:
+    """Name sites by their factors; warn where peak callers numbered them, or every site has a name of its own."""
     sites, findings = _named_sites(path, sites)
     sample = sites["name"].str.extract(f"^{CALLED_PEAK}$")["sample"]
     called = sample.notna() & (sample != "")
-    if called.mean() > _MOST:
-        named = sites.assign(name=sample.where(called, sites["name"]))
-        shown = {"example": sites["name"][called].iloc[0], "factors": list(named["name"].unique())}
-        return named, [*findings, finding("hits_of_called_peaks", file=path.name, n_sites=int(called.sum()), **shown)]
+    numbered = bool(called.mean() > _MOST)
+    example = sites["name"][called].iloc[0] if numbered else ""
+    if numbered:
+        sites = sites.assign(name=sample.where(called, sites["name"]))
+    given = list(dict.fromkeys(sites["name"]))
+    named = find_factors([(name, name) for name in given], genes)
+    sites = sites.assign(name=sites["name"].map(dict(zip(given, named.names, strict=True))))
+    if numbered:
+        shown = {"example": example, "factors": list(sites["name"].unique())}
+        findings.append(finding("hits_of_called_peaks", file=path.name, n_sites=int(called.sum()), **shown))
+    findings += say_factors(named, named.read)
     n_names = sites["name"].nunique()
-    if n_names < _ENOUGH or n_names <= _MOST * len(sites):
-        return sites, findings
-    shown = {"n_names": n_names, "names": list(sites["name"].unique()[:3])}
-    return sites, [*findings, finding("hits_of_single_sites", file=path.name, n_sites=len(sites), **shown)]
+    if not numbered and n_names >= _ENOUGH and n_names > _MOST * len(sites):
+        shown = {"n_names": n_names, "names": list(sites["name"].unique()[:3])}
+        findings.append(finding("hits_of_single_sites", file=path.name, n_sites=len(sites), **shown))
+    return sites, findings
 
 
 def _named_sites(path: Path, sites: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:

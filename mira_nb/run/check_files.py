@@ -137,8 +137,14 @@ def _check_gene_sets(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
 
 
 def _check_hits(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
-    hits = read_motif_hits(path, data.mod[ATAC].var)
-    return message("check_hits", n_hits=hits.hits.nnz, n_factors=len(hits.factors)), hits.findings
+    genes = [str(gene) for gene in data.mod[RNA].var_names]
+    hits = read_motif_hits(path, data.mod[ATAC].var, genes)
+    described = describe_motifs(list(hits.factors["id"]), list(hits.factors["name"]), genes)
+    n_in = int((described["genes"] != "").sum())
+    findings = list(hits.findings)
+    if not n_in:
+        findings.append(finding("hits_not_genes", names=list(described["name"][:3])))
+    return message("check_hits", n_hits=hits.hits.nnz, n_factors=len(hits.factors), n_known=n_in), findings
 
 
 def _check_labels(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
