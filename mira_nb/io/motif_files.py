@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Final, Literal
@@ -19,8 +19,9 @@ import numpy as np
 
 from mira_nb.errors import ResourceError
 
+from .factors import find_factors, say_factors
 from .files import read_lines
-from .messages import refusal
+from .messages import Finding, refusal
 from .motif_names import factor_name, homer_header, written_by_position
 
 _OPTION: Final = "--motifs"
@@ -43,11 +44,14 @@ class Motif:
         Factor, e.g. CTCF or Ahr::Arnt.
     counts
         4 x width, rows A, C, G, T, not negative, every column with a positive sum.
+    given
+        Name as the file has it, from which genes of the data may tell the factor (:func:`name_motifs`).
     """
 
     id: str
     name: str
     counts: np.ndarray
+    given: str = ""
 
 
 def read_motifs(path: Path) -> list[Motif]:
@@ -78,6 +82,22 @@ def read_motifs(path: Path) -> list[Motif]:
     if repeated:
         raise refusal(ResourceError, "motifs_duplicate", path=path, n_motifs=len(repeated), names=repeated[:3])
     return motifs
+
+
+def name_motifs(motifs: Sequence[Motif], genes: Iterable[str]) -> tuple[list[Motif], list[Finding]]:
+    """Name motifs by the genes of the data that their names stand for.
+
+    Returns
+    -------
+    tuple
+        The motifs, and which names were read as another one than the collection's way of writing gives.
+    """
+    found = find_factors([(motif.id, motif.given) for motif in motifs], genes)
+    changed = {
+        motif.given or motif.id: name for motif, name in zip(motifs, found.names, strict=True) if name != motif.name
+    }
+    named = [replace(motif, name=name) for motif, name in zip(motifs, found.names, strict=True)]
+    return named, say_factors(found, changed)
 
 
 Block = tuple[int, str, str, list[list[float]]]  # line, identifier, name, rows of numbers
@@ -127,7 +147,7 @@ def _make(path: Path, number: int, identifier: str, name: str, counts: np.ndarra
         raise _fail(path, number, f"motif {identifier}: negative or missing values")
     if (counts.sum(axis=0) <= 0).any():
         raise _fail(path, number, f"motif {identifier}: a position without any counts")
-    return Motif(identifier, factor_name(identifier, name), counts)
+    return Motif(identifier, factor_name(identifier, name), counts, name)
 
 
 @dataclass(frozen=True)

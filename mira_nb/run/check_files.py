@@ -18,7 +18,7 @@ from mira_nb.io.fragments import look_at_fragments
 from mira_nb.io.gene_sets import match_gene_sets, name_gene_sets, read_gene_sets
 from mira_nb.io.identifiers import likely_species
 from mira_nb.io.messages import Finding, finding, refusal
-from mira_nb.io.motif_files import read_motifs
+from mira_nb.io.motif_files import name_motifs, read_motifs
 from mira_nb.io.motif_hits import overlaps, read_motif_hits
 from mira_nb.io.tss import read_tss
 from mira_nb.io.tss_genes import NamedSites, name_sites
@@ -117,11 +117,10 @@ def _check_genome(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
 
 
 def _check_motifs(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
-    motifs = read_motifs(path)
     genes = [str(gene) for gene in data.mod[RNA].var_names]
+    motifs, findings = name_motifs(read_motifs(path), genes)
     described = describe_motifs([motif.id for motif in motifs], [motif.name for motif in motifs], genes)
     n_in = int((described["genes"] != "").sum())
-    findings = []
     if not n_in:
         findings.append(finding("motifs_not_genes", names=[motif.name for motif in motifs[:3]]))
     return message("check_motifs", n_motifs=len(motifs), n_known=n_in), findings

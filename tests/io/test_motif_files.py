@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mira_nb.errors import ResourceError
-from mira_nb.io.motif_files import read_motifs
+from mira_nb.io.motif_files import name_motifs, read_motifs
 from mira_nb.io.motif_names import factor_name
-from tests.messages import refused
+from tests.messages import codes, refused, values
 
 JASPAR = """>MA0004.1\tArnt
 A  [ 4 19  0 ]
@@ -240,7 +240,61 @@ def test_four_by_four_with_a_row_per_letter_stays(tmp_path):
         ("x", "1-NDRCCACYAGRKGGCRSHN,BestGuess:CTCF(Zf)/CD4+/Homer(0.95)", "CTCF"),
         ("CTCF", "MEME-1", "CTCF"),
         ("CTCF", "/name=x", "CTCF"),
+        ("x", "HNF4a(NR),DR1/HepG2-HNF4a-ChIP-Seq(GSE25021)/Homer", "HNF4a"),
+        ("x", "VDR(NR),DR3/GM10855-VDR+vitD-ChIP-Seq(GSE22484)/Homer", "VDR"),
+        ("x", "E2A(bHLH),near_PU.1/Bcell-PU.1-ChIP-Seq(GSE21512)/Homer", "E2A"),
+        ("x", "RAR:RXR(NR),DR5/ES-RAR-ChIP-Seq(GSE56893)/Homer", "RAR::RXR"),
+        ("x", "Unknown-ESC-element(?)/mES-Nanog-ChIP-Seq(GSE11724)/Homer", "Unknown-ESC-element"),
+        ("x", "ZNF652/HepG2-ZNF652.Flag-ChIP-Seq(GSE145822)/Homer", "ZNF652"),
+        ("x", "KLF/SP/2", "KLF/SP/2"),
+        ("CTCF_MA0139.1", "", "CTCF"),
+        ("x", "EXP1_K562_CTCF_MA0139.1", "CTCF"),
+        ("x", "ID=SRX1;Name=CTCF%20(@%20K-562);Title=GSM1", "CTCF"),
+        ("CTCF_disc1", "", "CTCF"),
+        ("CTCF_known2", "", "CTCF"),
+        ("UP00001_1", "E2f2_primary", "E2f2"),
+        ("hocomoco__CTCF_HUMAN.H11MO.0.A", "", "CTCF"),
     ],
 )
 def test_names_of_collections_give_factors(identifier, name, wanted):
     assert factor_name(identifier, name) == wanted
+
+
+def matrices(*names):
+    return "".join(f">{name}\nA [1 2]\nC [1 2]\nG [1 2]\nT [1 2]\n" for name in names)
+
+
+def test_motifs_are_named_by_the_genes_of_the_data(tmp_path):
+    """HOMER, HOCOMOCO's UniProt names, ENCODE and archetypes: planted names and the gene each stands for."""
+    wanted = {
+        "HNF4a(NR),DR1/HepG2-HNF4a-ChIP-Seq(GSE25021)/Homer": "HNF4a",
+        "REST-NRSF(Zf)/Jurkat-NRSF-ChIP-Seq/Homer": "REST",
+        "E2A(bHLH),near_PU.1/Bcell-PU.1-ChIP-Seq(GSE21512)/Homer": "TCF3",
+        "ANDR_HUMAN.H11MO.0.A": "AR",
+        "P53_HUMAN.H11MO.0.A": "TP53",
+        "TF65_HUMAN.H11MO.0.A": "RELA",
+        "hocomoco__HXA9_HUMAN.H11MO.0.B": "HOXA9",
+        "CTCF_disc1": "CTCF",
+        "swissregulon__hs__SPI1.p2": "SPI1",
+        "KLF/SP/2": "KLF/SP/2",
+        "AP-1(bZIP)/ThioMac-PU.1-ChIP-Seq(GSE21512)/Homer": "AP-1",
+    }
+    genes = ["HNF4A", "REST", "TCF3", "AR", "TP53", "RELA", "HOXA9", "CTCF", "SPI1", "DISC1", "KLF2"]
+    motifs, findings = name_motifs(read_motifs(write(tmp_path, matrices(*wanted))), genes)
+    assert [motif.name for motif in motifs] == list(wanted.values())
+    assert [motif.id for motif in motifs] == list(wanted)
+    assert values(findings, "factors_not_genes") == {
+        "n_strange": 2, "n_factors": 11, "names": ["KLF/SP/2", "AP-1"],
+    }  # fmt: skip
+    assert values(findings, "factors_read")["n_names"] == 7
+    assert codes(findings, "warning") == []
+
+
+def test_names_of_genes_stay_as_they_are(tmp_path, shared_data):
+    motifs = read_motifs(shared_data / "data" / "motifs" / "JASPAR2024_CORE_vertebrates_879.jaspar")
+    genes = sorted({part for motif in motifs for part in motif.name.split("::")})
+    named, findings = name_motifs(motifs, genes)
+    assert [motif.name for motif in named] == [motif.name for motif in motifs]
+    assert findings == []
+    few, _ = name_motifs(motifs, ["ARNT", "CTCF"])
+    assert [motif.name for motif in few] == [motif.name for motif in motifs]

@@ -110,14 +110,14 @@ def find_hits(data: MuData, params: MotifsParams, context: Context) -> FoundHits
 
 def _scan(peaks: pd.DataFrame, genes: list[str], params: MotifsParams, context: Context) -> FoundHits:
     from mira_nb.io.genome import read_sequences
-    from mira_nb.io.motif_files import read_motifs
+    from mira_nb.io.motif_files import name_motifs, read_motifs
 
     resources = context.resources
     if resources.genome is None or resources.motifs is None:
         raise TEXTS.error(ResourceError, "nothing_to_scan")
     context.progress(0.02, "reading sequences")
     read = read_sequences(resources.genome, peaks, progress=lambda f, m: context.progress(0.02 + 0.18 * f, m))
-    collection = read_motifs(resources.motifs)
+    collection, named = name_motifs(read_motifs(resources.motifs), genes)
     context.progress(0.2, f"{len(collection)} motifs: thresholds")
     background = letter_frequencies(read.sequences) if params.letters == "peaks" else UNIFORM
     scan = prepare_motifs(
@@ -137,4 +137,4 @@ def _scan(peaks: pd.DataFrame, genes: list[str], params: MotifsParams, context: 
     motifs["hit_pvalue"] = scan.hit_pvalues
     motifs["n_hits"] = np.asarray(hits.sum(axis=0), dtype=np.int64).ravel()
     n_short = int((motifs["hit_pvalue"] > params.pvalue).sum())
-    return FoundHits(hits, motifs, read.found, True, n_short, read.findings)
+    return FoundHits(hits, motifs, read.found, True, n_short, (*read.findings, *named))
