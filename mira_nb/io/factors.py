@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
@@ -143,17 +143,9 @@ def _table() -> tuple[dict[str, str], dict[str, str]]:
     return table["names"], table["rules"]
 
 
-def say_factors(found: Factors, changed: dict[str, str]) -> list[Finding]:
-    """Report names that were read as another name, and how many of the factors are no genes of the data."""
-    findings = []
-    if changed:
-        shown = [f"{given} as {name}" for given, name in list(changed.items())[:_SHOWN]]
-        findings.append(
-            finding("factors_read", n_names=len(changed), n_factors=len(set(changed.values())), shown=shown)
-        )
-    strange = Counter(name for name, known in zip(found.names, found.known, strict=True) if not known)
-    n_factors = len(set(found.names))
-    if strange and any(found.known):
-        names = [name for name, _ in strange.most_common(_SHOWN)]
-        findings.append(finding("factors_not_genes", n_strange=len(strange), n_factors=n_factors, names=names))
-    return findings
+def say_factors(read: Mapping[str, str]) -> list[Finding]:
+    """Report the names (as given -> factor) that were read as another name."""
+    if not read:
+        return []
+    shown = [f"{given} as {name}" for given, name in list(read.items())[:_SHOWN]]
+    return [finding("factors_read", n_names=len(read), n_factors=len(set(read.values())), shown=shown)]

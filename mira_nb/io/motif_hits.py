@@ -108,7 +108,7 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame, genes: Sequence[str] = ()) 
     findings = [finding("hits_known", n_known=n_known, n_peaks=len(peaks), how=how)]
     if n_known < len(peaks):
         findings.append(finding("hits_missing_peaks", n_missing=len(peaks) - n_known, file=path.name))
-    findings += [*say_factors(named, named.read), *_absent(hits, list(factors["name"])), *_dense(path, hits, known)]
+    findings += [*say_factors(named.read), *_absent(hits, list(factors["name"])), *_dense(path, hits, known)]
     return MotifHits(hits, factors, known, tuple(findings))
 
 
@@ -223,7 +223,7 @@ def _factors_of_sites(path: Path, sites: pd.DataFrame, genes: Sequence[str]) -> 
     if numbered:
         shown = {"example": example, "factors": list(sites["name"].unique())}
         findings.append(finding("hits_of_called_peaks", file=path.name, n_sites=int(called.sum()), **shown))
-    findings += say_factors(named, named.read)
+    findings += say_factors(named.read)
     n_names = sites["name"].nunique()
     if not numbered and n_names >= _ENOUGH and n_names > _MOST * len(sites):
         shown = {"n_names": n_names, "names": list(sites["name"].unique()[:3])}

@@ -67,16 +67,14 @@ def test_names_that_were_read_are_counted(tmp_path):
     sites += [(5, 6, "H3K27ac", 0), (7, 8, "H3K4me1", 0)]
     found = read_motif_hits(write(tmp_path / "h.bed", sites, form), peaks, GENES)
     assert values(found.findings, "factors_read")["n_names"] == len({form(f, i) for _, _, f, i in sites[:-2]})
-    assert values(found.findings, "factors_not_genes") == {
-        "n_strange": 2, "n_factors": 5, "names": ["H3K27ac", "H3K4me1"],
-    }  # fmt: skip
+    assert found.factors["name"].tolist() == [*FACTORS, "H3K27ac", "H3K4me1"]
 
 
 def test_no_gene_no_guess():
     found = find_factors([("a", "ZZZ_CD34"), ("b", "set_1"), ("c", "TF.9")], ["CTCF", "SET", "TF"])
     assert found.names == ["ZZZ_CD34", "set_1", "TF.9"]
     assert found.known == [False] * 3
-    assert say_factors(found, found.read) == []
+    assert say_factors(found.read) == []
     assert find_factors([("x", "GSE1.CTCF.K562")]).names == ["CTCF"]
     many = [("", f"name_{number}") for number in range(100)]
     assert find_factors([*many, ("", "SPI1_7")], GENES).known == [False] * 101  # one by chance
@@ -94,6 +92,7 @@ def test_check_says_how_many_factors_are_genes(small_demo, tmp_path, own):
     said = re.sub(r"\s+", " ", report.render())
     assert f"hits of {1 + own} factors; {int(own)} of these are genes of the data" in said
     assert ("No factor of the hits is a gene of the data" in said) == (not own)
+    assert ("The factors of 1 of 2 motifs are no genes of the data" in said) == own
 
 
 @pytest.mark.parametrize(
