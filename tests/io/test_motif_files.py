@@ -283,9 +283,6 @@ def test_motifs_are_named_by_the_genes_of_the_data(tmp_path):
     motifs, findings = name_motifs(read_motifs(write(tmp_path, matrices(*wanted))), genes)
     assert [motif.name for motif in motifs] == list(wanted.values())
     assert [motif.id for motif in motifs] == list(wanted)
-    assert values(findings, "factors_not_genes") == {
-        "n_strange": 2, "n_factors": 11, "names": ["KLF/SP/2", "AP-1"],
-    }  # fmt: skip
     assert values(findings, "factors_read")["n_names"] == 7
     assert codes(findings, "warning") == []
 
@@ -298,3 +295,40 @@ def test_names_of_genes_stay_as_they_are(tmp_path, shared_data):
     assert findings == []
     few, _ = name_motifs(motifs, ["ARNT", "CTCF"])
     assert [motif.name for motif in few] == [motif.name for motif in motifs]
+
+
+def printed(program: str, matrices, n_sites, *, ruled: bool) -> str:
+    """Text as MEME, STREME and DREME print it: a title between rules and, of MEME, more around each matrix."""
+    stars, dashes = "*" * 80 + "\n", "-" * 80 + "\n"
+    text = f"{stars}{program} - Motif discovery\n{stars}" if ruled else ""
+    text += "MEME version 5.5.5 (Release date: Thu Sep 14 08:48:04 2023 +1000)\n\n" + stars * ruled
+    text += "TRAINING SET\n" + "ALPHABET= ACGT\nBackground letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n"
+    text += "".join(f"chr1:{number}-{number + 99}  1.0000  100\n" for number in range(60))
+    for number, (matrix, n) in enumerate(zip(matrices, n_sites, strict=True), start=1):
+        name = f"{'ACGT'[number % 4] * 5} {program}-{number}"
+        head = f"letter-probability matrix: alength= 4 w= {len(matrix)} nsites= {n} E= 1.0e-100\n"
+        if program != "MEME":
+            text += f"MOTIF {name}\n# Word RC Pos\n{head}{rows(matrix, ' ')}\n"
+            continue
+        text += f"{stars}MOTIF {name}\twidth =  {len(matrix)}  sites = {n}  llr = 5000  E-value = 1.0e-100\n{stars}"
+        text += f"{dashes}\tMotif {name} position-specific scoring matrix\n{dashes}"
+        text += f"log-odds matrix: alength= 4 w= {len(matrix)} n= 5000\n" + "  -100    50   -20    10\n" * len(matrix)
+        text += f"{dashes}\tMotif {name} position-specific probability matrix\n{dashes}"
+        text += f"{head}{rows(matrix, ' ')}{dashes}"
+        text += f"\n{dashes}\tMotif {name} regular expression\n{dashes}[CT][CG]\n{dashes}Time 12.3 secs.\n"
+    return text + stars
+
+
+@pytest.mark.parametrize("ruled", [True, False])
+@pytest.mark.parametrize("program", ["MEME", "STREME", "DREME"])
+def test_full_output_of_meme(tmp_path, program, ruled):
+    planted = [POSITIONS[:4], POSITIONS]
+    motifs = read_motifs(write(tmp_path, printed(program, planted, (300, 40), ruled=ruled)))
+    assert [(motif.id, motif.name) for motif in motifs] == [("CCCCC", "CCCCC"), ("GGGGG", "GGGGG")]
+    for motif, matrix, n in zip(motifs, planted, (300, 40), strict=True):
+        np.testing.assert_allclose(motif.counts, matrix.T * n)
+
+
+def test_names_of_motifs_are_apart_from_the_facts_behind_them(tmp_path):
+    text = MEME.replace("MOTIF second", "MOTIF 2 width =  1  sites = 20  llr = 5")
+    assert [motif.id for motif in read_motifs(write(tmp_path, text))] == ["MA0004.1", "2"]
