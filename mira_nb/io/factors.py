@@ -20,6 +20,7 @@ _WORDS: Final = frozenset({"TF", "SET", "CAT", "CS", "GC", "HR", "IP", "MB", "PC
 _MANY: Final = 50
 _FEW: Final = 0.05
 """Of many names without a factor, the fraction that must hold a gene in one place for that place to hold factors."""
+_MOST: Final = 0.5
 _SHOWN: Final = 3
 
 
@@ -74,7 +75,7 @@ class _Genes:
         return found[0] if len(found) == 1 else ""
 
 
-def find_factors(texts: Sequence[tuple[str, str]], genes: Iterable[str] = ()) -> Factors:
+def find_factors(texts: Sequence[tuple[str, str]], genes: Iterable[str] = (), *, alike: bool = False) -> Factors:
     """Return the factor behind each name.
 
     In this order: the name itself, when it is a gene of the data; what the collection's way of writing takes for the
@@ -87,12 +88,18 @@ def find_factors(texts: Sequence[tuple[str, str]], genes: Iterable[str] = ()) ->
         Identifier and name of each motif or site; names may be empty.
     genes
         Genes of the data; case is ignored. Without any, names are read by the ways of writing alone.
+    alike
+        Whether all names are written alike, as those of sites are: where most of the remaining ones hold a gene of the
+        data in one place, the others hold a factor there too that is none.
     """
     data = _Genes(genes)
     plain = {pair: factor_name(*pair) for pair in dict.fromkeys(texts)}
     found = {pair: _settle(pair, text, data) for pair, text in plain.items()}
     open_ = [pair for pair, name in found.items() if not name]
-    found |= dict(zip(open_, _by_place([plain[pair] for pair in open_], data), strict=True))
+    there = _by_place([plain[pair] for pair in open_], data)
+    found |= {pair: data.token(token) for pair, token in zip(open_, there, strict=True)}
+    if alike and sum(bool(found[pair]) for pair in open_) > _MOST * len(open_):
+        plain |= {pair: token for pair, token in zip(open_, there, strict=True) if token}
     names = {pair: found[pair] or plain[pair] for pair in found}
     read = {given: names[pair] for pair in names if found[pair] and (given := pair[1] or pair[0]) != names[pair]}
     return Factors([names[pair] for pair in texts], [bool(found[pair]) for pair in texts], read)
@@ -109,7 +116,7 @@ def _settle(pair: tuple[str, str], plain: str, data: _Genes) -> str:
 
 
 def _by_place(names: Sequence[str], data: _Genes) -> list[str]:
-    """Return the gene in that place of the names, from the start or the end, where most of them have one.
+    """Return what stands in that place of the names, from the start or the end, where most of them have a gene.
 
     The place is one for the whole file: cells and treatments in other places may be genes too (CD34, IL6).
     """
@@ -126,7 +133,7 @@ def _by_place(names: Sequence[str], data: _Genes) -> list[str]:
     if len(names) >= _MANY and len(genes[best]) < _FEW * len(names):
         return [""] * len(names)
     there = [len(parts) > 1 and -len(parts) <= best < len(parts) for parts in tokens]
-    return [data.token(parts[best]) if has else "" for parts, has in zip(tokens, there, strict=True)]
+    return [parts[best] if has else "" for parts, has in zip(tokens, there, strict=True)]
 
 
 def other_names(name: str) -> list[str]:

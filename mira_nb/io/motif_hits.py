@@ -19,6 +19,7 @@ from . import formats
 from .bed import read_bed
 from .counts import to_csr
 from .factors import find_factors, say_factors
+from .hit_tables import form_of, is_text, read_fimo, read_hit_table
 from .identifiers import CALLED_PEAK
 from .intervals import looks_like_peaks
 from .messages import Finding, finding, refusal
@@ -64,7 +65,8 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame, genes: Sequence[str] = ()) 
     Parameters
     ----------
     path
-        .h5ad, obs = peaks, var = factors; or .bed, gzipped or not, of sites (:func:`hits_from_bed`).
+        .h5ad, obs = peaks, var = factors, or such a table as text; or sites, as BED (:func:`hits_from_bed`) or by FIMO
+        (:func:`hits_from_fimo`). Text is recognised by its content, gzipped or not.
     peaks
         The data's peaks: names as index, columns chrom, start, end.
     genes
@@ -76,8 +78,20 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame, genes: Sequence[str] = ()) 
         When columns are missing, or no peak of the data is in the file.
     """
     path = Path(path)
-    if path.name.lower().removesuffix(".gz").endswith(".bed"):
-        return hits_from_bed(path, peaks, genes)
+    if not is_text(path):
+        return _from_matrix(path, *_read_store(path), peaks, genes)
+    form, beginning = form_of(path, peaks)
+    if form == "transposed":
+        raise refusal(ResourceError, "hits_transposed", file=path.name, columns=[beginning])
+    if form == "unknown":
+        raise refusal(ResourceError, "hits_format_unknown", path=path, beginning=beginning[:60])
+    if form == "table":
+        return _from_matrix(path, *read_hit_table(path), peaks, genes)
+    return hits_from_fimo(path, peaks, genes) if form == "fimo" else hits_from_bed(path, peaks, genes)
+
+
+def _read_store(path: Path) -> tuple[sparse.csr_matrix, pd.DataFrame, pd.DataFrame]:
+    """Return matrix, peaks and factors of an AnnData file."""
     try:
         with formats.open_store(path, option=_OPTION) as file:
             formats.expect_format(file, "h5ad", path=path, option=_OPTION)
@@ -91,10 +105,22 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame, genes: Sequence[str] = ()) 
         raise ResourceError(
             error.message, expected=error.expected, remedy=error.remedy, code=error.code, values=error.values
         ) from error
+    return matrix, raw.obs, var
+
+
+def _from_matrix(
+    path: Path,
+    matrix: sparse.csr_matrix,
+    obs: pd.DataFrame,
+    var: pd.DataFrame,
+    peaks: pd.DataFrame,
+    genes: Sequence[str],
+) -> MotifHits:
+    """Align a matrix of peaks and factors to the data's peaks."""
     factors = _factors(path, var)
     named = find_factors(list(zip(factors["id"], factors["name"], strict=True)), genes)
     factors["name"] = named.names
-    source_rows, how = _align(path, raw.obs, peaks)
+    source_rows, how = _align(path, obs, peaks)
     known = source_rows >= 0
     values = to_csr(matrix, copy=False).astype(np.float32)
     if values.nnz and (not np.isfinite(values.data).all() or values.data.min() < 0):
@@ -191,13 +217,47 @@ def hits_from_bed(path: Path, peaks: pd.DataFrame, genes: Sequence[str] = ()) ->
     if not len(sites):
         raise refusal(ResourceError, "bed_empty", path=path, option=_OPTION)
     sites, findings = _factors_of_sites(path, sites, genes)
-    names = list(dict.fromkeys(sites["name"]))
-    hits = _bound(peaks, [part for _, part in sites.groupby("name", sort=False)])
+    return _from_sites(path, sites.assign(id=sites["name"]), peaks, findings)
+
+
+def hits_from_fimo(path: Path, peaks: pd.DataFrame, genes: Sequence[str] = ()) -> MotifHits:
+    """Derive hits from those of FIMO in the genome or in the peaks, motif by motif; all count, whatever their p-value.
+
+    Parameters
+    ----------
+    path
+        FIMO's ``fimo.tsv``.
+    peaks
+        The data's peaks: names as index, columns chrom, start, end.
+    genes
+        Genes of the data, by which factors are recognised in the names.
+
+    Raises
+    ------
+    ResourceError
+        For a row without positions, or without any hit in the data's peaks or chromosomes.
+    """
+    sites = read_fimo(path, peaks)
+    if not len(sites):
+        raise refusal(ResourceError, "bed_empty", path=path, option=_OPTION)
+    several = sites.groupby("id")["name"].transform("nunique") > 1  # an identifier that motifs share
+    sites["id"] = sites["id"].where(~several, sites["id"] + " " + sites["name"])
+    motifs = sites[["id", "name"]].drop_duplicates()
+    named = find_factors(list(motifs.itertuples(index=False, name=None)), genes)
+    factor = dict(zip(motifs["id"], named.names, strict=True))
+    return _from_sites(path, sites.assign(name=sites["id"].map(factor)), peaks, say_factors(named.read))
+
+
+def _from_sites(path: Path, sites: pd.DataFrame, peaks: pd.DataFrame, findings: list[Finding]) -> MotifHits:
+    """Return which peaks hold a site of each id; ids share a name where several motifs stand for one factor."""
+    factors = sites[["id", "name"]].drop_duplicates("id").reset_index(drop=True)
+    names = list(factors["name"])
+    hits = _bound(peaks, [part for _, part in sites.groupby("id", sort=False)])
     n_bound = int((np.diff(hits.indptr) > 0).sum())
     counts = {"n_bound": n_bound, "n_peaks": len(peaks), "n_factors": len(names), "n_sites": len(sites)}
     known = np.ones(len(peaks), dtype=bool)
-    findings += [finding("hits_of_sites", file=path.name, **counts), *_absent(hits, names), *_dense(path, hits, known)]
-    return MotifHits(hits, pd.DataFrame({"id": names, "name": names}), known, tuple(findings))
+    found = [finding("hits_of_sites", file=path.name, **counts), *_absent(hits, names), *_dense(path, hits, known)]
+    return MotifHits(hits, factors, known, (*findings, *found))
 
 
 def _bound(peaks: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> sparse.csr_matrix:
@@ -218,7 +278,7 @@ def _factors_of_sites(path: Path, sites: pd.DataFrame, genes: Sequence[str]) -> 
     if numbered:
         sites = sites.assign(name=sample.where(called, sites["name"]))
     given = list(dict.fromkeys(sites["name"]))
-    named = find_factors([(name, name) for name in given], genes)
+    named = find_factors([(name, name) for name in given], genes, alike=True)
     sites = sites.assign(name=sites["name"].map(dict(zip(given, named.names, strict=True))))
     if numbered:
         shown = {"example": example, "factors": list(sites["name"].unique())}

@@ -70,6 +70,14 @@ def test_names_that_were_read_are_counted(tmp_path):
     assert found.factors["name"].tolist() == [*FACTORS, "H3K27ac", "H3K4me1"]
 
 
+def test_sites_of_factors_that_are_no_genes_are_merged_where_the_others_are(tmp_path):
+    peaks, truth, sites = planted()
+    path = write(tmp_path / "h.bed", sites, lambda f, i: f"{f}:K562,cell{i}")
+    found = read_motif_hits(path, peaks, ["CTCF", "GATA1"])  # SPI1 is not expressed
+    assert found.factors["name"].tolist() == FACTORS
+    np.testing.assert_array_equal(found.hits.toarray() > 0, truth)
+
+
 def test_no_gene_no_guess():
     found = find_factors([("a", "ZZZ_CD34"), ("b", "set_1"), ("c", "TF.9")], ["CTCF", "SET", "TF"])
     assert found.names == ["ZZZ_CD34", "set_1", "TF.9"]
