@@ -35,7 +35,7 @@ class Factors:
     known
         Whether a gene of the data is among the factor's.
     read
-        Names as given -> factor, where these differ and the factor is a gene of the data.
+        Names as given -> factor, where these differ.
     """
 
     names: list[str]
@@ -101,7 +101,7 @@ def find_factors(texts: Sequence[tuple[str, str]], genes: Iterable[str] = (), *,
     if alike and sum(bool(found[pair]) for pair in open_) > _MOST * len(open_):
         plain |= {pair: token for pair, token in zip(open_, there, strict=True) if token}
     names = {pair: found[pair] or plain[pair] for pair in found}
-    read = {given: names[pair] for pair in names if found[pair] and (given := pair[1] or pair[0]) != names[pair]}
+    read = {given: name for pair, name in names.items() if (given := pair[1] or pair[0]) != name}
     return Factors([names[pair] for pair in texts], [bool(found[pair]) for pair in texts], read)
 
 

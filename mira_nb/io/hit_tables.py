@@ -18,11 +18,12 @@ from mira_nb.chromosomes import match_chromosomes
 from mira_nb.errors import ResourceError
 from mira_nb.keys import CHROM, END, START
 
+from .bed import FACTOR_COLUMNS
 from .files import check_file, find_separator, is_gzipped, read_lines, split_row
 from .identifiers import plain_header
 from .intervals import is_whole, looks_like_peaks, parse_peak_names, whole_number
 from .messages import refusal
-from .peaks import CHROM_COLUMNS, END_COLUMNS, NAME_COLUMNS, START_COLUMNS, has_coordinate_columns
+from .peaks import CHROM_COLUMNS, END_COLUMNS, NAME_COLUMNS, START_COLUMNS, find_column, has_coordinate_columns
 
 OPTION: Final = "--motif-hits"
 Form = Literal["fimo", "table", "bed", "transposed", "unknown"]
@@ -35,7 +36,6 @@ _FIMO_MOTIF: Final = ("motifid", "patternname")
 _PEAK_COLUMNS: Final = (*CHROM_COLUMNS, *START_COLUMNS, *END_COLUMNS, *NAME_COLUMNS)
 _OF_PEAKS: Final = {plain_header(name) for name in (*_PEAK_COLUMNS, "width", "length", "strand", "score", "name")}
 """Columns of a table that describe the peak, not a factor."""
-_FACTOR_COLUMNS: Final = {"name", "factor", "tf", "target", "id"}
 _LOGICAL: Final = {"true": 1.0, "false": 0.0}
 
 
@@ -70,7 +70,7 @@ def form_of(path: Path, peaks: pd.DataFrame) -> tuple[Form, str]:
         if looks_like_peaks(values):
             return "transposed", ", ".join(values[:2])
         numeric = [name for name in header if plain_header(name) not in _OF_PEAKS]
-        if any(plain_header(name) in _FACTOR_COLUMNS for name in header):
+        if find_column(pd.DataFrame(columns=header), FACTOR_COLUMNS):
             numeric = []  # a BED file with a header names its factors in a column
         if has_coordinate_columns(pd.DataFrame(columns=list(dict.fromkeys(header)))) and numeric:
             places = [header.index(name) for name in numeric]

@@ -267,6 +267,15 @@ def test_sites_without_a_factor_are_left_out_and_counted(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["factor", "TF_name", "motif", "group_name"])
+def test_the_header_names_the_column_of_factors(tmp_path, name):
+    text = f"seqnames\tstart\tend\twidth\tscore\t{name}\nchr1\t101\t110\t10\t5\tCTCF\nchr1\t201\t210\t10\t5\tSPI1\n"
+    (tmp_path / "h.tsv").write_text(text)
+    found = read_motif_hits(tmp_path / "h.tsv", peak_table())
+    assert found.factors["name"].tolist() == ["CTCF", "SPI1"]
+    assert np.argwhere(found.hits.toarray()).tolist() == [[1, 0], [2, 1]]
+
+
 def test_the_column_of_factors_beside_one_of_dots(tmp_path):
     text = "chrom\tstart\tend\tname\tscore\ttf\nchr1\t100\t110\t.\t5\tCTCF\nchr1\t200\t210\t.\t5\tSPI1\n"
     (tmp_path / "h.bed").write_text(text)
