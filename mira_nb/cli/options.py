@@ -50,7 +50,7 @@ MotifHits = Annotated[
     Path | None,
     typer.Option(
         "--motif-hits",
-        help="Hits instead of a scan, .h5ad: obs peaks, var factors; or .bed of named sites.",
+        help="Hits instead of a scan, .h5ad or table: peaks x factors; or sites: BED, fimo.tsv.",
         metavar="FILE",
     ),
 ]

@@ -16,8 +16,10 @@ from .intervals import is_whole, whole_number
 from .messages import refusal
 from .peaks import find_column, from_columns, has_coordinate_columns
 
-_NAME: Final = ("name", "factor", "tf", "target", "id")
+FACTOR_COLUMNS: Final = ("name", "factor", "tf", "target", "tf_name", "motif_name", "motif", "group_name", "id")
+"""Columns that name the factor of a site, in the order in which they are preferred."""
 _NAME_PLACE: Final = 3
+_EMPTY: Final = ("", ".")
 
 
 def read_bed(path: Path, *, option: str, named: bool = False) -> pd.DataFrame:
@@ -86,6 +88,8 @@ def _by_name(lines: Sequence[str], first: str) -> pd.DataFrame:
     cells = [[*fields[shift : shift + n], *[""] * (n + shift - len(fields))] for fields in rows]
     table = pd.DataFrame(cells, columns=header, dtype=object)
     _, frame, _ = from_columns(table)
-    label = find_column(table, _NAME)
+    labels = [label for label in (find_column(table, (name,)) for name in FACTOR_COLUMNS) if label]
+    # peak callers fill their column of names with dots, beside one of factors that was added
+    label = next((label for label in labels if not table[label].isin(_EMPTY).all()), labels[0] if labels else None)
     place = header.index(label) if label else _NAME_PLACE
     return frame.assign(name=[fields[place] if n > place else "" for fields in cells])

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Final, Literal
@@ -19,14 +19,20 @@ import numpy as np
 
 from mira_nb.errors import ResourceError
 
+from .factors import find_factors, say_factors
 from .files import read_lines
-from .messages import refusal
+from .messages import Finding, refusal
 from .motif_names import factor_name, homer_header, written_by_position
 
 _OPTION: Final = "--motifs"
 _BASES: Final = "ACGT"
 _DEFAULT_SITES: Final = 20.0  # MEME files without nsites
 _TRANSFAC_START: Final = re.compile(r"(VV|XX|AC|ID|NA|DE|P[0O])(\s|$)")
+_MEME_BEGIN: Final = re.compile(r"MEME VERSION\b", re.IGNORECASE)
+_MEME_ROW: Final = re.compile(r"[-+]?\.?\d")
+_FACTS: Final = re.compile(r"\s+(?:width|w)\s*=")
+"""What MEME writes behind a motif's names: width, sites, E value."""
+_RULE: Final = re.compile(r"[*=-]{10,}$")
 _TRANSFAC_FIELD: Final = re.compile(r"[A-Z]{2}")
 Lines = list[tuple[int, str]]  # line numbers and stripped lines that are not empty
 
@@ -43,11 +49,14 @@ class Motif:
         Factor, e.g. CTCF or Ahr::Arnt.
     counts
         4 x width, rows A, C, G, T, not negative, every column with a positive sum.
+    given
+        Name as the file has it, from which genes of the data may tell the factor (:func:`name_motifs`).
     """
 
     id: str
     name: str
     counts: np.ndarray
+    given: str = ""
 
 
 def read_motifs(path: Path) -> list[Motif]:
@@ -64,7 +73,7 @@ def read_motifs(path: Path) -> list[Motif]:
     if not filled:
         raise refusal(ResourceError, "motifs_none", path=path)
     first = filled[0][1]
-    if first.upper().startswith("MEME VERSION") or any(line.startswith("MOTIF ") for _, line in filled[:50]):
+    if _is_meme(filled):
         motifs = list(_read_meme(path, filled))
     elif first.startswith(">") and (blocks := _position_rows(filled)):
         motifs = [_from_positions(path, *block) for block in blocks]
@@ -78,6 +87,29 @@ def read_motifs(path: Path) -> list[Motif]:
     if repeated:
         raise refusal(ResourceError, "motifs_duplicate", path=path, n_motifs=len(repeated), names=repeated[:3])
     return motifs
+
+
+def _is_meme(lines: Lines) -> bool:
+    """Return whether a file is in MEME's format: by its first line, below a title between rules, or by its motifs."""
+    if _MEME_BEGIN.match(lines[0][1]) or any(line.startswith("MOTIF ") for _, line in lines[:50]):
+        return True
+    return bool(_RULE.match(lines[0][1])) and any(_MEME_BEGIN.match(line) for _, line in lines[:50])
+
+
+def name_motifs(motifs: Sequence[Motif], genes: Iterable[str]) -> tuple[list[Motif], list[Finding]]:
+    """Name motifs by the genes of the data that their names stand for.
+
+    Returns
+    -------
+    tuple
+        The motifs, and which names were read as another one than the collection's way of writing gives.
+    """
+    found = find_factors([(motif.id, motif.given) for motif in motifs], genes)
+    changed = {
+        motif.given or motif.id: name for motif, name in zip(motifs, found.names, strict=True) if name != motif.name
+    }
+    named = [replace(motif, name=name) for motif, name in zip(motifs, found.names, strict=True)]
+    return named, say_factors(changed)
 
 
 Block = tuple[int, str, str, list[list[float]]]  # line, identifier, name, rows of numbers
@@ -127,7 +159,7 @@ def _make(path: Path, number: int, identifier: str, name: str, counts: np.ndarra
         raise _fail(path, number, f"motif {identifier}: negative or missing values")
     if (counts.sum(axis=0) <= 0).any():
         raise _fail(path, number, f"motif {identifier}: a position without any counts")
-    return Motif(identifier, factor_name(identifier, name), counts)
+    return Motif(identifier, factor_name(identifier, name), counts, name)
 
 
 @dataclass(frozen=True)
@@ -254,34 +286,36 @@ def _read_meme(path: Path, lines: Lines) -> Iterator[Motif]:
     for number, line in lines:
         if line.upper().startswith("ALPHABET") and not re.search(r"=\s*ACGT\b|DNA", line.upper()):
             raise _fail(path, number, f"the alphabet is not DNA ({line[:40]})")
-    position, n_found = 0, 0
-    while position < len(lines):
-        number, line = lines[position]
-        position += 1
-        if not line.startswith("MOTIF"):
-            continue
-        words = line.split()
-        identifier = words[1] if len(words) > 1 else f"motif_{number}"
-        name = words[2] if len(words) > 2 else identifier
-        while position < len(lines) and not lines[position][1].lower().startswith("letter-probability matrix"):
-            if lines[position][1].startswith("MOTIF"):
-                break
-            position += 1
-        if position >= len(lines) or lines[position][1].startswith("MOTIF"):
-            raise _fail(path, number, f"motif {identifier} has no letter-probability matrix")
-        description = lines[position][1]
-        width = re.search(r"\bw=\s*(\d+)", description)
-        sites = re.search(r"\bnsites=\s*([0-9.eE+]+)", description)
-        position += 1
-        rows = []
-        while position < len(lines) and re.match(r"^[-+.0-9]", lines[position][1]):
-            rows.append(_numbers(path, lines[position][0], lines[position][1], identifier))
-            position += 1
-        if not rows or any(len(row) != 4 for row in rows) or (width and int(width.group(1)) != len(rows)):
-            wanted = width.group(1) if width else "some"
-            raise _fail(path, number, f"motif {identifier}: {len(rows)} rows of four numbers found, {wanted} announced")
-        scale = float(sites.group(1)) if sites and float(sites.group(1)) > 0 else _DEFAULT_SITES
-        n_found += 1
-        yield _make(path, number, identifier, name, np.array(rows).T * scale)
-    if not n_found:
+    starts = [place for place, (_, line) in enumerate(lines) if re.match(r"MOTIF(\s|$)", line)]
+    if not starts:
         raise refusal(ResourceError, "motifs_none", path=path)
+    for first, last in zip(starts, [*starts[1:], len(lines)], strict=True):
+        yield _from_meme(path, lines[first:last])
+
+
+def _from_meme(path: Path, block: Lines) -> Motif:
+    """Read one motif, from its name to the line before the next, among all that programs print around its matrix.
+
+    MEME draws the motif, lists its sites and log odds before the matrix, and rules a line of dashes below it.
+    """
+    number, line = block[0]
+    words = _FACTS.split(line)[0].split()
+    identifier = words[1] if len(words) > 1 else f"motif_{number}"
+    name = words[2] if len(words) > 2 else identifier
+    matrix = "letter-probability matrix"
+    position = next((place for place, (_, text) in enumerate(block) if text.lower().startswith(matrix)), None)
+    if position is None:
+        raise _fail(path, number, f"motif {identifier} has no letter-probability matrix")
+    description = block[position][1]
+    width = re.search(r"\bw=\s*(\d+)", description)
+    sites = re.search(r"\bnsites=\s*([0-9.eE+]+)", description)
+    rows = []
+    for at, text in block[position + 1 :]:
+        if not _MEME_ROW.match(text):
+            break
+        rows.append(_numbers(path, at, text, identifier))
+    if not rows or any(len(row) != 4 for row in rows) or (width and int(width.group(1)) != len(rows)):
+        wanted = width.group(1) if width else "some"
+        raise _fail(path, number, f"motif {identifier}: {len(rows)} rows of four numbers found, {wanted} announced")
+    scale = float(sites.group(1)) if sites and float(sites.group(1)) > 0 else _DEFAULT_SITES
+    return _make(path, number, identifier, name, np.array(rows).T * scale)

@@ -18,6 +18,8 @@ from mira_nb.keys import CHROM, END, START
 from . import formats
 from .bed import read_bed
 from .counts import to_csr
+from .factors import find_factors, say_factors
+from .hit_tables import form_of, is_text, read_fimo, read_hit_table
 from .identifiers import CALLED_PEAK
 from .intervals import looks_like_peaks
 from .messages import Finding, finding, refusal
@@ -25,6 +27,9 @@ from .peaks import peak_coordinates
 
 _OPTION: Final = "--motif-hits"
 _MOST: Final = 0.5
+_NEARLY_ALL: Final = 0.9
+_NO_NAME: Final = r"[.*+\-]|(?i:n/?a|nan|none|null)"
+"""What stands in a column of names for no name, and strands."""
 _ENOUGH: Final = 50
 """Peaks or names from which fractions of them are judged."""
 _SEVERAL: Final = 5
@@ -54,15 +59,18 @@ class MotifHits:
     findings: tuple[Finding, ...] = ()
 
 
-def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
+def read_motif_hits(path: Path, peaks: pd.DataFrame, genes: Sequence[str] = ()) -> MotifHits:
     """Read hits and align them to the data's peaks, by coordinates, else by name.
 
     Parameters
     ----------
     path
-        .h5ad, obs = peaks, var = factors; or .bed, gzipped or not, of sites (:func:`hits_from_bed`).
+        .h5ad, obs = peaks, var = factors, or such a table as text; or sites, as BED (:func:`hits_from_bed`) or by FIMO
+        (:func:`hits_from_fimo`). Text is recognised by its content, gzipped or not.
     peaks
         The data's peaks: names as index, columns chrom, start, end.
+    genes
+        Genes of the data, by which factors are recognised in the names (:func:`mira_nb.io.factors.find_factors`).
 
     Raises
     ------
@@ -70,8 +78,20 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
         When columns are missing, or no peak of the data is in the file.
     """
     path = Path(path)
-    if path.name.lower().removesuffix(".gz").endswith(".bed"):
-        return hits_from_bed(path, peaks)
+    if not is_text(path):
+        return _from_matrix(path, *_read_store(path), peaks, genes)
+    form, beginning = form_of(path, peaks)
+    if form == "transposed":
+        raise refusal(ResourceError, "hits_transposed", file=path.name, columns=[beginning])
+    if form == "unknown":
+        raise refusal(ResourceError, "hits_format_unknown", path=path, beginning=beginning[:60])
+    if form == "table":
+        return _from_matrix(path, *read_hit_table(path), peaks, genes)
+    return hits_from_fimo(path, peaks, genes) if form == "fimo" else hits_from_bed(path, peaks, genes)
+
+
+def _read_store(path: Path) -> tuple[sparse.csr_matrix, pd.DataFrame, pd.DataFrame]:
+    """Return matrix, peaks and factors of an AnnData file."""
     try:
         with formats.open_store(path, option=_OPTION) as file:
             formats.expect_format(file, "h5ad", path=path, option=_OPTION)
@@ -85,8 +105,22 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
         raise ResourceError(
             error.message, expected=error.expected, remedy=error.remedy, code=error.code, values=error.values
         ) from error
+    return matrix, raw.obs, var
+
+
+def _from_matrix(
+    path: Path,
+    matrix: sparse.csr_matrix,
+    obs: pd.DataFrame,
+    var: pd.DataFrame,
+    peaks: pd.DataFrame,
+    genes: Sequence[str],
+) -> MotifHits:
+    """Align a matrix of peaks and factors to the data's peaks."""
     factors = _factors(path, var)
-    source_rows, how = _align(path, raw.obs, peaks)
+    named = find_factors(list(zip(factors["id"], factors["name"], strict=True)), genes)
+    factors["name"] = named.names
+    source_rows, how = _align(path, obs, peaks)
     known = source_rows >= 0
     values = to_csr(matrix, copy=False).astype(np.float32)
     if values.nnz and (not np.isfinite(values.data).all() or values.data.min() < 0):
@@ -100,7 +134,7 @@ def read_motif_hits(path: Path, peaks: pd.DataFrame) -> MotifHits:
     findings = [finding("hits_known", n_known=n_known, n_peaks=len(peaks), how=how)]
     if n_known < len(peaks):
         findings.append(finding("hits_missing_peaks", n_missing=len(peaks) - n_known, file=path.name))
-    findings += [*_absent(hits, list(factors["name"])), *_dense(path, hits, known)]
+    findings += [*say_factors(named.read), *_absent(hits, list(factors["name"])), *_dense(path, hits, known)]
     return MotifHits(hits, factors, known, tuple(findings))
 
 
@@ -160,8 +194,10 @@ def _align(path: Path, obs: pd.DataFrame, peaks: pd.DataFrame) -> tuple[np.ndarr
     )
 
 
-def hits_from_bed(path: Path, peaks: pd.DataFrame) -> MotifHits:
+def hits_from_bed(path: Path, peaks: pd.DataFrame, genes: Sequence[str] = ()) -> MotifHits:
     """Derive hits from the sites of factors: a factor binds a peak that a site of it overlaps by at least one base.
+
+    Sites of one factor count together, also those of several experiments.
 
     Parameters
     ----------
@@ -169,6 +205,8 @@ def hits_from_bed(path: Path, peaks: pd.DataFrame) -> MotifHits:
         BED file of sites, such as ChIP-seq peaks, with the factor in the fourth column.
     peaks
         The data's peaks: columns chrom, start, end.
+    genes
+        Genes of the data, by which factors are recognised in the names.
 
     Raises
     ------
@@ -178,30 +216,103 @@ def hits_from_bed(path: Path, peaks: pd.DataFrame) -> MotifHits:
     sites = read_bed(path, option=_OPTION, named=True)
     if not len(sites):
         raise refusal(ResourceError, "bed_empty", path=path, option=_OPTION)
-    sites, findings = _factors_of_sites(path, sites)
-    names = list(dict.fromkeys(sites["name"]))
-    bound = [overlaps(peaks, part) for _, part in sites.groupby("name", sort=False)]
-    hits = sparse.csr_matrix(np.column_stack(bound).astype(np.float32))
+    sites, findings = _factors_of_sites(path, sites, genes)
+    return _from_sites(path, sites.assign(id=sites["name"]), peaks, findings)
+
+
+def hits_from_fimo(path: Path, peaks: pd.DataFrame, genes: Sequence[str] = ()) -> MotifHits:
+    """Derive hits from those of FIMO in the genome or in the peaks, motif by motif; all count, whatever their p-value.
+
+    Parameters
+    ----------
+    path
+        FIMO's ``fimo.tsv``.
+    peaks
+        The data's peaks: names as index, columns chrom, start, end.
+    genes
+        Genes of the data, by which factors are recognised in the names.
+
+    Raises
+    ------
+    ResourceError
+        For a row without positions, or without any hit in the data's peaks or chromosomes.
+    """
+    sites = read_fimo(path, peaks)
+    if not len(sites):
+        raise refusal(ResourceError, "bed_empty", path=path, option=_OPTION)
+    several = sites.groupby("id")["name"].transform("nunique") > 1  # an identifier that motifs share
+    sites["id"] = sites["id"].where(~several, sites["id"] + " " + sites["name"])
+    motifs = sites[["id", "name"]].drop_duplicates()
+    named = find_factors(list(motifs.itertuples(index=False, name=None)), genes)
+    factor = dict(zip(motifs["id"], named.names, strict=True))
+    return _from_sites(path, sites.assign(name=sites["id"].map(factor)), peaks, say_factors(named.read))
+
+
+def _from_sites(path: Path, sites: pd.DataFrame, peaks: pd.DataFrame, findings: list[Finding]) -> MotifHits:
+    """Return which peaks hold a site of each id; ids share a name where several motifs stand for one factor."""
+    factors = sites[["id", "name"]].drop_duplicates("id").reset_index(drop=True)
+    names = list(factors["name"])
+    hits = _bound(peaks, [part for _, part in sites.groupby("id", sort=False)])
     n_bound = int((np.diff(hits.indptr) > 0).sum())
     counts = {"n_bound": n_bound, "n_peaks": len(peaks), "n_factors": len(names), "n_sites": len(sites)}
     known = np.ones(len(peaks), dtype=bool)
-    findings += [finding("hits_of_sites", file=path.name, **counts), *_absent(hits, names), *_dense(path, hits, known)]
-    return MotifHits(hits, pd.DataFrame({"id": names, "name": names}), known, tuple(findings))
+    found = [finding("hits_of_sites", file=path.name, **counts), *_absent(hits, names), *_dense(path, hits, known)]
+    return MotifHits(hits, factors, known, (*findings, *found))
 
 
-def _factors_of_sites(path: Path, sites: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-    """Name sites by their factors where peak callers numbered them; warn where every site has a name of its own."""
+def _bound(peaks: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> sparse.csr_matrix:
+    """Return which peaks (rows) each of the parts of the sites (columns) overlaps."""
+    rows = [np.flatnonzero(overlaps(peaks, part)) for part in parts]
+    ends = np.cumsum([0, *map(len, rows)])
+    values = np.ones(ends[-1], dtype=np.float32)
+    return sparse.csr_matrix(sparse.csc_matrix((values, np.concatenate(rows), ends), shape=(len(peaks), len(parts))))
+
+
+def _factors_of_sites(path: Path, sites: pd.DataFrame, genes: Sequence[str]) -> tuple[pd.DataFrame, list[Finding]]:
+    """Name sites by their factors; warn where peak callers numbered them, or every site has a name of its own."""
+    sites, findings = _named_sites(path, sites)
     sample = sites["name"].str.extract(f"^{CALLED_PEAK}$")["sample"]
     called = sample.notna() & (sample != "")
-    if called.mean() > _MOST:
-        named = sites.assign(name=sample.where(called, sites["name"]))
-        shown = {"example": sites["name"][called].iloc[0], "factors": list(named["name"].unique())}
-        return named, [finding("hits_of_called_peaks", file=path.name, n_sites=int(called.sum()), **shown)]
+    numbered = bool(called.mean() > _MOST)
+    example = sites["name"][called].iloc[0] if numbered else ""
+    if numbered:
+        sites = sites.assign(name=sample.where(called, sites["name"]))
+    given = list(dict.fromkeys(sites["name"]))
+    named = find_factors([(name, name) for name in given], genes, alike=True)
+    sites = sites.assign(name=sites["name"].map(dict(zip(given, named.names, strict=True))))
+    if numbered:
+        shown = {"example": example, "factors": list(sites["name"].unique())}
+        findings.append(finding("hits_of_called_peaks", file=path.name, n_sites=int(called.sum()), **shown))
+    findings += say_factors(named.read)
     n_names = sites["name"].nunique()
-    if n_names < _ENOUGH or n_names <= _MOST * len(sites):
+    if not numbered and n_names >= _ENOUGH and n_names > _MOST * len(sites):
+        shown = {"n_names": n_names, "names": list(sites["name"].unique()[:3])}
+        findings.append(finding("hits_of_single_sites", file=path.name, n_sites=len(sites), **shown))
+    return sites, findings
+
+
+def _named_sites(path: Path, sites: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
+    """Leave out sites without a name; refuse a column of names that holds scores, strands or dots instead.
+
+    A number alone says nothing against a name (some clusters are numbered): numbers are refused where nearly all
+    names are numbers or none.
+    """
+    unnamed = sites["name"].str.fullmatch(_NO_NAME).to_numpy(dtype=bool)
+    numbers = pd.to_numeric(sites["name"], errors="coerce").notna().to_numpy() & ~unnamed
+    if (unnamed | numbers).mean() >= _NEARLY_ALL:
+        raise refusal(
+            ResourceError,
+            "hits_without_factors",
+            file=path.name,
+            n_sites=len(sites),
+            n_numbers=int(numbers.sum()),
+            n_unnamed=int(unnamed.sum()),
+            examples=list(sites["name"][unnamed | numbers].unique()[:3]),
+        )
+    if not unnamed.any():
         return sites, []
-    shown = {"n_names": n_names, "names": list(sites["name"].unique()[:3])}
-    return sites, [finding("hits_of_single_sites", file=path.name, n_sites=len(sites), **shown)]
+    shown = {"n_unnamed": int(unnamed.sum()), "n_sites": len(sites), "examples": sites["name"][unnamed].unique()[:3]}
+    return sites[~unnamed].reset_index(drop=True), [finding("hits_sites_unnamed", file=path.name, **shown)]
 
 
 def _dense(path: Path, hits: sparse.csr_matrix, known: np.ndarray) -> list[Finding]:

@@ -14,7 +14,17 @@ _UNIPROT: Final = re.compile(r"^([A-Z0-9-]{2,})_(?:HUMAN|MOUSE|RAT)$")
 _JOLMA: Final = re.compile(r"^([A-Za-z0-9-]+)_(?:DBD|full)(?:_\d+)?$")
 _TRANSFAC: Final = re.compile(r"^[A-Z]\$([A-Z0-9]+)_[A-Z0-9]+$")
 _GUESS: Final = re.compile(r"^\d+-[ACGTRYSWKMBDHVN]+,BestGuess:([^/(]+)")
-_HOMER: Final = re.compile(r"^([^/(]+)(?:\([^)]*\))?/")
+_REMAP: Final = re.compile(r"^(?:GSE|ENCSR|ERP|DRP|SRP|E-[A-Z]{4}-)\w+\.([^.]+)\.")
+_CHIP_ATLAS: Final = re.compile(r"^(?:.*;)?Name=(.+?)(?:%20| )\(@")
+_UNIBIND: Final = re.compile(r"^(?:.*[_.])?([^_.]+)[_.]MA\d{4}\.\d+(?:\.\w+)*$")
+_VARIANT: Final = re.compile(r"[(.]\s*VAR\.?\s*\d+\)?$")
+_HOMER: Final = re.compile(r"^([^/(]+)\([^/]*\)[^/()]*/|^([^/(]+)/(?:.*/)?Homer\b")
+_SOURCE: Final = re.compile(r"^[a-z][a-z0-9_]*__(?=.)")
+_ENCODE: Final = re.compile(r"^([A-Za-z0-9-]+)_(?:disc|known)\d+$")
+_UNIPROBE: Final = re.compile(r"^([A-Za-z0-9-]+)_(?:primary|secondary)$")
+_WHOLE: Final = (
+    _CISBP, _UNIPROT, _JOLMA, _TRANSFAC, _GUESS, _REMAP, _CHIP_ATLAS, _UNIBIND, _ENCODE, _UNIPROBE,
+)  # fmt: skip
 
 
 def factor_name(identifier: str, name: str) -> str:
@@ -23,10 +33,13 @@ def factor_name(identifier: str, name: str) -> str:
     HOCOMOCO's ``CTCF_HUMAN.H11MO.0.A`` and ``CTCF.H12CORE.0.P.B``, JASPAR's ``MA0139.2.CTCF`` and HOMER's
     ``CTCF(Zf)/CD4+-CTCF-ChIP-Seq(Barski_et_al.)/Homer`` all give CTCF, and so do CIS-BP's
     ``(CTCF)_(Homo_sapiens)_(DBD_1.00)``, UniProt's ``CTCF_HUMAN``, ``CTCF_full_1``, TRANSFAC's ``V$CTCF_01`` and
-    what HOMER guesses of a new motif; other names are returned as they are.
+    what HOMER guesses of a new motif, ``CTCF_MA0139.1``, ENCODE's ``CTCF_disc1`` and UniPROBE's ``CTCF_primary``. A
+    source in front (``hocomoco__``) is taken off. Of sites, so do ReMap's ``GSE100.CTCF.K562``, ChIP-Atlas's
+    ``ID=SRX1;Name=CTCF%20(@%20K-562)`` and UniBind's ``EXP1_K562_CTCF_MA0139.1``. Other names are returned as they are.
     """
     given = identifier if not name or name.startswith("/") or re.fullmatch(r"(?:MEME|DREME|STREME)-\d+", name) else name
-    for pattern in (_CISBP, _UNIPROT, _JOLMA, _TRANSFAC, _GUESS):
+    given = _SOURCE.sub("", given)
+    for pattern in _WHOLE:
         if found := pattern.match(given):
             return found.group(1).replace(":", "::")
     hocomoco = _HOCOMOCO.match(given)
@@ -34,8 +47,14 @@ def factor_name(identifier: str, name: str) -> str:
         return hocomoco.group(1) or hocomoco.group(2)
     homer = _HOMER.match(given)
     if homer:
-        return homer.group(1).replace(":", "::")
+        return (homer.group(1) or homer.group(2)).replace(":", "::")
     return _JASPAR.sub("", given) or given
+
+
+def factor_genes(name: str) -> list[str]:
+    """Return the gene symbols (in capitals) of a factor's name: ``Ahr::Arnt`` has two, ``JUN(var.2)`` one."""
+    parts = re.split(r"::|\+", name.strip().upper())
+    return [_VARIANT.sub("", part.strip()).strip() for part in parts if part.strip()]
 
 
 def homer_header(header: str) -> tuple[str, str] | None:

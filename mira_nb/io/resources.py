@@ -31,8 +31,8 @@ class Resources:
     gene_sets
         GMT files.
     motif_hits
-        .h5ad of precomputed hits: obs = peaks, var = factors with columns ``id`` and ``name``; or .bed of sites with
-        the factor in the fourth column.
+        .h5ad of precomputed hits: obs = peaks, var = factors with columns ``id`` and ``name``; or a table of peaks and
+        factors; or sites, as BED with the factor in the fourth column or as FIMO's table.
     blacklist
         BED of regions whose signal is an artefact; `check` counts the peaks in them.
     fragments

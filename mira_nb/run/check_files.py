@@ -18,7 +18,7 @@ from mira_nb.io.fragments import look_at_fragments
 from mira_nb.io.gene_sets import match_gene_sets, name_gene_sets, read_gene_sets
 from mira_nb.io.identifiers import likely_species
 from mira_nb.io.messages import Finding, finding, refusal
-from mira_nb.io.motif_files import read_motifs
+from mira_nb.io.motif_files import name_motifs, read_motifs
 from mira_nb.io.motif_hits import overlaps, read_motif_hits
 from mira_nb.io.tss import read_tss
 from mira_nb.io.tss_genes import NamedSites, name_sites
@@ -117,14 +117,20 @@ def _check_genome(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
 
 
 def _check_motifs(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
-    motifs = read_motifs(path)
     genes = [str(gene) for gene in data.mod[RNA].var_names]
-    described = describe_motifs([motif.id for motif in motifs], [motif.name for motif in motifs], genes)
-    n_in = int((described["genes"] != "").sum())
-    findings = []
+    motifs, findings = name_motifs(read_motifs(path), genes)
+    n_in, more = _factors_in([motif.id for motif in motifs], [motif.name for motif in motifs], genes)
     if not n_in:
-        findings.append(finding("motifs_not_genes", names=[motif.name for motif in motifs[:3]]))
-    return message("check_motifs", n_motifs=len(motifs), n_known=n_in), findings
+        more = [finding("motifs_not_genes", names=[motif.name for motif in motifs[:3]])]
+    return message("check_motifs", n_motifs=len(motifs), n_known=n_in), [*findings, *more]
+
+
+def _factors_in(ids: Sequence[str], names: Sequence[str], genes: Sequence[str]) -> tuple[int, list[Finding]]:
+    """Count motifs or factors that are genes of the data, and report those that are not."""
+    described = describe_motifs(ids, names, genes)
+    strange = described["name"][described["genes"] == ""]
+    shown = {"n_strange": len(strange), "n_factors": len(described), "names": list(strange.unique()[:3])}
+    return len(described) - len(strange), [finding("factors_not_genes", **shown)] if len(strange) else []
 
 
 def _check_gene_sets(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
@@ -137,8 +143,13 @@ def _check_gene_sets(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
 
 
 def _check_hits(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
-    hits = read_motif_hits(path, data.mod[ATAC].var)
-    return message("check_hits", n_hits=hits.hits.nnz, n_factors=len(hits.factors)), hits.findings
+    genes = [str(gene) for gene in data.mod[RNA].var_names]
+    hits = read_motif_hits(path, data.mod[ATAC].var, genes)
+    n_in, more = _factors_in(list(hits.factors["id"]), list(hits.factors["name"]), genes)
+    if not n_in:
+        more = [finding("hits_not_genes", names=list(hits.factors["name"][:3]))]
+    summary = message("check_hits", n_hits=hits.hits.nnz, n_factors=len(hits.factors), n_known=n_in)
+    return summary, [*hits.findings, *more]
 
 
 def _check_labels(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:

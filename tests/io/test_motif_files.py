@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mira_nb.errors import ResourceError
-from mira_nb.io.motif_files import read_motifs
+from mira_nb.io.motif_files import name_motifs, read_motifs
 from mira_nb.io.motif_names import factor_name
-from tests.messages import refused
+from tests.messages import codes, refused, values
 
 JASPAR = """>MA0004.1\tArnt
 A  [ 4 19  0 ]
@@ -240,7 +240,95 @@ def test_four_by_four_with_a_row_per_letter_stays(tmp_path):
         ("x", "1-NDRCCACYAGRKGGCRSHN,BestGuess:CTCF(Zf)/CD4+/Homer(0.95)", "CTCF"),
         ("CTCF", "MEME-1", "CTCF"),
         ("CTCF", "/name=x", "CTCF"),
+        ("x", "HNF4a(NR),DR1/HepG2-HNF4a-ChIP-Seq(GSE25021)/Homer", "HNF4a"),
+        ("x", "VDR(NR),DR3/GM10855-VDR+vitD-ChIP-Seq(GSE22484)/Homer", "VDR"),
+        ("x", "E2A(bHLH),near_PU.1/Bcell-PU.1-ChIP-Seq(GSE21512)/Homer", "E2A"),
+        ("x", "RAR:RXR(NR),DR5/ES-RAR-ChIP-Seq(GSE56893)/Homer", "RAR::RXR"),
+        ("x", "Unknown-ESC-element(?)/mES-Nanog-ChIP-Seq(GSE11724)/Homer", "Unknown-ESC-element"),
+        ("x", "ZNF652/HepG2-ZNF652.Flag-ChIP-Seq(GSE145822)/Homer", "ZNF652"),
+        ("x", "KLF/SP/2", "KLF/SP/2"),
+        ("CTCF_MA0139.1", "", "CTCF"),
+        ("x", "EXP1_K562_CTCF_MA0139.1", "CTCF"),
+        ("x", "ID=SRX1;Name=CTCF%20(@%20K-562);Title=GSM1", "CTCF"),
+        ("CTCF_disc1", "", "CTCF"),
+        ("CTCF_known2", "", "CTCF"),
+        ("UP00001_1", "E2f2_primary", "E2f2"),
+        ("hocomoco__CTCF_HUMAN.H11MO.0.A", "", "CTCF"),
     ],
 )
 def test_names_of_collections_give_factors(identifier, name, wanted):
     assert factor_name(identifier, name) == wanted
+
+
+def matrices(*names):
+    return "".join(f">{name}\nA [1 2]\nC [1 2]\nG [1 2]\nT [1 2]\n" for name in names)
+
+
+def test_motifs_are_named_by_the_genes_of_the_data(tmp_path):
+    """HOMER, HOCOMOCO's UniProt names, ENCODE and archetypes: planted names and the gene each stands for."""
+    wanted = {
+        "HNF4a(NR),DR1/HepG2-HNF4a-ChIP-Seq(GSE25021)/Homer": "HNF4a",
+        "REST-NRSF(Zf)/Jurkat-NRSF-ChIP-Seq/Homer": "REST",
+        "E2A(bHLH),near_PU.1/Bcell-PU.1-ChIP-Seq(GSE21512)/Homer": "TCF3",
+        "ANDR_HUMAN.H11MO.0.A": "AR",
+        "P53_HUMAN.H11MO.0.A": "TP53",
+        "TF65_HUMAN.H11MO.0.A": "RELA",
+        "hocomoco__HXA9_HUMAN.H11MO.0.B": "HOXA9",
+        "CTCF_disc1": "CTCF",
+        "swissregulon__hs__SPI1.p2": "SPI1",
+        "KLF/SP/2": "KLF/SP/2",
+        "AP-1(bZIP)/ThioMac-PU.1-ChIP-Seq(GSE21512)/Homer": "AP-1",
+    }
+    genes = ["HNF4A", "REST", "TCF3", "AR", "TP53", "RELA", "HOXA9", "CTCF", "SPI1", "DISC1", "KLF2"]
+    motifs, findings = name_motifs(read_motifs(write(tmp_path, matrices(*wanted))), genes)
+    assert [motif.name for motif in motifs] == list(wanted.values())
+    assert [motif.id for motif in motifs] == list(wanted)
+    assert values(findings, "factors_read")["n_names"] == 7
+    assert codes(findings, "warning") == []
+
+
+def test_names_of_genes_stay_as_they_are(tmp_path, shared_data):
+    motifs = read_motifs(shared_data / "data" / "motifs" / "JASPAR2024_CORE_vertebrates_879.jaspar")
+    genes = sorted({part for motif in motifs for part in motif.name.split("::")})
+    named, findings = name_motifs(motifs, genes)
+    assert [motif.name for motif in named] == [motif.name for motif in motifs]
+    assert findings == []
+    few, _ = name_motifs(motifs, ["ARNT", "CTCF"])
+    assert [motif.name for motif in few] == [motif.name for motif in motifs]
+
+
+def printed(program: str, matrices, n_sites, *, ruled: bool) -> str:
+    """Text as MEME, STREME and DREME print it: a title between rules and, of MEME, more around each matrix."""
+    stars, dashes = "*" * 80 + "\n", "-" * 80 + "\n"
+    text = f"{stars}{program} - Motif discovery\n{stars}" if ruled else ""
+    text += "MEME version 5.5.5 (Release date: Thu Sep 14 08:48:04 2023 +1000)\n\n" + stars * ruled
+    text += "TRAINING SET\n" + "ALPHABET= ACGT\nBackground letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n"
+    text += "".join(f"chr1:{number}-{number + 99}  1.0000  100\n" for number in range(60))
+    for number, (matrix, n) in enumerate(zip(matrices, n_sites, strict=True), start=1):
+        name = f"{'ACGT'[number % 4] * 5} {program}-{number}"
+        head = f"letter-probability matrix: alength= 4 w= {len(matrix)} nsites= {n} E= 1.0e-100\n"
+        if program != "MEME":
+            text += f"MOTIF {name}\n# Word RC Pos\n{head}{rows(matrix, ' ')}\n"
+            continue
+        text += f"{stars}MOTIF {name}\twidth =  {len(matrix)}  sites = {n}  llr = 5000  E-value = 1.0e-100\n{stars}"
+        text += f"{dashes}\tMotif {name} position-specific scoring matrix\n{dashes}"
+        text += f"log-odds matrix: alength= 4 w= {len(matrix)} n= 5000\n" + "  -100    50   -20    10\n" * len(matrix)
+        text += f"{dashes}\tMotif {name} position-specific probability matrix\n{dashes}"
+        text += f"{head}{rows(matrix, ' ')}{dashes}"
+        text += f"\n{dashes}\tMotif {name} regular expression\n{dashes}[CT][CG]\n{dashes}Time 12.3 secs.\n"
+    return text + stars
+
+
+@pytest.mark.parametrize("ruled", [True, False])
+@pytest.mark.parametrize("program", ["MEME", "STREME", "DREME"])
+def test_full_output_of_meme(tmp_path, program, ruled):
+    planted = [POSITIONS[:4], POSITIONS]
+    motifs = read_motifs(write(tmp_path, printed(program, planted, (300, 40), ruled=ruled)))
+    assert [(motif.id, motif.name) for motif in motifs] == [("CCCCC", "CCCCC"), ("GGGGG", "GGGGG")]
+    for motif, matrix, n in zip(motifs, planted, (300, 40), strict=True):
+        np.testing.assert_allclose(motif.counts, matrix.T * n)
+
+
+def test_names_of_motifs_are_apart_from_the_facts_behind_them(tmp_path):
+    text = MEME.replace("MOTIF second", "MOTIF 2 width =  1  sites = 20  llr = 5")
+    assert [motif.id for motif in read_motifs(write(tmp_path, text))] == ["MA0004.1", "2"]

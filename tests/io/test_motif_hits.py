@@ -235,3 +235,146 @@ def test_more_hits_than_a_scan_gives_are_a_warning(tmp_path, n_factors, density,
     names = [f"F{number}" for number in range(n_factors)]
     found = read_motif_hits(write(tmp_path / "h.h5ad", matrix, peaks, id=names, name=names), peaks)
     assert codes(found.findings, "warning") == ["hits_dense"] * said
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers", "unnamed"),
+    [
+        (["."], 0, 60),
+        (["+", "-"], 0, 60),
+        (["*"], 0, 60),
+        (["0.5", "1.5", "1e3", "-7"], 60, 0),
+        (["0", "."], 30, 30),
+        (["NA", "n/a", "None"], 0, 60),
+        ([*["7"] * 9, "CTCF"], 54, 0),
+    ],
+)
+def test_scores_strands_and_dots_are_no_factors(tmp_path, names, numbers, unnamed):
+    peaks = peak_table(60)
+    path = bed(tmp_path / "h.bed", peaks, [names[row % len(names)] for row in range(60)])
+    with refused("hits_without_factors", ResourceError, n_sites=60, n_numbers=numbers, n_unnamed=unnamed):
+        read_motif_hits(path, peaks)
+
+
+def test_sites_without_a_factor_are_left_out_and_counted(tmp_path):
+    peaks = peak_table(60)
+    names = [["CTCF", ".", "17", "17", "17", "17"][row % 6] for row in range(60)]
+    found = read_motif_hits(bed(tmp_path / "h.bed", peaks, names), peaks)
+    assert found.factors["name"].tolist() == ["CTCF", "17"]  # a number among names may be one
+    np.testing.assert_array_equal(found.hits.toarray().T, [np.array(names) == "CTCF", np.array(names) == "17"])
+    assert values(found.findings, "hits_sites_unnamed") == {
+        "file": "h.bed", "n_unnamed": 10, "n_sites": 60, "examples": ["."],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["factor", "TF_name", "motif", "group_name"])
+def test_the_header_names_the_column_of_factors(tmp_path, name):
+    text = f"seqnames\tstart\tend\twidth\tscore\t{name}\nchr1\t101\t110\t10\t5\tCTCF\nchr1\t201\t210\t10\t5\tSPI1\n"
+    (tmp_path / "h.tsv").write_text(text)
+    found = read_motif_hits(tmp_path / "h.tsv", peak_table())
+    assert found.factors["name"].tolist() == ["CTCF", "SPI1"]
+    assert np.argwhere(found.hits.toarray()).tolist() == [[1, 0], [2, 1]]
+
+
+def test_the_column_of_factors_beside_one_of_dots(tmp_path):
+    text = "chrom\tstart\tend\tname\tscore\ttf\nchr1\t100\t110\t.\t5\tCTCF\nchr1\t200\t210\t.\t5\tSPI1\n"
+    (tmp_path / "h.bed").write_text(text)
+    assert read_motif_hits(tmp_path / "h.bed", peak_table()).factors["name"].tolist() == ["CTCF", "SPI1"]
+
+
+def planted_hits(n: int = 60):
+    peaks = peak_table(n)
+    truth = np.array([[row % 4 == place for place in range(2)] for row in range(n)])
+    return peaks, truth
+
+
+FIMO = "motif_id\tmotif_alt_id\tsequence_name\tstart\tstop\tstrand\tscore\tp-value\tq-value\tmatched_sequence\n"
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    ["chromosome", "1", "peak", "peak from 1", "name::peak(+)", "region with genomic positions", "named peak"],
+)
+def test_hits_of_fimo(tmp_path, sequence):
+    """Peaks touch here, so that a position that is off by one falls into the wrong peak."""
+    start = np.arange(60) * 50
+    peaks = pd.DataFrame({"chrom": "chr1", "start": start, "end": start + 50})
+    peaks.index = [f"p{s}" if sequence == "named peak" else f"chr1:{s}-{s + 50}" for s in start]
+    truth = np.array([[row % 4 == place for place in range(2)] for row in range(60)])
+    text = FIMO
+    for row, place in np.argwhere(truth):
+        s, first, last = int(start[row]), 1, 10  # the first ten bases of the peak
+        name = {"chromosome": "chr1", "peak from 1": f"chr1:{s + 1}-{s + 50}", "named peak": f"p{s}", "1": "1",
+                "name::peak(+)": f"x{row}::chr1:{s}-{s + 50}(+)"}.get(sequence, f"chr1:{s}-{s + 50}")  # fmt: skip
+        if sequence in {"chromosome", "1", "region with genomic positions"}:
+            first, last = s + 1, s + 10
+        text += f"MA{place}.1\t{['CTCF', 'SPI1'][place]}\t{name}\t{first}\t{last}\t+\t12\t1e-5\t0.1\tACGT\n"
+    (tmp_path / "fimo.tsv").write_text(text + "\n# FIMO (Find Individual Motif Occurrences): Version 5.5.5\n")
+    found = read_motif_hits(tmp_path / "fimo.tsv", peaks)
+    assert found.factors.to_numpy().tolist() == [["MA0.1", "CTCF"], ["MA1.1", "SPI1"]]
+    np.testing.assert_array_equal(found.hits.toarray() > 0, truth)
+    assert found.known.all()
+
+
+def test_fimo_of_other_forms(tmp_path):
+    peaks = peak_table()
+    old = "#pattern name\tsequence name\tstart\tstop\tstrand\tscore\tp-value\tq-value\tmatched sequence\n"
+    (tmp_path / "fimo.txt").write_text(old + "MA1\tchr1\t101\t110\t+\t12\t1e-5\t0.1\tACGT\n")
+    found = read_motif_hits(tmp_path / "fimo.txt", peaks)
+    assert (np.flatnonzero(found.hits.toarray()[:, 0]).tolist(), found.factors["id"].tolist()) == ([1], ["MA1"])
+    shared = FIMO + "M\tA\tchr1\t101\t110\t+\t1\t1\t1\tA\n" + "M\tB\tchr1\t201\t210\t+\t1\t1\t1\tA\n"
+    (tmp_path / "shared.tsv").write_text(shared)
+    assert read_motif_hits(tmp_path / "shared.tsv", peaks).factors["name"].tolist() == ["A", "B"]
+    (tmp_path / "bad.tsv").write_text(FIMO + "M\tA\tchr1\tx\t110\t+\t1\t1\t1\tA\n")
+    with refused("fimo_malformed", ResourceError, line=2):
+        read_motif_hits(tmp_path / "bad.tsv", peaks)
+    (tmp_path / "other.tsv").write_text(FIMO + "M\tA\tplasmid\t1\t110\t+\t1\t1\t1\tA\n")
+    with refused("hits_of_other_peaks", ResourceError, names=["plasmid"]):
+        read_motif_hits(tmp_path / "other.tsv", peaks)
+    (tmp_path / "none.tsv").write_text(FIMO)
+    with refused("bed_empty", ResourceError):
+        read_motif_hits(tmp_path / "none.tsv", peaks)
+
+
+@pytest.mark.parametrize("name", ["a.narrowPeak", "a.broadPeak.gz", "a.BED.gz", "peaks.txt", "peaks"])
+def test_sites_are_read_under_any_ending(tmp_path, name):
+    peaks, truth = planted_hits()
+    rows = [f"chr1\t{peaks['start'].iloc[row] + 5}\t{peaks['start'].iloc[row] + 9}\t{['CTCF', 'SPI1'][place]}\t0\t.\n"
+            for row, place in np.argwhere(truth)]  # fmt: skip
+    text = "".join(rows).encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    found = read_motif_hits(tmp_path / name, peaks)
+    np.testing.assert_array_equal(found.hits.toarray() > 0, truth)
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "gz", "R", "coordinates", "logical", "name"])
+def test_tables_of_peaks_and_factors(tmp_path, form):
+    peaks, truth = planted_hits()
+    if form == "name":
+        peaks.index = [f"p{row}" for row in range(60)]
+    order = np.random.default_rng(0).permutation(60)
+    shown = truth[order].astype(int) * 3 if form != "logical" else np.where(truth[order], "TRUE", "FALSE")
+    table = pd.DataFrame(shown, index=pd.Index(peaks.index[order], name="peak"), columns=["CTCF", "SPI1"])
+    if form == "coordinates":
+        table = pd.concat([peaks.iloc[order].reset_index(drop=True), table.reset_index(drop=True)], axis=1)
+    text = table.to_csv(sep="," if form in {"csv", "gz", "logical"} else "\t", index=form != "coordinates")
+    text = text.replace("peak\t", "", 1) if form == "R" else text
+    (tmp_path / "h.csv").write_bytes(gzip.compress(text.encode()) if form == "gz" else text.encode())
+    found = read_motif_hits(tmp_path / "h.csv", peaks)
+    assert found.factors["name"].tolist() == ["CTCF", "SPI1"]
+    np.testing.assert_array_equal(found.hits.toarray() > 0, truth)
+    assert found.known.all()
+
+
+def test_tables_that_are_refused(tmp_path):
+    peaks, truth = planted_hits()
+    table = pd.DataFrame(truth.astype(int), index=peaks.index, columns=["CTCF", "SPI1"])
+    table.T.to_csv(tmp_path / "t.csv")
+    with refused("hits_transposed", ResourceError):
+        read_motif_hits(tmp_path / "t.csv", peaks)
+    (tmp_path / "b.csv").write_text(table.to_csv().replace(",1,0", ",1,often", 1))
+    with refused("hit_table_malformed", ResourceError, line=2):
+        read_motif_hits(tmp_path / "b.csv", peaks)
+    (tmp_path / "x.json").write_text('[{"name": "CTCF"}]\n')
+    with refused("hits_format_unknown", ResourceError):
+        read_motif_hits(tmp_path / "x.json", peaks)

@@ -17,9 +17,10 @@ from scipy.stats import fisher_exact
 
 from mira_nb.core.topics.decoder import Decoder
 from mira_nb.errors import ResourceError, StoreError
+from mira_nb.io.motif_names import factor_genes
 from mira_nb.io.resources import Resources
 from mira_nb.stages.base import Context
-from mira_nb.stages.motifs.hits import describe_motifs, factor_genes
+from mira_nb.stages.motifs.hits import describe_motifs
 from mira_nb.stages.motifs.params import MotifsParams
 from mira_nb.stages.motifs.stage import MotifsStage
 from mira_nb.stages.result import apply_slots

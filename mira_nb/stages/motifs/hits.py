@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from scipy import sparse
 from mira_nb.core.motifs import UNIFORM, letter_frequencies, prepare_motifs, scan_sequences
 from mira_nb.errors import ResourceError
 from mira_nb.io.messages import Finding
+from mira_nb.io.motif_names import factor_genes
 from mira_nb.keys import ATAC, CHROM, END, RNA, START
 from mira_nb.stages.base import Context
 from mira_nb.stages.texts import Texts
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from .params import MotifsParams
 
 TEXTS = Texts(__package__)
-
-
-_VARIANT = re.compile(r"[(.]\s*VAR\.?\s*\d+\)?$")
 
 
 @dataclass(frozen=True)
@@ -56,12 +53,6 @@ class FoundHits:
     scanned: bool
     n_short: int
     findings: tuple[Finding, ...]
-
-
-def factor_genes(name: str) -> list[str]:
-    """Return the gene symbols (in capitals) of a motif's name: ``Ahr::Arnt`` has two, ``JUN(var.2)`` one."""
-    parts = re.split(r"::|\+", name.strip().upper())
-    return [_VARIANT.sub("", part.strip()).strip() for part in parts if part.strip()]
 
 
 def describe_motifs(ids: Sequence[str], names: Sequence[str], genes: Sequence[str]) -> pd.DataFrame:
@@ -109,7 +100,7 @@ def find_hits(data: MuData, params: MotifsParams, context: Context) -> FoundHits
         from mira_nb.io.motif_hits import read_motif_hits
 
         context.progress(0.05, "reading motif hits")
-        given = read_motif_hits(path, peaks)
+        given = read_motif_hits(path, peaks, genes)
         motifs = describe_motifs(list(given.factors["id"]), list(given.factors["name"]), genes)
         motifs["width"], motifs["hit_pvalue"] = -1, np.nan
         motifs["n_hits"] = np.asarray(given.hits.sum(axis=0), dtype=np.int64).ravel()
@@ -119,14 +110,14 @@ def find_hits(data: MuData, params: MotifsParams, context: Context) -> FoundHits
 
 def _scan(peaks: pd.DataFrame, genes: list[str], params: MotifsParams, context: Context) -> FoundHits:
     from mira_nb.io.genome import read_sequences
-    from mira_nb.io.motif_files import read_motifs
+    from mira_nb.io.motif_files import name_motifs, read_motifs
 
     resources = context.resources
     if resources.genome is None or resources.motifs is None:
         raise TEXTS.error(ResourceError, "nothing_to_scan")
     context.progress(0.02, "reading sequences")
     read = read_sequences(resources.genome, peaks, progress=lambda f, m: context.progress(0.02 + 0.18 * f, m))
-    collection = read_motifs(resources.motifs)
+    collection, named = name_motifs(read_motifs(resources.motifs), genes)
     context.progress(0.2, f"{len(collection)} motifs: thresholds")
     background = letter_frequencies(read.sequences) if params.letters == "peaks" else UNIFORM
     scan = prepare_motifs(
@@ -146,4 +137,4 @@ def _scan(peaks: pd.DataFrame, genes: list[str], params: MotifsParams, context: 
     motifs["hit_pvalue"] = scan.hit_pvalues
     motifs["n_hits"] = np.asarray(hits.sum(axis=0), dtype=np.int64).ravel()
     n_short = int((motifs["hit_pvalue"] > params.pvalue).sum())
-    return FoundHits(hits, motifs, read.found, True, n_short, read.findings)
+    return FoundHits(hits, motifs, read.found, True, n_short, (*read.findings, *named))
