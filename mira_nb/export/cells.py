@@ -13,7 +13,7 @@ from scipy import sparse
 from mira_nb.keys import ATAC, RNA, X_UMAP
 
 from .messages import message
-from .values import RunValues, is_label, labels
+from .values import RunValues, is_label, labels, new_name, number_text
 
 _BINS: Final = 10
 
@@ -85,7 +85,10 @@ def write_loupe(values: RunValues, out: Path) -> list[str]:
     many = [str(name) for name in out_table if out_table[name].nunique() > 200]
     if many:
         notes.append(message("many_labels", names=many))
-    _csv(out_table.drop(columns=many).fillna("none"), out / "categories.csv", "Barcode")
+    kept = out_table.drop(columns=many)
+    for name in kept.columns[kept.isna().any()]:
+        kept[name] = kept[name].astype(object).fillna(new_name("none", set(kept[name].dropna())))
+    _csv(kept, out / "categories.csv", "Barcode")
     if X_UMAP in values.data.obsm:
         _csv(_map(values, ["X Coordinate", "Y Coordinate"]), out / "umap.csv", "Barcode")
     else:
@@ -100,14 +103,30 @@ def write_loupe(values: RunValues, out: Path) -> list[str]:
 def _ranges(column: pd.Series) -> pd.Series:
     """Return the tenth of the cells into which every number falls, as text that sorts; few values stay as they are."""
     if column.nunique() <= _BINS:
-        return column.map(lambda value: f"{value:g}", na_action="ignore")
-    tenth = pd.qcut(column, _BINS, labels=False, duplicates="drop")
-    bounds = column.groupby(tenth).agg(["min", "max"])
-    names = {
-        i: f"{number + 1:02d}: {row['min']:.3g} to {row['max']:.3g}"
-        for number, (i, row) in enumerate(bounds.iterrows())
-    }
-    return tenth.map(names, na_action="ignore")
+        return column.map({value: number_text(value) for value in column.dropna().unique()}, na_action="ignore")
+    present = column.dropna()
+    present = pd.Series(np.array(present.tolist()), index=present.index)  # plain numbers also of nullable columns
+    tenth = pd.qcut(present.rank(), _BINS, labels=False, duplicates="drop")  # of ranks: there may be infinite numbers
+    bounds = present.groupby(tenth).agg(["min", "max"])
+    texts = _bound_texts(bounds)
+    names = {i: f"{number + 1:02d}: {least} to {most}" for number, (i, least, most) in enumerate(texts)}
+    return tenth.map(names).reindex(column.index)
+
+
+def _bound_texts(bounds: pd.DataFrame) -> list[tuple[float, str, str]]:
+    """Return number, least and largest of every range, with the fewest digits, from three, that tell all bounds apart.
+
+    Whole numbers, such as dates and ids, stand in full.
+    """
+    values = pd.unique(bounds.to_numpy().ravel())
+    texts = {value: number_text(value) for value in values}
+    if not all(text.lstrip("-").isdigit() for text in texts.values()):
+        for digits in range(3, 17):
+            short = {value: f"{value:.{digits}g}" for value in values}
+            if len(set(short.values())) == len(values):
+                texts = short
+                break
+    return [(i, texts[row["min"]], texts[row["max"]]) for i, row in bounds.iterrows()]
 
 
 def _map(values: RunValues, names: list[str]) -> pd.DataFrame:

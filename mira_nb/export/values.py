@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 PREFIX = {RNA: RNA_TOPIC_PREFIX, ATAC: ATAC_TOPIC_PREFIX}
 LINK_COLUMNS = ("lite_share", "correlation", "pvalue", "adj_pvalue", "background")
 """Columns of the table peak_gene_links that links.bedpe carries."""
+
+_WHOLE: Final = 1e16
+"""Whole numbers of this size and above have more digits than a float holds."""
 
 
 @dataclass(frozen=True)
@@ -151,3 +155,18 @@ def labels(column: pd.Series) -> pd.Series:
 def is_label(column: pd.Series) -> bool:
     """Return whether a column holds labels instead of numbers."""
     return not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
+
+
+def number_text(value: Any) -> str:
+    """Return the shortest text from which a number can be read again; whole numbers stand in full."""
+    number = float(value)
+    return str(int(value)) if number.is_integer() and abs(number) < _WHOLE else str(value)
+
+
+def new_name(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: `name`, or with the first number from 2 that makes it one."""
+    number, found = 1, name
+    while found in taken:
+        number += 1
+        found = f"{name}-{number}"
+    return found
