@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from scipy import sparse
 from mira_nb.keys import ATAC, RNA, X_UMAP
 
 from .messages import message
-from .values import RunValues, is_label, labels, new_name, number_text
+from .values import RunValues, beside, is_label, labels, new_name, number_text, said
 
 _BINS: Final = 10
 
@@ -23,23 +24,63 @@ def write_scanpy(values: RunValues, out: Path) -> list[str]:
 
     The joint map, graph and coordinates stand in both files.
     """
+    cells, renamed = values.cells(["cell"])
     for modality in (RNA, ATAC):
         part = values.data.mod[modality].copy()
-        own = [name for name in part.obs.columns if name not in values.cells.columns]
-        part.obs = pd.concat([values.cells, part.obs[own]], axis=1)
-        for name, found in values.data.obsm.items():
-            if name not in (RNA, ATAC):
-                part.obsm[name] = found
-        for name, found in values.data.obsp.items():
-            part.obsp[name] = found
+        own, others = _differing(part.obs, values.annotations, modality)
+        part.obs, clashing = beside(own, cells)
+        part.obs = part.obs[[*cells.columns, *(name for name in part.obs.columns if name not in cells.columns)]]
+        renamed |= others | clashing
+        joint = {name: array for name, array in values.data.obsm.items() if name not in (RNA, ATAC)}
+        renamed |= _put(part.obsm, joint, modality)
+        renamed |= _put(part.obsp, values.data.obsp, modality)
         for name, found in values.data.uns.items():
             part.uns.setdefault(name, found)
         table = values.activations(modality)
-        part.var = pd.concat([part.var, table.set_axis(part.var_names)], axis=1)
+        part.var, clashing = beside(part.var, table.set_axis(part.var_names))
+        renamed |= clashing
         part.write_h5ad(out / f"{modality}.h5ad")
-    _csv(values.cells, out / "cells.csv")
+    _csv(cells, out / "cells.csv")
     _csv(values.genes, out / "genes.csv")
-    return []
+    return said(renamed)
+
+
+def _differing(obs: pd.DataFrame, joint: pd.DataFrame, modality: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the columns of one modality that the joint table does not hold, and new names of those that differ."""
+    same = [name for name in obs.columns if name in joint and _texts(obs[name]) == _texts(joint[name])]
+    own = obs.drop(columns=same)
+    taken = {*map(str, obs.columns), *map(str, joint.columns)}
+    renamed = {}
+    for name in map(str, own.columns):
+        if name in joint:
+            renamed[name] = new_name(f"{name}_{modality}", taken)
+            taken.add(renamed[name])
+    return own.rename(columns=renamed), renamed
+
+
+def _texts(column: pd.Series) -> list[str | None]:
+    """Return values as text to compare them with, numbers of all kinds alike."""
+    if is_label(column):
+        return [None if pd.isna(value) else str(value) for value in column]
+    return [None if pd.isna(value) else number_text(value) for value in column]
+
+
+def _put(place: Any, joint: Mapping[str, Any], modality: str) -> dict[str, str]:
+    """Put arrays of all cells among those of a modality; one of that name that differs stays under another name."""
+    renamed = {}
+    for name, found in joint.items():
+        if name in place and not _same(place[name], found):
+            renamed[name] = new_name(f"{name}_{modality}", {*place, *joint})
+            place[renamed[name]] = place[name]
+        place[name] = found
+    return renamed
+
+
+def _same(first: Any, second: Any) -> bool:
+    if sparse.issparse(first) and sparse.issparse(second):
+        return first.shape == second.shape and (first != second).nnz == 0
+    one, other = np.asarray(first), np.asarray(second)
+    return one.shape == other.shape and bool((one == other).all() or np.array_equal(one, other, equal_nan=True))
 
 
 def write_seurat(values: RunValues, out: Path) -> list[str]:
@@ -58,12 +99,13 @@ def write_seurat(values: RunValues, out: Path) -> list[str]:
     features += [f"{name}\t{name}\tPeaks\n" for name in names]
     _packed(out / "features.tsv.gz", "".join(features))
     _packed(out / "barcodes.tsv.gz", "".join(f"{name}\n" for name in rna.obs_names))
-    _csv(values.cells, out / "cells.csv")
+    cells, renamed = values.cells(["cell"])
+    _csv(cells, out / "cells.csv")
     _csv(values.genes, out / "genes.csv")
     if X_UMAP not in values.data.obsm:
-        return [message("no_map")]
+        return [*said(renamed), message("no_map")]
     _csv(_map(values, ["UMAP_1", "UMAP_2"]), out / "umap.csv")
-    return []
+    return said(renamed)
 
 
 def write_loupe(values: RunValues, out: Path) -> list[str]:
@@ -72,13 +114,14 @@ def write_loupe(values: RunValues, out: Path) -> list[str]:
     Loupe takes labels only: numbers become ten groups of equally many cells, named by their range; the topic with the
     largest proportion is a category too.
     """
-    notes = []
-    cells = values.cells
-    out_table = pd.DataFrame(index=cells.index)
+    largest = {}
     for modality in (RNA, ATAC):
         topics = values.topics(modality)
         if topics.shape[1]:
-            out_table[f"largest_{modality}_topic"] = topics.idxmax(axis=1)
+            largest[f"largest_{modality}_topic"] = topics.idxmax(axis=1)
+    cells, renamed = values.cells(["Barcode", *largest])
+    notes = said(renamed)
+    out_table = pd.DataFrame(largest, index=cells.index)
     for name in cells.columns:
         column = cells[name]
         out_table[name] = labels(column) if is_label(column) else _ranges(column)

@@ -16,7 +16,7 @@ from mira_nb.io.identifiers import ENSEMBL, ID_COLUMNS, without_version
 from mira_nb.keys import NITE_FDR, NITE_PVALUE, NITE_SCORE, NITE_SHARE
 
 from .messages import message, refusal
-from .values import RunValues, is_label, labels
+from .values import RunValues, is_label, labels, new_name, said
 
 OBS_TERMS: Final = {
     "assay_ontology_term_id": "EFO term, e.g. EFO:0030059 (10x multiome)",
@@ -73,7 +73,7 @@ def write_cellxgene(values: RunValues, out: Path, *, terms: Path | None = None) 
         lost = [str(name) for name in values.rna.var_names[np.setdiff1d(np.arange(len(ids)), keep)[:_NOTED]]]
         missing.append(message("ids_missing", n_lost=len(ids) - len(keep), n_genes=len(ids), lost=lost))
     counts = sparse.csr_matrix(values.rna.X, dtype=np.float32)[:, keep]
-    obs = _annotations(values)
+    obs, notes = _annotations(values)
     for name in OBS_TERMS:
         if name in given:
             obs[name] = _per_cell(name, given[name], values)
@@ -94,7 +94,7 @@ def write_cellxgene(values: RunValues, out: Path, *, terms: Path | None = None) 
         found.write_h5ad(out / "cellxgene.h5ad", compression="gzip")
     text = "".join(f"{item}\n" for item in missing)
     (out / "missing.txt").write_text(text or "nothing\n", encoding="utf-8")
-    return [f"the schema asks for {item}" for item in missing]
+    return [*notes, *(f"the schema asks for {item}" for item in missing)]
 
 
 def _read_terms(path: Path | None) -> dict[str, Any]:
@@ -153,17 +153,37 @@ def _as_column(name: str, column: pd.Series) -> Any:
     return (plain == "true").to_numpy()
 
 
-def _annotations(values: RunValues) -> pd.DataFrame:
-    """Return the cell table with names that the schema leaves free, labels as categories."""
+def _annotations(values: RunValues) -> tuple[pd.DataFrame, list[str]]:
+    """Return the cell table with names that the schema leaves free, labels as categories, and what is said of it.
+
+    A name that another column has already gets a number.
+    """
     out = pd.DataFrame(index=values.data.obs_names.astype(str))
-    for name in values.cells.columns:
-        column = values.cells[name]
-        target = f"author_{name}" if name in _RESERVED or name in OBS_TERMS else str(name)
-        target = target.lstrip("_") or "unnamed"
+    cells, renamed = values.cells()
+    taken = {str(name) for name in cells.columns if _target(str(name)) == name} | {*OBS_TERMS}
+    empty = []
+    for name in map(str, cells.columns):
+        column = cells[name]
         if column.isna().all():
+            empty.append(name)
             continue
-        out[target] = pd.Categorical(labels(column)) if is_label(column) else column.to_numpy()
-    return out
+        target = _target(name)
+        if target != name:
+            target = new_name(target, taken)
+            taken.add(target)
+            if target != f"author_{name}":
+                renamed[name] = target
+        if is_label(column):
+            out[target] = pd.Categorical(labels(column))
+        else:
+            out[target] = column.to_numpy(np.float64, na_value=np.nan) if column.hasnans else column.to_numpy()
+    return out, said(renamed) + ([message("columns_empty", names=empty)] if empty else [])
+
+
+def _target(name: str) -> str:
+    """Return a name that the schema leaves free."""
+    target = f"author_{name}" if name in _RESERVED or name in OBS_TERMS else name
+    return target.lstrip("_") or "unnamed"
 
 
 def _embeddings(values: RunValues) -> dict[str, np.ndarray]:

@@ -63,10 +63,12 @@ def membership(values: RunValues, by: str | None) -> pd.DataFrame:
             raise refusal(ParameterError, "no_topics")
         return topics
     name = by or values.groups
-    if name is None or name not in values.cells:
-        known = [str(column) for column in values.data.obs.columns if ":" not in str(column)]
+    table = values.annotations
+    column = table[name] if name in table else values.found.get(name)
+    if name is None or column is None:
+        known = [str(column) for column in table.columns]
         raise refusal(ParameterError, "annotation_unknown", name=name, known=known)
-    return pd.get_dummies(labels(values.cells[name]), dtype=np.float64)
+    return pd.get_dummies(labels(column), dtype=np.float64)
 
 
 def normalised(values: RunValues, weights: pd.DataFrame) -> np.ndarray:

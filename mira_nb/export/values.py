@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ from mira_nb.keys import (
 from mira_nb.run.store import RunStore, read_h5mu
 from mira_nb.text import from_spreadsheet_cell
 
-from .messages import refusal
+from .messages import message, refusal
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -115,17 +115,29 @@ class RunValues:
         return pd.DataFrame(values, index=part.var_names, columns=_names(modality, values.shape[1]))
 
     @cached_property
-    def cells(self) -> pd.DataFrame:
-        """One row per cell: annotations and results, fates (``fate_NAME``), topics of both modalities."""
-        own = [name for name in self.data.obs.columns if not str(name).startswith((f"{RNA}:", f"{ATAC}:"))]
-        parts = [self.data.obs[own]]
+    def found(self) -> pd.DataFrame:
+        """One row per cell: what the run found beside its annotations, fates (``fate_NAME``) and topics."""
+        parts = []
         if FATE_PROBABILITIES in self.data.obsm:
-            parts.append(
-                pd.DataFrame(self.data.obsm[FATE_PROBABILITIES]).set_axis(self.data.obs_names).add_prefix("fate_")
-            )
-        parts += [self.topics(modality) for modality in (RNA, ATAC)]
-        out = pd.concat(parts, axis=1)
-        return out.loc[:, ~out.columns.duplicated()]
+            fates = pd.DataFrame(self.data.obsm[FATE_PROBABILITIES]).set_axis(self.data.obs_names)
+            parts.append(fates.add_prefix("fate_"))
+        return pd.concat([*parts, *(self.topics(modality) for modality in (RNA, ATAC))], axis=1)
+
+    @cached_property
+    def annotations(self) -> pd.DataFrame:
+        """One row per cell: annotations, under the names that the user gave them."""
+        own = [name for name in self.data.obs.columns if not str(name).startswith((f"{RNA}:", f"{ATAC}:"))]
+        return self.data.obs[own]
+
+    def cells(self, reserved: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, str]]:
+        """Return one row per cell, annotations, fates and topics, and which annotations have another name in it.
+
+        Parameters
+        ----------
+        reserved
+            Further names that an annotation cannot have in the file.
+        """
+        return beside(self.annotations, self.found, reserved)
 
     @cached_property
     def genes(self) -> pd.DataFrame:
@@ -170,3 +182,31 @@ def new_name(name: str, taken: Collection[str]) -> str:
         number += 1
         found = f"{name}-{number}"
     return found
+
+
+def beside(
+    own: pd.DataFrame, found: pd.DataFrame, reserved: Collection[str] = ()
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the user's columns and those of the run side by side; of two of one name, the user's gets another.
+
+    Returns
+    -------
+    table
+        Columns of `own`, then of `found`.
+    renamed
+        New name of every column of `own` that had to be called something else: ``NAME_annotation``.
+    """
+    taken = {*map(str, found.columns), *reserved}
+    kept = {str(name) for name in own.columns} - taken
+    renamed: dict[str, str] = {}
+    for name in map(str, own.columns):
+        if name in taken:
+            renamed[name] = new_name(f"{name}_annotation", taken | kept)
+            kept.add(renamed[name])
+    return pd.concat([own.rename(columns=renamed), found], axis=1), renamed
+
+
+def said(renamed: Mapping[str, str]) -> list[str]:
+    """Return what is said of columns that have another name in the files."""
+    pairs = [f"{name} is {new}" for name, new in renamed.items()]
+    return [message("annotations_renamed", pairs=pairs)] if pairs else []
