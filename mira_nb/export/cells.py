@@ -157,19 +157,19 @@ def _ranges(column: pd.Series) -> pd.Series:
 
 
 def _bound_texts(bounds: pd.DataFrame) -> list[tuple[float, str, str]]:
-    """Return number, least and largest of every range, with the fewest digits, from three, that tell all bounds apart.
+    """Return number, least and largest of every range, in the fewest digits, 3 to 8, that tell the two apart.
 
     Whole numbers, such as dates and ids, stand in full.
     """
-    values = pd.unique(bounds.to_numpy().ravel())
-    texts = {value: number_text(value) for value in values}
-    if not all(text.lstrip("-").isdigit() for text in texts.values()):
-        for digits in range(3, 17):
-            short = {value: f"{value:.{digits}g}" for value in values}
-            if len(set(short.values())) == len(values):
-                texts = short
-                break
-    return [(i, texts[row["min"]], texts[row["max"]]) for i, row in bounds.iterrows()]
+    ranges = [(i, row["min"], row["max"]) for i, row in bounds.iterrows()]
+    whole = [(i, number_text(least), number_text(most)) for i, least, most in ranges]
+    if all(text.lstrip("-").isdigit() for _, *texts in whole for text in texts):
+        return whole
+    for digits in range(3, 9):
+        texts = [(i, f"{least:.{digits}g}", f"{most:.{digits}g}") for i, least, most in ranges]
+        if all((one == other) == (low == high) for (_, one, other), (_, low, high) in zip(texts, ranges, strict=True)):
+            break
+    return texts
 
 
 def _map(values: RunValues, names: list[str]) -> pd.DataFrame:

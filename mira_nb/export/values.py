@@ -31,6 +31,7 @@ from mira_nb.run.store import RunStore, read_h5mu
 from mira_nb.text import from_spreadsheet_cell
 
 from .messages import message, refusal
+from .sources import check_file, output_facts, reading
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -72,11 +73,20 @@ class RunValues:
             When the folder holds no run.
         ParameterError
             When the run has no results.
+        StoreError
+            When its records or results were changed since they were written, or cannot be read.
         """
         record = RunStore(run).existing_record()
-        if not (run / "results.h5mu").exists():
+        path = run / "results.h5mu"
+        facts = (record.get("written") or {}).get(path.name)
+        if not path.exists() and not facts:
             raise refusal(ParameterError, "no_results", run=run)
-        return cls(read_h5mu(run / "results.h5mu"), record, run)
+        check_file(path, facts)
+        with reading(path):
+            values = cls(read_h5mu(path), record, run)
+            if lacking := {RNA, ATAC} - {*values.data.mod}:
+                raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+            return values
 
     @property
     def rna(self) -> AnnData:
@@ -89,14 +99,21 @@ class RunValues:
         return self.data.mod[ATAC]
 
     def link_tests(self) -> pd.DataFrame:
-        """Return tests of pairs: peak (row of the matrix), gene, :data:`LINK_COLUMNS`; no rows without the table."""
+        """Return tests of pairs: peak (row of the matrix), gene, :data:`LINK_COLUMNS`; no rows without the table.
+
+        Raises
+        ------
+        StoreError
+            When the table was changed since it was written, or cannot be read.
+        """
         path = self.folder / "stages" / "regulation" / "tables" / "peak_gene_links.csv"
         names = ["peak", "gene", *LINK_COLUMNS]
+        check_file(path, output_facts(self.record, "regulation", f"tables/{path.name}"))
         if not path.exists():
             return pd.DataFrame({name: pd.Series(dtype=object if name == "gene" else float) for name in names})
-        frame = pd.read_csv(
-            path, usecols=names, dtype={"peak": str, "gene": str}, keep_default_na=False, na_values=[""]
-        )
+        types = {name: str if name in {"peak", "gene"} else float for name in names}
+        with reading(path):
+            frame = pd.read_csv(path, usecols=names, dtype=types, keep_default_na=False, na_values=[""])
         for name in ("peak", "gene"):
             frame[name] = frame[name].map(from_spreadsheet_cell)
         return frame.assign(peak=self.atac.var_names.get_indexer(frame["peak"]))[names]
