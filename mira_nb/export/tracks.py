@@ -16,6 +16,7 @@ from mira_nb.errors import ParameterError
 from mira_nb.keys import ATAC, CHROM, END, PEAK_SETS, RP_PARAMETERS, START
 
 from .messages import message, refusal
+from .sizes import read_sizes
 from .values import LINK_COLUMNS, RunValues, labels
 
 TOPICS: Final = "topics"
@@ -83,11 +84,7 @@ def _sizes(values: RunValues, table: Path | None) -> tuple[dict[str, int], list[
     ends = var.groupby(var[CHROM].astype(str), sort=True)[END].max()
     if table is None:
         return {str(name): int(end) for name, end in ends.items()}, [message("ends_guessed")]
-    try:
-        found = pd.read_csv(table, sep="\t", header=None, usecols=[0, 1], index_col=0, dtype={0: str})[1]
-    except (OSError, ValueError) as error:
-        raise refusal(ParameterError, "sizes_unreadable", file=table, reason=str(error)) from error
-    lengths = {str(name): int(length) for name, length in found.items()}
+    lengths = read_sizes(table)
     wrong = [str(name) for name, end in ends.items() if lengths.get(str(name), 0) < end]
     if wrong:
         raise refusal(ParameterError, "sizes_too_short", file=table, wrong=wrong)
