@@ -16,6 +16,7 @@ from mira_nb.io.identifiers import ENSEMBL, ID_COLUMNS, without_version
 from mira_nb.keys import NITE_FDR, NITE_PVALUE, NITE_SCORE, NITE_SHARE
 
 from .messages import message, refusal
+from .terms import read_terms
 from .values import RunValues, is_label, labels, new_name, said
 
 OBS_TERMS: Final = {
@@ -65,7 +66,7 @@ def write_cellxgene(values: RunValues, out: Path, *, terms: Path | None = None) 
     """
     from anndata import AnnData
 
-    given = _read_terms(terms)
+    given = read_terms(terms, per_cell=OBS_TERMS, single=UNS_TERMS, lists=OTHER_TERMS)
     missing = [f"{name}: {what}" for name, what in {**UNS_TERMS, **OBS_TERMS}.items() if name not in given]
     ids = _ensembl(values)
     keep = np.flatnonzero(ids.notna() & ~ids.duplicated())
@@ -97,29 +98,11 @@ def write_cellxgene(values: RunValues, out: Path, *, terms: Path | None = None) 
     return [*notes, *(f"the schema asks for {item}" for item in missing)]
 
 
-def _read_terms(path: Path | None) -> dict[str, Any]:
-    import yaml
-
-    if path is None:
-        return {}
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise refusal(ParameterError, "terms_unreadable", path=path, reason=error.strerror) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise refusal(ParameterError, "terms_not_yaml", path=path, reason=str(error)) from None
-    known = {*OBS_TERMS, *UNS_TERMS, *OTHER_TERMS}
-    if not isinstance(found, dict) or set(found) - known:
-        unknown = sorted(map(str, set(found) - known)) if isinstance(found, dict) else []
-        raise refusal(ParameterError, "terms_other_form", known=sorted(known), path=path, unknown=unknown)
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def _per_cell(name: str, value: Any, values: RunValues) -> Any:
     """Return the term of every cell."""
     if not isinstance(value, Mapping):
         return _as_column(name, pd.Series([value] * values.data.n_obs, index=values.data.obs_names))
-    column = value.get("column")
+    column = str(value["column"])
     if column not in values.data.obs:
         raise refusal(ParameterError, "column_unknown", name=name, column=column)
     found = labels(values.data.obs[column])
