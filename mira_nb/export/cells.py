@@ -15,6 +15,7 @@ from mira_nb.keys import ATAC, RNA, X_UMAP
 
 from .messages import message
 from .values import RunValues, beside, is_label, labels, new_name, number_text, said
+from .whole import write_h5ad
 
 _BINS: Final = 10
 
@@ -39,7 +40,7 @@ def write_scanpy(values: RunValues, out: Path) -> list[str]:
         table = values.activations(modality)
         part.var, clashing = beside(part.var, table.set_axis(part.var_names))
         renamed |= clashing
-        part.write_h5ad(out / f"{modality}.h5ad")
+        write_h5ad(part, out / f"{modality}.h5ad")
     _csv(cells, out / "cells.csv")
     _csv(values.genes, out / "genes.csv")
     return said(renamed)

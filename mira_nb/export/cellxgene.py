@@ -18,6 +18,7 @@ from mira_nb.keys import NITE_FDR, NITE_PVALUE, NITE_SCORE, NITE_SHARE
 from .messages import message, refusal
 from .terms import read_terms
 from .values import RunValues, is_label, labels, new_name, said
+from .whole import write_h5ad
 
 OBS_TERMS: Final = {
     "assay_ontology_term_id": "EFO term, e.g. EFO:0030059 (10x multiome)",
@@ -92,7 +93,7 @@ def write_cellxgene(values: RunValues, out: Path, *, terms: Path | None = None) 
         found.uns.update(uns | {name: given[name] for name in OTHER_TERMS if name in given})
         if "X_umap" in embeddings:
             found.uns["default_embedding"] = "X_umap"
-        found.write_h5ad(out / "cellxgene.h5ad", compression="gzip")
+        write_h5ad(found, out / "cellxgene.h5ad", compression="gzip")
     text = "".join(f"{item}\n" for item in missing)
     (out / "missing.txt").write_text(text or "nothing\n", encoding="utf-8")
     return [*notes, *(f"the schema asks for {item}" for item in missing)]

@@ -13,6 +13,7 @@ from mira_nb.errors import ParameterError, StoreError
 from . import cells, cellxgene, figures, tracks
 from .messages import refusal
 from .values import RunValues
+from .whole import move
 
 Format = Literal["cellxgene", "scanpy", "seurat", "loupe", "bigwig", "bed", "figures"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -76,9 +77,9 @@ def export_run(run: Path, *, to: str, out: Path, options: ExportOptions | None =
     try:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out) as work:
             notes = write(Path(work))
-            files = tuple(item.replace(out / item.name) for item in sorted(Path(work).iterdir()))
-        if to in {"bigwig", "bed"}:
-            files = (*files, tracks.write_session(out))
+            if to in {"bigwig", "bed"}:
+                tracks.write_session(Path(work), out)
+            files = tuple(move(Path(work).iterdir(), out))
     except OSError as error:
         place = Path(error.filename).resolve() if isinstance(error.filename, str) else out.resolve()
         if place.is_relative_to(run.resolve()) and not place.is_relative_to(out.resolve()):

@@ -128,7 +128,7 @@ def test_bigwig(run_folder, results, tmp_path, by):
         labels = results.obs[by or "cell_type"].astype(str)
         groups = {label: (labels == label).to_numpy(float) for label in sorted(set(labels))}
     files = sorted(tmp_path.glob("*.bw"))
-    names = {"T B": "T_B", "T/B": "T_B-3"}
+    names = {"T B": "T_B", "T/B": "T_B-2"}
     assert {path.stem for path in files} == {names.get(name, name) for name in groups}
     for name, weight in groups.items():
         total = sum(weight[i] * x[i].sum() for i in range(40))
@@ -240,7 +240,7 @@ def test_session_lists_the_tracks_of_both_formats(run_folder, tmp_path):
     export_run(run_folder, to="bed", out=tmp_path)
     root = ET.parse(tmp_path / "session.xml").getroot()
     paths = [item.attrib["path"] for item in root.iter("Resource")]
-    assert paths == ["N.bw", "T_B-3.bw", "T_B.bw", "peaks.bed", "links.bedpe"]
+    assert paths == ["N.bw", "T_B-2.bw", "T_B.bw", "peaks.bed", "links.bedpe"]
     assert all((tmp_path / path).exists() for path in paths)
     assert {item.attrib["id"] for item in root.iter("Track")} == set(paths)
 
