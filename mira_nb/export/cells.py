@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,8 @@ from scipy import sparse
 from mira_nb.keys import ATAC, RNA, X_UMAP
 
 from .messages import message
-from .values import RunValues, is_label, labels
+from .values import RunValues, beside, is_label, labels, new_name, number_text, said
+from .whole import write_h5ad
 
 _BINS: Final = 10
 
@@ -23,23 +25,63 @@ def write_scanpy(values: RunValues, out: Path) -> list[str]:
 
     The joint map, graph and coordinates stand in both files.
     """
+    cells, renamed = values.cells(["cell"])
     for modality in (RNA, ATAC):
         part = values.data.mod[modality].copy()
-        own = [name for name in part.obs.columns if name not in values.cells.columns]
-        part.obs = pd.concat([values.cells, part.obs[own]], axis=1)
-        for name, found in values.data.obsm.items():
-            if name not in (RNA, ATAC):
-                part.obsm[name] = found
-        for name, found in values.data.obsp.items():
-            part.obsp[name] = found
+        own, others = _differing(part.obs, values.annotations, modality)
+        part.obs, clashing = beside(own, cells)
+        part.obs = part.obs[[*cells.columns, *(name for name in part.obs.columns if name not in cells.columns)]]
+        renamed |= others | clashing
+        joint = {name: array for name, array in values.data.obsm.items() if name not in (RNA, ATAC)}
+        renamed |= _put(part.obsm, joint, modality)
+        renamed |= _put(part.obsp, values.data.obsp, modality)
         for name, found in values.data.uns.items():
             part.uns.setdefault(name, found)
         table = values.activations(modality)
-        part.var = pd.concat([part.var, table.set_axis(part.var_names)], axis=1)
-        part.write_h5ad(out / f"{modality}.h5ad")
-    _csv(values.cells, out / "cells.csv")
+        part.var, clashing = beside(part.var, table.set_axis(part.var_names))
+        renamed |= clashing
+        write_h5ad(part, out / f"{modality}.h5ad")
+    _csv(cells, out / "cells.csv")
     _csv(values.genes, out / "genes.csv")
-    return []
+    return said(renamed)
+
+
+def _differing(obs: pd.DataFrame, joint: pd.DataFrame, modality: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the columns of one modality that the joint table does not hold, and new names of those that differ."""
+    same = [name for name in obs.columns if name in joint and _texts(obs[name]) == _texts(joint[name])]
+    own = obs.drop(columns=same)
+    taken = {*map(str, obs.columns), *map(str, joint.columns)}
+    renamed = {}
+    for name in map(str, own.columns):
+        if name in joint:
+            renamed[name] = new_name(f"{name}_{modality}", taken)
+            taken.add(renamed[name])
+    return own.rename(columns=renamed), renamed
+
+
+def _texts(column: pd.Series) -> list[str | None]:
+    """Return values as text to compare them with, numbers of all kinds alike."""
+    if is_label(column):
+        return [None if pd.isna(value) else str(value) for value in column]
+    return [None if pd.isna(value) else number_text(value) for value in column]
+
+
+def _put(place: Any, joint: Mapping[str, Any], modality: str) -> dict[str, str]:
+    """Put arrays of all cells among those of a modality; one of that name that differs stays under another name."""
+    renamed = {}
+    for name, found in joint.items():
+        if name in place and not _same(place[name], found):
+            renamed[name] = new_name(f"{name}_{modality}", {*place, *joint})
+            place[renamed[name]] = place[name]
+        place[name] = found
+    return renamed
+
+
+def _same(first: Any, second: Any) -> bool:
+    if sparse.issparse(first) and sparse.issparse(second):
+        return first.shape == second.shape and (first != second).nnz == 0
+    one, other = np.asarray(first), np.asarray(second)
+    return one.shape == other.shape and bool((one == other).all() or np.array_equal(one, other, equal_nan=True))
 
 
 def write_seurat(values: RunValues, out: Path) -> list[str]:
@@ -58,12 +100,13 @@ def write_seurat(values: RunValues, out: Path) -> list[str]:
     features += [f"{name}\t{name}\tPeaks\n" for name in names]
     _packed(out / "features.tsv.gz", "".join(features))
     _packed(out / "barcodes.tsv.gz", "".join(f"{name}\n" for name in rna.obs_names))
-    _csv(values.cells, out / "cells.csv")
+    cells, renamed = values.cells(["cell"])
+    _csv(cells, out / "cells.csv")
     _csv(values.genes, out / "genes.csv")
     if X_UMAP not in values.data.obsm:
-        return [message("no_map")]
+        return [*said(renamed), message("no_map")]
     _csv(_map(values, ["UMAP_1", "UMAP_2"]), out / "umap.csv")
-    return []
+    return said(renamed)
 
 
 def write_loupe(values: RunValues, out: Path) -> list[str]:
@@ -72,20 +115,24 @@ def write_loupe(values: RunValues, out: Path) -> list[str]:
     Loupe takes labels only: numbers become ten groups of equally many cells, named by their range; the topic with the
     largest proportion is a category too.
     """
-    notes = []
-    cells = values.cells
-    out_table = pd.DataFrame(index=cells.index)
+    largest = {}
     for modality in (RNA, ATAC):
         topics = values.topics(modality)
         if topics.shape[1]:
-            out_table[f"largest_{modality}_topic"] = topics.idxmax(axis=1)
+            largest[f"largest_{modality}_topic"] = topics.idxmax(axis=1)
+    cells, renamed = values.cells(["Barcode", *largest])
+    notes = said(renamed)
+    out_table = pd.DataFrame(largest, index=cells.index)
     for name in cells.columns:
         column = cells[name]
         out_table[name] = labels(column) if is_label(column) else _ranges(column)
     many = [str(name) for name in out_table if out_table[name].nunique() > 200]
     if many:
         notes.append(message("many_labels", names=many))
-    _csv(out_table.drop(columns=many).fillna("none"), out / "categories.csv", "Barcode")
+    kept = out_table.drop(columns=many)
+    for name in kept.columns[kept.isna().any()]:
+        kept[name] = kept[name].astype(object).fillna(new_name("none", set(kept[name].dropna())))
+    _csv(kept, out / "categories.csv", "Barcode")
     if X_UMAP in values.data.obsm:
         _csv(_map(values, ["X Coordinate", "Y Coordinate"]), out / "umap.csv", "Barcode")
     else:
@@ -100,14 +147,30 @@ def write_loupe(values: RunValues, out: Path) -> list[str]:
 def _ranges(column: pd.Series) -> pd.Series:
     """Return the tenth of the cells into which every number falls, as text that sorts; few values stay as they are."""
     if column.nunique() <= _BINS:
-        return column.map(lambda value: f"{value:g}", na_action="ignore")
-    tenth = pd.qcut(column, _BINS, labels=False, duplicates="drop")
-    bounds = column.groupby(tenth).agg(["min", "max"])
-    names = {
-        i: f"{number + 1:02d}: {row['min']:.3g} to {row['max']:.3g}"
-        for number, (i, row) in enumerate(bounds.iterrows())
-    }
-    return tenth.map(names, na_action="ignore")
+        return column.map({value: number_text(value) for value in column.dropna().unique()}, na_action="ignore")
+    present = column.dropna()
+    present = pd.Series(np.array(present.tolist()), index=present.index)  # plain numbers also of nullable columns
+    tenth = pd.qcut(present.rank(), _BINS, labels=False, duplicates="drop")  # of ranks: there may be infinite numbers
+    bounds = present.groupby(tenth).agg(["min", "max"])
+    texts = _bound_texts(bounds)
+    names = {i: f"{number + 1:02d}: {least} to {most}" for number, (i, least, most) in enumerate(texts)}
+    return tenth.map(names).reindex(column.index)
+
+
+def _bound_texts(bounds: pd.DataFrame) -> list[tuple[float, str, str]]:
+    """Return number, least and largest of every range, in the fewest digits, 3 to 8, that tell the two apart.
+
+    Whole numbers, such as dates and ids, stand in full.
+    """
+    ranges = [(i, row["min"], row["max"]) for i, row in bounds.iterrows()]
+    whole = [(i, number_text(least), number_text(most)) for i, least, most in ranges]
+    if all(text.lstrip("-").isdigit() for _, *texts in whole for text in texts):
+        return whole
+    for digits in range(3, 9):
+        texts = [(i, f"{least:.{digits}g}", f"{most:.{digits}g}") for i, least, most in ranges]
+        if all((one == other) == (low == high) for (_, one, other), (_, low, high) in zip(texts, ranges, strict=True)):
+            break
+    return texts
 
 
 def _map(values: RunValues, names: list[str]) -> pd.DataFrame:

@@ -16,7 +16,9 @@ from mira_nb.io.identifiers import ENSEMBL, ID_COLUMNS, without_version
 from mira_nb.keys import NITE_FDR, NITE_PVALUE, NITE_SCORE, NITE_SHARE
 
 from .messages import message, refusal
-from .values import RunValues, is_label, labels
+from .terms import read_terms
+from .values import RunValues, is_label, labels, new_name, said
+from .whole import write_h5ad
 
 OBS_TERMS: Final = {
     "assay_ontology_term_id": "EFO term, e.g. EFO:0030059 (10x multiome)",
@@ -65,7 +67,7 @@ def write_cellxgene(values: RunValues, out: Path, *, terms: Path | None = None) 
     """
     from anndata import AnnData
 
-    given = _read_terms(terms)
+    given = read_terms(terms, per_cell=OBS_TERMS, single=UNS_TERMS, lists=OTHER_TERMS)
     missing = [f"{name}: {what}" for name, what in {**UNS_TERMS, **OBS_TERMS}.items() if name not in given]
     ids = _ensembl(values)
     keep = np.flatnonzero(ids.notna() & ~ids.duplicated())
@@ -73,7 +75,7 @@ def write_cellxgene(values: RunValues, out: Path, *, terms: Path | None = None) 
         lost = [str(name) for name in values.rna.var_names[np.setdiff1d(np.arange(len(ids)), keep)[:_NOTED]]]
         missing.append(message("ids_missing", n_lost=len(ids) - len(keep), n_genes=len(ids), lost=lost))
     counts = sparse.csr_matrix(values.rna.X, dtype=np.float32)[:, keep]
-    obs = _annotations(values)
+    obs, notes = _annotations(values)
     for name in OBS_TERMS:
         if name in given:
             obs[name] = _per_cell(name, given[name], values)
@@ -91,35 +93,17 @@ def write_cellxgene(values: RunValues, out: Path, *, terms: Path | None = None) 
         found.uns.update(uns | {name: given[name] for name in OTHER_TERMS if name in given})
         if "X_umap" in embeddings:
             found.uns["default_embedding"] = "X_umap"
-        found.write_h5ad(out / "cellxgene.h5ad", compression="gzip")
+        write_h5ad(found, out / "cellxgene.h5ad", compression="gzip")
     text = "".join(f"{item}\n" for item in missing)
     (out / "missing.txt").write_text(text or "nothing\n", encoding="utf-8")
-    return [f"the schema asks for {item}" for item in missing]
-
-
-def _read_terms(path: Path | None) -> dict[str, Any]:
-    import yaml
-
-    if path is None:
-        return {}
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise refusal(ParameterError, "terms_unreadable", path=path, reason=error.strerror) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise refusal(ParameterError, "terms_not_yaml", path=path, reason=str(error)) from None
-    known = {*OBS_TERMS, *UNS_TERMS, *OTHER_TERMS}
-    if not isinstance(found, dict) or set(found) - known:
-        unknown = sorted(map(str, set(found) - known)) if isinstance(found, dict) else []
-        raise refusal(ParameterError, "terms_other_form", known=sorted(known), path=path, unknown=unknown)
-    return {name: value for name, value in found.items() if value is not None}
+    return [*notes, *(f"the schema asks for {item}" for item in missing)]
 
 
 def _per_cell(name: str, value: Any, values: RunValues) -> Any:
     """Return the term of every cell."""
     if not isinstance(value, Mapping):
         return _as_column(name, pd.Series([value] * values.data.n_obs, index=values.data.obs_names))
-    column = value.get("column")
+    column = str(value["column"])
     if column not in values.data.obs:
         raise refusal(ParameterError, "column_unknown", name=name, column=column)
     found = labels(values.data.obs[column])
@@ -153,17 +137,37 @@ def _as_column(name: str, column: pd.Series) -> Any:
     return (plain == "true").to_numpy()
 
 
-def _annotations(values: RunValues) -> pd.DataFrame:
-    """Return the cell table with names that the schema leaves free, labels as categories."""
+def _annotations(values: RunValues) -> tuple[pd.DataFrame, list[str]]:
+    """Return the cell table with names that the schema leaves free, labels as categories, and what is said of it.
+
+    A name that another column has already gets a number.
+    """
     out = pd.DataFrame(index=values.data.obs_names.astype(str))
-    for name in values.cells.columns:
-        column = values.cells[name]
-        target = f"author_{name}" if name in _RESERVED or name in OBS_TERMS else str(name)
-        target = target.lstrip("_") or "unnamed"
+    cells, renamed = values.cells()
+    taken = {str(name) for name in cells.columns if _target(str(name)) == name} | {*OBS_TERMS}
+    empty = []
+    for name in map(str, cells.columns):
+        column = cells[name]
         if column.isna().all():
+            empty.append(name)
             continue
-        out[target] = pd.Categorical(labels(column)) if is_label(column) else column.to_numpy()
-    return out
+        target = _target(name)
+        if target != name:
+            target = new_name(target, taken)
+            taken.add(target)
+            if target != f"author_{name}":
+                renamed[name] = target
+        if is_label(column):
+            out[target] = pd.Categorical(labels(column))
+        else:
+            out[target] = column.to_numpy(np.float64, na_value=np.nan) if column.hasnans else column.to_numpy()
+    return out, said(renamed) + ([message("columns_empty", names=empty)] if empty else [])
+
+
+def _target(name: str) -> str:
+    """Return a name that the schema leaves free."""
+    target = f"author_{name}" if name in _RESERVED or name in OBS_TERMS else name
+    return target.lstrip("_") or "unnamed"
 
 
 def _embeddings(values: RunValues) -> dict[str, np.ndarray]:

@@ -108,6 +108,8 @@ def drawings(run: RunView, notes: list[str], *, size: Size) -> Iterator[tuple[in
     names = topic_names(run.root)
     number = 0
     for stage in run.stages:
+        if stage.status == "failed" and (run.record["stages"].get(stage.name) or {}).get("status") == "done":
+            notes.append(message("stage_damaged", stage=stage.title, reason=(stage.error or {}).get("message")))
         for item in stage.record.get("figures") or ():
             number += 1
             title = named_text(str(item.get("title") or item["name"]), names)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from mira_nb.errors import ParameterError
+from mira_nb.errors import ParameterError, StoreError
 
 from . import cells, cellxgene, figures, tracks
 from .messages import refusal
 from .values import RunValues
+from .whole import move
 
 Format = Literal["cellxgene", "scanpy", "seurat", "loupe", "bigwig", "bed", "figures"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -60,6 +61,8 @@ def export_run(run: Path, *, to: str, out: Path, options: ExportOptions | None =
     ------
     ParameterError
         For an unknown format, a folder without results (without figures), or `out` that is a file or a run folder.
+    StoreError
+        When a file of the run was changed since the run wrote it, or cannot be read.
     """
     options = options or ExportOptions()
     if to not in FORMATS:
@@ -69,14 +72,24 @@ def export_run(run: Path, *, to: str, out: Path, options: ExportOptions | None =
     write = _writer(run, to, options)
     try:
         out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(out, error) from error
+    try:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out) as work:
             notes = write(Path(work))
-            files = tuple(item.replace(out / item.name) for item in sorted(Path(work).iterdir()))
-        if to in {"bigwig", "bed"}:
-            files = (*files, tracks.write_session(out))
+            if to in {"bigwig", "bed"}:
+                tracks.write_session(Path(work), out)
+            files = tuple(move(Path(work).iterdir(), out))
     except OSError as error:
-        raise refusal(ParameterError, "folder_not_writable", out=out, reason=error.strerror or str(error)) from error
+        place = Path(error.filename).resolve() if isinstance(error.filename, str) else out.resolve()
+        if place.is_relative_to(run.resolve()) and not place.is_relative_to(out.resolve()):
+            raise refusal(StoreError, "source_unreadable", file=place, reason=error.strerror or str(error)) from error
+        raise _not_writable(out, error) from error
     return Exported(files, tuple(notes))
+
+
+def _not_writable(out: Path, error: OSError) -> ParameterError:
+    return refusal(ParameterError, "folder_not_writable", out=out, reason=error.strerror or str(error))
 
 
 def _writer(run: Path, to: str, options: ExportOptions) -> Callable[[Path], list[str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from os import SEEK_END
 from pathlib import Path
 from typing import Final
+from unicodedata import normalize
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -14,18 +16,31 @@ from scipy import sparse
 from mira_nb.core.regulation.model import peak_weights
 from mira_nb.errors import ParameterError
 from mira_nb.keys import ATAC, CHROM, END, PEAK_SETS, RP_PARAMETERS, START
+from mira_nb.text import spreadsheet_cell
 
 from .messages import message, refusal
-from .values import LINK_COLUMNS, RunValues, labels
+from .sizes import read_sizes
+from .values import LINK_COLUMNS, RunValues, is_label, labels, number_text
+from .whole import not_whole, reserve
 
 TOPICS: Final = "topics"
 _SCALE: Final = 1e6
 _TRACKS: Final = (".bw", ".bed", ".bedpe")
+MAX_GROUPS: Final = 100
+"""Groups of an annotation beyond which no tracks are written: more than that are no groups to look at."""
+_LONGEST: Final = 200
+"""Bytes of a label in a file name; file systems take 255 with number and ending."""
+_PIECE: Final = 64
+_CHROMOSOME: Final = 512
+_HEADER: Final = 1 << 16
+"""Bytes that a bigWig takes at most per piece (12, and 32 per summary of several), per chromosome, and at least."""
+_END: Final = (0x888FFC26).to_bytes(4, "little")
+"""The last bytes of a bigWig."""
 
 
 # ---------------------------------------------------------------- bigWig
 def write_bigwig(values: RunValues, out: Path, *, by: str | None = None, chrom_sizes: Path | None = None) -> list[str]:
-    """Write one bigWig per group of cells, or per accessibility topic.
+    """Write one bigWig per group of cells, or per accessibility topic, and names.csv: file, group, cells.
 
     The value of a peak is the number of the group's cells in which it is open, per million open peaks of the group:
     1e6 sum_i w_i x_ip / sum_ip w_i x_ip, w_i being 1 for cells of the group, or the topic's proportion in the cell.
@@ -40,19 +55,43 @@ def write_bigwig(values: RunValues, out: Path, *, by: str | None = None, chrom_s
     Raises
     ------
     ParameterError
-        For an unknown annotation, or chromosomes that are missing or too short in the table.
+        For an unknown annotation, one that holds no groups, or chromosomes that are missing or too short in the table.
+    OSError
+        When a file cannot be written whole.
     """
     weights = membership(values, by)
     sizes, notes = _sizes(values, chrom_sizes)
+    n_left = int((weights.sum(axis=1) == 0).sum())
+    if n_left:
+        notes.append(message("cells_without_group", n_cells=n_left))
     levels = normalised(values, weights)
     order, segments, n_overlaps = _segments(values.atac.var)
     if n_overlaps:
         notes.append(message("overlaps", n_peaks=n_overlaps))
-    for number, name in enumerate(weights.columns):
-        path = out / f"{_safe(name)}.bw"
-        path = path if not path.exists() else path.with_name(f"{path.stem}-{number + 1}.bw")
-        _write_one(path, sizes, segments, levels[number][order])
+    files = file_names([str(name) for name in weights.columns], ".bw")
+    for number, name in enumerate(files.values()):
+        _write_one(out / name, sizes, segments, levels[number][order])
+    table = pd.DataFrame({"file": files.values(), "group": files.keys(), "cells": weights.sum().to_numpy()})
+    table["group"] = table["group"].map(spreadsheet_cell)
+    table.to_csv(out / "names.csv", index=False, float_format="%.10g")
     return notes
+
+
+def file_names(labels: Sequence[str], ending: str) -> dict[str, str]:
+    """Return a file name for every label, by label in their order; names differ also where case does not count.
+
+    Labels that are file names themselves keep their name.
+    """
+    safe = {label: _safe(label) for label in labels}
+    stems: dict[str, str] = {}
+    for label in sorted(labels, key=lambda label: safe[label] != label):
+        taken = {stem.casefold() for stem in stems.values()}
+        stem, number = safe[label], 1
+        while stem.casefold() in taken:
+            number += 1
+            stem = f"{safe[label]}-{number}"
+        stems[label] = stem
+    return {label: f"{stems[label]}{ending}" for label in labels}
 
 
 def membership(values: RunValues, by: str | None) -> pd.DataFrame:
@@ -63,10 +102,21 @@ def membership(values: RunValues, by: str | None) -> pd.DataFrame:
             raise refusal(ParameterError, "no_topics")
         return topics
     name = by or values.groups
-    if name is None or name not in values.cells:
-        known = [str(column) for column in values.data.obs.columns if ":" not in str(column)]
+    table = values.annotations
+    column = table[name] if name in table else values.found.get(name)
+    if name is None or column is None:
+        known = [str(column) for column in table.columns]
         raise refusal(ParameterError, "annotation_unknown", name=name, known=known)
-    return pd.get_dummies(labels(values.cells[name]), dtype=np.float64)
+    n_groups = int(column.nunique())
+    if not n_groups:
+        raise refusal(ParameterError, "annotation_empty", name=name)
+    if not is_label(column) and not all(float(value).is_integer() for value in column.dropna().unique()):
+        least, most = column.min(), column.max()
+        raise refusal(ParameterError, "annotation_of_measurements", name=name, least=least, most=most)
+    if n_groups > MAX_GROUPS:
+        raise refusal(ParameterError, "annotation_too_fine", name=name, n_groups=n_groups, most=MAX_GROUPS)
+    column = column.map(number_text, na_action="ignore") if not is_label(column) else column
+    return pd.get_dummies(labels(column), dtype=np.float64)
 
 
 def normalised(values: RunValues, weights: pd.DataFrame) -> np.ndarray:
@@ -81,11 +131,7 @@ def _sizes(values: RunValues, table: Path | None) -> tuple[dict[str, int], list[
     ends = var.groupby(var[CHROM].astype(str), sort=True)[END].max()
     if table is None:
         return {str(name): int(end) for name, end in ends.items()}, [message("ends_guessed")]
-    try:
-        found = pd.read_csv(table, sep="\t", header=None, usecols=[0, 1], index_col=0, dtype={0: str})[1]
-    except (OSError, ValueError) as error:
-        raise refusal(ParameterError, "sizes_unreadable", file=table, reason=str(error)) from error
-    lengths = {str(name): int(length) for name, length in found.items()}
+    lengths = read_sizes(table)
     wrong = [str(name) for name, end in ends.items() if lengths.get(str(name), 0) < end]
     if wrong:
         raise refusal(ParameterError, "sizes_too_short", file=table, wrong=wrong)
@@ -134,11 +180,32 @@ def _write_one(
 ) -> None:
     import pyBigWig
 
-    with pyBigWig.open(str(path), "w") as file:
-        file.addHeader(list(sizes.items()))
-        for chrom, starts, ends, members in pieces:
-            top = [float(levels[rows].max()) for rows in members]
-            file.addEntries([chrom] * len(starts), starts.tolist(), ends=ends.tolist(), values=top)
+    n_pieces = sum(len(starts) for _, starts, _, _ in pieces)
+    reserve(path.parent, _PIECE * n_pieces + _CHROMOSOME * len(sizes) + _HEADER)  # a full disk ends the process
+    try:
+        with pyBigWig.open(str(path), "w") as file:
+            file.addHeader(list(sizes.items()))
+            for chrom, starts, ends, members in pieces:
+                top = [float(levels[rows].max()) for rows in members]
+                file.addEntries([chrom] * len(starts), starts.tolist(), ends=ends.tolist(), values=top)
+        whole = _is_whole(path, sizes, {chrom: len(starts) for chrom, starts, _, _ in pieces})
+    except RuntimeError as error:
+        raise not_whole(path) from error
+    if not whole:
+        raise not_whole(path)
+
+
+def _is_whole(path: Path, sizes: dict[str, int], n_pieces: dict[str, int]) -> bool:
+    """Return whether a bigWig ends as it should and holds every piece: the library only prints that it could not."""
+    import pyBigWig
+
+    with path.open("rb") as stream:
+        stream.seek(-4, SEEK_END)
+        if stream.read() != _END:
+            return False
+    with pyBigWig.open(str(path)) as file:
+        found = {chrom: len(file.intervals(chrom) or ()) for chrom in n_pieces}
+        return file.chroms() == sizes and found == n_pieces
 
 
 # ---------------------------------------------------------------- BED
@@ -231,21 +298,30 @@ def _bedpe(found: pd.DataFrame, var: pd.DataFrame, path: Path) -> None:
 
 
 # ---------------------------------------------------------------- IGV
-def write_session(out: Path) -> Path:
-    """Write session.xml over all tracks of the folder, paths relative to it; the genome is the one open in IGV."""
+def write_session(folder: Path, out: Path) -> Path:
+    """Write session.xml over all tracks of two folders, paths relative to it; the genome is the one open in IGV.
+
+    Parameters
+    ----------
+    folder
+        Where it is written, among tracks that will be moved to `out`.
+    out
+        Where it will stand, among earlier tracks.
+    """
     lines = ['<?xml version="1.0" encoding="UTF-8" standalone="no"?>', '<Session version="8">', "  <Resources>"]
-    tracks = list(_tracks(out))
+    tracks = [name for ending in _TRACKS for name in sorted({item.name for item in _files(folder, out, ending)})]
     lines += [f"    <Resource path={quoteattr(name)}/>" for name in tracks]
     lines += ["  </Resources>", '  <Panel name="Tracks">']
     lines += [f"    <Track id={quoteattr(name)} name={quoteattr(name.rpartition('.')[0])}/>" for name in tracks]
-    (out / "session.xml").write_text("\n".join([*lines, "  </Panel>", "</Session>", ""]), encoding="utf-8")
-    return out / "session.xml"
+    (folder / "session.xml").write_text("\n".join([*lines, "  </Panel>", "</Session>", ""]), encoding="utf-8")
+    return folder / "session.xml"
 
 
-def _tracks(out: Path) -> Iterator[str]:
-    for ending in _TRACKS:
-        yield from sorted(item.name for item in out.glob(f"*{ending}"))
+def _files(folder: Path, out: Path, ending: str) -> list[Path]:
+    return [*folder.glob(f"*{ending}"), *out.glob(f"*{ending}")]
 
 
 def _safe(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_+" else "_" for letter in str(name)) or "_"
+    """Return a label as part of a file name: letters, digits, ``-``, ``_`` and ``+``, at most 200 bytes."""
+    text = "".join(letter if letter.isalnum() or letter in "-_+" else "_" for letter in normalize("NFC", name))
+    return text.encode()[:_LONGEST].decode(errors="ignore") or "_"

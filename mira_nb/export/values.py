@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,8 @@ from mira_nb.keys import (
 from mira_nb.run.store import RunStore, read_h5mu
 from mira_nb.text import from_spreadsheet_cell
 
-from .messages import refusal
+from .messages import message, refusal
+from .sources import check_file, output_facts, reading
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 PREFIX = {RNA: RNA_TOPIC_PREFIX, ATAC: ATAC_TOPIC_PREFIX}
 LINK_COLUMNS = ("lite_share", "correlation", "pvalue", "adj_pvalue", "background")
 """Columns of the table peak_gene_links that links.bedpe carries."""
+
+_WHOLE: Final = 1e16
+"""Whole numbers of this size and above have more digits than a float holds."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,20 @@ class RunValues:
             When the folder holds no run.
         ParameterError
             When the run has no results.
+        StoreError
+            When its records or results were changed since they were written, or cannot be read.
         """
         record = RunStore(run).existing_record()
-        if not (run / "results.h5mu").exists():
+        path = run / "results.h5mu"
+        facts = (record.get("written") or {}).get(path.name)
+        if not path.exists() and not facts:
             raise refusal(ParameterError, "no_results", run=run)
-        return cls(read_h5mu(run / "results.h5mu"), record, run)
+        check_file(path, facts)
+        with reading(path):
+            values = cls(read_h5mu(path), record, run)
+            if lacking := {RNA, ATAC} - {*values.data.mod}:
+                raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+            return values
 
     @property
     def rna(self) -> AnnData:
@@ -85,14 +99,21 @@ class RunValues:
         return self.data.mod[ATAC]
 
     def link_tests(self) -> pd.DataFrame:
-        """Return tests of pairs: peak (row of the matrix), gene, :data:`LINK_COLUMNS`; no rows without the table."""
+        """Return tests of pairs: peak (row of the matrix), gene, :data:`LINK_COLUMNS`; no rows without the table.
+
+        Raises
+        ------
+        StoreError
+            When the table was changed since it was written, or cannot be read.
+        """
         path = self.folder / "stages" / "regulation" / "tables" / "peak_gene_links.csv"
         names = ["peak", "gene", *LINK_COLUMNS]
+        check_file(path, output_facts(self.record, "regulation", f"tables/{path.name}"))
         if not path.exists():
             return pd.DataFrame({name: pd.Series(dtype=object if name == "gene" else float) for name in names})
-        frame = pd.read_csv(
-            path, usecols=names, dtype={"peak": str, "gene": str}, keep_default_na=False, na_values=[""]
-        )
+        types = {name: str if name in {"peak", "gene"} else float for name in names}
+        with reading(path):
+            frame = pd.read_csv(path, usecols=names, dtype=types, keep_default_na=False, na_values=[""])
         for name in ("peak", "gene"):
             frame[name] = frame[name].map(from_spreadsheet_cell)
         return frame.assign(peak=self.atac.var_names.get_indexer(frame["peak"]))[names]
@@ -111,17 +132,29 @@ class RunValues:
         return pd.DataFrame(values, index=part.var_names, columns=_names(modality, values.shape[1]))
 
     @cached_property
-    def cells(self) -> pd.DataFrame:
-        """One row per cell: annotations and results, fates (``fate_NAME``), topics of both modalities."""
-        own = [name for name in self.data.obs.columns if not str(name).startswith((f"{RNA}:", f"{ATAC}:"))]
-        parts = [self.data.obs[own]]
+    def found(self) -> pd.DataFrame:
+        """One row per cell: what the run found beside its annotations, fates (``fate_NAME``) and topics."""
+        parts = []
         if FATE_PROBABILITIES in self.data.obsm:
-            parts.append(
-                pd.DataFrame(self.data.obsm[FATE_PROBABILITIES]).set_axis(self.data.obs_names).add_prefix("fate_")
-            )
-        parts += [self.topics(modality) for modality in (RNA, ATAC)]
-        out = pd.concat(parts, axis=1)
-        return out.loc[:, ~out.columns.duplicated()]
+            fates = pd.DataFrame(self.data.obsm[FATE_PROBABILITIES]).set_axis(self.data.obs_names)
+            parts.append(fates.add_prefix("fate_"))
+        return pd.concat([*parts, *(self.topics(modality) for modality in (RNA, ATAC))], axis=1)
+
+    @cached_property
+    def annotations(self) -> pd.DataFrame:
+        """One row per cell: annotations, under the names that the user gave them."""
+        own = [name for name in self.data.obs.columns if not str(name).startswith((f"{RNA}:", f"{ATAC}:"))]
+        return self.data.obs[own]
+
+    def cells(self, reserved: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, str]]:
+        """Return one row per cell, annotations, fates and topics, and which annotations have another name in it.
+
+        Parameters
+        ----------
+        reserved
+            Further names that an annotation cannot have in the file.
+        """
+        return beside(self.annotations, self.found, reserved)
 
     @cached_property
     def genes(self) -> pd.DataFrame:
@@ -151,3 +184,46 @@ def labels(column: pd.Series) -> pd.Series:
 def is_label(column: pd.Series) -> bool:
     """Return whether a column holds labels instead of numbers."""
     return not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
+
+
+def number_text(value: Any) -> str:
+    """Return the shortest text from which a number can be read again; whole numbers stand in full."""
+    number = float(value)
+    return str(int(value)) if number.is_integer() and abs(number) < _WHOLE else str(value)
+
+
+def new_name(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: `name`, or with the first number from 2 that makes it one."""
+    number, found = 1, name
+    while found in taken:
+        number += 1
+        found = f"{name}-{number}"
+    return found
+
+
+def beside(
+    own: pd.DataFrame, found: pd.DataFrame, reserved: Collection[str] = ()
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the user's columns and those of the run side by side; of two of one name, the user's gets another.
+
+    Returns
+    -------
+    table
+        Columns of `own`, then of `found`.
+    renamed
+        New name of every column of `own` that had to be called something else: ``NAME_annotation``.
+    """
+    taken = {*map(str, found.columns), *reserved}
+    kept = {str(name) for name in own.columns} - taken
+    renamed: dict[str, str] = {}
+    for name in map(str, own.columns):
+        if name in taken:
+            renamed[name] = new_name(f"{name}_annotation", taken | kept)
+            kept.add(renamed[name])
+    return pd.concat([own.rename(columns=renamed), found], axis=1), renamed
+
+
+def said(renamed: Mapping[str, str]) -> list[str]:
+    """Return what is said of columns that have another name in the files."""
+    pairs = [f"{name} is {new}" for name, new in renamed.items()]
+    return [message("annotations_renamed", pairs=pairs)] if pairs else []

@@ -213,7 +213,7 @@ def read_h5mu(path: Path) -> MuData:
 
     if not path.exists():
         raise refusal(StoreError, "no_run", path=path)
-    with mudata.set_options(pull_on_update=False):
+    with mudata.set_options(pull_on_update=False), np.errstate(invalid="ignore"):  # it casts infinite numbers to try
         return mudata.read_h5mu(path)
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from datetime import date
 from pathlib import Path
 
 import bioframe
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 from mira_nb.cli import app
 from mira_nb.errors import ParameterError
 from mira_nb.export.run import FORMATS, ExportOptions, export_run
+from mira_nb.export.terms import read_terms
 from mira_nb.export.values import LINK_COLUMNS
 from tests.messages import refused
 
@@ -126,7 +128,7 @@ def test_bigwig(run_folder, results, tmp_path, by):
         labels = results.obs[by or "cell_type"].astype(str)
         groups = {label: (labels == label).to_numpy(float) for label in sorted(set(labels))}
     files = sorted(tmp_path.glob("*.bw"))
-    names = {"T B": "T_B", "T/B": "T_B-3"}
+    names = {"T B": "T_B", "T/B": "T_B-2"}
     assert {path.stem for path in files} == {names.get(name, name) for name in groups}
     for name, weight in groups.items():
         total = sum(weight[i] * x[i].sum() for i in range(40))
@@ -238,7 +240,7 @@ def test_session_lists_the_tracks_of_both_formats(run_folder, tmp_path):
     export_run(run_folder, to="bed", out=tmp_path)
     root = ET.parse(tmp_path / "session.xml").getroot()
     paths = [item.attrib["path"] for item in root.iter("Resource")]
-    assert paths == ["N.bw", "T_B-3.bw", "T_B.bw", "peaks.bed", "links.bedpe"]
+    assert paths == ["N.bw", "T_B-2.bw", "T_B.bw", "peaks.bed", "links.bedpe"]
     assert all((tmp_path / path).exists() for path in paths)
     assert {item.attrib["id"] for item in root.iter("Track")} == set(paths)
 
@@ -284,11 +286,45 @@ def test_missing_terms_are_listed(run_folder, tmp_path):
         ),
         ({"colour": "red"}, "terms_other_form", {"unknown": ["colour"]}),
         ({"is_primary_data": "maybe"}, "not_true_or_false", {"value": "maybe"}),
+        ({"donor_id": {"column": "leiden", "values": None}}, "term_wrong", {"place": "donor_id: values"}),
+        ({"donor_id": {"column": "leiden", "values": {}}}, "term_wrong", {"place": "donor_id: values"}),
+        ({"donor_id": {"column": "leiden", "values": ["a", "b"]}}, "term_wrong", {"place": "donor_id: values"}),
+        ({"donor_id": {"column": "leiden", "values": "ab"}}, "term_wrong", {"place": "donor_id: values"}),
+        ({"donor_id": {"column": "leiden", "values": {"0": ["a"]}}}, "term_wrong", {"place": "donor_id: values: 0"}),
+        ({"donor_id": {"column": "leiden", "values": {"0": None}}}, "term_wrong", {"place": "donor_id: values: 0"}),
+        ({"donor_id": {"column": ["leiden"]}}, "term_wrong", {"place": "donor_id: column", "shown": "['leiden']"}),
+        ({"donor_id": {"column": {"a": 1}}}, "term_wrong", {"place": "donor_id: column"}),
+        ({"donor_id": {"column": None}}, "term_wrong", {"place": "donor_id: column", "shown": "nothing"}),
+        ({"donor_id": {"columns": "leiden"}}, "term_wrong", {"place": "donor_id"}),
+        ({"donor_id": {"column": "leiden", "value": {"0": "a"}}}, "term_wrong", {"place": "donor_id"}),
+        ({"donor_id": ""}, "term_wrong", {"place": "donor_id", "shown": "nothing"}),
+        ({"donor_id": float("nan")}, "term_wrong", {"place": "donor_id"}),
+        ({"tissue_type": ["a", "b"]}, "term_wrong", {"place": "tissue_type", "shown": "['a', 'b']"}),
+        ({"title": {"a": "b"}}, "term_wrong", {"place": "title", "form": "one value"}),
+        ({"title": ["a"]}, "term_wrong", {"place": "title"}),
+        ({"batch_condition": {"a": 1}}, "term_wrong", {"place": "batch_condition"}),
+        ({"batch_condition": ["a", ["b"]]}, "term_wrong", {"place": "batch_condition"}),
     ],
 )
 def test_terms_that_are_refused(run_folder, tmp_path, changes, code, values):
-    with refused(f"export.{code}", ParameterError, **values):
+    with refused(f"export.{code}", ParameterError, **values) as caught:
         export_run(run_folder, to="cellxgene", out=tmp_path, options=write_terms(tmp_path / "terms.yaml", **changes))
+    assert code != "term_wrong" or str(tmp_path / "terms.yaml") in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["donor_id: 2020-13-01", "title: !!python/object:os.system x", "a: [", "\udcff"])
+def test_terms_that_are_no_yaml(tmp_path, text):
+    (tmp_path / "terms").write_text(text, encoding="utf-8", errors="surrogateescape")
+    with refused("export.terms_not_yaml", ParameterError):
+        read_terms(tmp_path / "terms", per_cell=["donor_id"], single=["title"], lists=[])
+
+
+def test_terms_of_every_plain_kind(tmp_path):
+    text = "donor_id: 2020-01-01\ntitle: 5\nsex: {column: 1, values: {1: true}}\nbatch: [a, b]\ntissue:\n"
+    (tmp_path / "terms").write_text(text)
+    found = read_terms(tmp_path / "terms", per_cell=["donor_id", "sex", "tissue"], single=["title"], lists=["batch"])
+    sex = {"column": 1, "values": {1: True}}
+    assert found == {"donor_id": date(2020, 1, 1), "title": 5, "sex": sex, "batch": ["a", "b"]}
 
 
 # ---------------------------------------------------------------- command
