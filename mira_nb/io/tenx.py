@@ -20,6 +20,7 @@ from .formats import RawModality
 from .intervals import looks_like_peaks, regions_among
 from .messages import refusal
 from .pairing import Log, log_types_by_names
+from .stored import check_sparse
 
 if TYPE_CHECKING:
     import h5py
@@ -104,6 +105,7 @@ def read_h5(file: h5py.File, *, source: str) -> TenxMatrix:
         raise ValueError(
             f"shape says {n_features} features x {n_cells} cells, but {len(features)} and {len(barcodes)} are named"
         )
+    check_sparse(group, source=source)
     parts = (group["data"][()], group["indices"][()], group["indptr"][()])
     return TenxMatrix(source, sparse.csr_matrix(parts, shape=(n_cells, n_features)), features, barcodes)
 
