@@ -80,8 +80,8 @@ def check_dense(array: Any, values: sparse.csr_matrix, *, source: str) -> None:
     values
         What was read.
     """
-    chunks = getattr(array, "chunks", None)
-    if not hasattr(array, "nchunks_initialized") or not values.nnz or len(chunks or ()) != 2:
+    chunks: Any = getattr(array, "chunks", None)
+    if chunks is None or len(chunks) != 2 or not hasattr(array, "nchunks_initialized") or not values.nnz:
         return
     n_rows, n_columns = (-(-n // size) for n, size in zip(array.shape, chunks, strict=True))
     if n_rows * n_columns == 1:
