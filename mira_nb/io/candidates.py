@@ -171,6 +171,8 @@ def _no_counts(raw: RawModality, problems: Problems) -> InputError:
 def _counted(raw: RawModality, role: str, found: Candidate, log: Log) -> Counted:
     """Return the counts with the features of this modality, and say what else was not used."""
     key, matrix, var = found
+    if n_values := raw.repeats.get(key, 0):
+        log.add("values_added_up", source=raw.source, matrix=key, n_values=n_values)
     types = feature_types(var)
     if types is not None:
         keep = (types == role).to_numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -14,10 +14,11 @@ from scipy import sparse
 
 from mira_nb.errors import InputError
 
-from .counts import to_csr
+from .counts import csr_and_repeats
 from .files import check_source, is_zarr, unpacked
 from .frames import read_frame, with_labels
 from .messages import refusal
+from .stored import check_dense, check_repeats, check_sparse, check_table
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -32,6 +33,7 @@ _NAMES: Final = {
 }
 
 _HEAD_VALUES: Final = 1_000_000
+Loader = Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]
 
 
 @dataclass
@@ -50,14 +52,17 @@ class RawModality:
         What else the source holds and is not used.
     heads
         The first values of a matrix, read without the rest; not of every matrix.
+    repeats
+        How many values of a matrix stand for a feature that its cell already has, known once it is loaded.
     """
 
     source: str
     obs: pd.DataFrame
     var: pd.DataFrame
-    matrices: dict[str, Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]]
+    matrices: dict[str, Loader]
     unread: tuple[str, ...] = ()
     heads: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    repeats: dict[str, int] = field(default_factory=dict)
 
 
 @contextmanager
@@ -157,27 +162,35 @@ def expect_format(file: Any, wanted: Format, *, path: Path, option: str) -> None
 def read_h5ad_group(group: Any, *, source: str) -> RawModality:
     """Describe one AnnData inside an open file: ``X``, then layers named like counts, then ``raw``."""
     unread: list[str] = []
-    obs, var = read_frame(group["obs"], "obs", unread), read_frame(group["var"], "var", unread)
+    obs, var = (_table(group[name], name, source, unread) for name in ("obs", "var"))
     obs = with_labels(obs, group["obs"], group.get("uns"))
-    matrices: dict[str, Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]] = {}
+    raw = RawModality(source, obs, var, {})
     if "X" in group and _shape(group["X"]) is not None:
-        matrices["X"] = _loader(group["X"], obs, var, source)
+        raw.matrices["X"] = _loader(group["X"], "X", var, raw)
     layers = group.get("layers", {})
-    heads = {}
     for name in _ordered(layers):
-        matrices[f"layers[{name!r}]"] = _loader(layers[name], obs, var, source)
-        heads[f"layers[{name!r}]"] = _head(layers[name])
-    raw = group.get("raw")
-    if raw is not None and hasattr(raw, "keys") and "X" in raw and "var" in raw:
-        matrices["raw.X"] = _loader(raw["X"], obs, read_frame(raw["var"], "raw.var", unread), source)
+        key = f"layers[{name!r}]"
+        raw.matrices[key] = _loader(layers[name], key, var, raw)
+        raw.heads[key] = _head(layers[name])
+    second = group.get("raw")
+    if second is not None and hasattr(second, "keys") and "X" in second and "var" in second:
+        raw.matrices["raw.X"] = _loader(second["X"], "raw.X", _table(second["var"], "raw.var", source, unread), raw)
     for element in ("obsm", "varm", "obsp", "varp", "uns"):
         if element in group:
             unread += [f"{element}[{name!r}]" for name in group[element]]
-    return RawModality(source, obs, var, matrices, tuple(unread), heads)
+    return replace(raw, unread=tuple(unread))
+
+
+def _table(node: Any, where: str, source: str, unread: list[str]) -> pd.DataFrame:
+    if hasattr(node, "keys"):
+        check_table(node, source=source)
+    return read_frame(node, where, unread)
 
 
 def read_obs(file: Any) -> pd.DataFrame:
     """Read the cell table at the top of a .h5mu file."""
+    if hasattr(file["obs"], "keys"):
+        check_table(file["obs"], source="the joint obs")
     return read_frame(file["obs"])
 
 
@@ -190,37 +203,51 @@ def modality_from_anndata(adata: AnnData, *, source: str) -> RawModality:
     """Describe an AnnData in memory or backed by a file in the same way; the object is not changed."""
     if adata.isbacked:
         adata = adata.to_memory()
-    matrices: dict[str, Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]] = {}
+    raw = RawModality(source, adata.obs.copy(), adata.var.copy(), {})
 
-    def loader(matrix: Any, var: pd.DataFrame) -> Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]:
-        return lambda: (to_csr(matrix), var)
+    def loader(key: str, matrix: Any, var: pd.DataFrame) -> Loader:
+        def load() -> tuple[sparse.csr_matrix, pd.DataFrame]:
+            csr, columns = csr_and_repeats(matrix)
+            raw.repeats[key] = len(columns)
+            return csr, var
+
+        return load
 
     if adata.X is not None:
-        matrices["X"] = loader(adata.X, adata.var)
-    heads = {}
+        raw.matrices["X"] = loader("X", adata.X, adata.var)
     for name in _ordered(adata.layers):
-        matrices[f"layers[{name!r}]"] = loader(adata.layers[name], adata.var)
-        heads[f"layers[{name!r}]"] = _head(adata.layers[name])
+        key = f"layers[{name!r}]"
+        raw.matrices[key] = loader(key, adata.layers[name], adata.var)
+        raw.heads[key] = _head(adata.layers[name])
     if adata.raw is not None:
-        matrices["raw.X"] = loader(adata.raw.X, adata.raw.var)
+        raw.matrices["raw.X"] = loader("raw.X", adata.raw.X, adata.raw.var)
     unread: list[str] = []
     for element in ("obsm", "varm", "obsp", "varp", "uns"):
         unread += [f"{element}[{name!r}]" for name in getattr(adata, element)]
-    return RawModality(source, adata.obs.copy(), adata.var.copy(), matrices, tuple(unread), heads)
+    return replace(raw, unread=tuple(unread))
 
 
-def _loader(
-    node: Any, obs: pd.DataFrame, var: pd.DataFrame, source: str
-) -> Callable[[], tuple[sparse.csr_matrix, pd.DataFrame]]:
+def _loader(node: Any, key: str, var: pd.DataFrame, raw: RawModality) -> Loader:
     def load() -> tuple[sparse.csr_matrix, pd.DataFrame]:
         from anndata.io import read_elem
 
+        stored = hasattr(node, "keys")  # as a sparse matrix; a dense data set is read in blocks
+        if stored:
+            check_sparse(node, source=raw.source)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            matrix = read_elem(node) if hasattr(node, "keys") else node  # a dense data set is read in blocks
-        csr = to_csr(matrix, copy=False)
-        if csr.shape != (len(obs), len(var)):
-            raise ValueError(f"{source}: {node.name} is {csr.shape}, but obs has {len(obs)} and var {len(var)} rows")
+            matrix = read_elem(node) if stored else node
+        csr, columns = csr_and_repeats(matrix, copy=False)
+        if stored:
+            check_repeats(node, columns, source=raw.source)
+        else:
+            check_dense(node, csr, source=raw.source)
+        raw.repeats[key] = len(columns)
+        n_cells, n_features = len(raw.obs), len(var)
+        if csr.shape != (n_cells, n_features):
+            raise ValueError(
+                f"{raw.source}: {node.name} is {csr.shape}, but obs has {n_cells} and var {n_features} rows"
+            )
         return csr, var
 
     return load

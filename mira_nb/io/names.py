@@ -9,7 +9,17 @@ import pandas as pd
 
 from mira_nb.errors import InputError
 
-from .identifiers import DATE, ENSEMBL, assembly_prefix, is_ensembl, symbol_column, unquoted, without_assembly
+from .identifiers import (
+    DATE,
+    ENSEMBL,
+    ID_COLUMNS,
+    assembly_prefix,
+    is_ensembl,
+    plain_header,
+    symbol_column,
+    unquoted,
+    without_assembly,
+)
 from .intervals import looks_like_peaks
 from .messages import refusal
 
@@ -21,6 +31,7 @@ _BOTH: Final = (
     rf"^(?:(?P<id>{ENSEMBL})(?:[_|:;-]| ?\()(?P<symbol>[^()]+)\)?"
     rf"|(?P<symbol2>.+?)(?:[_|:;-]| ?\()(?P<id2>{ENSEMBL})\)?)$"
 )
+_NO_NAME: Final = ("", "NA", "nan", "NaN", "None", "<NA>")
 _WORD: Final = r"(?i)^(?:rna|gex|sct|gene[ _]expression)[_:.-](?=.)"
 
 
@@ -79,6 +90,7 @@ def tidy_features(part: Counted, role: str, log: Log) -> Counted:
     plain = unquoted(names)
     names = (names if plain is None else plain).str.strip()
     if role == "rna":
+        names = _named(names, part, log)
         if len(names) and names.str.contains(_WORD).all():
             log.add("gene_word_removed", source=part.source, example=names.iloc[0])
             names = names.str.replace(_WORD, "", regex=True)
@@ -91,6 +103,23 @@ def tidy_features(part: Counted, role: str, log: Log) -> Counted:
     if len(dates):
         log.add("dates_for_genes", source=part.source, n_genes=len(dates), example=dates[0])
     return _with_symbols(_split_names(part, log), log)
+
+
+def _named(names: pd.Series, part: Counted, log: Log) -> pd.Series:
+    """Name genes without a name by their identifiers."""
+    missing = names.isin(_NO_NAME).to_numpy(dtype=bool)
+    if not missing.any():
+        return names
+    known = {plain_header(column): str(column) for column in reversed(part.var.columns)}
+    column = next((known[key] for name in ID_COLUMNS if (key := plain_header(name)) in known), "")
+    if column:
+        identifiers = part.var[column].astype(object).map(str).str.strip().reset_index(drop=True)
+        names = names.where(~missing | identifiers.isin(_NO_NAME).to_numpy(dtype=bool), identifiers)
+        log.add("genes_named_by_identifier", source=part.source, n_genes=int(missing.sum()), column=column,
+                example=names[missing].iloc[0])  # fmt: skip
+    elif (names == "").any():
+        log.add("genes_without_name", source=part.source, n_genes=int((names == "").sum()))
+    return names
 
 
 def _split_names(part: Counted, log: Log) -> Counted:

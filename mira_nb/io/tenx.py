@@ -20,6 +20,8 @@ from .formats import RawModality
 from .intervals import looks_like_peaks, regions_among
 from .messages import refusal
 from .pairing import Log, log_types_by_names
+from .stored import check_sparse
+from .tenx_tables import damaged, read_barcodes, read_features
 
 if TYPE_CHECKING:
     import h5py
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
 FeatureType = Literal["Gene Expression", "Peaks"]
 TYPES: Final[tuple[FeatureType, ...]] = ("Gene Expression", "Peaks")
 _TABLES: Final = ("features.tsv", "genes.tsv", "peaks.bed")
-_HEADERS: Final = {"barcode", "barcodes", "cell", "cells", "id", "gene_id", "gene", "feature", "features", "name", "x"}
-"""First words of tables that begin with the names of their columns, which Cell Ranger's do not."""
-_COLUMNS: Final = ("id", "name", "feature_type", "chrom", "start", "end")
 
 
 @dataclass(frozen=True)
@@ -104,6 +103,7 @@ def read_h5(file: h5py.File, *, source: str) -> TenxMatrix:
         raise ValueError(
             f"shape says {n_features} features x {n_cells} cells, but {len(features)} and {len(barcodes)} are named"
         )
+    check_sparse(group, source=source)
     parts = (group["data"][()], group["indices"][()], group["indptr"][()])
     return TenxMatrix(source, sparse.csr_matrix(parts, shape=(n_cells, n_features)), features, barcodes)
 
@@ -123,8 +123,8 @@ def read_mtx(path: Path, *, option: str) -> TenxMatrix:
     if matrix_file is None:
         raise refusal(InputError, "matrix_missing", path=path, option=option)
     source = f"{path.parent.name}/{path.name}" if path.is_file() else path.name
-    barcodes = _table(_beside(matrix_file, ("barcodes.tsv",), option), option)[0]
-    features = _features(_beside(matrix_file, _TABLES, option), option)
+    barcodes = read_barcodes(_beside(matrix_file, ("barcodes.tsv",), option), option)
+    features = read_features(_beside(matrix_file, _TABLES, option), option)
     matrix = _matrix(matrix_file, option)
     expected = (len(features), len(barcodes))
     if matrix.shape != expected and matrix.shape != expected[::-1]:
@@ -159,31 +159,6 @@ def _beside(matrix: Path, names: tuple[str, ...], option: str) -> Path:
     )
 
 
-def _table(path: Path, option: str) -> pd.DataFrame:
-    check_file(path, option=option)
-    try:
-        with gzip.open(path, "rt") if is_gzipped(path) else path.open(encoding="utf-8") as handle:
-            first = handle.readline().rstrip("\r\n").split("\t")
-        return pd.read_csv(
-            path, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3, comment=None,
-            compression="gzip" if is_gzipped(path) else None,
-            skiprows=int(first[0].strip('#"').lower() in _HEADERS),
-        )  # fmt: skip
-    except (ValueError, EOFError, OSError, zlib.error) as error:
-        raise _damaged(path, option, error) from error
-
-
-def _features(path: Path, option: str) -> pd.DataFrame:
-    table = _table(path, option)
-    if "peaks.bed" in path.name:
-        names = table[0] + ":" + table[1] + "-" + table[2]
-        return pd.DataFrame({"id": names, "name": names, "feature_type": "Peaks"})
-    table = table.iloc[:, : len(_COLUMNS)].set_axis(list(_COLUMNS[: table.shape[1]]), axis=1)
-    if "end" in table:
-        table["interval"] = table["chrom"] + ":" + table["start"] + "-" + table["end"]
-    return table.drop(columns=["chrom", "start", "end"], errors="ignore")
-
-
 def _matrix(path: Path, option: str) -> Any:
     from scipy.io import mmread
 
@@ -192,14 +167,7 @@ def _matrix(path: Path, option: str) -> Any:
         with gzip.open(path, "rb") if is_gzipped(path) else path.open("rb") as handle:
             return mmread(handle)
     except (ValueError, EOFError, OSError, OverflowError, TypeError, zlib.error) as error:
-        raise _damaged(path, option, error) from error
-
-
-def _damaged(path: Path, option: str, error: BaseException) -> InputError:
-    detail = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-    if isinstance(error, EOFError | zlib.error):
-        detail = f"the gzip file is truncated or damaged ({detail})"
-    return refusal(InputError, "tenx_damaged", path=path, option=option, n_bytes=path.stat().st_size, detail=detail)
+        raise damaged(path, option, error) from error
 
 
 # ---------------------------------------------------------------- modalities

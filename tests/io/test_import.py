@@ -19,7 +19,7 @@ from scipy import sparse
 
 from mira_nb.io.annotations import check_annotations
 from mira_nb.io.cell_table import read_cell_table
-from mira_nb.io.read import read_input
+from mira_nb.io.read import check_pair, read_input
 from mira_nb.io.resources import Resources
 from mira_nb.io.spec import InputSpec
 from mira_nb.run.files import HashCache
@@ -441,3 +441,86 @@ def test_labels_that_a_file_lost_come_from_the_table(rna, atac, write, tmp_path)
     data = read_input(InputSpec(rna=spec.rna, atac=spec.atac, obs=tmp_path / "cells.csv")).data
     assert data.obs["cell_type"].tolist() == labels.tolist()
     assert check_annotations(data, Resources(groups="cell_type")) == ()
+
+
+# ---------------------------------------------------------------- tables beside a matrix that R or others wrote again
+def quoted(text: str) -> str:
+    fields = (line.split("\t") for line in text.splitlines())
+    return "".join("\t".join(x if x.isdigit() else f'"{x}"' for x in row) + "\n" for row in fields)
+
+
+def with_row_names(text: str, separator: str = "\t") -> str:
+    fields = (line.split("\t") for line in text.splitlines())
+    rows = [separator.join(f'"{x}"' for x in [str(number), *row]) for number, row in enumerate(fields, 1)]
+    return '"x"\n' + "\n".join(rows) + "\n"
+
+
+REWRITTEN = {
+    "quotes": quoted,
+    "byte order mark": lambda text: "\ufeff" + text,
+    "quotes and row names": with_row_names,
+    "row names and blanks": lambda text: with_row_names(text, " "),
+    "comments": lambda text: "# id=x\n# version\n" + text,
+    "lines of Windows": lambda text: text.replace("\n", "\r\n"),
+}
+
+
+@pytest.mark.parametrize("change", REWRITTEN)
+def test_tables_that_were_written_again(rna, atac, tmp_path, change):
+    rna.var_names = [f"5'{name}" if number == 3 else name for number, name in enumerate(rna.var_names)]
+    folder = write_mtx(tmp_path / "m", rna, atac, packed=False)
+    genes = write_mtx(tmp_path / "genes", rna, None, packed=False)
+    peaks = write_mtx(tmp_path / "peaks", None, atac, packed=False)
+    (peaks / "features.tsv").unlink()
+    bed = "".join(name.replace(":", "\t").replace("-", "\t") + "\n" for name in atac.var_names)
+    (peaks / "peaks.bed").write_text(bed)
+    for table in [path for part in (folder, genes, peaks) for path in part.iterdir() if "matrix" not in path.name]:
+        table.write_bytes(REWRITTEN[change](table.read_text()).encode())
+    for spec in (InputSpec(tenx=folder), InputSpec(rna=genes, atac=peaks), InputSpec(rna=folder, atac=folder)):
+        pair = read_input(spec)
+        assert_same(pair, rna, atac)
+        assert pair.data.obs_names.tolist() == rna.obs_names.tolist()
+        assert pair.data["rna"].var_names.tolist() == rna.var_names.tolist()
+        assert pair.data["atac"].var["chrom"].tolist() == [name.partition(":")[0] for name in atac.var_names]
+
+
+def test_rows_of_different_lengths(rna, atac, tmp_path):
+    """Positions for peaks alone: three fields for genes, six for peaks."""
+    folder = write_mtx(tmp_path / "m", rna, atac, packed=True)
+    table = folder / "features.tsv.gz"
+    rows = [line.split("\t") for line in gzip.decompress(table.read_bytes()).decode().splitlines()]
+    short = ["\t".join(row[:3] if row[2] == "Gene Expression" else row) for row in rows]
+    table.write_bytes(gzip.compress("".join(row + "\n" for row in short).encode()))
+    for spec in (InputSpec(tenx=folder), InputSpec(rna=folder, atac=folder)):
+        pair = read_input(spec)
+        assert_same(pair, rna, atac)
+        assert "features_by_names" not in codes(pair.findings)
+
+
+def test_header_of_peaks(rna, atac, tmp_path, write):
+    peaks = write_mtx(tmp_path / "peaks", None, atac, packed=False)
+    (peaks / "features.tsv").unlink()
+    bed = "".join(name.replace(":", "\t").replace("-", "\t") + "\n" for name in atac.var_names)
+    (peaks / "peaks.bed").write_text("# made by hand\nseqnames\tstart\tend\n" + bed)
+    assert_same(read_input(InputSpec(rna=write(rna, atac).rna, atac=peaks)), rna, atac)
+
+
+@pytest.mark.parametrize("missing", ["", "NA"])
+def test_genes_without_a_symbol_are_named_by_identifier(rna, atac, tmp_path, missing):
+    folder = write_mtx(tmp_path / "m", rna, atac, packed=False)
+    rows = [line.split("\t") for line in (folder / "features.tsv").read_text().splitlines()]
+    for row in rows[:5]:
+        row[1] = missing
+    (folder / "features.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
+    pair = read_input(InputSpec(tenx=folder))
+    assert pair.data["rna"].var_names.tolist() == [f"ENSG{i:05d}" for i in range(5)] + rna.var_names[5:].tolist()
+    assert values(pair.findings, "genes_named_by_identifier")["n_genes"] == 5
+    assert "duplicate_features" not in codes(pair.findings)
+    rna.var["gene_ids"] = [row[0] for row in rows[: rna.n_vars]]
+    rna.var_names = [row[1] for row in rows[: rna.n_vars]]
+    assert check_pair(rna, atac).data["rna"].var_names[:6].tolist() == pair.data["rna"].var_names[:6].tolist()
+
+
+def test_genes_without_any_name_are_said(rna, atac):
+    rna.var_names = ["", *rna.var_names[1:]]
+    assert values(check_pair(rna, atac).findings, "genes_without_name")["n_genes"] == 1
