@@ -157,7 +157,7 @@ def _ranges(column: pd.Series) -> pd.Series:
     return tenth.map(names).reindex(column.index)
 
 
-def _bound_texts(bounds: pd.DataFrame) -> list[tuple[float, str, str]]:
+def _bound_texts(bounds: pd.DataFrame) -> list[tuple[Any, str, str]]:
     """Return number, least and largest of every range, in the fewest digits, 3 to 8, that tell the two apart.
 
     Whole numbers, such as dates and ids, stand in full.

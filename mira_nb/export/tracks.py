@@ -83,11 +83,12 @@ def file_names(labels: Sequence[str], ending: str) -> dict[str, str]:
     Labels that are file names themselves keep their name.
     """
     safe = {label: _safe(label) for label in labels}
+    own = {label.casefold() for label in labels if safe[label] == label}
     stems: dict[str, str] = {}
     for label in sorted(labels, key=lambda label: safe[label] != label):
         taken = {stem.casefold() for stem in stems.values()}
         stem, number = safe[label], 1
-        while stem.casefold() in taken:
+        while stem.casefold() in (taken | own if number > 1 else taken):
             number += 1
             stem = f"{safe[label]}-{number}"
         stems[label] = stem
