@@ -56,7 +56,7 @@ def match_chromosomes(wanted: Iterable[object], available: Iterable[object]) -> 
 
 ASSEMBLY: Final = (
     r"^((?:GRC[a-z]\d+|hg\d\d|mm\d\d?|rn\d|danRer\d+|dm\d|ce\d+|T2T[-_]CHM13v?[\d.]*|Rnor_[\d.]+|mRatBN[\d.]+)"
-    r"(?:\.p\d+)?(?:[-_](?:\d{4}-[A-Z]|\d+\.\d+\.\d+))?)[-_]+"
+    r"(?:\.p\d+)?(?:[-_](?:\d{4}-[A-Z]|\d+\.\d+\.\d+))?)[-_:]+"
 )
 """Names of assemblies as tools write them before names of chromosomes and genes (``GRCh38_chr1``), with their release
 (``GRCh38-2020-A``, ``hg19-3.0.0``, ``GRCh38.p13``)."""

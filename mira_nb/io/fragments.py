@@ -29,9 +29,37 @@ from .messages import refusal
 OPTION: Final = "--fragments"
 _COLUMNS: Final = ("chrom", "start", "end", "barcode")
 _ROWS: Final = 1_000_000
+_ENOUGH: Final = 100_000
+"""Rows from which a part of a file says what the file is."""
+_MOST_LEFT_OUT: Final = 0.01
 _BLOCK: Final = 1 << 18
 _COMMENT: Final = re.compile(rb"^#.*(?:\n|$)", re.MULTILINE)
 Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass
+class LeftOut:
+    """Rows of a fragment file that are no fragments, while it is read.
+
+    Attributes
+    ----------
+    n_rows, n
+        Rows read (lines that begin with ``#`` do not count), and those left out.
+    row, shown
+        Number of the first one left out, from 1, and what it holds.
+    cut
+        Whether the last row read has no barcode: a file that ends with it is incomplete.
+    """
+
+    n_rows: int = 0
+    n: int = 0
+    row: int = 0
+    shown: str = ""
+    cut: bool = False
+
+    def values(self) -> dict[str, Any]:
+        """Return what messages say of them."""
+        return {"n_bad": self.n, "n_rows": self.n_rows, "row": self.row, "shown": self.shown, "cut": self.cut}
 
 
 @dataclass(frozen=True)
@@ -54,6 +82,8 @@ class FragmentHead:
         Samples of the data whose cells are not in the file -> their number of cells.
     unclear
         Samples of the data that the barcodes of the file do not tell apart.
+    left_out
+        Rows that are no fragments.
     """
 
     n_rows: int
@@ -63,9 +93,12 @@ class FragmentHead:
     barcodes: tuple[str, ...]
     absent: Mapping[str, int]
     unclear: tuple[str, ...]
+    left_out: LeftOut
 
 
-def read_fragments(path: Path, cells: Sequence[str], chroms: Sequence[str], *, rows: int = _ROWS) -> Iterator[Part]:
+def read_fragments(
+    path: Path, cells: Sequence[str], chroms: Sequence[str], *, rows: int = _ROWS, left_out: LeftOut | None = None
+) -> Iterator[Part]:
     """Yield the fragments of a file in parts: numbers of chromosomes, starts, ends, numbers of cells; -1 for others.
 
     Parameters
@@ -77,14 +110,17 @@ def read_fragments(path: Path, cells: Sequence[str], chroms: Sequence[str], *, r
         Names of the chromosomes, in whatever spelling.
     rows
         Fragments per part.
+    left_out
+        Takes the rows that are no fragments (a start below 0, no base between start and end), of which a file may
+        have few.
 
     Raises
     ------
     ResourceError
-        For a missing or damaged file, and for rows that are no fragments.
+        For a missing or damaged file, and for many rows that are no fragments.
     """
     finder: FragmentCells | None = None
-    for table in _tables(path, rows):
+    for table in _tables(path, rows, LeftOut() if left_out is None else left_out):
         finder = finder or FragmentCells.of_file(cells, table["barcode"])
         start, end = (table[name].to_numpy(dtype=np.int64) for name in ("start", "end"))
         yield chromosome_numbers(table["chrom"], chroms), start, end, finder.find(table["barcode"])
@@ -99,44 +135,50 @@ def chromosome_numbers(names: pd.Series, chroms: Sequence[str]) -> np.ndarray:
 
 def look_at_fragments(path: Path, cells: Sequence[str]) -> FragmentHead:
     """Read the first million rows and compare their barcodes with the cells."""
-    with contextlib.closing(_tables(path, _ROWS)) as tables:
+    left_out = LeftOut()
+    with contextlib.closing(_tables(path, _ROWS, left_out)) as tables:
         table = next(tables)
     finder = FragmentCells.of_file(cells, table["barcode"])
     found = finder.find(table["barcode"])
     return FragmentHead(
-        n_rows=len(table),
+        n_rows=left_out.n_rows,
         chroms=tuple(map(str, table["chrom"].unique())),
         n_cells=len(np.unique(found[found >= 0])),
         rule=finder.rule,
         barcodes=tuple(map(str, table["barcode"].iloc[:3])),
         absent=finder.absent,
         unclear=finder.unclear,
+        left_out=left_out,
     )
 
 
-def _tables(path: Path, rows: int) -> Generator[pd.DataFrame]:
-    """Yield the rows of a fragment file in parts, checked."""
+def _tables(path: Path, rows: int, left_out: LeftOut) -> Generator[pd.DataFrame]:
+    """Yield the fragments of a file in parts."""
     path = Path(path)
     check_file(path, option=OPTION, error=ResourceError)
-    at = 0
     try:
         with _without_comments(path) as text, pd.read_csv(
             text, sep="\t", header=None, usecols=range(4), names=_COLUMNS, chunksize=rows,
             dtype={"chrom": str, "barcode": str}, keep_default_na=False, quoting=3,
         ) as reader:  # fmt: skip
             for table in reader:
-                table = _whole_positions(table)
-                _check(path, table, at)
-                at += len(table)
-                yield table
+                ended = len(table) < rows
+                table = _fragments(table, left_out)
+                if ended or left_out.n_rows >= _ENOUGH:
+                    _check_few(path, left_out)
+                if len(table):
+                    yield table
     except pd.errors.EmptyDataError:
         pass  # said below
     except (EOFError, OSError, zlib.error) as error:
-        raise refusal(ResourceError, "fragments_damaged", path=path, option=OPTION, n_rows=at, detail=error) from error
+        raise refusal(
+            ResourceError, "fragments_damaged", path=path, option=OPTION, n_rows=left_out.n_rows, detail=error
+        ) from error
     except ValueError as error:
         detail = str(error).splitlines()[0]
         raise refusal(ResourceError, "fragments_not_read", path=path, option=OPTION, detail=detail) from error
-    if not at:
+    _check_few(path, left_out)
+    if not left_out.n_rows:
         raise refusal(ResourceError, "fragments_none", path=path, option=OPTION)
 
 
@@ -169,22 +211,28 @@ def _without_comments(path: Path) -> Iterator[io.TextIOWrapper]:
         yield io.TextIOWrapper(kept, encoding="utf-8", newline="")
 
 
-def _whole_positions(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a part with positions as integers where all are whole: R writes 100000 as 1e+05."""
-    for name in ("start", "end"):
-        if pd.api.types.is_float_dtype(table[name]) and not (positions := whole(table[name])).isna().any():
-            table[name] = positions.astype(np.int64)
-    return table
+def _fragments(table: pd.DataFrame, left_out: LeftOut) -> pd.DataFrame:
+    """Return the rows with whole positions (R writes 100000 as 1e+05), bases between them and a barcode."""
+    positions = {name: table[name] for name in ("start", "end")}
+    for name, column in positions.items():
+        if not pd.api.types.is_integer_dtype(column):
+            positions[name] = whole(pd.to_numeric(column, errors="coerce"))
+    barcode = table["barcode"]
+    valid = (positions["start"] >= 0) & (positions["end"] > positions["start"])
+    good = valid.fillna(False).to_numpy(dtype=bool) & (barcode != "").to_numpy(dtype=bool)
+    bad = np.flatnonzero(~good)
+    if len(bad) and not left_out.n:
+        left_out.row = left_out.n_rows + int(bad[0]) + 1
+        left_out.shown = repr("\t".join(str(value) for value in table.iloc[bad[0]]).rstrip("\t"))
+    left_out.cut = bool(len(table)) and barcode.iloc[-1] == "" and not good[-1]
+    left_out.n += len(bad)
+    left_out.n_rows += len(table)
+    table = table.assign(**positions)
+    table = table if good.all() else table[good]
+    return table.astype({"start": np.int64, "end": np.int64})
 
 
-def _check(path: Path, table: pd.DataFrame, at: int) -> None:
-    """Refuse rows without whole, positive coordinates or without a barcode."""
-    numbers = all(pd.api.types.is_integer_dtype(table[name]) for name in ("start", "end"))
-    bad = np.ones(len(table), dtype=bool)
-    if numbers:
-        bad = ((table["start"] < 0) | (table["end"] <= table["start"]) | (table["barcode"] == "")).to_numpy()
-    if not bad.any():
-        return
-    row = int(np.flatnonzero(bad)[0])
-    shown = "\t".join(str(value) for value in table.iloc[row])
-    raise refusal(ResourceError, "fragments_row", path=path, option=OPTION, row=at + row + 1, shown=repr(shown))
+def _check_few(path: Path, left_out: LeftOut) -> None:
+    """Refuse a file with many rows that are no fragments."""
+    if left_out.n > _MOST_LEFT_OUT * left_out.n_rows:
+        raise refusal(ResourceError, "fragments_row", path=path, option=OPTION, **left_out.values())

@@ -24,6 +24,10 @@ NAME_COLUMNS: Final = ("interval", "peak", "peaks", "peak_id", "region", "coordi
 
 _WORDS: Final = r"(?i)^(?:peaks?|atac|regions?|interval|locus|bin|tile|window|c?cre)(?:[_\-.]?\d+)?[:_\-.|]+(?=chr)"
 _WORD_NUMBER: Final = r"(?i)^(?:peaks?|atac|regions?|interval|locus|bin|tile|window|c?cre)[_\-.]?\d+[:_\-.|]+(?=.)"
+_BEFORE_CHR: Final = r"^(?P<before>(?![Cc]hr).*?)[:_\-.|\s]+(?P<chrom>[Cc]hr[0-9A-Za-z].*)$"
+"""A chromosome behind what a tool joined to it, such as a gene or a sample."""
+_MANY_TEXTS: Final = 20
+"""Different texts before chromosomes from which they are neither species nor samples."""
 _MOST: Final = 0.9
 _MANY_CHROMOSOMES: Final = 0.5
 """Fraction of the number of peaks from which on a number of chromosomes is no genome's."""
@@ -169,6 +173,17 @@ def _plain_chromosomes(names: pd.Series) -> tuple[pd.Series, list[Finding]]:
     if len(names) and names.str.contains(_WORDS).all():
         example = names.iloc[0]
         return names.str.replace(_WORDS, "", regex=True), [finding("chromosome_word", example=example)]
+    behind = names.str.extract(_BEFORE_CHR)
+    there = behind["chrom"].notna()
+    left_out = behind["before"].dropna().unique()
+    if there.all() and len(left_out) > _MANY_TEXTS:
+        return behind["chrom"], [
+            finding("chromosome_behind_text", n_texts=len(left_out), texts=left_out[:3], example=names.iloc[0])
+        ]
+    if there.any():  # one text may be how the genome calls its chromosomes (Gm_chr1), a few are species or samples
+        return names, [
+            finding("chromosomes_behind_text", n_peaks=int(there.sum()), n_all=len(names), example=names[there].iloc[0])
+        ]
     if _many_chromosomes(names):
         # 'peak_12_1' is on chromosome 1 only if the chromosomes are few without the word
         short = names.str.replace(_WORD_NUMBER, "", regex=True)

@@ -175,7 +175,7 @@ def _check_blacklist(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
 def _check_fragments(path: Path, data: MuData) -> tuple[str, Sequence[Finding]]:
     head = look_at_fragments(path, [str(name) for name in data.obs_names])
     chrom = data.mod[ATAC].var[CHROM].astype(str)
-    findings = []
+    findings = [finding("fragments_left_out", **head.left_out.values())] if head.left_out.n else []
     if not match_chromosomes(head.chroms, chrom.unique()).mapping:
         findings.append(
             finding("fragments_no_chromosome", theirs=list(head.chroms[:4]), ours=list(map(str, chrom.unique()[:4])))

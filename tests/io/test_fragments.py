@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mira_nb.errors import ResourceError
-from mira_nb.io.fragments import look_at_fragments, read_fragments
+from mira_nb.io.fragments import LeftOut, look_at_fragments, read_fragments
+from tests.messages import refused
 
 CELLS = ["AAACCCGGGTTTAAAC-1", "AAACCCGGGTTTAAAG-1", "AAACCCGGGTTTAAAT-1"]
 TEXT = (
@@ -85,6 +86,48 @@ def test_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ResourceError, match=message):
         read(path)
+
+
+MANY = "".join(f"chr1\t{10 * k}\t{10 * k + 9}\t{CELLS[k % 3]}\t1\n" for k in range(300))
+
+
+@pytest.mark.parametrize(("rows", "place"), [(1000, 0), (50, 150), (1000, 300)])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        f"chrM\t-4\t120\t{CELLS[0]}\t1\n",
+        f"chrM\t500\t500\t{CELLS[0]}\t1\n",
+        f"chrM\t500\t400\t{CELLS[0]}\t1\n",
+        f"chrM\tx\t400\t{CELLS[0]}\t1\n",
+        f"chrM\t1.5\t400\t{CELLS[0]}\t1\n",
+        "chrM\t1\t400\t\t1\n",
+        "chrom\tstart\tend\tbarcode\tcount\n",
+    ],
+)
+def test_few_rows_that_are_no_fragments_are_left_out_and_said(tmp_path, bad, place, rows):
+    path = tmp_path / "f.tsv"
+    lines = MANY.splitlines(keepends=True)
+    path.write_text("# id=x\n" + "".join([*lines[:place], bad, *lines[place:]]))
+    left_out = LeftOut()
+    found = read(path, rows=rows, left_out=left_out)
+    assert found == [[0] * 300, [10 * k for k in range(300)], [10 * k + 9 for k in range(300)], [0, 1, 2] * 100]
+    shown = repr("\t".join(bad.rstrip("\n").split("\t")[:4]).rstrip("\t"))
+    assert (left_out.n, left_out.n_rows, left_out.row, left_out.shown) == (1, 301, place + 1, shown)
+    head = look_at_fragments(path, CELLS)
+    assert (head.left_out, head.n_cells, head.n_rows) == (left_out, 3, 301)
+    path.write_text("".join(lines[:place]) + bad * 10 + "".join(lines[place:]))
+    with refused("fragments_row", ResourceError, row=place + 1, n_bad=10, n_rows=310, shown=shown):
+        read(path)
+
+
+@pytest.mark.parametrize("end", ["chr1\t100", "chr1\t100\t20", "chr", "chr1\t100\t"])
+def test_last_row_cut_short_is_named(tmp_path, end):
+    path = tmp_path / "f.tsv"
+    path.write_text(MANY + end)
+    left_out = LeftOut()
+    assert len(read(path, left_out=left_out)[0]) == 300
+    assert (left_out.n, left_out.row, left_out.shown) == (1, 301, repr(end.rstrip("\t")))
+    assert left_out.cut
 
 
 def test_truncated(tmp_path):

@@ -172,6 +172,8 @@ def test_columns_without_width_are_reported_and_names_used():
         (["GRCh38-2020-A_chr1:1-5", "GRCh38-2020-A_chrX:1-5"], ["chr1", "chrX"]),
         (["hg19-3.0.0_1:1-5", "hg19-3.0.0_X:1-5"], ["1", "X"]),
         (["GRCh38.p13_chr1:1-5", "GRCh38.p13_KI270728.1:1-5"], ["chr1", "KI270728.1"]),
+        (["hg38:chr1:1-5", "hg38:chrX:1-5"], ["chr1", "chrX"]),
+        (["mm10:1:1-5", "mm10:X:1-5"], ["1", "X"]),
         (["mm10-1-1-5", "mm10-2-1-5"], ["1", "2"]),
         (["X1:1-5", "X2:1-5", "1:3-4"], ["X1", "X2", "1"]),  # platypus
         (["peak_chr1_1_5", "peak_chrX_1_5"], ["chr1", "chrX"]),
@@ -185,6 +187,25 @@ def test_columns_without_width_are_reported_and_names_used():
 )
 def test_what_tools_put_before_chromosomes_is_taken_off(names, wanted):
     assert peak_coordinates(pd.DataFrame(index=names), source="x").frame["chrom"].tolist() == wanted
+
+
+@pytest.mark.parametrize("form", ["GENE{0}_chr{1}_{2}_{3}", "G-{0}:chr{1}:{2}-{3}", "HLA-A.{0}|chr{1}-{2}-{3}"])
+def test_genes_before_chromosomes_are_taken_off_and_said(form):
+    names = [form.format(number, number % 5 + 1, 100 * number, 100 * number + 50) for number in range(60)]
+    found = peak_coordinates(pd.DataFrame(index=names), source="x")
+    assert found.frame["chrom"].tolist() == [f"chr{number % 5 + 1}" for number in range(60)]
+    assert found.frame["start"].tolist() == [100 * number for number in range(60)]
+    assert values(found.notes, "chromosome_behind_text")["n_texts"] == 60
+
+
+def test_few_texts_before_chromosomes_are_kept_and_warned_of():
+    names = [f"s{number % 2}_chr{number % 5 + 1}_{100 * number}_{100 * number + 50}" for number in range(60)]
+    found = peak_coordinates(pd.DataFrame(index=names), source="x")
+    assert found.frame["chrom"].iloc[0] == "s0_chr1"
+    assert values(found.notes, "chromosomes_behind_text")["n_peaks"] == 60
+    names = [name if number < 3 else name[3:] for number, name in enumerate(names)]
+    found = peak_coordinates(pd.DataFrame(index=names), source="x")
+    assert values(found.notes, "chromosomes_behind_text")["n_peaks"] == 3
 
 
 def test_two_assemblies_are_reported():

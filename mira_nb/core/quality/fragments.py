@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,8 @@ class FragmentCounts:
         (cells, peaks) fragments that overlap a peak, and cuts in it.
     n_other
         Fragments of other barcodes.
+    n_bad, first_bad
+        Rows of the file that are no fragments, and the first of them in words.
     """
 
     n_fragments: Ints
@@ -107,6 +109,8 @@ class FragmentCounts:
     overlaps: sparse.csr_matrix
     cuts: sparse.csr_matrix
     n_other: int = 0
+    n_bad: int = 0
+    first_bad: str = ""
 
     @property
     def frip(self) -> Floats:
@@ -201,9 +205,8 @@ def count_fragments(
         if ours.any():
             kept = Fragments(part.chrom[ours], part.start[ours], part.end[ours], part.cell[ours])
             _count(totals, kept, intervals, around, position, forward)
-    return FragmentCounts(
-        **totals.cells, sizes=totals.sizes, profile=totals.profile, **totals.matrices, n_other=n_other
-    )
+    counted: dict[str, Any] = {**totals.cells, **totals.matrices}
+    return FragmentCounts(**counted, sizes=totals.sizes, profile=totals.profile, n_other=n_other)
 
 
 def _count(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from mira_nb.chromosomes import plain_name
 from mira_nb.core.quality.fragments import FragmentCounts, Fragments, count_fragments
-from mira_nb.io.fragments import chromosome_numbers, read_fragments
+from mira_nb.io.fragments import LeftOut, chromosome_numbers, read_fragments
 from mira_nb.io.tss import read_tss
 from mira_nb.keys import CHROM, END, START
 
@@ -36,9 +37,11 @@ def count_cells(path: Path, tss: Path | None, cells: Sequence[str], peaks: pd.Da
         forward = (table["strand"] == "+").to_numpy()
         sites = chromosome_numbers(table["chrom"], chroms), table["tss"].to_numpy(dtype=np.int64), forward
     start, end = (peaks[name].to_numpy(dtype=np.int64) for name in (START, END))
-    return count_fragments(
-        (Fragments(*part) for part in read_fragments(path, cells, chroms)),
+    left_out = LeftOut()
+    counts = count_fragments(
+        (Fragments(*part) for part in read_fragments(path, cells, chroms, left_out=left_out)),
         n_cells=len(cells),
         peaks=(chromosome_numbers(peaks[CHROM], chroms), start, end),
         sites=sites,
     )
+    return replace(counts, n_bad=left_out.n, first_bad=f"row {left_out.row:,}: {left_out.shown}" if left_out.n else "")

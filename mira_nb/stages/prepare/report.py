@@ -236,10 +236,12 @@ def alerts(done: PrepareOutput) -> list[Alert]:
 
 
 def _fragment_alerts(done: PrepareOutput) -> list[Alert]:
-    """Return warnings about cells without fragments, and about peaks that a recount does not confirm."""
+    """Return warnings about rows left out, cells without fragments, and peaks that a recount does not confirm."""
     if done.fragments is None or done.recount is None:
         return []
     out = []
+    if done.fragments.n_bad:
+        out.append(TEXTS.alert("fragments_left_out", n_rows=done.fragments.n_bad, example=done.fragments.first_bad))
     n_without = int((done.fragments.n_fragments == 0).sum())
     if n_without:
         out.append(TEXTS.alert("cells_without_fragments", n_cells=n_without, n_all=done.n_cells))
