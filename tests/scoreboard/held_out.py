@@ -69,6 +69,7 @@ def _tiles(files: list[Path]) -> tuple[AnnData, AnnData, np.ndarray]:
     """
     rna, atac = (read_h5ad(file) for file in files)
     atac.var = atac.var.rename(columns={"chr": "chrom"})
+    atac.X.data[:] = 1
     return rna, atac, rna.obs["nCount_RNA"].to_numpy(dtype=float)
 
 
