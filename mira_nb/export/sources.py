@@ -35,7 +35,7 @@ def check_file(path: Path, facts: Any) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Refuse a file that cannot be read in the block, by its name."""
+    """Name this file in an error of reading that the block raises."""
     try:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
