@@ -98,7 +98,8 @@ def test_check_says_how_many_factors_are_genes(small_demo, tmp_path, own):
     resources = replace(small_demo.resources, genome=None, motifs=None, motif_hits=tmp_path / "h.bed")
     report = check_input(small_demo.spec, resources, requirements={})
     said = re.sub(r"\s+", " ", report.render())
-    assert f"hits of {1 + own} factors; {int(own)} of these are genes of the data" in said
+    said_of = "2 factors; 1 of these is a gene" if own else "1 factor; 0 of these are genes"
+    assert f"hits of {said_of} of the data" in said
     assert ("No factor of the hits is a gene of the data" in said) == (not own)
     assert ("The factors of 1 of 2 motifs are no genes of the data" in said) == own
 
