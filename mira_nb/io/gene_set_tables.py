@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from .delimited import MISSING
 from .identifiers import plain_header, without_version
 
 _NAMED_SETS: Final = {
@@ -38,7 +39,7 @@ _TEST: Final = {
     "pval", "pvalue", "padj", "padjust", "adjustedpvalue", "fdr", "nes", "pvaladj", "fdrqval", "qvalue", "ledgegenes",
 }  # fmt: skip
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NA|")
-_MISSING: Final = {"", "-", "NA", "N/A", "NaN", "nan"}
+_MISSING: Final = MISSING | {"-"}
 _ACCESSION: Final = re.compile(r"https?://\S+|[A-Za-z]+(?:[-:_][A-Za-z]+)*[-:_]?\d+(?:\.\d+)?|\d+")
 _BRACKETS: Final = re.compile(r"(?:c?\(|\[|\{)\s*(['\"].*['\"]|[^\[\](){}]*[,;|/][^\[\](){}]*)\s*[\])}]")
 _LIST: Final = re.compile(r"\s*[,;|]\s*")

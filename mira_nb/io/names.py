@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
 
 from mira_nb.errors import InputError
@@ -31,7 +32,7 @@ _BOTH: Final = (
     rf"^(?:(?P<id>{ENSEMBL})(?:[_|:;-]| ?\()(?P<symbol>[^()]+)\)?"
     rf"|(?P<symbol2>.+?)(?:[_|:;-]| ?\()(?P<id2>{ENSEMBL})\)?)$"
 )
-_NO_NAME: Final = ("", "NA", "nan", "NaN", "None", "<NA>")
+_NO_NAME: Final = ("", "na", "nan", "none", "<na>")
 _WORD: Final = r"(?i)^(?:rna|gex|sct|gene[ _]expression)[_:.-](?=.)"
 
 
@@ -107,14 +108,14 @@ def tidy_features(part: Counted, role: str, log: Log) -> Counted:
 
 def _named(names: pd.Series, part: Counted, log: Log) -> pd.Series:
     """Name genes without a name by their identifiers."""
-    missing = names.isin(_NO_NAME).to_numpy(dtype=bool)
+    missing = _has_no_name(names)
     if not missing.any():
         return names
     known = {plain_header(column): str(column) for column in reversed(part.var.columns)}
     column = next((known[key] for name in ID_COLUMNS if (key := plain_header(name)) in known), "")
     if column:
         identifiers = part.var[column].astype(object).map(str).str.strip().reset_index(drop=True)
-        names = names.where(~missing | identifiers.isin(_NO_NAME).to_numpy(dtype=bool), identifiers)
+        names = names.where(~missing | _has_no_name(identifiers), identifiers)
         log.add("genes_named_by_identifier", source=part.source, n_genes=int(missing.sum()), column=column,
                 example=names[missing].iloc[0])  # fmt: skip
     elif (names == "").any():
@@ -147,6 +148,11 @@ def _without_assembly(names: pd.Series, source: str, log: Log) -> pd.Series:
     return without_assembly(names)
 
 
+def _has_no_name(names: pd.Series) -> np.ndarray:
+    """Return which texts stand for a missing name."""
+    return names.astype(str).str.strip().str.lower().isin(_NO_NAME).to_numpy(dtype=bool)
+
+
 def _with_symbols(part: Counted, log: Log) -> Counted:
     """Name genes by their symbols where names are identifiers or numbers and a column holds symbols."""
     kind = _identifiers(part.var.index)
@@ -156,7 +162,7 @@ def _with_symbols(part: Counted, log: Log) -> Counted:
     if column is None:
         return part
     symbols = part.var[column].astype(object).map(str, na_action="ignore")
-    usable = symbols.notna() & ~symbols.astype(str).str.strip().str.lower().isin(("", "nan", "none", "na"))
+    usable = symbols.notna() & ~_has_no_name(symbols)
     names = symbols.where(usable, pd.Series(part.var.index.astype(str), index=part.var.index)).astype(str)
     var = part.var.drop(columns=[column])
     if "gene_ids" not in var:

@@ -186,9 +186,16 @@ class Explorer:
         violins = drawings.violins(compare.spreads(values.numbers, sets), label=label, colours=colours)
         lines = drawings.lines(compare.curves(self.data, values.numbers, sets), label=label, colours=colours)
         charts = "".join(f"<div>{chart}</div>" for chart in (violins, lines) if chart)
-        notes = [values.unit, pseudotime_doubts(Facts(read_run(self.data.root))) if lines else ""]
+        notes = [values.unit, self._doubts() if lines else ""]
         below = "".join(f'<p class="mn-help">{markup.text(note)}</p>' for note in notes if note)
         self.pictures.value = f'{drawings.key(list(sets), colours)}<div class="mn-charts">{charts}</div>{below}'
+
+    def _doubts(self) -> str:
+        """Return what the verdicts of the run say against curves; a damaged record says nothing here."""
+        try:
+            return pseudotime_doubts(Facts(read_run(self.data.root)))
+        except MiraError:
+            return ""
 
     # ------------------------------------------------------------------ selections
     def keep(self, name: str, positions: NDArray[np.int64]) -> None:

@@ -32,12 +32,17 @@ def test_planted_lead_is_found_and_changes_sign_with_the_path(lead):
     assert chromatin_lead(1 - at, rna, atac)[0] == pytest.approx(-found, abs=1e-9)
 
 
-def test_lead_orders_the_ends_of_a_chain_and_needs_partners():
-    rng = np.random.default_rng(1)
+def chain(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return distances from both ends of a chain of 1,500 cells, and topics of which accessibility leads by .03."""
     at = np.sort(rng.random(1500))
-    distances = np.stack([at - at[0], at[-1] - at])
     rna = np.column_stack([bump(at, c) for c in (0.3, 0.7)]) + rng.normal(scale=0.05, size=(1500, 2))
     atac = np.column_stack([bump(at + 0.03, c) for c in (0.7, 0.3)]) + rng.normal(scale=0.05, size=(1500, 2))
+    return np.stack([at - at[0], at[-1] - at]), rna, atac
+
+
+def test_lead_orders_the_ends_of_a_chain_and_needs_partners():
+    rng = np.random.default_rng(1)
+    distances, rna, atac = chain(rng)
     lead, z = lead_matrix(distances, np.array([0, 1499]), rna, atac, rng=rng)
     assert lead[0, 1] == pytest.approx(0.03, abs=0.01)
     assert lead[1, 0] == -lead[0, 1]
@@ -76,10 +81,7 @@ def test_levels_of_unknown_cells_are_left_out():
 
 def test_lead_on_some_cells_is_that_of_these_cells():
     rng = np.random.default_rng(4)
-    at = np.sort(rng.random(1500))
-    distances = np.stack([at - at[0], at[-1] - at])
-    rna = np.column_stack([bump(at, c) for c in (0.3, 0.7)]) + rng.normal(scale=0.05, size=(1500, 2))
-    atac = np.column_stack([bump(at + 0.03, c) for c in (0.3, 0.7)]) + rng.normal(scale=0.05, size=(1500, 2))
+    distances, rna, atac = chain(rng)
     cells = np.arange(0, 1500, 2)
     rna[1::2] = np.nan
     lead, z = lead_matrix(distances, np.array([0, 1499]), rna, atac, rng=rng, cells=cells)

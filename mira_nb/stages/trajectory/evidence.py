@@ -98,7 +98,7 @@ def weigh_starts(
     place = np.searchsorted(cells, hoods)
     counts = sparse.csr_matrix(data.mod[RNA].X[rows[cells]])
     per_cell = pd.DataFrame({"detected_genes": np.diff(counts.indptr).astype(float)})
-    per_cell["genes_at_equal_depth"] = genes_at_depth(counts)
+    per_cell[GENES] = genes_at_depth(counts)
     for name, column in ENTROPIES.items():
         per_cell[column] = _entropy(topics[name][cells])
     table = pd.DataFrame({name: per_cell[name].to_numpy()[place].mean(axis=1) for name in per_cell})
